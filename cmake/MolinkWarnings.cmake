@@ -1,0 +1,8 @@
+# Flags of every MoLink target. -ffp-contract=off is part of the promise that results are equal bit
+# for bit: the compiler must not fuse a multiply and an add that the source keeps apart.
+add_library(molink_flags INTERFACE)
+target_compile_features(molink_flags INTERFACE cxx_std_20)
+target_compile_options(molink_flags INTERFACE
+    $<$<COMPILE_LANGUAGE:C,CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion>
+    $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>
+    $<$<BOOL:${MOLINK_WERROR}>:-Werror>)

@@ -1,0 +1,8 @@
+#pragma once
+
+/// Marks what a shared build of the library exports.
+#if defined(_WIN32)
+#define MOLINK_EXPORT
+#else
+#define MOLINK_EXPORT __attribute__((visibility("default")))
+#endif

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+#include <molink/export.h>
+
+namespace molink {
+
+/// An integer that cannot be mixed up with another kind of id. Zero is a valid value.
+template <typename Tag, typename Rep>
+struct Id {
+    using rep = Rep;
+    Rep value = 0;
+    constexpr Id() = default;
+    constexpr explicit Id(Rep v) : value(v) {}
+    friend constexpr auto operator<=>(Id, Id) = default;
+};
+
+using RequestId = Id<struct RequestTag, std::uint64_t>;    ///< given by Engine::submit, never reused
+using SequenceId = Id<struct SequenceTag, std::uint64_t>;  ///< one per generated sequence, never reused
+using BlockId = Id<struct BlockTag, std::uint32_t>;        ///< page of KV cache, same on every stage
+using NodeId = Id<struct NodeTag, std::uint32_t>;          ///< given by the head at join; 0 is the head
+using Epoch = Id<struct EpochTag, std::uint32_t>;          ///< generation of the pipeline, from 1
+using StepId = Id<struct StepTag, std::uint64_t>;          ///< micro-batch number within an epoch
+using PartId = Id<struct PartTag, std::uint64_t>;          ///< part number within an epoch
+using ConnectionId = Id<struct ConnectionTag, std::uint64_t>;  ///< one transport connection, local
+
+/// A token of the model's vocabulary, >= 0.
+using Token = std::int32_t;
+
+/// Layers [begin, end) of a model.
+struct LayerRange {
+    std::int32_t begin = 0;
+    std::int32_t end = 0;
+    constexpr std::int32_t size() const { return end - begin; }
+    constexpr bool empty() const { return end <= begin; }
+    friend constexpr bool operator==(LayerRange, LayerRange) = default;
+};
+
+/// Storage type of numbers. Values cross the wire.
+enum class DataType : std::uint8_t { f32 = 0, f16 = 1, bf16 = 2, q8_0 = 3, i32 = 4 };
+
+/// "f32", "f16", ... Static storage.
+MOLINK_EXPORT std::string_view data_type_name(DataType type);
+
+/// What a part does; also its lane.
+enum class PartKind : std::uint8_t { decode = 0, prefill = 1 };
+
+/// Priority class of a message, most urgent first. Values cross the wire.
+enum class Lane : std::uint8_t { control = 0, token = 1, decode = 2, prefill = 3, bulk = 4 };
+inline constexpr std::size_t kLaneCount = 5;
+
+/// "control", "token", ... Static storage.
+MOLINK_EXPORT std::string_view lane_name(Lane lane);
+
+}  // namespace molink
+
+template <typename Tag, typename Rep>
+struct std::hash<molink::Id<Tag, Rep>> {
+    std::size_t operator()(molink::Id<Tag, Rep> id) const noexcept { return std::hash<Rep>{}(id.value); }
+};

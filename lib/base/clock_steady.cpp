@@ -1,0 +1,25 @@
+// The only reader of the system clock. Everything else receives a Clock, so that a simulator can
+// replace time.
+#include <chrono>
+
+#include <molink/clock.h>
+
+namespace molink {
+namespace {
+
+class SteadyClock final : public Clock {
+public:
+    std::int64_t now_us() const override {
+        const auto now = std::chrono::steady_clock::now().time_since_epoch();
+        return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+    }
+};
+
+}  // namespace
+
+const Clock& steady_clock() {
+    static const SteadyClock clock;
+    return clock;
+}
+
+}  // namespace molink
