@@ -1,0 +1,178 @@
+#pragma once
+
+#include <cstdint>
+
+// Plain argument structs, one per op, shared with device code: C++17, raw pointers, shapes in
+// brackets, row-major, no ownership. All activations are float32. Pointers are to device memory of
+// the backend that gets the call. No op allocates.
+namespace molink {
+
+/// Element type of a KV cache or of values to convert.
+enum class ElementType : std::uint8_t { f32, f16, bf16 };
+
+/// out[r, :] = table[ids[r], :] * scale
+struct EmbedArgs {
+    const void* table = nullptr;  ///< [vocabulary, hidden] of table_type
+    ElementType table_type = ElementType::f32;
+    const std::int32_t* ids = nullptr;  ///< [rows], each in [0, vocabulary)
+    float* out = nullptr;               ///< [rows, hidden]
+    std::int64_t rows = 0;
+    std::int64_t hidden = 0;
+    float scale = 1.0f;
+};
+
+/// out[r, :] = x[r, :] / sqrt(mean(x[r, :]^2) + epsilon) * weight. Sums over 16 virtual lanes.
+struct RmsNormArgs {
+    const float* x = nullptr;       ///< [rows, width], rows x_stride apart
+    const float* weight = nullptr;  ///< [width]
+    float* out = nullptr;           ///< [rows, width], rows out_stride apart; may be x
+    std::int64_t rows = 0;
+    std::int64_t width = 0;
+    std::int64_t x_stride = 0;    ///< elements
+    std::int64_t out_stride = 0;  ///< elements
+    float epsilon = 1e-5f;
+};
+
+/// x[r, :] += bias
+struct AddBiasArgs {
+    float* x = nullptr;           ///< [rows, width]
+    const float* bias = nullptr;  ///< [width]
+    std::int64_t rows = 0;
+    std::int64_t width = 0;
+};
+
+/// x[i] += y[i] * scale
+struct AddArgs {
+    float* x = nullptr;        ///< [count]
+    const float* y = nullptr;  ///< [count]
+    std::int64_t count = 0;
+    float scale = 1.0f;
+};
+
+enum class GateKind : std::uint8_t { silu, gelu, gelu_tanh, relu, relu_squared };
+
+/// out[r, i] = act(gate[r, i]) * up[r, i]; up == nullptr: act(gate) alone.
+struct GateArgs {
+    const float* gate = nullptr;  ///< [rows, width], rows gate_stride apart
+    const float* up = nullptr;    ///< [rows, width], rows up_stride apart, or nullptr
+    float* out = nullptr;         ///< [rows, width] contiguous
+    std::int64_t rows = 0;
+    std::int64_t width = 0;
+    std::int64_t gate_stride = 0;  ///< elements
+    std::int64_t up_stride = 0;    ///< elements
+    GateKind kind = GateKind::silu;
+};
+
+/// Rotates the first rotary_dim entries of every head in place.
+struct RopeArgs {
+    float* x = nullptr;                       ///< [rows, heads, head_dim], rows row_stride apart
+    const std::int32_t* positions = nullptr;  ///< [rows]
+    const float* cos = nullptr;               ///< [context, rotary_dim / 2]
+    const float* sin = nullptr;               ///< [context, rotary_dim / 2]
+    std::int64_t rows = 0;
+    std::int64_t heads = 0;
+    std::int64_t head_dim = 0;
+    std::int64_t rotary_dim = 0;
+    std::int64_t row_stride = 0;  ///< elements
+    bool interleaved = false;
+};
+
+/// One layer's pages of KV cache. A page holds block_tokens positions of all KV heads; how it is laid
+/// out inside is the backend's own business (Backend::kv_block_bytes).
+struct KvPages {
+    void* base = nullptr;  ///< first byte of page 0 of this layer
+    std::int64_t block_bytes = 0;
+    std::int32_t block_tokens = 0;  ///< a multiple of 16
+    std::int32_t kv_heads = 0;
+    std::int32_t head_dim = 0;
+    ElementType type = ElementType::f32;
+};
+
+/// Where the rows of a ragged batch stand. Row r belongs to sequence sequence_of_row[r], at absolute
+/// position positions[r]; the blocks of sequence s are
+/// block_ids[block_offsets[s] .. block_offsets[s + 1]), block k holding positions
+/// [k * block_tokens, (k + 1) * block_tokens).
+struct BatchArgs {
+    const std::int32_t* positions = nullptr;        ///< [rows]
+    const std::int32_t* sequence_of_row = nullptr;  ///< [rows], non-decreasing
+    const std::int64_t* block_offsets = nullptr;    ///< [sequences + 1]
+    const std::uint32_t* block_ids = nullptr;       ///< [block_offsets[sequences]]
+    std::int64_t rows = 0;
+    std::int64_t sequences = 0;
+};
+
+/// Rounds k and v to the page type and stores them at each row's position.
+struct KvWriteArgs {
+    KvPages pages;
+    BatchArgs batch;
+    const float* k = nullptr;  ///< [rows, kv_heads, head_dim], rows k_stride apart
+    const float* v = nullptr;  ///< [rows, kv_heads, head_dim], rows v_stride apart
+    std::int64_t k_stride = 0;  ///< elements
+    std::int64_t v_stride = 0;  ///< elements
+};
+
+/// Causal attention over the pages (which already hold this batch's rows): row r sees positions
+/// max(0, positions[r] - window + 1) .. positions[r]. Tiles of 16 absolute positions, in order, so
+/// that the bits do not depend on the batch, the slices or the block size.
+struct AttentionArgs {
+    KvPages pages;
+    BatchArgs batch;
+    const float* q = nullptr;  ///< [rows, heads, head_dim], rows q_stride apart
+    float* out = nullptr;      ///< [rows, heads, head_dim] contiguous
+    std::int64_t q_stride = 0;  ///< elements
+    std::int32_t heads = 0;     ///< a multiple of pages.kv_heads
+    float scale = 1.0f;
+    float soft_cap = 0;       ///< 0: off
+    std::int32_t window = 0;  ///< 0: all
+};
+
+/// out[r, :] = x[rows_to_take[r], :]
+struct GatherRowsArgs {
+    const float* x = nullptr;                    ///< [any, width]
+    const std::int32_t* rows_to_take = nullptr;  ///< [rows]
+    float* out = nullptr;                        ///< [rows, width]
+    std::int64_t rows = 0;
+    std::int64_t width = 0;
+};
+
+/// Converts count values between element types; to f16 and bf16 rounds to nearest even.
+struct ConvertArgs {
+    const void* in = nullptr;
+    void* out = nullptr;
+    ElementType in_type = ElementType::f32;
+    ElementType out_type = ElementType::f32;
+    std::int64_t count = 0;
+};
+
+/// x[i] = cap * tanh(x[i] * scale / cap); cap 0: x[i] *= scale.
+struct ScaleCapArgs {
+    float* x = nullptr;  ///< [count]
+    std::int64_t count = 0;
+    float scale = 1.0f;
+    float cap = 0;
+};
+
+/// out[r] = index of the largest x[r, :]; the lowest index among equals.
+struct ArgmaxArgs {
+    const float* x = nullptr;     ///< [rows, width]
+    std::int32_t* out = nullptr;  ///< [rows]
+    std::int64_t rows = 0;
+    std::int64_t width = 0;
+};
+
+class PackedMatrix;
+
+/// y[r, n] = sum_k x[r, k] * w[n, k] (+ y[r, n] when accumulate). Each output is one chain of fused
+/// multiply-adds over k in order (float types) or scaled group sums in group order (Q8_0), whatever
+/// rows, threads or SIMD width.
+struct MatmulArgs {
+    const PackedMatrix* weight = nullptr;  ///< [n, k], packed by this backend
+    const float* x = nullptr;              ///< [rows, k], rows x_stride apart
+    float* y = nullptr;                    ///< [rows, n], rows y_stride apart
+    std::int64_t rows = 0;
+    std::int64_t x_stride = 0;  ///< elements
+    std::int64_t y_stride = 0;  ///< elements
+    void* workspace = nullptr;  ///< Backend::matmul_workspace_bytes(rows, k) bytes, 64-byte aligned
+};
+
+}  // namespace molink
