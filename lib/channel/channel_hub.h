@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "channel/message_channel.h"
+
+namespace molink {
+
+/// A full-duplex association with one peer: two transport connections (urgent lanes, bulky lanes)
+/// that survive resets. Local number, never reused.
+using LinkId = Id<struct LinkTag, std::uint64_t>;
+
+/// What a hub tells its node. Called inside poll() and on_timer(), on the node's loop; may call
+/// send() and close() of the hub.
+class HubSink {
+public:
+    virtual ~HubSink() = default;
+    /// Both connections are there for the first time. `dialed`: by us.
+    virtual void on_link_up(LinkId link, bool dialed) = 0;
+    /// A connection was reset; the hub goes on trying, messages wait.
+    virtual void on_link_interrupted(LinkId link) = 0;
+    /// Back after an interruption; nothing was lost or doubled.
+    virtual void on_link_resumed(LinkId link) = 0;
+    /// Over for good: the peer does not know the link any more (restarted), refused the protocol version or
+    /// sent nonsense. Not called for close() by us.
+    virtual void on_link_lost(LinkId link, const Status& reason) = 0;
+    /// A whole message, once, in order within its lane.
+    virtual void on_message(LinkId link, Lane lane, Epoch epoch, Bytes message) = 0;
+};
+
+using TransmitPolicyFactory = std::function<std::unique_ptr<TransmitPolicy>()>;
+
+struct HubOptions {
+    ChannelOptions channel;
+    TransmitPolicyFactory policy;   ///< empty: make_fair_transmit_policy
+    std::uint64_t seed = 0;         ///< of link tokens; production draws it from the system
+    std::size_t max_links = 0;      ///< 0: limits::kMaxNodes; further peers are refused
+};
+
+/// All links of one node over one transport. Frames carry link, lane, epoch, sequence number and
+/// checksum; acknowledgements, window and pacing per connection; resumes after a cut.
+/// Thread: the node's loop, except wake().
+class ChannelHub {
+public:
+    virtual ~ChannelHub() = default;
+    /// Begins to dial a peer's hub. on_link_up follows; retries until close().
+    virtual Result<LinkId> dial(const std::string& address) = 0;
+    /// Queues a message. Errors: not_found (no such link), resource_exhausted (queue limit).
+    virtual Status send(LinkId link, Lane lane, Epoch epoch, Bytes message) = 0;
+    /// Drops a link and what is queued on it, after telling the peer if it can be told at once.
+    virtual void close(LinkId link) = 0;
+    /// Messages of older epochs that were not yet begun are dropped from the queues; those that arrive
+    /// are dropped too.
+    virtual void set_epoch(Epoch epoch) = 0;
+    /// Waits up to timeout_us, less if a timer of the hub is due, handles what arrived, then sends what
+    /// may be sent. Returns the number of transport events.
+    virtual std::size_t poll(std::int64_t timeout_us) = 0;
+    virtual void wake() = 0;
+    /// Bytes queued or unacknowledged towards a link; 0 when there is none.
+    virtual std::size_t pending_bytes(LinkId link) const = 0;
+    virtual ChannelStats stats(LinkId link) const = 0;
+};
+
+/// `transport`, `clock` and `sink` must outlive the hub.
+std::unique_ptr<ChannelHub> make_channel_hub(Transport& transport, const Clock& clock, HubSink& sink,
+                                             const HubOptions& options);
+
+}  // namespace molink
