@@ -1,0 +1,198 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <molink/request.h>
+#include <molink/status.h>
+#include <molink/types.h>
+
+#include "base/bytes.h"
+
+// Every message between nodes as a plain struct, and its bytes. lib/wire/molink.fbs is the schema;
+// decode_message verifies before it reads, and checks every bound that the schema cannot say.
+namespace molink {
+
+// ---- Joining ----------------------------------------------------------------------------------
+
+/// What a node measured about itself; times in us on its own device.
+struct NodeProfile {
+    double decode_layer_us = 0;       ///< one layer, one row
+    double prefill_row_layer_us = 0;  ///< one layer, per row of a long slice
+    double head_row_us = 0;           ///< LM head, one row
+    std::int32_t threads = 0;
+};
+
+/// Worker to head, first message on the link.
+struct Hello {
+    std::uint16_t protocol_major = 0;
+    std::uint16_t protocol_minor = 0;
+    std::string release;
+    std::string node_name;
+    std::string advertise;               ///< what other workers dial
+    std::string host_id;                 ///< equal for nodes on one machine
+    std::uint64_t model_hash = 0;
+    std::int32_t model_layers = 0;
+    DataType weight_mode = DataType::f32;  ///< q8_0 when quantised while loading, else stored type
+    DataType kv_type = DataType::f32;
+    std::int32_t block_tokens = 0;
+    std::uint64_t memory_bytes = 0;      ///< what it may use; shared on a host unless memory_own
+    bool memory_own = false;             ///< memory_bytes was set for this node alone
+    std::optional<LayerRange> layers;    ///< override by the operator
+    NodeProfile profile;
+};
+
+/// Head to worker: accepted.
+struct Welcome {
+    NodeId node;
+    std::string head_name;
+    std::uint16_t protocol_minor = 0;
+};
+
+/// Either way: not accepted, or not any more. The link ends after it.
+struct Refuse {
+    StatusCode code = StatusCode::internal;
+    std::string reason;
+};
+
+// ---- Building a pipeline -----------------------------------------------------------------------
+
+/// Head to worker: hold this stage.
+struct Assign {
+    Epoch epoch;
+    std::int32_t stage_index = 0;
+    std::int32_t stage_count = 0;
+    LayerRange layers;
+    bool has_embedding = false;
+    bool has_head = false;
+    std::string next_address;            ///< advertise of the next stage; empty on the last one
+    DataType activation_type = DataType::f32;
+    std::int32_t max_rows = 0;           ///< of one part
+    std::int32_t max_sequences = 0;      ///< running at once
+    std::int32_t max_context = 0;        ///< positions of one sequence
+    std::uint64_t memory_bytes = 0;      ///< this node's share: weights, workspace and KV
+    std::uint64_t max_kv_blocks = 0;     ///< no more are of use
+};
+
+/// Worker to head, while loading.
+struct LoadProgress {
+    Epoch epoch;
+    std::uint64_t done_bytes = 0;
+    std::uint64_t total_bytes = 0;
+};
+
+/// Worker to head: weights are there, and so many blocks would fit.
+struct StageLoaded {
+    Epoch epoch;
+    std::uint64_t weight_bytes = 0;
+    std::uint64_t kv_block_capacity = 0;
+};
+
+/// Head to worker: use this many blocks (the smallest stage's), dial the next stage.
+struct StageStart {
+    Epoch epoch;
+    std::uint64_t kv_blocks = 0;
+};
+
+/// Worker to head: pages allocated, next stage reached.
+struct StageReady {
+    Epoch epoch;
+};
+
+/// Worker to the next worker: who is calling.
+struct PeerHello {
+    Epoch epoch;
+    NodeId node;
+    std::int32_t stage_index = 0;
+};
+
+/// Worker to head: the stage cannot go on.
+struct StageFailed {
+    Epoch epoch;
+    StatusCode code = StatusCode::internal;
+    std::string reason;
+};
+
+/// Both ways, once a second: alive.
+struct Heartbeat {
+    std::uint64_t sequence = 0;
+};
+
+// ---- Work -------------------------------------------------------------------------------------
+
+/// Full description of a sequence; goes out once, with its first part.
+struct SequenceOpen {
+    SequenceId id;
+    std::vector<Token> prompt;
+    float temperature = 0;
+    std::uint64_t seed = 0;
+    bool hash_logits = false;  ///< LM head and a hash for every row
+};
+
+/// Rows of one sequence in a part: positions [position, position + count).
+struct SequenceRun {
+    SequenceId id;
+    std::int32_t position = 0;
+    std::int32_t count = 0;
+    /// Tokens of these rows; empty when they are prompt tokens that SequenceOpen told.
+    std::vector<Token> tokens;
+    std::vector<BlockId> new_blocks;  ///< appended to the sequence's block table
+    std::int32_t sample_count = 0;    ///< the last so many rows are sampled (0: none)
+};
+
+/// What one stage spent on a part.
+struct StageTime {
+    std::uint32_t compute_us = 0;
+    std::uint32_t wait_us = 0;  ///< from arrival to the start of computing
+};
+
+/// What is computed and sent as one. Travels from stage to stage with its activations.
+struct Part {
+    Epoch epoch;
+    StepId step;
+    PartId id;
+    PartKind kind = PartKind::decode;
+    std::vector<SequenceOpen> opens;
+    std::vector<SequenceRun> runs;
+    std::vector<SequenceId> releases;  ///< sequences whose parts are all retired
+    std::vector<StageTime> stage_times;  ///< [stages passed]
+    DataType activation_type = DataType::f32;
+    Bytes activations;                 ///< [rows, hidden] of activation_type; empty towards the first stage
+
+    std::int32_t row_count() const;
+};
+
+/// What the last stage chose for one run.
+struct SampledRun {
+    SequenceId id;
+    std::int32_t position = 0;               ///< of the first token below
+    std::vector<Token> tokens;               ///< [sample_count], in position order
+    std::vector<std::uint64_t> logit_hashes; ///< [rows of the run] when asked for
+};
+
+/// Last stage to head: the part is done everywhere.
+struct Retire {
+    Epoch epoch;
+    StepId step;
+    PartId part;
+    std::vector<SampledRun> sampled;
+    std::vector<StageTime> stage_times;  ///< [stages]
+};
+
+using Message = std::variant<Hello, Welcome, Refuse, Assign, LoadProgress, StageLoaded, StageStart,
+                             StageReady, PeerHello, StageFailed, Heartbeat, Part, Retire>;
+
+/// Name of the alternative, for errors. Static storage.
+std::string_view message_name(const Message& message);
+
+/// Bytes of a message (a finished FlatBuffer with file identifier).
+Bytes encode_message(const Message& message);
+
+/// Verifies, then reads. Errors: data_loss naming what is wrong (verifier, unknown kind, a count or
+/// enum out of range, a string too long, activations whose size does not match).
+Result<Message> decode_message(ByteSpan bytes);
+
+}  // namespace molink
