@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <molink/clock.h>
+#include <molink/cluster.h>
+#include <molink/log.h>
+#include <molink/partitioner.h>
+#include <molink/scheduler.h>
+#include <molink/transmit.h>
+#include <molink/transport.h>
+#include <molink/types.h>
+
+namespace molink {
+
+enum class WeightMode : std::int32_t {
+    native = 0,  ///< as stored: f32, f16 or bf16
+    q8_0 = 1,    ///< matrices quantised to 8 bits while loading
+};
+
+/// What every node, head or worker, can be told.
+struct NodeOptions {
+    /// Hugging Face folder; every node has its own copy. Required.
+    std::string model_dir;
+    /// Name in logs, tables and metrics. Default: "head" or "worker-<random>".
+    std::string name;
+    /// Address to accept other nodes at. Default "tcp://127.0.0.1:*" (a free port). Addresses that are
+    /// not loopback, ipc or inproc are refused unless `insecure`.
+    std::string listen = "tcp://127.0.0.1:*";
+    /// What others dial, when it differs from `listen` (a relay or a container stands between).
+    std::string advertise;
+    /// Permits addresses that are not loopback although nothing is encrypted yet.
+    bool insecure = false;
+    WeightMode weights = WeightMode::native;
+    /// Element type of the KV cache: f32 or f16. All nodes must agree.
+    DataType kv_type = DataType::f32;
+    /// Positions of one KV block. Multiple of 16, 16 .. 256. All nodes must agree.
+    std::int32_t block_tokens = 16;
+    /// Compute threads; 0: one per core the process may use. Limits: 0 .. 256.
+    std::int32_t threads = 0;
+    /// Memory for weights, workspace and KV; 0: 0.8 of what is available, shared by the nodes on one
+    /// host.
+    std::int64_t memory_bytes = 0;
+    /// Layers this node must hold; not set: the partitioner decides.
+    std::optional<LayerRange> layers;
+    /// Kernels: "cpu".
+    std::string backend = "cpu";
+    /// Largest log level that is written.
+    LogLevel log_level = LogLevel::info;
+    /// Receives log lines; nullptr: none. Borrowed until the node is closed.
+    LogSink* log = nullptr;
+    /// Makes the node's transport; empty: ZeroMQ.
+    std::function<Result<std::unique_ptr<Transport>>()> transport;
+    /// Makes the transmit policy of each link; empty: make_fair_transmit_policy.
+    std::function<std::unique_ptr<TransmitPolicy>()> transmit;
+    /// Time; nullptr: steady_clock(). Borrowed until the node is closed.
+    const Clock* clock = nullptr;
+    /// Silence after which a peer is lost. Default 15 s. Change it when links stall for longer.
+    std::int64_t node_lost_after_us = 15'000'000;
+    /// A reset connection that does not come back within this time means a lost peer. Default 3 s.
+    std::int64_t reconnect_within_us = 3'000'000;
+};
+
+/// What an engine can be told. Copy-free: moved into Engine::open.
+struct EngineOptions : NodeOptions {
+    /// Nodes that form the pipeline, the head's own stage included. Default 1. Limits: 1 .. 256.
+    std::int32_t stages = 1;
+    /// The head holds a stage too. Default true; with false at least one worker is needed.
+    bool local_stage = true;
+    /// Format of activations on links: f32, f16 or bf16. f32 keeps results equal bit for bit.
+    DataType wire_type = DataType::f32;
+    /// Sequences running at once. Default 16. Limits: 1 .. 1024.
+    std::int32_t max_running = 16;
+    /// Requests waiting beyond that; more are refused. Default 1024. Limits: 0 .. 65536.
+    std::int32_t max_waiting = 1024;
+    /// Rows of one micro-batch. Default 512. Limits: 1 .. 8192.
+    std::int32_t max_step_tokens = 512;
+    /// Rows of one slice of a prompt. Default 256. Limits: 1 .. max_step_tokens.
+    std::int32_t max_slice_tokens = 256;
+    /// Positions per sequence; 0: the model's context. Smaller needs less memory.
+    std::int32_t max_context = 0;
+    /// Policies; nullptr: make_seed_cluster(stages), make_cost_partitioner, make_depth_scheduler.
+    std::unique_ptr<Cluster> cluster;
+    std::unique_ptr<Partitioner> partitioner;
+    std::unique_ptr<Scheduler> scheduler;
+};
+
+/// What a worker can be told.
+struct WorkerOptions : NodeOptions {
+    /// The head's address. Required.
+    std::string join;
+    /// How long to go on dialling a head that does not answer. Default 60 s.
+    std::int64_t join_within_us = 60'000'000;
+};
+
+}  // namespace molink

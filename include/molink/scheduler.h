@@ -1,0 +1,115 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include <molink/export.h>
+#include <molink/link.h>
+#include <molink/types.h>
+
+namespace molink {
+
+/// One sequence as a scheduler sees it. Positions count from 0.
+struct SequenceView {
+    SequenceId id;
+    std::int64_t arrival_us = 0;     ///< when the request was submitted
+    std::int32_t prompt_tokens = 0;  ///< tokens to prefill
+    std::int32_t max_tokens = 0;     ///< positions it may reach: prompt + output
+    std::int32_t scheduled = 0;      ///< positions computed or under way
+    std::int32_t parts_in_flight = 0;
+    std::int32_t blocks_reserved = 0;  ///< KV blocks it will need at most
+};
+
+/// One stage as measured. Smoothed; 0 while unknown.
+struct StageView {
+    double decode_us = 0;         ///< a decode part, whole
+    double decode_row_us = 0;     ///< a decode part, per row
+    double prefill_row_us = 0;    ///< a prefill part, per row
+    LayerRange layers;
+    LinkModel link_to_next;       ///< of the last stage: back to the head
+};
+
+/// What the engine knows, read-only, valid during the call. Queues are in the order named; they are
+/// kept up incrementally, so looking at the first few costs nothing.
+struct SchedulerView {
+    std::int64_t now_us = 0;
+    std::uint64_t step_seed = 0;  ///< the only source of randomness a policy may use
+    /// Not admitted, by arrival. A prefill run of one of them admits it; its blocks_reserved must fit
+    /// into free_blocks.
+    std::span<const SequenceView* const> waiting;
+    /// Admitted, prompt not fully scheduled, by admission.
+    std::span<const SequenceView* const> prefilling;
+    /// Next token known and not under way, longest idle first.
+    std::span<const SequenceView* const> decodable;
+    std::int32_t running = 0;              ///< admitted and not finished
+    std::int32_t decoding_in_flight = 0;   ///< decode rows under way
+    std::int32_t micro_batches_in_flight = 0;
+    std::int32_t decode_parts_in_flight = 0;
+    std::int32_t prefill_rows_in_flight = 0;
+    std::int64_t free_blocks = 0;          ///< not reserved by anyone
+    std::span<const StageView> stages;     ///< [n_stages], n_stages >= 1
+    // Limits, from EngineOptions:
+    std::int32_t max_running = 0;
+    std::int32_t max_step_tokens = 0;   ///< rows of one micro-batch
+    std::int32_t max_slice_tokens = 0;  ///< rows of one prefill run
+};
+
+/// `count` positions of a prompt, from where the sequence stands.
+struct PrefillRun {
+    SequenceId sequence;
+    std::int32_t count = 0;
+};
+
+/// One micro-batch: its decode rows become one part, its prefill runs another. A plan names only what
+/// starts now; leave it empty to wait for the next event.
+struct StepPlan {
+    std::vector<SequenceId> decode;   ///< each from view.decodable, at most once
+    std::vector<PrefillRun> prefill;  ///< each from view.prefilling or view.waiting, at most once
+    bool empty() const { return decode.empty() && prefill.empty(); }
+};
+
+/// What one finished micro-batch part took.
+struct PartReport {
+    PartKind kind = PartKind::decode;
+    std::int32_t rows = 0;
+    std::int64_t launched_us = 0;
+    std::int64_t retired_us = 0;
+    struct Stage {
+        std::int64_t compute_us = 0;
+        std::int64_t wait_us = 0;  ///< queued at the stage
+    };
+    std::span<const Stage> stages;  ///< [n_stages]
+};
+
+/// Chooses what runs next. Pure policy: owns no blocks, sends nothing, reads no clock. The engine
+/// checks every plan before acting on it (lib/engine/plan_check.h), so a wrong plan costs an error in the
+/// log and a step of the built-in policy, never a corrupt cache.
+///
+/// Thread: called from one engine loop; never concurrently. Deterministic: equal calls, equal plans;
+/// take randomness from view.step_seed only.
+class MOLINK_EXPORT Scheduler {
+public:
+    virtual ~Scheduler();
+    /// Short name for logs and metrics. Static storage.
+    virtual std::string_view name() const = 0;
+    /// Fills `plan` (empty on entry) with one micro-batch. Called again, with the view brought up to
+    /// date, until it stays empty.
+    virtual void plan(const SchedulerView& view, StepPlan& plan) = 0;
+    /// Learns from a finished part. Default: ignores it.
+    virtual void observe(const PartReport& report);
+};
+
+struct DepthSchedulerOptions {
+    /// Micro-batches under way at once; 0: as many as there are stages. Limits: 0 .. 64.
+    std::int32_t depth = 0;
+};
+
+/// First come, first served with sliced prefill and continuous batching; running sequences are spread
+/// over `depth` micro-batches. Never fails.
+MOLINK_EXPORT std::unique_ptr<Scheduler> make_depth_scheduler(
+    const DepthSchedulerOptions& options = {});
+
+}  // namespace molink
