@@ -4,5 +4,5 @@
 #if defined(_WIN32)
 #define MOLINK_EXPORT
 #else
-#define MOLINK_EXPORT __attribute__((visibility("default")))
+#define MOLINK_EXPORT [[gnu::visibility("default")]]
 #endif
