@@ -48,6 +48,7 @@ struct SchedulerView {
     std::int32_t decoding_in_flight = 0;   ///< decode rows under way
     std::int32_t micro_batches_in_flight = 0;
     std::int32_t decode_parts_in_flight = 0;
+    std::int32_t prefill_parts_in_flight = 0;
     std::int32_t prefill_rows_in_flight = 0;
     std::int64_t free_blocks = 0;          ///< not reserved by anyone
     std::span<const StageView> stages;     ///< [n_stages], n_stages >= 1
