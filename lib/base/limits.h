@@ -42,7 +42,36 @@ inline constexpr std::size_t kMaxNodes = 256;
 /// A node name, address or error text on the wire.
 inline constexpr std::size_t kMaxWireStringBytes = 4096;
 
+// -- Wire
+/// Rows of one part: 16 times the largest slice that is of use, and its count stays far below 2^31.
+inline constexpr std::int32_t kMaxPartRows = 1 << 16;
+/// Runs, opens or releases of one part: every running sequence, and as many that have just ended.
+inline constexpr std::size_t kMaxPartSequences = 4096;
+/// A node's memory: 1 PiB, so that the sum over kMaxNodes is far below 2^63.
+inline constexpr std::uint64_t kMaxMemoryBytes = std::uint64_t{1} << 50;
+/// Threads a node may claim; above the largest hosts, and it only shows in logs.
+inline constexpr std::int32_t kMaxThreads = 1 << 16;
+/// Positions in one block; a block is allocated whole, so larger ones only waste memory.
+inline constexpr std::int32_t kMaxBlockTokens = 4096;
+/// Blocks of one stage: their ids have 32 bits.
+inline constexpr std::uint64_t kMaxKvBlocks = std::uint64_t{1} << 32;
+/// Sampling temperature; above it the draw is as good as uniform.
+inline constexpr float kMaxTemperature = 100.0f;
+/// Nesting and number of tables the verifier accepts; the schema nests four deep, and the largest part
+/// has three lists of sequences and one of stage times.
+inline constexpr std::uint32_t kMaxWireDepth = 8;
+inline constexpr std::uint32_t kMaxWireTables = 16384;
+
+/// Things a node handles before it looks at its timers again.
+inline constexpr std::size_t kMaxEventsPerTick = 256;
+/// KV positions below which a pipeline is not worth building.
+inline constexpr std::int64_t kMinKvPositions = 256;
+/// How long a node that leaves may take to say so.
+inline constexpr std::int64_t kFarewellUs = 500'000;
+
 // -- Requests
+/// Micro-batches planned before the loop turns to messages again.
+inline constexpr std::size_t kMaxPlansPerTick = 64;
 inline constexpr std::size_t kMaxRunning = 1024;
 inline constexpr std::size_t kMaxWaiting = 65536;
 

@@ -24,6 +24,7 @@ struct NodeProfile {
     double prefill_row_layer_us = 0;  ///< one layer, per row of a long slice
     double head_row_us = 0;           ///< LM head, one row
     std::int32_t threads = 0;
+    friend bool operator==(const NodeProfile&, const NodeProfile&) = default;
 };
 
 /// Worker to head, first message on the link.
@@ -43,6 +44,7 @@ struct Hello {
     bool memory_own = false;             ///< memory_bytes was set for this node alone
     std::optional<LayerRange> layers;    ///< override by the operator
     NodeProfile profile;
+    friend bool operator==(const Hello&, const Hello&) = default;
 };
 
 /// Head to worker: accepted.
@@ -50,12 +52,14 @@ struct Welcome {
     NodeId node;
     std::string head_name;
     std::uint16_t protocol_minor = 0;
+    friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
 /// Either way: not accepted, or not any more. The link ends after it.
 struct Refuse {
     StatusCode code = StatusCode::internal;
     std::string reason;
+    friend bool operator==(const Refuse&, const Refuse&) = default;
 };
 
 // ---- Building a pipeline -----------------------------------------------------------------------
@@ -68,13 +72,14 @@ struct Assign {
     LayerRange layers;
     bool has_embedding = false;
     bool has_head = false;
-    std::string next_address;            ///< advertise of the next stage; empty on the last one
+    std::string next_address;            ///< advertise of the next stage; empty: the head holds it, or none
     DataType activation_type = DataType::f32;
     std::int32_t max_rows = 0;           ///< of one part
     std::int32_t max_sequences = 0;      ///< running at once
     std::int32_t max_context = 0;        ///< positions of one sequence
     std::uint64_t memory_bytes = 0;      ///< this node's share: weights, workspace and KV
     std::uint64_t max_kv_blocks = 0;     ///< no more are of use
+    friend bool operator==(const Assign&, const Assign&) = default;
 };
 
 /// Worker to head, while loading.
@@ -82,6 +87,7 @@ struct LoadProgress {
     Epoch epoch;
     std::uint64_t done_bytes = 0;
     std::uint64_t total_bytes = 0;
+    friend bool operator==(const LoadProgress&, const LoadProgress&) = default;
 };
 
 /// Worker to head: weights are there, and so many blocks would fit.
@@ -89,17 +95,20 @@ struct StageLoaded {
     Epoch epoch;
     std::uint64_t weight_bytes = 0;
     std::uint64_t kv_block_capacity = 0;
+    friend bool operator==(const StageLoaded&, const StageLoaded&) = default;
 };
 
 /// Head to worker: use this many blocks (the smallest stage's), dial the next stage.
 struct StageStart {
     Epoch epoch;
     std::uint64_t kv_blocks = 0;
+    friend bool operator==(const StageStart&, const StageStart&) = default;
 };
 
 /// Worker to head: pages allocated, next stage reached.
 struct StageReady {
     Epoch epoch;
+    friend bool operator==(const StageReady&, const StageReady&) = default;
 };
 
 /// Worker to the next worker: who is calling.
@@ -107,6 +116,7 @@ struct PeerHello {
     Epoch epoch;
     NodeId node;
     std::int32_t stage_index = 0;
+    friend bool operator==(const PeerHello&, const PeerHello&) = default;
 };
 
 /// Worker to head: the stage cannot go on.
@@ -114,11 +124,13 @@ struct StageFailed {
     Epoch epoch;
     StatusCode code = StatusCode::internal;
     std::string reason;
+    friend bool operator==(const StageFailed&, const StageFailed&) = default;
 };
 
 /// Both ways, once a second: alive.
 struct Heartbeat {
     std::uint64_t sequence = 0;
+    friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 
 // ---- Work -------------------------------------------------------------------------------------
@@ -130,6 +142,7 @@ struct SequenceOpen {
     float temperature = 0;
     std::uint64_t seed = 0;
     bool hash_logits = false;  ///< LM head and a hash for every row
+    friend bool operator==(const SequenceOpen&, const SequenceOpen&) = default;
 };
 
 /// Rows of one sequence in a part: positions [position, position + count).
@@ -141,12 +154,14 @@ struct SequenceRun {
     std::vector<Token> tokens;
     std::vector<BlockId> new_blocks;  ///< appended to the sequence's block table
     std::int32_t sample_count = 0;    ///< the last so many rows are sampled (0: none)
+    friend bool operator==(const SequenceRun&, const SequenceRun&) = default;
 };
 
 /// What one stage spent on a part.
 struct StageTime {
     std::uint32_t compute_us = 0;
     std::uint32_t wait_us = 0;  ///< from arrival to the start of computing
+    friend bool operator==(const StageTime&, const StageTime&) = default;
 };
 
 /// What is computed and sent as one. Travels from stage to stage with its activations.
@@ -160,9 +175,11 @@ struct Part {
     std::vector<SequenceId> releases;  ///< sequences whose parts are all retired
     std::vector<StageTime> stage_times;  ///< [stages passed]
     DataType activation_type = DataType::f32;
-    Bytes activations;                 ///< [rows, hidden] of activation_type; empty towards the first stage
+    Bytes activations;  ///< [rows, hidden] of activation_type; empty towards the first stage
 
+    /// Sum of the runs' counts.
     std::int32_t row_count() const;
+    friend bool operator==(const Part&, const Part&) = default;
 };
 
 /// What the last stage chose for one run.
@@ -171,6 +188,7 @@ struct SampledRun {
     std::int32_t position = 0;               ///< of the first token below
     std::vector<Token> tokens;               ///< [sample_count], in position order
     std::vector<std::uint64_t> logit_hashes; ///< [rows of the run] when asked for
+    friend bool operator==(const SampledRun&, const SampledRun&) = default;
 };
 
 /// Last stage to head: the part is done everywhere.
@@ -180,6 +198,7 @@ struct Retire {
     PartId part;
     std::vector<SampledRun> sampled;
     std::vector<StageTime> stage_times;  ///< [stages]
+    friend bool operator==(const Retire&, const Retire&) = default;
 };
 
 using Message = std::variant<Hello, Welcome, Refuse, Assign, LoadProgress, StageLoaded, StageStart,
@@ -188,7 +207,9 @@ using Message = std::variant<Hello, Welcome, Refuse, Assign, LoadProgress, Stage
 /// Name of the alternative, for errors. Static storage.
 std::string_view message_name(const Message& message);
 
-/// Bytes of a message (a finished FlatBuffer with file identifier).
+/// Bytes of a message (a finished FlatBuffer with file identifier); equal messages give equal bytes.
+/// A `reason` is cut to limits::kMaxWireStringBytes; a message above limits::kMaxMessageBytes gives no
+/// bytes at all (the bounds on parts keep the library far below it).
 Bytes encode_message(const Message& message);
 
 /// Verifies, then reads. Errors: data_loss naming what is wrong (verifier, unknown kind, a count or

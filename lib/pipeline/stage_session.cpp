@@ -1,0 +1,98 @@
+// The life of one stage: assigned, loaded, started, serving. It only translates between messages and
+// executor calls, so that workers, a head with a local stage and the simulator share one behaviour.
+// Relies on the executor dropping parts of another epoch and answering every call with an event.
+#include "pipeline/stage_session.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "base/limits.h"
+
+namespace molink {
+
+void StageSession::assign(const Assign& assign) {
+    assign_ = assign;
+    state_ = State::loading;
+    StageConfig config;
+    config.epoch = assign.epoch;
+    config.layers = assign.layers;
+    config.has_embedding = assign.has_embedding;
+    config.has_head = assign.has_head;
+    config.activation_type = assign.activation_type;
+    config.max_rows = assign.max_rows;
+    config.max_sequences = assign.max_sequences;
+    config.max_context = assign.max_context;
+    config.memory_bytes = assign.memory_bytes;
+    config.max_kv_blocks = assign.max_kv_blocks;
+    executor_.load(config);
+}
+
+Status StageSession::start(const StageStart& start) {
+    if (start.epoch != assign_.epoch || state_ != State::loaded) {
+        return make_error(StatusCode::failed_precondition,
+                          "start of stage in epoch {}: the stage is of epoch {} and not loaded",
+                          start.epoch.value, assign_.epoch.value);
+    }
+    state_ = State::starting;
+    executor_.start(start.kv_blocks);
+    return {};
+}
+
+Status StageSession::submit(Part part, std::int64_t now_us) {
+    if (part.epoch < assign_.epoch) return {};
+    if (part.epoch != assign_.epoch || state_ != State::ready) {
+        return make_error(StatusCode::failed_precondition,
+                          "part {} of epoch {} for a stage of epoch {} that is not ready",
+                          part.id.value, part.epoch.value, assign_.epoch.value);
+    }
+    executor_.submit(std::move(part), now_us);
+    return {};
+}
+
+std::size_t StageSession::pump() {
+    std::size_t count = 0;
+    StageEvent event;
+    while (count < limits::kMaxEventsPerTick && executor_.poll(event)) {
+        ++count;
+        if (event.epoch == assign_.epoch) handle(std::move(event));
+        event = StageEvent();
+    }
+    return count;
+}
+
+void StageSession::handle(StageEvent event) {
+    switch (event.kind) {
+        case StageEventKind::progress:
+            ports_.stage_progress({event.epoch, event.done_bytes, event.total_bytes});
+            return;
+        case StageEventKind::loaded:
+            state_ = State::loaded;
+            ports_.stage_loaded({event.epoch, event.weight_bytes, event.kv_block_capacity});
+            return;
+        case StageEventKind::ready:
+            state_ = State::ready;
+            ports_.stage_ready({event.epoch});
+            return;
+        case StageEventKind::result: finish(std::move(event.result)); return;
+        case StageEventKind::failed:
+            state_ = State::failed;
+            ports_.stage_failed({event.epoch, event.status.code(), event.status.message()});
+            return;
+    }
+}
+
+void StageSession::finish(PartResult result) {
+    if (!assign_.has_head) {
+        ports_.stage_forward(std::move(result.part));
+        return;
+    }
+    Retire retire;
+    retire.epoch = result.part.epoch;
+    retire.step = result.part.step;
+    retire.part = result.part.id;
+    retire.sampled = std::move(result.sampled);
+    retire.stage_times = std::move(result.part.stage_times);
+    ports_.stage_retire(std::move(retire));
+}
+
+}  // namespace molink

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+
+#include "stage/stage_executor.h"
+#include "wire/messages.h"
+
+namespace molink {
+
+/// Where a stage session puts what its stage says. A worker turns these into messages, a head with a
+/// stage of its own handles them as if they had come from one. Called on the node's loop.
+class StagePorts {
+public:
+    virtual ~StagePorts() = default;
+    virtual void stage_progress(const LoadProgress& progress) = 0;
+    virtual void stage_loaded(const StageLoaded& loaded) = 0;
+    virtual void stage_ready(const StageReady& ready) = 0;
+    virtual void stage_failed(const StageFailed& failed) = 0;
+    /// A part for the next stage, activations included.
+    virtual void stage_forward(Part part) = 0;
+    /// A part is done everywhere; only on the last stage.
+    virtual void stage_retire(Retire retire) = 0;
+};
+
+/// One node's stage through the epochs: what the head assigned, and the way of parts through the
+/// executor. Thread: the node's loop.
+class StageSession {
+public:
+    /// Both must outlive the session.
+    StageSession(StageExecutor& executor, StagePorts& ports)
+        : executor_(executor), ports_(ports) {}
+
+    /// Begins a new epoch: drops the old stage and loads the new one.
+    void assign(const Assign& assign);
+    /// Allocates pages. Errors: failed_precondition for another epoch or before it is loaded.
+    Status start(const StageStart& start);
+    /// Runs a part of this epoch; parts of older epochs are dropped. Errors: failed_precondition when
+    /// the stage is not ready.
+    Status submit(Part part, std::int64_t now_us);
+    /// Hands on what the executor has finished. Returns the number of events.
+    std::size_t pump();
+
+    const Assign& assignment() const { return assign_; }
+    bool ready() const { return state_ == State::ready; }
+
+private:
+    enum class State : std::uint8_t { idle, loading, loaded, starting, ready, failed };
+
+    void handle(StageEvent event);
+    void finish(PartResult result);
+
+    StageExecutor& executor_;
+    StagePorts& ports_;
+    Assign assign_;
+    State state_ = State::idle;
+};
+
+}  // namespace molink
