@@ -1,0 +1,18 @@
+// Names of the request enums. Apart from status.cpp because <molink/request.h> pulls in far more than
+// a status needs; relies on nothing but the public header.
+#include <molink/request.h>
+
+namespace molink {
+
+std::string_view finish_reason_name(FinishReason reason) {
+    switch (reason) {
+        case FinishReason::none: return "none";
+        case FinishReason::stop: return "stop";
+        case FinishReason::length: return "length";
+        case FinishReason::cancelled: return "cancelled";
+        case FinishReason::error: return "error";
+    }
+    return "unknown";
+}
+
+}  // namespace molink

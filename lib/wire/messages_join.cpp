@@ -1,0 +1,224 @@
+// Joining and building a pipeline: the messages that are rare, small and come first on a link, so the
+// ones a stranger sends. Writing goes field by field in the schema's order, which makes the bytes a
+// function of the message alone; reading checks each field as it is taken.
+#include "wire/generated.h"
+#include "wire/wire_codec.h"
+
+namespace molink {
+namespace {
+
+flatbuffers::Offset<wire::LayerRange> write_layers(Builder& builder, LayerRange layers) {
+    return wire::CreateLayerRange(builder, layers.begin, layers.end);
+}
+
+/// An absent range reads as [0, 0).
+LayerRange read_layers(WireReader& reader, const wire::LayerRange* from) {
+    LayerRange layers;
+    if (from == nullptr) return layers;
+    layers.begin = reader.integer("layers.begin", from->begin(), 0, limits::kMaxLayers);
+    layers.end = reader.integer("layers.end", from->end(), layers.begin, limits::kMaxLayers);
+    return layers;
+}
+
+void read_profile(WireReader& reader, const wire::NodeProfile& from, NodeProfile& to) {
+    to.decode_layer_us = reader.real("profile.decode_layer_us", from.decode_layer_us());
+    to.prefill_row_layer_us = reader.real("profile.prefill_row_layer_us", from.prefill_row_layer_us());
+    to.head_row_us = reader.real("profile.head_row_us", from.head_row_us());
+    to.threads = reader.integer("profile.threads", from.threads(), 0, limits::kMaxThreads);
+}
+
+/// The reader refuses longer texts, and a reason that is cut still says more than none. Cuts before a
+/// UTF-8 continuation byte, never inside a code point.
+flatbuffers::Offset<flatbuffers::String> write_reason(Builder& builder, const std::string& reason) {
+    std::size_t bytes = reason.size();
+    if (bytes > limits::kMaxWireStringBytes) {
+        bytes = limits::kMaxWireStringBytes;
+        while (bytes > 0 && (static_cast<unsigned char>(reason[bytes]) & 0xc0u) == 0x80u) --bytes;
+    }
+    return write_text(builder, reason.substr(0, bytes));
+}
+
+}  // namespace
+
+flatbuffers::Offset<wire::Hello> write(Builder& builder, const Hello& message) {
+    const auto release = write_text(builder, message.release);
+    const auto node_name = write_text(builder, message.node_name);
+    const auto advertise = write_text(builder, message.advertise);
+    const auto host_id = write_text(builder, message.host_id);
+    flatbuffers::Offset<wire::LayerRange> layers;
+    if (message.layers) layers = write_layers(builder, *message.layers);
+    const NodeProfile& profile = message.profile;
+    const auto profile_offset =
+        wire::CreateNodeProfile(builder, profile.decode_layer_us, profile.prefill_row_layer_us,
+                                profile.head_row_us, profile.threads);
+    wire::HelloBuilder hello(builder);
+    hello.add_protocol_major(message.protocol_major);
+    hello.add_protocol_minor(message.protocol_minor);
+    hello.add_release(release);
+    hello.add_node_name(node_name);
+    hello.add_advertise(advertise);
+    hello.add_host_id(host_id);
+    hello.add_model_hash(message.model_hash);
+    hello.add_model_layers(message.model_layers);
+    hello.add_weight_mode(static_cast<wire::DataType>(message.weight_mode));
+    hello.add_kv_type(static_cast<wire::DataType>(message.kv_type));
+    hello.add_block_tokens(message.block_tokens);
+    hello.add_memory_bytes(message.memory_bytes);
+    hello.add_memory_own(message.memory_own);
+    hello.add_layers(layers);
+    hello.add_profile(profile_offset);
+    return hello.Finish();
+}
+
+void read(WireReader& reader, const wire::Hello& from, Hello& to) {
+    to.protocol_major = from.protocol_major();
+    to.protocol_minor = from.protocol_minor();
+    to.release = reader.text("release", from.release());
+    to.node_name = reader.text("node_name", from.node_name());
+    to.advertise = reader.text("advertise", from.advertise());
+    to.host_id = reader.text("host_id", from.host_id());
+    to.model_hash = from.model_hash();
+    to.model_layers = reader.integer("model_layers", from.model_layers(), 0, limits::kMaxLayers);
+    to.weight_mode = reader.enumerator("weight_mode", from.weight_mode(), DataType::i32);
+    to.kv_type = reader.enumerator("kv_type", from.kv_type(), DataType::i32);
+    to.block_tokens = reader.integer("block_tokens", from.block_tokens(), 0, limits::kMaxBlockTokens);
+    to.memory_bytes = reader.size("memory_bytes", from.memory_bytes(), limits::kMaxMemoryBytes);
+    to.memory_own = from.memory_own();
+    if (from.layers() != nullptr) to.layers = read_layers(reader, from.layers());
+    if (from.profile() != nullptr) read_profile(reader, *from.profile(), to.profile);
+}
+
+flatbuffers::Offset<wire::Welcome> write(Builder& builder, const Welcome& message) {
+    const auto head_name = write_text(builder, message.head_name);
+    wire::WelcomeBuilder welcome(builder);
+    welcome.add_node(message.node.value);
+    welcome.add_head_name(head_name);
+    welcome.add_protocol_minor(message.protocol_minor);
+    return welcome.Finish();
+}
+
+void read(WireReader& reader, const wire::Welcome& from, Welcome& to) {
+    to.node = NodeId(from.node());
+    to.head_name = reader.text("head_name", from.head_name());
+    to.protocol_minor = from.protocol_minor();
+}
+
+flatbuffers::Offset<wire::Refuse> write(Builder& builder, const Refuse& message) {
+    const auto reason = write_reason(builder, message.reason);
+    return wire::CreateRefuse(builder, static_cast<std::int32_t>(message.code), reason);
+}
+
+void read(WireReader& reader, const wire::Refuse& from, Refuse& to) {
+    to.code = reader.error_code("code", from.code());
+    to.reason = reader.text("reason", from.reason());
+}
+
+flatbuffers::Offset<wire::Assign> write(Builder& builder, const Assign& message) {
+    const auto layers = write_layers(builder, message.layers);
+    const auto next_address = write_text(builder, message.next_address);
+    wire::AssignBuilder assign(builder);
+    assign.add_epoch(message.epoch.value);
+    assign.add_stage_index(message.stage_index);
+    assign.add_stage_count(message.stage_count);
+    assign.add_layers(layers);
+    assign.add_has_embedding(message.has_embedding);
+    assign.add_has_head(message.has_head);
+    assign.add_next_address(next_address);
+    assign.add_activation_type(static_cast<wire::DataType>(message.activation_type));
+    assign.add_max_rows(message.max_rows);
+    assign.add_max_sequences(message.max_sequences);
+    assign.add_max_context(message.max_context);
+    assign.add_memory_bytes(message.memory_bytes);
+    assign.add_max_kv_blocks(message.max_kv_blocks);
+    return assign.Finish();
+}
+
+void read(WireReader& reader, const wire::Assign& from, Assign& to) {
+    to.epoch = Epoch(from.epoch());
+    to.stage_count = reader.integer("stage_count", from.stage_count(), 1,
+                                    static_cast<std::int64_t>(limits::kMaxNodes));
+    to.stage_index = reader.integer("stage_index", from.stage_index(), 0, to.stage_count - 1);
+    to.layers = read_layers(reader, from.layers());
+    to.has_embedding = from.has_embedding();
+    to.has_head = from.has_head();
+    to.next_address = reader.text("next_address", from.next_address());
+    to.activation_type =
+        reader.enumerator("activation_type", from.activation_type(), DataType::bf16);
+    to.max_rows = reader.integer("max_rows", from.max_rows(), 0, limits::kMaxPartRows);
+    to.max_sequences = reader.integer("max_sequences", from.max_sequences(), 0,
+                                      static_cast<std::int64_t>(limits::kMaxRunning));
+    to.max_context = reader.integer("max_context", from.max_context(), 0, limits::kMaxContext);
+    to.memory_bytes = reader.size("memory_bytes", from.memory_bytes(), limits::kMaxMemoryBytes);
+    to.max_kv_blocks = from.max_kv_blocks();
+}
+
+flatbuffers::Offset<wire::LoadProgress> write(Builder& builder, const LoadProgress& message) {
+    return wire::CreateLoadProgress(builder, message.epoch.value, message.done_bytes,
+                                    message.total_bytes);
+}
+
+void read(WireReader& reader, const wire::LoadProgress& from, LoadProgress& to) {
+    to.epoch = Epoch(from.epoch());
+    to.done_bytes = reader.size("done_bytes", from.done_bytes(), limits::kMaxMemoryBytes);
+    to.total_bytes = reader.size("total_bytes", from.total_bytes(), limits::kMaxMemoryBytes);
+}
+
+flatbuffers::Offset<wire::StageLoaded> write(Builder& builder, const StageLoaded& message) {
+    return wire::CreateStageLoaded(builder, message.epoch.value, message.weight_bytes,
+                                   message.kv_block_capacity);
+}
+
+void read(WireReader& reader, const wire::StageLoaded& from, StageLoaded& to) {
+    to.epoch = Epoch(from.epoch());
+    to.weight_bytes = reader.size("weight_bytes", from.weight_bytes(), limits::kMaxMemoryBytes);
+    to.kv_block_capacity = from.kv_block_capacity();
+}
+
+flatbuffers::Offset<wire::StageStart> write(Builder& builder, const StageStart& message) {
+    return wire::CreateStageStart(builder, message.epoch.value, message.kv_blocks);
+}
+
+void read(WireReader& reader, const wire::StageStart& from, StageStart& to) {
+    to.epoch = Epoch(from.epoch());
+    to.kv_blocks = reader.size("kv_blocks", from.kv_blocks(), limits::kMaxKvBlocks);
+}
+
+flatbuffers::Offset<wire::StageReady> write(Builder& builder, const StageReady& message) {
+    return wire::CreateStageReady(builder, message.epoch.value);
+}
+
+void read(WireReader&, const wire::StageReady& from, StageReady& to) {
+    to.epoch = Epoch(from.epoch());
+}
+
+flatbuffers::Offset<wire::PeerHello> write(Builder& builder, const PeerHello& message) {
+    return wire::CreatePeerHello(builder, message.epoch.value, message.node.value,
+                                 message.stage_index);
+}
+
+void read(WireReader& reader, const wire::PeerHello& from, PeerHello& to) {
+    to.epoch = Epoch(from.epoch());
+    to.node = NodeId(from.node());
+    to.stage_index = reader.integer("stage_index", from.stage_index(), 0,
+                                    static_cast<std::int64_t>(limits::kMaxNodes) - 1);
+}
+
+flatbuffers::Offset<wire::StageFailed> write(Builder& builder, const StageFailed& message) {
+    const auto reason = write_reason(builder, message.reason);
+    return wire::CreateStageFailed(builder, message.epoch.value,
+                                   static_cast<std::int32_t>(message.code), reason);
+}
+
+void read(WireReader& reader, const wire::StageFailed& from, StageFailed& to) {
+    to.epoch = Epoch(from.epoch());
+    to.code = reader.error_code("code", from.code());
+    to.reason = reader.text("reason", from.reason());
+}
+
+flatbuffers::Offset<wire::Heartbeat> write(Builder& builder, const Heartbeat& message) {
+    return wire::CreateHeartbeat(builder, message.sequence);
+}
+
+void read(WireReader&, const wire::Heartbeat& from, Heartbeat& to) { to.sequence = from.sequence(); }
+
+}  // namespace molink

@@ -1,0 +1,74 @@
+// Bounds of what arrives. The verifier has shown that every offset stays inside the message; what it
+// cannot show is that a number means something, that a list is of a sane length, and that lists do not
+// share their bytes to blow up in memory. All three are checked here, once, with the field's name.
+#include "wire/wire_codec.h"
+
+namespace molink {
+
+void WireReader::enter(const char* name, std::size_t index) {
+    list_ = name;
+    index_ = index;
+}
+
+void WireReader::fail(const char* field, const std::string& what) {
+    if (!ok()) return;
+    if (list_ == nullptr) {
+        status_ = make_error(StatusCode::data_loss, "decode {}: {} {}", message_, field, what);
+    } else {
+        status_ = make_error(StatusCode::data_loss, "decode {}: {}[{}].{} {}", message_, list_, index_,
+                             field, what);
+    }
+}
+
+bool WireReader::charge(const char* field, std::size_t count, std::size_t most,
+                        std::size_t element_bytes) {
+    if (count > most) {
+        fail(field, fmt::format("has {} entries, at most {} are allowed", count, most));
+        return false;
+    }
+    const std::size_t bytes = count * element_bytes;
+    if (bytes > budget_) {
+        fail(field, fmt::format("has {} bytes, {} are left of the message", bytes, budget_));
+        return false;
+    }
+    budget_ -= bytes;
+    return true;
+}
+
+std::uint64_t WireReader::size(const char* field, std::uint64_t value, std::uint64_t high) {
+    if (value <= high) return value;
+    fail(field, fmt::format("is {}, must be at most {}", value, high));
+    return 0;
+}
+
+double WireReader::real(const char* field, double value, double high) {
+    if (std::isfinite(value) && value >= 0 && value <= high) return value;
+    fail(field, fmt::format("is {}, must be 0..{}", value, high));
+    return 0;
+}
+
+StatusCode WireReader::error_code(const char* field, std::int32_t value) {
+    return static_cast<StatusCode>(
+        integer(field, value, 1, static_cast<std::int32_t>(StatusCode::internal)));
+}
+
+std::string WireReader::text(const char* field, const flatbuffers::String* value) {
+    if (value == nullptr || !ok()) return {};
+    const std::size_t bytes = value->size();
+    if (!charge(field, bytes, limits::kMaxWireStringBytes, 1)) return {};
+    return std::string(value->c_str(), bytes);
+}
+
+std::vector<Token> WireReader::tokens(const flatbuffers::Vector<std::int32_t>* values,
+                                      std::size_t most) {
+    auto out = list<Token>("tokens", values, most);
+    for (const Token token : out) integer("token", token, 0, limits::kMaxVocabulary - 1);
+    return out;
+}
+
+flatbuffers::Offset<flatbuffers::String> write_text(Builder& builder, const std::string& text) {
+    if (text.empty()) return 0;
+    return builder.CreateString(text);
+}
+
+}  // namespace molink
