@@ -97,7 +97,8 @@ public:
     /// Short name for logs and metrics. Static storage.
     virtual std::string_view name() const = 0;
     /// Fills `plan` (empty on entry) with one micro-batch. Called again, with the view brought up to
-    /// date, until it stays empty.
+    /// date, until it stays empty. An empty plan while nothing is under way would wait for ever, so the
+    /// built-in policy plans instead.
     virtual void plan(const SchedulerView& view, StepPlan& plan) = 0;
     /// Learns from a finished part. Default: ignores it.
     virtual void observe(const PartReport& report);

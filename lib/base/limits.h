@@ -62,6 +62,9 @@ inline constexpr float kMaxTemperature = 100.0f;
 inline constexpr std::uint32_t kMaxWireDepth = 8;
 inline constexpr std::uint32_t kMaxWireTables = 16384;
 
+inline constexpr std::size_t kMaxNodeNameBytes = 128;
+/// A peer that connected has this long to say who it is.
+inline constexpr std::int64_t kHelloWithinUs = 10'000'000;
 /// Things a node handles before it looks at its timers again.
 inline constexpr std::size_t kMaxEventsPerTick = 256;
 /// KV positions below which a pipeline is not worth building.
@@ -70,6 +73,8 @@ inline constexpr std::int64_t kMinKvPositions = 256;
 inline constexpr std::int64_t kFarewellUs = 500'000;
 
 // -- Requests
+/// Rows of one micro-batch; bounds a part's message and every stage's workspace.
+inline constexpr std::int32_t kMaxStepTokens = 8192;
 /// Micro-batches planned before the loop turns to messages again.
 inline constexpr std::size_t kMaxPlansPerTick = 64;
 inline constexpr std::size_t kMaxRunning = 1024;

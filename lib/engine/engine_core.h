@@ -1,0 +1,145 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include <molink/metrics.h>
+#include <molink/request.h>
+#include <molink/scheduler.h>
+
+#include "base/log.h"
+#include "engine/sequence.h"
+#include "engine/stage_meter.h"
+#include "engine/view_queue.h"
+#include "kv/block_pool.h"
+#include "tokenizer/tokenizer.h"
+#include "wire/messages.h"
+
+namespace molink {
+
+/// Where the engine puts parts that shall run. Called on the head's loop.
+class PartSink {
+public:
+    virtual ~PartSink() = default;
+    virtual void launch(Part part) = 0;
+};
+
+/// Where events of requests go. Called on the head's loop; must not call back.
+class RequestEventSink {
+public:
+    virtual ~RequestEventSink() = default;
+    virtual void on_request_event(RequestEvent event) = 0;
+};
+
+struct EngineCoreOptions {
+    std::int32_t max_running = 16;
+    std::int32_t max_waiting = 1024;
+    std::int32_t max_step_tokens = 512;
+    std::int32_t max_slice_tokens = 256;
+    std::int32_t block_tokens = 16;
+    std::int32_t vocabulary = 0;
+    std::vector<Token> eos_tokens;
+    const Tokenizer* tokenizer = nullptr;  ///< null: events carry tokens without text
+};
+
+/// The head's engine without I/O: owns requests, sequences and block ids; asks the scheduler for plans,
+/// checks them, turns them into parts, and turns retirement records into tokens and events.
+/// Thread: the head's loop. Time comes as now_us with every call.
+class EngineCore {
+public:
+    /// The references must outlive it.
+    EngineCore(EngineCoreOptions options, std::unique_ptr<Scheduler> scheduler, PartSink& parts,
+               RequestEventSink& events, Log log);
+    ~EngineCore();
+
+    /// A pipeline serves from now on. `stages` in order.
+    void begin_epoch(Epoch epoch, std::vector<StageView> stages, std::int64_t kv_blocks);
+    /// The pipeline is gone: every request ends with `reason`.
+    void end_epoch(const Status& reason, std::int64_t now_us);
+    bool serving() const { return serving_; }
+
+    /// Takes a request in. Errors: unavailable (no pipeline), resource_exhausted (queue full, or more
+    /// blocks than there are). On error no event follows.
+    Status submit(AdmittedRequest request, std::int64_t now_us);
+    void cancel(RequestId request, const Status& reason, std::int64_t now_us);
+    void cancel_all(const Status& reason, std::int64_t now_us);
+
+    /// A part is done everywhere. Errors: data_loss when the record does not fit what was launched;
+    /// the pipeline cannot be trusted any more then.
+    Status on_retire(const Retire& retire, std::int64_t now_us);
+
+    /// Plans and launches until the scheduler has nothing more to start.
+    void step(std::int64_t now_us);
+
+    std::size_t in_flight_parts() const { return in_flight_.size(); }
+    void fill_metrics(MetricsSnapshot& metrics) const;
+    /// Self-check of the block accounts; for tests and idle times.
+    Status check() const;
+
+private:
+    struct LaunchedRun {
+        Sequence* sequence = nullptr;
+        std::int32_t position = 0;
+        std::int32_t count = 0;
+        std::int32_t sample_count = 0;
+    };
+    struct LaunchedPart {
+        PartKind kind = PartKind::decode;
+        StepId step;
+        std::int32_t rows = 0;
+        std::int64_t launched_us = 0;
+        std::vector<LaunchedRun> runs;
+    };
+
+    SchedulerView make_view(std::int64_t now_us) const;
+    bool plan_once(std::int64_t now_us);
+    bool accept(const SchedulerView& view, StepPlan& plan);
+    void launch(const StepPlan& plan, std::int64_t now_us);
+    void launch_part(Part part, LaunchedPart launched);
+    void add_run(Sequence& sequence, std::int32_t count, Part& part, LaunchedPart& launched);
+    void admit(Sequence& sequence);
+    void open(Sequence& sequence, Part& part);
+
+    Status check_retire(const Retire& retire, const LaunchedPart& launched) const;
+    void take_run(const LaunchedRun& run, const SampledRun* sampled, std::int64_t now_us);
+    void take_token(Sequence& sequence, Token token, std::int64_t now_us);
+    void report(const LaunchedPart& launched, const Retire& retire, std::int64_t now_us);
+
+    void finish(Sequence& sequence, FinishReason reason, const Status& status, std::int64_t now_us);
+    void forget_if_idle(Sequence& sequence);
+    Sequence* find(SequenceId id);
+
+    EngineCoreOptions options_;
+    std::unique_ptr<Scheduler> scheduler_;
+    std::unique_ptr<Scheduler> fallback_;
+    PartSink& parts_;
+    RequestEventSink& events_;
+    Log log_;
+
+    bool serving_ = false;
+    Epoch epoch_;
+    std::vector<StageView> stages_;
+    StageMeter meter_;
+    BlockPool pool_;
+    std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;
+    std::unordered_map<RequestId, SequenceId> by_request_;
+    ViewQueue<SequenceView> waiting_;
+    ViewQueue<SequenceView> prefilling_;
+    ViewQueue<SequenceView> decodable_;
+    std::unordered_map<PartId, LaunchedPart> in_flight_;
+    std::vector<SequenceId> releases_;
+    std::int32_t running_ = 0;
+    std::int32_t decoding_in_flight_ = 0;
+    std::int32_t decode_parts_in_flight_ = 0;
+    std::int32_t prefill_parts_in_flight_ = 0;
+    std::int32_t prefill_rows_in_flight_ = 0;
+    std::uint64_t next_sequence_ = 1;
+    std::uint64_t next_part_ = 1;
+    std::uint64_t next_step_ = 1;
+    std::unordered_map<StepId, std::int32_t> steps_in_flight_;
+    MetricsSnapshot counters_;
+};
+
+}  // namespace molink

@@ -1,0 +1,133 @@
+// What a node may be told, checked before anything is opened. Nothing is encrypted yet, so an address
+// that another machine could reach is refused unless the operator says that this is meant.
+#include "node/address.h"
+
+#include "base/error.h"
+#include "base/limits.h"
+
+namespace molink {
+namespace {
+
+/// Host part of tcp://host:port; empty for other schemes.
+std::string_view tcp_host(std::string_view address) {
+    constexpr std::string_view kScheme = "tcp://";
+    if (!address.starts_with(kScheme)) return {};
+    address.remove_prefix(kScheme.size());
+    const std::size_t colon = address.rfind(':');
+    return colon == std::string_view::npos ? address : address.substr(0, colon);
+}
+
+template <typename T>
+Status check_range(std::string_view option, T value, T low, T high) {
+    if (value >= low && value <= high) return {};
+    return invalid_argument("{} is {}; {} to {} are permitted", option, value, low, high);
+}
+
+Status check_form(std::string_view option, std::string_view address) {
+    for (std::string_view scheme : {"tcp://", "ipc://", "inproc://"}) {
+        if (address.starts_with(scheme) && address.size() > scheme.size()) return {};
+    }
+    return invalid_argument(
+        "{} is '{}'; an address looks like tcp://127.0.0.1:7100, ipc:///path or inproc://name", option,
+        address);
+}
+
+}  // namespace
+
+bool is_local_address(std::string_view address) {
+    if (address.starts_with("ipc://") || address.starts_with("inproc://")) return true;
+    const std::string_view host = tcp_host(address);
+    if (host == "localhost" || host == "[::1]") return true;
+    if (!host.starts_with("127.")) return false;
+    return host.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+bool is_wildcard_address(std::string_view address) {
+    const std::string_view host = tcp_host(address);
+    return host == "0.0.0.0" || host == "[::]" || host == "*";
+}
+
+Status check_address(std::string_view option, const std::string& address, bool insecure) {
+    MOLINK_RETURN_IF_ERROR(check_form(option, address));
+    if (insecure || is_local_address(address)) return {};
+    return invalid_argument(
+        "{} {} can be reached from other machines and nothing is encrypted yet; use a loopback address, "
+        "or set insecure if the network between the nodes is trusted",
+        option, address);
+}
+
+Status check_node_options(const NodeOptions& options) {
+    if (options.model_dir.empty()) return invalid_argument("model_dir is empty");
+    MOLINK_RETURN_IF_ERROR(check_address("listen", options.listen, options.insecure));
+    if (!options.advertise.empty()) {
+        MOLINK_RETURN_IF_ERROR(check_address("advertise", options.advertise, options.insecure));
+        if (is_wildcard_address(options.advertise)) {
+            return invalid_argument("advertise is {}; nobody can dial that", options.advertise);
+        }
+    } else if (is_wildcard_address(options.listen)) {
+        return invalid_argument("listen is {}; set advertise to what other nodes shall dial",
+                                options.listen);
+    }
+    if (options.kv_type != DataType::f32 && options.kv_type != DataType::f16) {
+        return invalid_argument("kv_type is {}; f32 and f16 are permitted",
+                                data_type_name(options.kv_type));
+    }
+    MOLINK_RETURN_IF_ERROR(check_range("block_tokens", options.block_tokens, 16, 256));
+    if (options.block_tokens % 16 != 0) {
+        return invalid_argument("block_tokens is {}; it must be a multiple of 16",
+                                options.block_tokens);
+    }
+    MOLINK_RETURN_IF_ERROR(check_range("threads", options.threads, 0, 256));
+    if (options.memory_bytes < 0) {
+        return invalid_argument("memory_bytes is {}; it must not be negative", options.memory_bytes);
+    }
+    if (options.layers && (options.layers->begin < 0 || options.layers->empty())) {
+        return invalid_argument("layers {}-{} is not a range", options.layers->begin,
+                                options.layers->end - 1);
+    }
+    if (options.name.size() > limits::kMaxNodeNameBytes) {
+        return invalid_argument("name has {} bytes; {} are permitted", options.name.size(),
+                                limits::kMaxNodeNameBytes);
+    }
+    constexpr std::int64_t kHourUs = 3'600'000'000;
+    MOLINK_RETURN_IF_ERROR(check_range<std::int64_t>("node_lost_after_us",
+                                                     options.node_lost_after_us, 100'000, kHourUs));
+    return check_range<std::int64_t>("reconnect_within_us", options.reconnect_within_us, 0, kHourUs);
+}
+
+Status check_engine_options(const EngineOptions& options) {
+    MOLINK_RETURN_IF_ERROR(check_node_options(options));
+    MOLINK_RETURN_IF_ERROR(
+        check_range("stages", options.stages, 1, static_cast<std::int32_t>(limits::kMaxNodes)));
+    MOLINK_RETURN_IF_ERROR(check_range("max_running", options.max_running, 1,
+                                       static_cast<std::int32_t>(limits::kMaxRunning)));
+    MOLINK_RETURN_IF_ERROR(check_range("max_waiting", options.max_waiting, 0,
+                                       static_cast<std::int32_t>(limits::kMaxWaiting)));
+    MOLINK_RETURN_IF_ERROR(check_range("max_step_tokens", options.max_step_tokens, 1,
+                                       limits::kMaxStepTokens));
+    MOLINK_RETURN_IF_ERROR(
+        check_range("max_slice_tokens", options.max_slice_tokens, 1, options.max_step_tokens));
+    MOLINK_RETURN_IF_ERROR(check_range("max_context", options.max_context, 0,
+                                       static_cast<std::int32_t>(limits::kMaxContext)));
+    switch (options.wire_type) {
+        case DataType::f32:
+        case DataType::f16:
+        case DataType::bf16: return {};
+        default:
+            return invalid_argument("wire_type is {}; f32, f16 and bf16 are permitted",
+                                    data_type_name(options.wire_type));
+    }
+}
+
+Status check_worker_options(const WorkerOptions& options) {
+    MOLINK_RETURN_IF_ERROR(check_node_options(options));
+    if (options.join.empty()) return invalid_argument("join is empty; give the head's address");
+    if (is_wildcard_address(options.join)) {
+        return invalid_argument("join is {}; nobody can dial that", options.join);
+    }
+    MOLINK_RETURN_IF_ERROR(check_address("join", options.join, options.insecure));
+    constexpr std::int64_t kDayUs = 86'400'000'000;
+    return check_range<std::int64_t>("join_within_us", options.join_within_us, 0, kDayUs);
+}
+
+}  // namespace molink

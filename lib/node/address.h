@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <molink/options.h>
+#include <molink/status.h>
+
+namespace molink {
+
+/// True for addresses that cannot be reached from another machine: loopback TCP, ipc and inproc.
+bool is_local_address(std::string_view address);
+
+/// True for addresses one can listen at but not dial: 0.0.0.0, [::] and *.
+bool is_wildcard_address(std::string_view address);
+
+/// Refuses an address that is not local unless `insecure`. `option` names it in the error.
+Status check_address(std::string_view option, const std::string& address, bool insecure);
+
+/// Checks all of a node's options that need no file and no network: addresses, sizes, types.
+/// Errors: invalid_argument naming option, value and range.
+Status check_node_options(const NodeOptions& options);
+Status check_engine_options(const EngineOptions& options);
+Status check_worker_options(const WorkerOptions& options);
+
+}  // namespace molink

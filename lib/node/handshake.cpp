@@ -1,0 +1,95 @@
+// Who may join: every property that must be equal on all nodes, checked one by one so that a refusal
+// names the one that differs and both values. Kept free of I/O so that each refusal can be tested.
+#include "base/error.h"
+#include "node/address.h"
+#include "node/node_identity.h"
+#include "wire/protocol.h"
+
+namespace molink {
+namespace {
+
+Status differs(std::string_view what, std::string_view node, const std::string& theirs,
+               const std::string& ours) {
+    return make_error(StatusCode::failed_precondition, "node '{}' has {} {}; the head has {}", node,
+                      what, theirs, ours);
+}
+
+Status check_memory(const Hello& hello, const PartitionModel& model) {
+    const std::int64_t need = model.layer_bytes + model.workspace_bytes +
+                              model.min_blocks * model.kv_layer_block_bytes;
+    if (static_cast<std::int64_t>(hello.memory_bytes) >= need) return {};
+    constexpr double kMiB = 1 << 20;
+    return make_error(StatusCode::resource_exhausted,
+                      "node '{}' offers {:.1f} MiB; a stage of one layer needs {:.1f} MiB (weights "
+                      "{:.1f}, workspace {:.1f}, KV cache {:.1f})",
+                      hello.node_name, static_cast<double>(hello.memory_bytes) / kMiB,
+                      static_cast<double>(need) / kMiB,
+                      static_cast<double>(model.layer_bytes) / kMiB,
+                      static_cast<double>(model.workspace_bytes) / kMiB,
+                      static_cast<double>(model.min_blocks * model.kv_layer_block_bytes) / kMiB);
+}
+
+}  // namespace
+
+Hello make_hello(const NodeIdentity& identity, const std::string& advertise) {
+    Hello hello;
+    hello.protocol_major = kProtocolMajor;
+    hello.protocol_minor = kProtocolMinor;
+    hello.release = kReleaseName;
+    hello.node_name = identity.name;
+    hello.advertise = advertise;
+    hello.host_id = identity.host_id;
+    hello.model_hash = identity.model_hash;
+    hello.model_layers = identity.spec.layers;
+    hello.weight_mode = identity.weight_type;
+    hello.kv_type = identity.kv_type;
+    hello.block_tokens = identity.block_tokens;
+    hello.memory_bytes = static_cast<std::uint64_t>(identity.memory_bytes);
+    hello.memory_own = identity.memory_own;
+    hello.layers = identity.layers;
+    hello.profile = identity.profile;
+    return hello;
+}
+
+Status check_hello(const Hello& hello, const NodeIdentity& head, const PartitionModel& model) {
+    const std::string& node = hello.node_name;
+    if (node.empty()) return invalid_argument("the node gives no name");
+    if (hello.protocol_major != kProtocolMajor) {
+        return differs("protocol version", node,
+                       fmt::format("{}.{} ({})", hello.protocol_major, hello.protocol_minor,
+                                   hello.release),
+                       fmt::format("{}.{} ({})", kProtocolMajor, kProtocolMinor, kReleaseName));
+    }
+    if (hello.model_layers != head.spec.layers) {
+        return differs("a model of", node, fmt::format("{} layers", hello.model_layers),
+                       fmt::format("{} layers", head.spec.layers));
+    }
+    if (hello.model_hash != head.model_hash) {
+        return differs("a model with hash", node, fmt::format("{:016x}", hello.model_hash),
+                       fmt::format("{:016x}", head.model_hash));
+    }
+    if (hello.weight_mode != head.weight_type) {
+        return differs("weights as", node, std::string(data_type_name(hello.weight_mode)),
+                       std::string(data_type_name(head.weight_type)));
+    }
+    if (hello.kv_type != head.kv_type) {
+        return differs("a KV cache of", node, std::string(data_type_name(hello.kv_type)),
+                       std::string(data_type_name(head.kv_type)));
+    }
+    if (hello.block_tokens != head.block_tokens) {
+        return differs("KV blocks of", node, fmt::format("{} tokens", hello.block_tokens),
+                       fmt::format("{} tokens", head.block_tokens));
+    }
+    if (hello.advertise.empty() || is_wildcard_address(hello.advertise)) {
+        return invalid_argument("node '{}' advertises '{}', which nobody can dial", node,
+                                hello.advertise);
+    }
+    if (hello.layers && (hello.layers->begin < 0 || hello.layers->empty() ||
+                         hello.layers->end > head.spec.layers)) {
+        return invalid_argument("node '{}' asks for layers {}-{}; the model has layers 0-{}", node,
+                                hello.layers->begin, hello.layers->end - 1, head.spec.layers - 1);
+    }
+    return check_memory(hello, model);
+}
+
+}  // namespace molink

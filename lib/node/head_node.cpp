@@ -1,0 +1,193 @@
+// The head's state machine: the way of messages and of parts. Membership is in head_members.cpp,
+// pipelines in head_build.cpp. Nothing here blocks, reads a socket or a clock of its own; whatever goes
+// wrong with one node ends in lose_node(), whatever goes wrong with the pipeline in end_pipeline().
+#include "node/head_node.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "base/limits.h"
+
+namespace molink {
+
+HeadNode::HeadNode(HeadConfig config, HeadPolicies policies, const Clock& clock,
+                   StageExecutor* executor, Log log)
+    : config_(std::move(config)), policies_(std::move(policies)), clock_(clock), log_(log) {
+    if (!config_.local_stage) return;
+    session_ = std::make_unique<StageSession>(*executor, *this);
+    Member head;
+    head.info.id = kHead;
+    head.info.name = config_.identity.name;
+    head.info.host_id = config_.identity.host_id;
+    head.info.fixed_layers = config_.identity.layers;
+    head.info.decode_layer_us = config_.identity.profile.decode_layer_us;
+    head.profile = config_.identity.profile;
+    head.memory_own = config_.identity.memory_own;
+    head.offered_bytes = config_.identity.memory_bytes;
+    members_.push_back(std::move(head));
+}
+
+HeadNode::~HeadNode() = default;
+
+void HeadNode::attach(ChannelHub& hub, EngineCore& core) {
+    hub_ = &hub;
+    core_ = &core;
+    next_heartbeat_us_ = clock_.now_us();
+}
+
+void HeadNode::tick() {
+    const std::int64_t now = clock_.now_us();
+    if (session_ != nullptr) session_->pump();
+    if (now >= next_heartbeat_us_) {
+        next_heartbeat_us_ = now + limits::kHeartbeatIntervalUs;
+        ++heartbeat_;
+        check_liveness(now);
+        const std::vector<Member> members = members_;
+        for (const Member& member : members) {
+            if (member.info.id != kHead) send(member.info.id, Lane::control, Heartbeat{heartbeat_});
+        }
+    }
+    try_build();
+    core_->step(now);
+}
+
+void HeadNode::on_message(LinkId link, Lane, Epoch, Bytes bytes) {
+    auto message = decode_message(bytes);
+    Member* member = member_of(link);
+    if (!message) {
+        if (member != nullptr) {
+            lose_node(member->info.id, "it sent a message that cannot be read: " +
+                                           message.error().message());
+        } else {
+            refuse(link, message.error());
+        }
+        return;
+    }
+    if (member == nullptr) {
+        if (const auto* hello = std::get_if<Hello>(&*message)) {
+            on_hello(link, *hello);
+        } else {
+            refuse(link, invalid_argument("a {} message before hello", message_name(*message)));
+        }
+        return;
+    }
+    member->info.last_heard_us = clock_.now_us();
+    handle(member->info.id, std::move(*message));
+}
+
+void HeadNode::handle(NodeId node, Message message) {
+    if (auto* retire = std::get_if<Retire>(&message)) {
+        on_retire(node, *retire);
+    } else if (auto* part = std::get_if<Part>(&message)) {
+        if (session_ != nullptr && build_.active() && part->epoch == epoch_) {
+            const Status submitted = session_->submit(std::move(*part), clock_.now_us());
+            if (!submitted.ok()) end_pipeline(submitted);
+        }
+    } else if (std::holds_alternative<Heartbeat>(message)) {
+        return;
+    } else if (const auto* progress = std::get_if<LoadProgress>(&message)) {
+        on_progress(node, *progress);
+    } else if (const auto* loaded = std::get_if<StageLoaded>(&message)) {
+        on_loaded(node, *loaded);
+    } else if (const auto* ready = std::get_if<StageReady>(&message)) {
+        on_ready(node, *ready);
+    } else if (const auto* failed = std::get_if<StageFailed>(&message)) {
+        on_failed(node, *failed);
+    } else if (const auto* leaving = std::get_if<Refuse>(&message)) {
+        lose_node(node, "it left: " + leaving->reason);
+    } else {
+        lose_node(node, fmt::format("it sent a {} message, which only a head sends",
+                                    message_name(message)));
+    }
+}
+
+void HeadNode::on_retire(NodeId node, const Retire& retire) {
+    if (state_ != EngineState::ready || retire.epoch != epoch_) return;
+    if (build_.stages().back().plan.node != node) {
+        lose_node(node, "it retired a part and is not the last stage");
+        return;
+    }
+    const Status taken = core_->on_retire(retire, clock_.now_us());
+    if (taken.ok()) return;
+    if (node == kHead) {
+        end_pipeline(taken);
+    } else {
+        lose_node(node, taken.message());
+    }
+}
+
+void HeadNode::launch(Part part) { route(build_.first(), std::move(part)); }
+
+void HeadNode::route(NodeId node, Part part) {
+    if (node == kHead && session_ != nullptr) {
+        const Status submitted = session_->submit(std::move(part), clock_.now_us());
+        if (!submitted.ok()) log_(LogLevel::error, "{}", submitted.message());
+        return;
+    }
+    const Lane lane = part.kind == PartKind::decode ? Lane::decode : Lane::prefill;
+    send(node, lane, Message(std::move(part)));
+}
+
+void HeadNode::send(NodeId node, Lane lane, const Message& message) {
+    const Member* member = find_member(node);
+    if (member == nullptr || hub_ == nullptr) return;
+    const Status sent = hub_->send(member->link, lane, epoch_, encode_message(message));
+    if (!sent.ok()) log_(LogLevel::warning, "send to '{}': {}", member->info.name, sent.message());
+}
+
+void HeadNode::stage_progress(const LoadProgress& progress) { on_progress(kHead, progress); }
+void HeadNode::stage_loaded(const StageLoaded& loaded) { on_loaded(kHead, loaded); }
+void HeadNode::stage_ready(const StageReady& ready) { on_ready(kHead, ready); }
+void HeadNode::stage_failed(const StageFailed& failed) { on_failed(kHead, failed); }
+void HeadNode::stage_retire(Retire retire) { on_retire(kHead, retire); }
+
+void HeadNode::stage_forward(Part part) {
+    if (build_.active() && part.epoch == epoch_) route(build_.next_of(kHead), std::move(part));
+}
+
+void HeadNode::farewell() {
+    const std::vector<Member> members = members_;
+    for (const Member& member : members) {
+        if (member.info.id == kHead) continue;
+        send(member.info.id, Lane::control, Refuse{StatusCode::ok, "the head closed the cluster"});
+    }
+}
+
+ClusterView HeadNode::view() const {
+    ClusterView view;
+    view.state = state_;
+    view.epoch = epoch_.value;
+    view.last_error = last_error_;
+    view.nodes = member_infos();
+    if (state_ == EngineState::waiting) {
+        view.missing = policies_.cluster->missing(view.nodes);
+        if (view.missing.empty()) view.missing = build_error_.message();
+    } else if (state_ == EngineState::loading) {
+        view.missing = "nodes are loading";
+    }
+    for (const StageRecord& stage : build_.stages()) view.stages.push_back(stage.plan.node);
+    return view;
+}
+
+std::vector<LinkMetrics> HeadNode::link_metrics() const {
+    std::vector<LinkMetrics> links;
+    for (const Member& member : members_) {
+        if (member.info.id == kHead) continue;
+        const ChannelStats stats = hub_->stats(member.link);
+        LinkMetrics link;
+        link.peer = member.info.name;
+        link.sent_bytes = stats.sent_wire_bytes;
+        link.received_bytes = stats.received_wire_bytes;
+        link.resent_bytes = stats.resent_bytes;
+        for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
+            link.lane_sent_bytes[lane] = stats.sent[lane].bytes;
+            link.lane_received_bytes[lane] = stats.received[lane].bytes;
+        }
+        link.round_trip_us = stats.smoothed_rtt_us;
+        link.model = stats.link;
+        links.push_back(std::move(link));
+    }
+    return links;
+}
+
+}  // namespace molink

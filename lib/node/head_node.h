@@ -1,0 +1,156 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <molink/engine.h>
+
+#include "base/log.h"
+#include "channel/channel_hub.h"
+#include "engine/engine_core.h"
+#include "node/node_identity.h"
+#include "pipeline/pipeline_build.h"
+#include "pipeline/stage_session.h"
+#include "wire/messages.h"
+
+namespace molink {
+
+struct HeadConfig {
+    NodeIdentity identity;
+    PartitionModel partition_model;
+    bool local_stage = true;
+    DataType wire_type = DataType::f32;
+    std::int32_t max_running = 0;
+    std::int32_t max_step_tokens = 0;
+    std::int32_t max_context = 0;
+    std::int64_t node_lost_after_us = 0;
+    std::int64_t reconnect_within_us = 0;
+};
+
+struct HeadPolicies {
+    std::unique_ptr<Cluster> cluster;
+    std::unique_ptr<Partitioner> partitioner;
+};
+
+/// The head of a cluster as a state machine without I/O: membership, building pipelines, routing parts,
+/// noticing lost nodes. Advances by messages (HubSink), its own stage's events and tick(); the engine
+/// core inside owns the requests. Production drives it with a loop thread, a simulator with virtual
+/// time.
+/// Thread: the node's loop.
+class HeadNode final : public HubSink, public StagePorts, public PartSink {
+public:
+    /// `clock`, `executor` (null without a local stage) and what `policies` hold outlive nothing else;
+    /// attach() must follow before anything else.
+    HeadNode(HeadConfig config, HeadPolicies policies, const Clock& clock, StageExecutor* executor,
+             Log log);
+    ~HeadNode() override;
+
+    /// The hub and the engine core it works with; both must outlive it.
+    void attach(ChannelHub& hub, EngineCore& core);
+
+    /// Timers, the local stage's events, planning. Call after every hub poll.
+    void tick();
+    /// When tick() is due at the latest, on the clock.
+    std::int64_t next_timer_us() const { return next_heartbeat_us_; }
+    /// Tells every worker that the cluster closes. Flush the hub afterwards.
+    void farewell();
+
+    EngineState state() const { return state_; }
+    ClusterView view() const;
+    /// Why no pipeline can be built from the nodes that are here; ok while there is hope.
+    const Status& build_error() const { return build_error_; }
+    std::int64_t kv_blocks() const { return kv_blocks_; }
+    std::vector<LinkMetrics> link_metrics() const;
+    /// Grows whenever view() would differ in more than times and progress.
+    std::uint64_t change_count() const { return change_count_; }
+
+    // HubSink
+    void on_link_up(LinkId link, bool dialed) override;
+    void on_link_interrupted(LinkId link) override;
+    void on_link_resumed(LinkId link) override;
+    void on_link_lost(LinkId link, const Status& reason) override;
+    void on_message(LinkId link, Lane lane, Epoch epoch, Bytes message) override;
+    // PartSink
+    void launch(Part part) override;
+    // StagePorts, for the head's own stage
+    void stage_progress(const LoadProgress& progress) override;
+    void stage_loaded(const StageLoaded& loaded) override;
+    void stage_ready(const StageReady& ready) override;
+    void stage_failed(const StageFailed& failed) override;
+    void stage_forward(Part part) override;
+    void stage_retire(Retire retire) override;
+
+private:
+    static constexpr NodeId kHead{0};
+
+    struct Member {
+        NodeInfo info;
+        LinkId link;
+        NodeProfile profile;
+        bool memory_own = false;
+        std::int64_t offered_bytes = 0;
+        std::int64_t interrupted_us = 0;  // 0: connected
+    };
+
+    Member* find_member(NodeId node);
+    const Member* find_member(NodeId node) const;
+    Member* member_of(LinkId link);
+
+    // head_members.cpp: who is here
+    void on_hello(LinkId link, const Hello& hello);
+    void refuse(LinkId link, const Status& reason);
+    void lose_node(NodeId node, const std::string& reason);
+    void check_liveness(std::int64_t now_us);
+    std::vector<NodeInfo> member_infos() const;
+
+    // head_build.cpp: bringing a pipeline up and down
+    void try_build();
+    Result<PartitionPlan> plan_partition(const std::vector<NodeId>& order);
+    std::vector<Assign> make_assigns(const PartitionPlan& plan) const;
+    std::int64_t memory_share(const Member& member) const;
+    void on_progress(NodeId node, const LoadProgress& progress);
+    void on_loaded(NodeId node, const StageLoaded& loaded);
+    void on_ready(NodeId node, const StageReady& ready);
+    void on_failed(NodeId node, const StageFailed& failed);
+    void serve();
+    void end_pipeline(const Status& reason);
+
+    // head_node.cpp: the way of messages
+    void handle(NodeId node, Message message);
+    void on_retire(NodeId node, const Retire& retire);
+    void send(NodeId node, Lane lane, const Message& message);
+    void route(NodeId node, Part part);
+    void changed() { ++change_count_; }
+
+    HeadConfig config_;
+    HeadPolicies policies_;
+    const Clock& clock_;
+    Log log_;
+    std::unique_ptr<StageSession> session_;  // null without a local stage
+    ChannelHub* hub_ = nullptr;
+    EngineCore* core_ = nullptr;
+
+    EngineState state_ = EngineState::waiting;
+    std::vector<Member> members_;
+    std::unordered_map<LinkId, NodeId> node_of_link_;
+    std::map<LinkId, std::int64_t> strangers_;  // connected, no hello yet: since when
+    PipelineBuild build_;
+    Epoch epoch_{0};
+    std::int64_t kv_blocks_ = 0;
+    Status build_error_;
+    std::string last_error_;
+    std::uint32_t next_node_ = 1;
+    std::uint64_t heartbeat_ = 0;
+    std::int64_t next_heartbeat_us_ = 0;
+    bool local_stage_failed_ = false;
+    bool rebuild_ = true;
+    std::uint64_t change_count_ = 0;
+};
+
+}  // namespace molink

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <molink/clock.h>
+#include <molink/model_spec.h>
+#include <molink/options.h>
+#include <molink/partitioner.h>
+#include <molink/status.h>
+
+#include "wire/messages.h"
+
+namespace molink {
+
+/// What a node knows of itself before it meets others: its model, its machine, how fast it is.
+struct NodeIdentity {
+    std::string name;
+    std::string host_id;
+    ModelSpec spec;
+    std::uint64_t model_hash = 0;
+    WeightMode weights = WeightMode::native;
+    DataType weight_type = DataType::f32;  ///< stored type, or q8_0
+    DataType kv_type = DataType::f32;
+    std::int32_t block_tokens = 0;
+    std::int64_t memory_bytes = 0;
+    bool memory_own = false;  ///< set for this node alone
+    std::optional<LayerRange> layers;
+    NodeProfile profile;
+};
+
+/// Reads the model's description and, when `probe`, measures this machine with the model's own layers.
+/// `default_name` is used when the options give none. Errors as Engine::open.
+Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string& default_name,
+                                   bool probe);
+
+/// Sizes a partitioner needs, for parts of up to `max_rows` rows and sequences of up to `max_context`
+/// positions.
+Result<PartitionModel> make_partition_model(const NodeOptions& options, const NodeIdentity& identity,
+                                            std::int32_t max_rows, std::int32_t max_context);
+
+/// What a worker tells the head. `advertise`: what others dial.
+Hello make_hello(const NodeIdentity& identity, const std::string& advertise);
+
+/// May a node that says `hello` work with a head of this identity? Errors are sent to the node:
+/// failed_precondition naming both values, for protocol, model, weights, KV type, block size;
+/// resource_exhausted when its memory cannot hold a single layer of `model`.
+Status check_hello(const Hello& hello, const NodeIdentity& head, const PartitionModel& model);
+
+}  // namespace molink
