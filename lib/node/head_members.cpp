@@ -55,6 +55,7 @@ void HeadNode::on_link_resumed(LinkId link) {
 
 void HeadNode::on_link_lost(LinkId link, const Status& reason) {
     strangers_.erase(link);
+    doomed_.erase(link);
     Member* member = member_of(link);
     if (member != nullptr) lose_node(member->info.id, reason.message());
 }
@@ -97,11 +98,26 @@ void HeadNode::on_hello(LinkId link, const Hello& hello) {
 
 void HeadNode::refuse(LinkId link, const Status& reason) {
     log_(LogLevel::warning, "peer refused: {}", reason.message());
+    dismiss(link, {reason.code(), reason.message()});
+}
+
+void HeadNode::dismiss(LinkId link, const Refuse& words) {
     strangers_.erase(link);
-    const Status sent = hub_->send(link, Lane::control, epoch_,
-                                   encode_message(Refuse{reason.code(), reason.message()}));
-    if (!sent.ok()) log_(LogLevel::debug, "refusal not sent: {}", sent.message());
-    hub_->close(link);
+    node_of_link_.erase(link);
+    doomed_[link] = clock_.now_us() + limits::kFarewellUs;
+    const Status sent = hub_->send(link, Lane::control, epoch_, encode_message(words));
+    if (!sent.ok()) log_(LogLevel::debug, "farewell not sent: {}", sent.message());
+}
+
+void HeadNode::close_doomed(std::int64_t now_us) {
+    for (auto it = doomed_.begin(); it != doomed_.end();) {
+        if (hub_->pending_bytes(it->first) > 0 && now_us < it->second) {
+            ++it;
+            continue;
+        }
+        hub_->close(it->first);
+        it = doomed_.erase(it);
+    }
 }
 
 void HeadNode::lose_node(NodeId node, const std::string& reason) {
@@ -115,13 +131,8 @@ void HeadNode::lose_node(NodeId node, const std::string& reason) {
     }
     text += " was lost: " + reason;
     log_(LogLevel::error, "{}", text);
-    const LinkId link = member->link;
-    const Status told = hub_->send(
-        link, Lane::control, epoch_,
-        encode_message(Refuse{StatusCode::unavailable, "the head gave this node up: " + reason}));
-    if (!told.ok()) log_(LogLevel::debug, "farewell not sent: {}", told.message());
-    hub_->close(link);
-    node_of_link_.erase(link);
+    dismiss(member->link,
+            {StatusCode::unavailable, "the head gave this node up: " + reason});
     members_.erase(std::find_if(members_.begin(), members_.end(),
                                 [&](const Member& other) { return other.info.id == node; }));
     if (stage != nullptr) end_pipeline(Status(StatusCode::unavailable, text));

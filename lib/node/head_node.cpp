@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "node/link_metrics.h"
 
 namespace molink {
 
@@ -47,11 +48,13 @@ void HeadNode::tick() {
             if (member.info.id != kHead) send(member.info.id, Lane::control, Heartbeat{heartbeat_});
         }
     }
+    if (!doomed_.empty()) close_doomed(now);
     try_build();
     core_->step(now);
 }
 
 void HeadNode::on_message(LinkId link, Lane, Epoch, Bytes bytes) {
+    if (doomed_.contains(link)) return;
     auto message = decode_message(bytes);
     Member* member = member_of(link);
     if (!message) {
@@ -173,19 +176,7 @@ std::vector<LinkMetrics> HeadNode::link_metrics() const {
     std::vector<LinkMetrics> links;
     for (const Member& member : members_) {
         if (member.info.id == kHead) continue;
-        const ChannelStats stats = hub_->stats(member.link);
-        LinkMetrics link;
-        link.peer = member.info.name;
-        link.sent_bytes = stats.sent_wire_bytes;
-        link.received_bytes = stats.received_wire_bytes;
-        link.resent_bytes = stats.resent_bytes;
-        for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
-            link.lane_sent_bytes[lane] = stats.sent[lane].bytes;
-            link.lane_received_bytes[lane] = stats.received[lane].bytes;
-        }
-        link.round_trip_us = stats.smoothed_rtt_us;
-        link.model = stats.link;
-        links.push_back(std::move(link));
+        links.push_back(make_link_metrics(member.info.name, hub_->stats(member.link)));
     }
     return links;
 }

@@ -105,6 +105,8 @@ private:
     // head_members.cpp: who is here
     void on_hello(LinkId link, const Hello& hello);
     void refuse(LinkId link, const Status& reason);
+    void dismiss(LinkId link, const Refuse& words);
+    void close_doomed(std::int64_t now_us);
     void lose_node(NodeId node, const std::string& reason);
     void check_liveness(std::int64_t now_us);
     std::vector<NodeInfo> member_infos() const;
@@ -140,6 +142,7 @@ private:
     std::vector<Member> members_;
     std::unordered_map<LinkId, NodeId> node_of_link_;
     std::map<LinkId, std::int64_t> strangers_;  // connected, no hello yet: since when
+    std::map<LinkId, std::int64_t> doomed_;     // told to go, closed when told or at this time
     PipelineBuild build_;
     Epoch epoch_{0};
     std::int64_t kv_blocks_ = 0;

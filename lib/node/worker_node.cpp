@@ -1,0 +1,307 @@
+// The worker's state machine: joining, its stage, its peers. A worker never decides about the cluster:
+// when something of its own fails it tells the head and waits for the next assignment; when the head is
+// lost or closes, its work is over. Parts are only taken from the head and from the stage before.
+#include "node/worker_node.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "node/link_metrics.h"
+
+namespace molink {
+
+WorkerNode::WorkerNode(WorkerConfig config, const Clock& clock, StageExecutor& executor, Log log)
+    : config_(std::move(config)), clock_(clock), log_(log), session_(executor, *this) {}
+
+WorkerNode::~WorkerNode() = default;
+
+Status WorkerNode::attach(ChannelHub& hub, const std::string& advertise) {
+    hub_ = &hub;
+    advertise_ = advertise;
+    started_us_ = next_heartbeat_us_ = clock_.now_us();
+    MOLINK_ASSIGN_OR_RETURN(head_, hub_->dial(config_.join));
+    return {};
+}
+
+void WorkerNode::end(Status outcome) {
+    if (outcome_) return;
+    if (!outcome.ok()) log_(LogLevel::error, "{}", outcome.message());
+    outcome_ = std::move(outcome);
+    state_ = NodeState::lost;
+}
+
+void WorkerNode::tick() {
+    if (over()) return;
+    const std::int64_t now = clock_.now_us();
+    session_.pump();
+    if (now < next_heartbeat_us_) return;
+    next_heartbeat_us_ = now + limits::kHeartbeatIntervalUs;
+    ++heartbeat_;
+    if (welcomed_) send_head(Lane::control, Heartbeat{heartbeat_});
+    check_liveness(now);
+}
+
+void WorkerNode::check_liveness(std::int64_t now_us) {
+    const auto seconds = [](std::int64_t us) { return static_cast<double>(us) / 1e6; };
+    if (!welcomed_) {
+        if (now_us - started_us_ <= config_.join_within_us) return;
+        end(make_error(StatusCode::unavailable, "no head answered at {} within {:.0f} s",
+                       config_.join, seconds(config_.join_within_us)));
+        return;
+    }
+    if (head_interrupted_us_ != 0 && now_us - head_interrupted_us_ > config_.reconnect_within_us) {
+        end(make_error(StatusCode::unavailable,
+                       "the head '{}' was lost: its connection was reset and did not come back within "
+                       "{:.1f} s",
+                       head_name_, seconds(config_.reconnect_within_us)));
+        return;
+    }
+    if (now_us - head_heard_us_ > config_.head_lost_after_us) {
+        end(make_error(StatusCode::unavailable,
+                       "the head '{}' was lost: no sign of life for {:.1f} s", head_name_,
+                       seconds(now_us - head_heard_us_)));
+        return;
+    }
+    if (next_interrupted_us_ != 0 && now_us - next_interrupted_us_ > config_.reconnect_within_us) {
+        fail_stage(StatusCode::unavailable,
+                   fmt::format("the link to the next stage at {} was reset and did not come back "
+                               "within {:.1f} s",
+                               session_.assignment().next_address,
+                               seconds(config_.reconnect_within_us)));
+    }
+    std::vector<LinkId> late;
+    for (const auto& [link, since] : strangers_) {
+        if (now_us - since > limits::kHelloWithinUs) late.push_back(link);
+    }
+    for (LinkId link : late) {
+        strangers_.erase(link);
+        hub_->close(link);
+    }
+}
+
+void WorkerNode::on_link_up(LinkId link, bool dialed) {
+    if (!dialed) {
+        strangers_[link] = clock_.now_us();
+        return;
+    }
+    if (link == head_) {
+        head_up_ = true;
+        head_heard_us_ = clock_.now_us();
+        send_head(Lane::control, Message(make_hello(config_.identity, advertise_)));
+    } else if (next_ && link == *next_) {
+        next_up_ = true;
+        const PeerHello hello{epoch_, node_, session_.assignment().stage_index};
+        const Status sent = hub_->send(link, Lane::control, epoch_, encode_message(hello));
+        if (!sent.ok()) log_(LogLevel::warning, "peer hello: {}", sent.message());
+        report_ready();
+    }
+}
+
+void WorkerNode::on_link_interrupted(LinkId link) {
+    if (link == head_) head_interrupted_us_ = clock_.now_us();
+    if (next_ && link == *next_) next_interrupted_us_ = clock_.now_us();
+    log_(LogLevel::warning, "link to {} interrupted", link == head_ ? "the head" : "a stage");
+}
+
+void WorkerNode::on_link_resumed(LinkId link) {
+    if (link == head_) {
+        head_interrupted_us_ = 0;
+        head_heard_us_ = clock_.now_us();
+    }
+    if (next_ && link == *next_) next_interrupted_us_ = 0;
+    log_(LogLevel::info, "link to {} resumed", link == head_ ? "the head" : "a stage");
+}
+
+void WorkerNode::on_link_lost(LinkId link, const Status& reason) {
+    strangers_.erase(link);
+    if (previous_ && link == *previous_) previous_.reset();
+    if (link == head_) {
+        const Status lost = reason.with_context(fmt::format("link to the head at {}", config_.join));
+        end(lost.ok() ? Status(StatusCode::unavailable, "the head was lost") : lost);
+    } else if (next_ && link == *next_) {
+        fail_stage(StatusCode::unavailable, "the link to the next stage at " +
+                                                session_.assignment().next_address +
+                                                " was lost: " + reason.message());
+    }
+}
+
+void WorkerNode::on_message(LinkId link, Lane, Epoch, Bytes bytes) {
+    if (over()) return;
+    auto message = decode_message(bytes);
+    if (link == head_) {
+        head_heard_us_ = clock_.now_us();
+        if (!message) {
+            end(message.error().with_context("message from the head"));
+            return;
+        }
+        handle_head(std::move(*message));
+        return;
+    }
+    if (!message) {
+        log_(LogLevel::warning, "message from a peer: {}", message.error().message());
+        strangers_.erase(link);
+        if (previous_ && link == *previous_) previous_.reset();
+        hub_->close(link);
+        return;
+    }
+    handle_peer(link, std::move(*message));
+}
+
+void WorkerNode::handle_head(Message message) {
+    if (auto* part = std::get_if<Part>(&message)) {
+        on_part(std::move(*part));
+    } else if (const auto* welcome = std::get_if<Welcome>(&message)) {
+        welcomed_ = true;
+        node_ = welcome->node;
+        head_name_ = welcome->head_name;
+        log_(LogLevel::info, "joined the head '{}' as node {}", head_name_, node_.value);
+    } else if (const auto* assign = std::get_if<Assign>(&message)) {
+        on_assign(*assign);
+    } else if (const auto* start = std::get_if<StageStart>(&message)) {
+        on_start(*start);
+    } else if (const auto* refuse = std::get_if<Refuse>(&message)) {
+        if (refuse->code == StatusCode::ok) {
+            end(Status());
+        } else {
+            end(Status(refuse->code, (welcomed_ ? "dismissed: " : "refused by the head: ") +
+                                         refuse->reason));
+        }
+    } else if (!std::holds_alternative<Heartbeat>(message)) {
+        end(make_error(StatusCode::data_loss, "the head sent a {} message, which only workers send",
+                       message_name(message)));
+    }
+}
+
+void WorkerNode::handle_peer(LinkId link, Message message) {
+    if (auto* part = std::get_if<Part>(&message)) {
+        if (previous_ && link == *previous_) on_part(std::move(*part));
+        return;
+    }
+    const auto* hello = std::get_if<PeerHello>(&message);
+    const bool expected = hello != nullptr && strangers_.contains(link) && epoch_.value > 0 &&
+                          hello->epoch == epoch_ &&
+                          hello->stage_index + 1 == session_.assignment().stage_index;
+    strangers_.erase(link);
+    if (!expected) {
+        log_(LogLevel::warning, "peer refused: it is not the stage before this one in epoch {}",
+             epoch_.value);
+        hub_->close(link);
+        return;
+    }
+    if (previous_) hub_->close(*previous_);
+    previous_ = link;
+}
+
+void WorkerNode::on_assign(const Assign& assign) {
+    drop_peers();
+    epoch_ = assign.epoch;
+    hub_->set_epoch(epoch_);
+    pages_ready_ = false;
+    progress_ = {};
+    kv_blocks_ = 0;
+    state_ = NodeState::loading;
+    log_(LogLevel::info, "epoch {}: stage {} of {}, layers {}-{}", epoch_.value,
+         assign.stage_index + 1, assign.stage_count, assign.layers.begin, assign.layers.end - 1);
+    session_.assign(assign);
+}
+
+void WorkerNode::drop_peers() {
+    if (next_) hub_->close(*next_);
+    if (previous_) hub_->close(*previous_);
+    next_.reset();
+    previous_.reset();
+    next_up_ = false;
+    next_interrupted_us_ = 0;
+}
+
+void WorkerNode::on_start(const StageStart& start) {
+    kv_blocks_ = start.kv_blocks;
+    const Status started = session_.start(start);
+    if (!started.ok()) {
+        fail_stage(started.code(), started.message());
+        return;
+    }
+    const Assign& assign = session_.assignment();
+    if (assign.has_head || assign.next_address.empty()) return;
+    auto dialed = hub_->dial(assign.next_address);
+    if (!dialed) {
+        fail_stage(dialed.error().code(), dialed.error().message());
+        return;
+    }
+    next_ = *dialed;
+}
+
+void WorkerNode::on_part(Part part) {
+    const Status submitted = session_.submit(std::move(part), clock_.now_us());
+    if (!submitted.ok()) fail_stage(submitted.code(), submitted.message());
+}
+
+void WorkerNode::fail_stage(StatusCode code, const std::string& reason) {
+    log_(LogLevel::error, "stage failed: {}", reason);
+    drop_peers();
+    state_ = NodeState::joined;
+    send_head(Lane::control, StageFailed{epoch_, code, reason});
+}
+
+void WorkerNode::report_ready() {
+    if (!pages_ready_ || (next_ && !next_up_)) return;
+    state_ = NodeState::ready;
+    send_head(Lane::control, StageReady{epoch_});
+}
+
+void WorkerNode::stage_progress(const LoadProgress& progress) {
+    progress_ = progress;
+    send_head(Lane::control, progress);
+}
+
+void WorkerNode::stage_loaded(const StageLoaded& loaded) {
+    progress_ = {loaded.epoch, loaded.weight_bytes, loaded.weight_bytes};
+    send_head(Lane::control, loaded);
+}
+
+void WorkerNode::stage_ready(const StageReady&) {
+    pages_ready_ = true;
+    report_ready();
+}
+
+void WorkerNode::stage_failed(const StageFailed& failed) { fail_stage(failed.code, failed.reason); }
+
+void WorkerNode::stage_forward(Part part) {
+    const Lane lane = part.kind == PartKind::decode ? Lane::decode : Lane::prefill;
+    if (!next_) {
+        send_head(lane, Message(std::move(part)));
+        return;
+    }
+    const Status sent = hub_->send(*next_, lane, epoch_, encode_message(Message(std::move(part))));
+    if (!sent.ok()) fail_stage(sent.code(), sent.message());
+}
+
+void WorkerNode::stage_retire(Retire retire) { send_head(Lane::token, Message(std::move(retire))); }
+
+void WorkerNode::send_head(Lane lane, const Message& message) {
+    if (!head_up_) return;
+    const Status sent = hub_->send(head_, lane, epoch_, encode_message(message));
+    if (!sent.ok()) log_(LogLevel::warning, "send to the head: {}", sent.message());
+}
+
+void WorkerNode::farewell() {
+    if (!over()) send_head(Lane::control, Refuse{StatusCode::cancelled, "it was closed"});
+}
+
+WorkerView WorkerNode::view() const {
+    WorkerView view;
+    view.state = state_;
+    view.welcomed = welcomed_;
+    view.address = advertise_;
+    view.layers = epoch_.value > 0 ? session_.assignment().layers : LayerRange{};
+    view.loaded_bytes = static_cast<std::int64_t>(progress_.done_bytes);
+    view.weight_bytes = static_cast<std::int64_t>(progress_.total_bytes);
+    view.kv_blocks = static_cast<std::int64_t>(kv_blocks_);
+    view.epoch = epoch_.value;
+    if (head_up_) view.links.push_back(make_link_metrics("head", hub_->stats(head_)));
+    if (next_ && next_up_) view.links.push_back(make_link_metrics("next", hub_->stats(*next_)));
+    return view;
+}
+
+}  // namespace molink
