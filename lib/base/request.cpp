@@ -1,5 +1,5 @@
-// Names of the request enums. Apart from status.cpp because <molink/request.h> pulls in far more than
-// a status needs; relies on nothing but the public header.
+// Names of the request enums. Apart from status.cpp because <molink/request.h> pulls in far more
+// than a status needs; relies on nothing but the public header.
 #include <molink/request.h>
 
 namespace molink {

@@ -1,6 +1,7 @@
-// Hidden rows to bytes and back. A prompt's activations are tens of megabytes, so the loops are written
-// without branches and over small blocks that the compiler turns into SIMD by itself; the bits equal
-// those of tensor/dtype.h, which a test shows for every half value and for every rounding case.
+// Hidden rows to bytes and back. A prompt's activations are tens of megabytes, so the loops are
+// written without branches and over small blocks that the compiler turns into SIMD by itself; the
+// bits equal those of tensor/dtype.h, which a test shows for every half value and for every
+// rounding case.
 #include "wire/activation_codec.h"
 
 #include <algorithm>
@@ -22,8 +23,7 @@ using HalfBlock = std::array<std::uint16_t, kBlockValues>;
 std::uint16_t narrow_f16(float value) {
     const auto bits = std::bit_cast<std::uint32_t>(value);
     const auto magnitude = static_cast<std::int32_t>(bits & 0x7fffffffu);
-    const std::int32_t normal =
-        (magnitude + 0xfff + ((magnitude >> 13) & 1) - 0x38000000) >> 13;
+    const std::int32_t normal = (magnitude + 0xfff + ((magnitude >> 13) & 1) - 0x38000000) >> 13;
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
     const std::int32_t subnormal = std::bit_cast<std::int32_t>(shifted) - 0x3f000000;
     const std::int32_t special = magnitude > 0x7f800000 ? 0x7e00 : 0x7c00;
@@ -51,7 +51,9 @@ std::uint16_t narrow_bf16(float value) {
     return static_cast<std::uint16_t>(is_nan ? (bits >> 16) | 0x40u : rounded);
 }
 
-float widen_bf16(std::uint16_t bits) { return bf16_to_f32(bits); }
+float widen_bf16(std::uint16_t bits) {
+    return bf16_to_f32(bits);
+}
 
 /// In place, on hosts whose byte order is not the wire's.
 template <typename T>
@@ -108,19 +110,23 @@ Bytes encode_activations(DataType type, std::span<const float> values) {
         encode_halves(values, out.data(), [](float value) { return narrow_bf16(value); });
     } else {
         std::memcpy(out.data(), values.data(), out.size());
-        if constexpr (kSwap) swap_bytes(std::span(reinterpret_cast<float*>(out.data()), values.size()));
+        if constexpr (kSwap)
+            swap_bytes(std::span(reinterpret_cast<float*>(out.data()), values.size()));
     }
     return out;
 }
 
 Status decode_activations(DataType type, ByteSpan bytes, std::span<float> out) {
     if (!is_activation_type(type)) {
-        return invalid_argument("decode activations: {} is not f32, f16 or bf16", data_type_name(type));
+        return invalid_argument("decode activations: {} is not f32, f16 or bf16",
+                                data_type_name(type));
     }
     const std::size_t expected = activation_bytes(type, out.size());
     if (bytes.size() != expected) {
-        return make_error(StatusCode::data_loss, "decode activations: {} bytes for {} values of {}, {} "
-                          "are needed", bytes.size(), out.size(), data_type_name(type), expected);
+        return make_error(StatusCode::data_loss,
+                          "decode activations: {} bytes for {} values of {}, {} "
+                          "are needed",
+                          bytes.size(), out.size(), data_type_name(type), expected);
     }
     if (out.empty()) return {};
     if (type == DataType::f16) {

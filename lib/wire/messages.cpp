@@ -1,7 +1,7 @@
 // The envelope: which message it is, and the gate that every byte from the network passes. Order
-// matters: size, identifier, FlatBuffers verifier (offsets, depth, number of tables), kind, and only
-// then the fields, each checked as it is read. The bytes may lie anywhere; FlatBuffers wants 8-byte
-// alignment, so others are copied first.
+// matters: size, identifier, FlatBuffers verifier (offsets, depth, number of tables), kind, and
+// only then the fields, each checked as it is read. The bytes may lie anywhere; FlatBuffers wants
+// 8-byte alignment, so others are copied first.
 #include "wire/messages.h"
 
 #include <array>
@@ -13,8 +13,9 @@ namespace molink {
 namespace {
 
 constexpr std::array<const char*, std::variant_size_v<Message>> kNames = {
-    "Hello",      "Welcome",    "Refuse",    "Assign",      "LoadProgress", "StageLoaded", "StageStart",
-    "StageReady", "PeerHello",  "StageFailed", "Heartbeat", "Part",         "Retire"};
+    "Hello",       "Welcome",    "Refuse",     "Assign",    "LoadProgress",
+    "StageLoaded", "StageStart", "StageReady", "PeerHello", "StageFailed",
+    "Heartbeat",   "Part",       "Retire"};
 static_assert(static_cast<std::size_t>(wire::Body::MAX) == kNames.size(),
               "the union of the schema and the variant list the same messages");
 
@@ -32,7 +33,8 @@ Status broken(fmt::format_string<Args...> format, Args&&... args) {
 std::size_t list_bytes(const Message& message) {
     std::size_t bytes = 0;
     if (const auto* part = std::get_if<Part>(&message)) {
-        bytes += part->activations.size() + 8 * part->releases.size() + 24 * part->stage_times.size();
+        bytes +=
+            part->activations.size() + 8 * part->releases.size() + 24 * part->stage_times.size();
         for (const SequenceOpen& open : part->opens) bytes += 48 + 4 * open.prompt.size();
         for (const SequenceRun& run : part->runs) {
             bytes += 64 + 4 * run.tokens.size() + 4 * run.new_blocks.size();
@@ -73,10 +75,12 @@ Result<Message> read_envelope(const wire::Envelope& envelope, std::size_t bytes)
             return read_body<StageStart>(envelope.body_as_StageStart(), bytes);
         case wire::Body::StageReady:
             return read_body<StageReady>(envelope.body_as_StageReady(), bytes);
-        case wire::Body::PeerHello: return read_body<PeerHello>(envelope.body_as_PeerHello(), bytes);
+        case wire::Body::PeerHello:
+            return read_body<PeerHello>(envelope.body_as_PeerHello(), bytes);
         case wire::Body::StageFailed:
             return read_body<StageFailed>(envelope.body_as_StageFailed(), bytes);
-        case wire::Body::Heartbeat: return read_body<Heartbeat>(envelope.body_as_Heartbeat(), bytes);
+        case wire::Body::Heartbeat:
+            return read_body<Heartbeat>(envelope.body_as_Heartbeat(), bytes);
         case wire::Body::Part: return read_body<Part>(envelope.body_as_Part(), bytes);
         case wire::Body::Retire: return read_body<Retire>(envelope.body_as_Retire(), bytes);
     }
@@ -88,7 +92,8 @@ Result<Message> read_envelope(const wire::Envelope& envelope, std::size_t bytes)
 Result<Message> decode_aligned(ByteSpan bytes) {
     const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
     if (!wire::EnvelopeBufferHasIdentifier(data)) {
-        return broken("{} bytes without the identifier {}", bytes.size(), wire::EnvelopeIdentifier());
+        return broken("{} bytes without the identifier {}", bytes.size(),
+                      wire::EnvelopeIdentifier());
     }
     flatbuffers::Verifier::Options options;
     options.max_depth = limits::kMaxWireDepth;
@@ -102,7 +107,9 @@ Result<Message> decode_aligned(ByteSpan bytes) {
 
 }  // namespace
 
-std::string_view message_name(const Message& message) { return kNames[message.index()]; }
+std::string_view message_name(const Message& message) {
+    return kNames[message.index()];
+}
 
 Bytes encode_message(const Message& message) {
     const std::size_t expected = list_bytes(message);
@@ -119,9 +126,11 @@ Bytes encode_message(const Message& message) {
 
 Result<Message> decode_message(ByteSpan bytes) {
     if (bytes.size() < kLeastBytes || bytes.size() > limits::kMaxMessageBytes) {
-        return broken("{} bytes, must be {}..{}", bytes.size(), kLeastBytes, limits::kMaxMessageBytes);
+        return broken("{} bytes, must be {}..{}", bytes.size(), kLeastBytes,
+                      limits::kMaxMessageBytes);
     }
-    if (reinterpret_cast<std::uintptr_t>(bytes.data()) % kAlignment == 0) return decode_aligned(bytes);
+    if (reinterpret_cast<std::uintptr_t>(bytes.data()) % kAlignment == 0)
+        return decode_aligned(bytes);
     const Bytes copy(bytes.begin(), bytes.end());
     return decode_aligned(copy);
 }

@@ -33,16 +33,16 @@ struct Hello {
     std::uint16_t protocol_minor = 0;
     std::string release;
     std::string node_name;
-    std::string advertise;               ///< what other workers dial
-    std::string host_id;                 ///< equal for nodes on one machine
+    std::string advertise;  ///< what other workers dial
+    std::string host_id;    ///< equal for nodes on one machine
     std::uint64_t model_hash = 0;
     std::int32_t model_layers = 0;
     DataType weight_mode = DataType::f32;  ///< q8_0 when quantised while loading, else stored type
     DataType kv_type = DataType::f32;
     std::int32_t block_tokens = 0;
-    std::uint64_t memory_bytes = 0;      ///< what it may use; shared on a host unless memory_own
-    bool memory_own = false;             ///< memory_bytes was set for this node alone
-    std::optional<LayerRange> layers;    ///< override by the operator
+    std::uint64_t memory_bytes = 0;    ///< what it may use; shared on a host unless memory_own
+    bool memory_own = false;           ///< memory_bytes was set for this node alone
+    std::optional<LayerRange> layers;  ///< override by the operator
     NodeProfile profile;
     friend bool operator==(const Hello&, const Hello&) = default;
 };
@@ -72,13 +72,13 @@ struct Assign {
     LayerRange layers;
     bool has_embedding = false;
     bool has_head = false;
-    std::string next_address;            ///< advertise of the next stage; empty: the head holds it, or none
+    std::string next_address;  ///< advertise of the next stage; empty: the head holds it, or none
     DataType activation_type = DataType::f32;
-    std::int32_t max_rows = 0;           ///< of one part
-    std::int32_t max_sequences = 0;      ///< running at once
-    std::int32_t max_context = 0;        ///< positions of one sequence
-    std::uint64_t memory_bytes = 0;      ///< this node's share: weights, workspace and KV
-    std::uint64_t max_kv_blocks = 0;     ///< no more are of use
+    std::int32_t max_rows = 0;        ///< of one part
+    std::int32_t max_sequences = 0;   ///< running at once
+    std::int32_t max_context = 0;     ///< positions of one sequence
+    std::uint64_t memory_bytes = 0;   ///< this node's share: weights, workspace and KV
+    std::uint64_t max_kv_blocks = 0;  ///< no more are of use
     friend bool operator==(const Assign&, const Assign&) = default;
 };
 
@@ -172,7 +172,7 @@ struct Part {
     PartKind kind = PartKind::decode;
     std::vector<SequenceOpen> opens;
     std::vector<SequenceRun> runs;
-    std::vector<SequenceId> releases;  ///< sequences whose parts are all retired
+    std::vector<SequenceId> releases;    ///< sequences whose parts are all retired
     std::vector<StageTime> stage_times;  ///< [stages passed]
     DataType activation_type = DataType::f32;
     Bytes activations;  ///< [rows, hidden] of activation_type; empty towards the first stage
@@ -185,9 +185,9 @@ struct Part {
 /// What the last stage chose for one run.
 struct SampledRun {
     SequenceId id;
-    std::int32_t position = 0;               ///< of the first token below
-    std::vector<Token> tokens;               ///< [sample_count], in position order
-    std::vector<std::uint64_t> logit_hashes; ///< [rows of the run] when asked for
+    std::int32_t position = 0;                ///< of the first token below
+    std::vector<Token> tokens;                ///< [sample_count], in position order
+    std::vector<std::uint64_t> logit_hashes;  ///< [rows of the run] when asked for
     friend bool operator==(const SampledRun&, const SampledRun&) = default;
 };
 
@@ -207,9 +207,10 @@ using Message = std::variant<Hello, Welcome, Refuse, Assign, LoadProgress, Stage
 /// Name of the alternative, for errors. Static storage.
 std::string_view message_name(const Message& message);
 
-/// Bytes of a message (a finished FlatBuffer with file identifier); equal messages give equal bytes.
-/// A `reason` is cut to limits::kMaxWireStringBytes; a message above limits::kMaxMessageBytes gives no
-/// bytes at all (the bounds on parts keep the library far below it).
+/// Bytes of a message (a finished FlatBuffer with file identifier); equal messages give equal
+/// bytes. A `reason` is cut to limits::kMaxWireStringBytes; a message above
+/// limits::kMaxMessageBytes gives no bytes at all (the bounds on parts keep the library far below
+/// it).
 Bytes encode_message(const Message& message);
 
 /// Verifies, then reads. Errors: data_loss naming what is wrong (verifier, unknown kind, a count or

@@ -1,6 +1,6 @@
-// Joining and building a pipeline: the messages that are rare, small and come first on a link, so the
-// ones a stranger sends. Writing goes field by field in the schema's order, which makes the bytes a
-// function of the message alone; reading checks each field as it is taken.
+// Joining and building a pipeline: the messages that are rare, small and come first on a link, so
+// the ones a stranger sends. Writing goes field by field in the schema's order, which makes the
+// bytes a function of the message alone; reading checks each field as it is taken.
 #include "wire/generated.h"
 #include "wire/wire_codec.h"
 
@@ -22,13 +22,14 @@ LayerRange read_layers(WireReader& reader, const wire::LayerRange* from) {
 
 void read_profile(WireReader& reader, const wire::NodeProfile& from, NodeProfile& to) {
     to.decode_layer_us = reader.real("profile.decode_layer_us", from.decode_layer_us());
-    to.prefill_row_layer_us = reader.real("profile.prefill_row_layer_us", from.prefill_row_layer_us());
+    to.prefill_row_layer_us =
+        reader.real("profile.prefill_row_layer_us", from.prefill_row_layer_us());
     to.head_row_us = reader.real("profile.head_row_us", from.head_row_us());
     to.threads = reader.integer("profile.threads", from.threads(), 0, limits::kMaxThreads);
 }
 
-/// The reader refuses longer texts, and a reason that is cut still says more than none. Cuts before a
-/// UTF-8 continuation byte, never inside a code point.
+/// The reader refuses longer texts, and a reason that is cut still says more than none. Cuts before
+/// a UTF-8 continuation byte, never inside a code point.
 flatbuffers::Offset<flatbuffers::String> write_reason(Builder& builder, const std::string& reason) {
     std::size_t bytes = reason.size();
     if (bytes > limits::kMaxWireStringBytes) {
@@ -81,7 +82,8 @@ void read(WireReader& reader, const wire::Hello& from, Hello& to) {
     to.model_layers = reader.integer("model_layers", from.model_layers(), 0, limits::kMaxLayers);
     to.weight_mode = reader.enumerator("weight_mode", from.weight_mode(), DataType::i32);
     to.kv_type = reader.enumerator("kv_type", from.kv_type(), DataType::i32);
-    to.block_tokens = reader.integer("block_tokens", from.block_tokens(), 0, limits::kMaxBlockTokens);
+    to.block_tokens =
+        reader.integer("block_tokens", from.block_tokens(), 0, limits::kMaxBlockTokens);
     to.memory_bytes = reader.size("memory_bytes", from.memory_bytes(), limits::kMaxMemoryBytes);
     to.memory_own = from.memory_own();
     if (from.layers() != nullptr) to.layers = read_layers(reader, from.layers());
@@ -219,6 +221,8 @@ flatbuffers::Offset<wire::Heartbeat> write(Builder& builder, const Heartbeat& me
     return wire::CreateHeartbeat(builder, message.sequence);
 }
 
-void read(WireReader&, const wire::Heartbeat& from, Heartbeat& to) { to.sequence = from.sequence(); }
+void read(WireReader&, const wire::Heartbeat& from, Heartbeat& to) {
+    to.sequence = from.sequence();
+}
 
 }  // namespace molink

@@ -1,6 +1,6 @@
-// Parts and their retirement: the messages of every step, where the bytes are. Activations are copied
-// once on each side and looked at by size only; everything that indexes something (rows, positions,
-// counts) is bounded here, so that a stage can use it without a second look.
+// Parts and their retirement: the messages of every step, where the bytes are. Activations are
+// copied once on each side and looked at by size only; everything that indexes something (rows,
+// positions, counts) is bounded here, so that a stage can use it without a second look.
 #include "tensor/dtype.h"
 #include "wire/generated.h"
 #include "wire/wire_codec.h"
@@ -43,8 +43,8 @@ flatbuffers::Offset<wire::SequenceOpen> write_open(Builder& builder, const Seque
 void read_open(WireReader& reader, const wire::SequenceOpen& from, SequenceOpen& to) {
     to.id = SequenceId(from.id());
     to.prompt = reader.tokens(from.prompt(), limits::kMaxContext);
-    to.temperature = static_cast<float>(
-        reader.real("temperature", from.temperature(), limits::kMaxTemperature));
+    to.temperature =
+        static_cast<float>(reader.real("temperature", from.temperature(), limits::kMaxTemperature));
     to.seed = from.seed();
     to.hash_logits = from.hash_logits();
 }
@@ -65,8 +65,7 @@ flatbuffers::Offset<wire::SequenceRun> write_run(Builder& builder, const Sequenc
 void read_run(WireReader& reader, const wire::SequenceRun& from, SequenceRun& to) {
     to.id = SequenceId(from.id());
     to.count = reader.integer("count", from.count(), 1, limits::kMaxPartRows);
-    to.position =
-        reader.integer("position", from.position(), 0, limits::kMaxContext - to.count);
+    to.position = reader.integer("position", from.position(), 0, limits::kMaxContext - to.count);
     to.tokens = reader.tokens(from.tokens(), limits::kMaxPartRows);
     if (!to.tokens.empty() && to.tokens.size() != static_cast<std::size_t>(to.count)) {
         reader.fail("tokens", fmt::format("has {} entries, must be 0 or the run's count {}",
@@ -113,8 +112,8 @@ void read_activations(WireReader& reader, const flatbuffers::Vector<std::uint8_t
     const std::size_t column_bytes = rows * data_type_bytes(to.activation_type);
     if (column_bytes == 0 || bytes % column_bytes != 0 ||
         bytes / column_bytes > static_cast<std::size_t>(limits::kMaxHidden)) {
-        reader.fail("activations", fmt::format("has {} bytes, not a multiple of {} rows of {}", bytes,
-                                               rows, data_type_name(to.activation_type)));
+        reader.fail("activations", fmt::format("has {} bytes, not a multiple of {} rows of {}",
+                                               bytes, rows, data_type_name(to.activation_type)));
         return;
     }
     const auto* first = reinterpret_cast<const std::byte*>(from->data());
@@ -123,7 +122,9 @@ void read_activations(WireReader& reader, const flatbuffers::Vector<std::uint8_t
 
 }  // namespace
 
-std::int32_t Part::row_count() const { return static_cast<std::int32_t>(count_rows(runs)); }
+std::int32_t Part::row_count() const {
+    return static_cast<std::int32_t>(count_rows(runs));
+}
 
 flatbuffers::Offset<wire::Part> write(Builder& builder, const Part& message) {
     const auto opens = write_tables<wire::SequenceOpen>(builder, message.opens, write_open);
@@ -132,9 +133,9 @@ flatbuffers::Offset<wire::Part> write(Builder& builder, const Part& message) {
     const auto times = write_tables<wire::StageTime>(builder, message.stage_times, write_time);
     flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> activations;
     if (!message.activations.empty()) {
-        activations = builder.CreateVector(
-            reinterpret_cast<const std::uint8_t*>(message.activations.data()),
-            message.activations.size());
+        activations =
+            builder.CreateVector(reinterpret_cast<const std::uint8_t*>(message.activations.data()),
+                                 message.activations.size());
     }
     wire::PartBuilder part(builder);
     part.add_epoch(message.epoch.value);
@@ -160,8 +161,7 @@ void read(WireReader& reader, const wire::Part& from, Part& to) {
     to.runs =
         read_tables<SequenceRun>(reader, "runs", from.runs(), limits::kMaxPartSequences, read_run);
     reader.integer("row count", count_rows(to.runs), 0, limits::kMaxPartRows);
-    to.releases =
-        reader.list<SequenceId>("releases", from.releases(), limits::kMaxPartSequences);
+    to.releases = reader.list<SequenceId>("releases", from.releases(), limits::kMaxPartSequences);
     to.stage_times = read_tables<StageTime>(reader, "stage_times", from.stage_times(),
                                             limits::kMaxNodes, read_time);
     to.activation_type =

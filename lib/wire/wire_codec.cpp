@@ -1,6 +1,7 @@
-// Bounds of what arrives. The verifier has shown that every offset stays inside the message; what it
-// cannot show is that a number means something, that a list is of a sane length, and that lists do not
-// share their bytes to blow up in memory. All three are checked here, once, with the field's name.
+// Bounds of what arrives. The verifier has shown that every offset stays inside the message; what
+// it cannot show is that a number means something, that a list is of a sane length, and that lists
+// do not share their bytes to blow up in memory. All three are checked here, once, with the field's
+// name.
 #include "wire/wire_codec.h"
 
 namespace molink {
@@ -15,8 +16,8 @@ void WireReader::fail(const char* field, const std::string& what) {
     if (list_ == nullptr) {
         status_ = make_error(StatusCode::data_loss, "decode {}: {} {}", message_, field, what);
     } else {
-        status_ = make_error(StatusCode::data_loss, "decode {}: {}[{}].{} {}", message_, list_, index_,
-                             field, what);
+        status_ = make_error(StatusCode::data_loss, "decode {}: {}[{}].{} {}", message_, list_,
+                             index_, field, what);
     }
 }
 

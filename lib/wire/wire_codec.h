@@ -11,7 +11,8 @@
 #include "base/limits.h"
 #include "wire/messages.h"
 
-// Inner face of the message codec: what the files messages*.cpp share. Not for use outside lib/wire.
+// Inner face of the message codec: what the files messages*.cpp share. Not for use outside
+// lib/wire.
 
 namespace molink::wire {
 struct Hello;
@@ -31,12 +32,13 @@ struct Retire;
 
 namespace molink {
 
-/// Reads the fields of one verified message and checks their bounds. The first violation is kept, with
-/// the field's name and the number; after it every read returns a harmless value, so that callers check
-/// ok() only before they loop.
+/// Reads the fields of one verified message and checks their bounds. The first violation is kept,
+/// with the field's name and the number; after it every read returns a harmless value, so that
+/// callers check ok() only before they loop.
 ///
-/// It also keeps a budget: a verified FlatBuffer may name the same bytes many times over, and without
-/// one a short message could ask for gigabytes. No honest message holds more than its own size.
+/// It also keeps a budget: a verified FlatBuffer may name the same bytes many times over, and
+/// without one a short message could ask for gigabytes. No honest message holds more than its own
+/// size.
 class WireReader {
 public:
     /// `message` is a static name for errors; `bytes` the size of the message.

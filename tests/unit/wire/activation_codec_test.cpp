@@ -1,0 +1,108 @@
+// Activations as bytes: every half and bfloat16 value, every rounding case, and the same bits as
+// the scalar conversions of tensor/dtype.h, which have their own oracle.
+#include "wire/activation_codec.h"
+
+#include <bit>
+#include <cmath>
+
+#include "base/random.h"
+#include "support/catch.h"
+#include "tensor/dtype.h"
+
+namespace molink {
+namespace {
+
+/// Floats around every rounding boundary of both 16-bit formats, and random bit patterns.
+std::vector<float> hard_values() {
+    std::vector<float> values;
+    for (std::uint32_t high = 0; high < 65536; ++high) {
+        for (const std::uint32_t low :
+             {0x0000u, 0x0001u, 0x0fffu, 0x1000u, 0x1001u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu}) {
+            values.push_back(std::bit_cast<float>((high << 16) | low));
+        }
+    }
+    Random random(3);
+    for (int i = 0; i < 100'000; ++i) {
+        values.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(random.next())));
+    }
+    return values;
+}
+
+std::size_t count_wrong_halves(DataType type, const std::vector<float>& values,
+                               std::uint16_t (*expected)(float)) {
+    const Bytes bytes = encode_activations(type, values);
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        if (read_le<std::uint16_t>(bytes, 2 * i) != expected(values[i])) ++wrong;
+    }
+    return wrong;
+}
+
+std::size_t count_wrong_floats(DataType type, float (*expected)(std::uint16_t)) {
+    Bytes bytes(2 * 65536);
+    for (std::size_t i = 0; i < 65536; ++i) {
+        write_le(std::span(bytes), 2 * i, static_cast<std::uint16_t>(i));
+    }
+    std::vector<float> out(65536);
+    REQUIRE(decode_activations(type, bytes, out).ok());
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        const float right = expected(static_cast<std::uint16_t>(i));
+        if (std::bit_cast<std::uint32_t>(out[i]) != std::bit_cast<std::uint32_t>(right)) ++wrong;
+    }
+    return wrong;
+}
+
+}  // namespace
+
+TEST_CASE("narrowing has the bits of the scalar conversions") {
+    const std::vector<float> values = hard_values();
+    CHECK(count_wrong_halves(DataType::f16, values, f32_to_f16) == 0);
+    CHECK(count_wrong_halves(DataType::bf16, values, f32_to_bf16) == 0);
+}
+
+TEST_CASE("widening has the bits of the scalar conversions") {
+    CHECK(count_wrong_floats(DataType::f16, f16_to_f32) == 0);
+    CHECK(count_wrong_floats(DataType::bf16, bf16_to_f32) == 0);
+}
+
+TEST_CASE("f32 activations keep every bit") {
+    const std::vector<float> values = hard_values();
+    const Bytes bytes = encode_activations(DataType::f32, values);
+    REQUIRE(bytes.size() == 4 * values.size());
+    std::vector<float> out(values.size());
+    REQUIRE(decode_activations(DataType::f32, bytes, out).ok());
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        const auto bits = std::bit_cast<std::uint32_t>(values[i]);
+        if (std::bit_cast<std::uint32_t>(out[i]) != bits) ++wrong;
+        if (read_le<std::uint32_t>(bytes, 4 * i) != bits) ++wrong;
+    }
+    CHECK(wrong == 0);
+}
+
+TEST_CASE("every length round trips in every type") {
+    for (const DataType type : {DataType::f32, DataType::f16, DataType::bf16}) {
+        for (std::size_t count = 0; count < 1200; ++count) {
+            std::vector<float> values(count);
+            for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<float>(i % 251) - 125;
+            const Bytes bytes = encode_activations(type, values);
+            REQUIRE(bytes.size() == activation_bytes(type, count));
+            std::vector<float> out(count, -1);
+            REQUIRE(decode_activations(type, bytes, out).ok());
+            REQUIRE(out == values);
+        }
+    }
+}
+
+TEST_CASE("a size that does not match is refused") {
+    std::vector<float> out(4);
+    const Status status = decode_activations(DataType::f16, Bytes(7), out);
+    CHECK(status.code() == StatusCode::data_loss);
+    CHECK(status.message() == "decode activations: 7 bytes for 4 values of f16, 8 are needed");
+    CHECK(decode_activations(DataType::q8_0, Bytes(8), out).code() == StatusCode::invalid_argument);
+    CHECK(activation_bytes(DataType::q8_0, 32) == 0);
+    CHECK(activation_bytes(DataType::i32, 32) == 0);
+}
+
+}  // namespace molink
