@@ -10,6 +10,24 @@ if(EXISTS ${schema})
         DEPENDS ${schema}
         COMMENT "flatc molink.fbs")
     add_custom_target(molink_schema DEPENDS ${schema_header})
+    if(MOLINK_TESTS)
+        # An older peer must go on understanding us: the schema has to be an evolution of every
+        # frozen version, or the build stops here with flatc's reason.
+        file(GLOB frozen CONFIGURE_DEPENDS
+            ${PROJECT_SOURCE_DIR}/tests/golden/data/wire/molink_*.fbs)
+        foreach(old IN LISTS frozen)
+            get_filename_component(version ${old} NAME_WE)
+            set(stamp ${schema_dir}/conforms_to_${version})
+            add_custom_command(OUTPUT ${stamp}
+                COMMAND ${MOLINK_FLATC} --conform ${old} ${schema}
+                COMMAND ${CMAKE_COMMAND} -E touch ${stamp}
+                DEPENDS ${schema} ${old}
+                COMMENT "flatc --conform ${version}")
+            list(APPEND conform_stamps ${stamp})
+        endforeach()
+        add_custom_target(molink_schema_conforms DEPENDS ${conform_stamps})
+        add_dependencies(molink_schema molink_schema_conforms)
+    endif()
 else()
     add_custom_target(molink_schema)
 endif()

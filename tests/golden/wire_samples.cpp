@@ -1,0 +1,96 @@
+// The frozen messages as structs. A later protocol gets a function of its own beside this one; see
+// data/wire/README.md.
+#include "wire_samples.h"
+
+namespace molink::test {
+namespace {
+
+Hello hello() {
+    Hello hello;
+    hello.protocol_major = 1;
+    hello.protocol_minor = 2;
+    hello.release = "molink 0.1.0";
+    hello.node_name =
+        "b\xc3\xbc"
+        "ro-3";
+    hello.advertise = "tcp://192.0.2.7:7100";
+    hello.host_id = "5f1c";
+    hello.model_hash = 0x0123456789abcdefull;
+    hello.model_layers = 22;
+    hello.weight_mode = DataType::q8_0;
+    hello.kv_type = DataType::f16;
+    hello.block_tokens = 16;
+    hello.memory_bytes = 12'884'901'888ull;
+    hello.memory_own = true;
+    hello.layers = LayerRange{4, 11};
+    hello.profile = NodeProfile{812.5, 96.25, 1500.0, 8};
+    return hello;
+}
+
+Assign assign() {
+    Assign assign;
+    assign.epoch = Epoch(3);
+    assign.stage_index = 1;
+    assign.stage_count = 3;
+    assign.layers = LayerRange{7, 15};
+    assign.has_embedding = true;
+    assign.has_head = true;
+    assign.next_address = "ipc:///run/molink/next";
+    assign.activation_type = DataType::bf16;
+    assign.max_rows = 512;
+    assign.max_sequences = 64;
+    assign.max_context = 2048;
+    assign.memory_bytes = 4'294'967'296ull;
+    assign.max_kv_blocks = 8192;
+    return assign;
+}
+
+Part part() {
+    Part part;
+    part.epoch = Epoch(3);
+    part.step = StepId(41);
+    part.id = PartId(97);
+    part.kind = PartKind::prefill;
+    part.opens.push_back(SequenceOpen{SequenceId(12), {1, 450, 6593}, 0.75f, 0xfeedull, true});
+    part.runs.push_back(
+        SequenceRun{SequenceId(12), 0, 3, {}, {BlockId(5), BlockId(0xfffffffeu)}, 1});
+    part.runs.push_back(SequenceRun{SequenceId(9), 100, 1, {77}, {}, 1});
+    part.releases = {SequenceId(4), SequenceId(6)};
+    part.stage_times = {StageTime{1200, 30}, StageTime{900, 0}};
+    part.activation_type = DataType::f16;
+    for (int i = 0; i < 4 * 3 * 2; ++i) part.activations.push_back(static_cast<std::byte>(i * 7));
+    return part;
+}
+
+Retire retire() {
+    Retire retire;
+    retire.epoch = Epoch(3);
+    retire.step = StepId(41);
+    retire.part = PartId(97);
+    retire.sampled.push_back(SampledRun{SequenceId(12), 3, {29892}, {1, 2, ~0ull}});
+    retire.sampled.push_back(SampledRun{SequenceId(9), 101, {13, 2}, {}});
+    retire.stage_times = {StageTime{1200, 30}, StageTime{900, 0}, StageTime{1100, 5}};
+    return retire;
+}
+
+}  // namespace
+
+std::vector<WireSample> wire_samples_1_0() {
+    return {
+        {"hello", hello()},
+        {"welcome", Welcome{NodeId(2), "desk", 1}},
+        {"refuse", Refuse{StatusCode::failed_precondition, "model hash 1 is not 2"}},
+        {"assign", assign()},
+        {"load_progress", LoadProgress{Epoch(3), 1'000'000, 4'000'000'000ull}},
+        {"stage_loaded", StageLoaded{Epoch(3), 3'999'999'999ull, 4096}},
+        {"stage_start", StageStart{Epoch(3), 2048}},
+        {"stage_ready", StageReady{Epoch(3)}},
+        {"peer_hello", PeerHello{Epoch(3), NodeId(2), 1}},
+        {"stage_failed", StageFailed{Epoch(3), StatusCode::resource_exhausted, "7 GiB of 6"}},
+        {"heartbeat", Heartbeat{86'400}},
+        {"part", part()},
+        {"retire", retire()},
+    };
+}
+
+}  // namespace molink::test
