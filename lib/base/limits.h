@@ -12,6 +12,15 @@ namespace molink::limits {
 inline constexpr std::size_t kMaxSafetensorsHeaderBytes = 100'000'000;
 /// Largest config.json, index or tokenizer.json: real tokenizers reach about 20 MB.
 inline constexpr std::size_t kMaxJsonFileBytes = 256u << 20;
+/// Largest config.json or safetensors index: an index of 100,000 tensors has about 10 MB, and a tree
+/// of hostile JSON takes some 16 times its text.
+inline constexpr std::size_t kMaxConfigFileBytes = 32u << 20;
+/// Nesting of JSON; configurations of published models reach 5.
+inline constexpr std::size_t kMaxJsonDepth = 64;
+/// Dimensions of a stored tensor; published weights reach 5.
+inline constexpr std::size_t kMaxTensorDims = 16;
+/// Bytes of a weight file that are hashed at its begin, middle and end (DESIGN, Compatibility).
+inline constexpr std::size_t kModelHashSampleBytes = 64u << 10;
 /// Upper bounds on model dimensions; far above any published model, far below overflow.
 inline constexpr std::int64_t kMaxLayers = 1024;
 inline constexpr std::int64_t kMaxHidden = 1 << 17;

@@ -38,4 +38,7 @@ private:
     std::uint64_t state_;
 };
 
+/// 64 bits from the system's entropy source, for seeds nobody gave and for link tokens.
+std::uint64_t system_seed();
+
 }  // namespace molink

@@ -50,10 +50,11 @@ void EngineCore::end_epoch(const Status& reason, std::int64_t now_us) {
 
 Status EngineCore::submit(AdmittedRequest request, std::int64_t now_us) {
     if (!serving_) return Status(StatusCode::unavailable, "no pipeline serves");
-    if (waiting_.size() >= static_cast<std::size_t>(options_.max_waiting) + 1) {
+    const auto waiting = static_cast<std::int32_t>(waiting_.size());
+    if (running_ + waiting >= options_.max_running + options_.max_waiting) {
         return make_error(StatusCode::resource_exhausted,
-                          "{} requests are waiting; the limit is {}", waiting_.size(),
-                          options_.max_waiting);
+                          "{} requests run and {} wait; the limits are {} and {}", running_, waiting,
+                          options_.max_running, options_.max_waiting);
     }
     const auto prompt = static_cast<std::int32_t>(request.prompt.size());
     const std::int32_t positions = prompt + request.max_tokens;

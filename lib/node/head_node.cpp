@@ -156,6 +156,13 @@ void HeadNode::farewell() {
     }
 }
 
+bool HeadNode::flushed() const {
+    for (const auto& [link, node] : node_of_link_) {
+        if (hub_->pending_bytes(link) > 0) return false;
+    }
+    return true;
+}
+
 ClusterView HeadNode::view() const {
     ClusterView view;
     view.state = state_;

@@ -60,7 +60,10 @@ public:
     std::int64_t next_timer_us() const { return next_heartbeat_us_; }
     /// Tells every worker that the cluster closes. Flush the hub afterwards.
     void farewell();
+    /// Nothing is left to send.
+    bool flushed() const;
 
+    const NodeIdentity& identity() const { return config_.identity; }
     EngineState state() const { return state_; }
     ClusterView view() const;
     /// Why no pipeline can be built from the nodes that are here; ok while there is hope.

@@ -35,6 +35,7 @@ void WorkerNode::tick() {
     if (over()) return;
     const std::int64_t now = clock_.now_us();
     session_.pump();
+    report_ready();
     if (now < next_heartbeat_us_) return;
     next_heartbeat_us_ = now + limits::kHeartbeatIntervalUs;
     ++heartbeat_;
@@ -94,7 +95,6 @@ void WorkerNode::on_link_up(LinkId link, bool dialed) {
         const PeerHello hello{epoch_, node_, session_.assignment().stage_index};
         const Status sent = hub_->send(link, Lane::control, epoch_, encode_message(hello));
         if (!sent.ok()) log_(LogLevel::warning, "peer hello: {}", sent.message());
-        report_ready();
     }
 }
 
@@ -245,7 +245,9 @@ void WorkerNode::fail_stage(StatusCode code, const std::string& reason) {
 }
 
 void WorkerNode::report_ready() {
-    if (!pages_ready_ || (next_ && !next_up_)) return;
+    if (!pages_ready_ || state_ != NodeState::loading) return;
+    // The next stage must know us before the first part can reach it: lanes do not wait for each other.
+    if (next_ && (!next_up_ || hub_->pending_bytes(*next_) > 0)) return;
     state_ = NodeState::ready;
     send_head(Lane::control, StageReady{epoch_});
 }
@@ -260,19 +262,17 @@ void WorkerNode::stage_loaded(const StageLoaded& loaded) {
     send_head(Lane::control, loaded);
 }
 
-void WorkerNode::stage_ready(const StageReady&) {
-    pages_ready_ = true;
-    report_ready();
-}
+void WorkerNode::stage_ready(const StageReady&) { pages_ready_ = true; }
 
 void WorkerNode::stage_failed(const StageFailed& failed) { fail_stage(failed.code, failed.reason); }
 
 void WorkerNode::stage_forward(Part part) {
     const Lane lane = part.kind == PartKind::decode ? Lane::decode : Lane::prefill;
-    if (!next_) {
+    if (session_.assignment().next_address.empty()) {
         send_head(lane, Message(std::move(part)));
         return;
     }
+    if (!next_) return;  // the stage has failed, and the head knows
     const Status sent = hub_->send(*next_, lane, epoch_, encode_message(Message(std::move(part))));
     if (!sent.ok()) fail_stage(sent.code(), sent.message());
 }

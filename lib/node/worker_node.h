@@ -41,6 +41,8 @@ public:
     std::int64_t next_timer_us() const { return next_heartbeat_us_; }
     /// Tells the head that this node leaves. Flush the hub afterwards.
     void farewell();
+    /// Nothing is left to send to the head.
+    bool flushed() const { return !head_up_ || hub_->pending_bytes(head_) == 0; }
 
     bool over() const { return outcome_.has_value(); }
     /// How it ended; only when over().

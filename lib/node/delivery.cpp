@@ -1,0 +1,85 @@
+// Callbacks run here and nowhere else, so that a slow or re-entrant callback can never stall the loop or
+// deadlock with it. The state is shared with the thread because an engine may be destroyed from inside
+// a callback; the thread then ends by itself.
+#include "node/delivery.h"
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+
+namespace molink {
+
+struct Delivery::State {
+    std::mutex mutex;
+    std::condition_variable signal;
+    std::deque<RequestEvent> events;
+    std::unordered_map<RequestId, std::shared_ptr<RequestCallback>> callbacks;
+    bool stopping = false;
+};
+
+Delivery::Delivery() : state_(std::make_shared<State>()) {
+    thread_ = std::thread([state = state_] { run(state); });
+}
+
+Delivery::~Delivery() { stop(); }
+
+void Delivery::stop() {
+    {
+        const std::lock_guard lock(state_->mutex);
+        state_->stopping = true;
+    }
+    state_->signal.notify_all();
+    if (!thread_.joinable()) return;
+    if (on_delivery_thread()) {
+        thread_.detach();
+    } else {
+        thread_.join();
+    }
+}
+
+bool Delivery::on_delivery_thread() const { return thread_.get_id() == std::this_thread::get_id(); }
+
+void Delivery::add(RequestId request, RequestCallback callback) {
+    const std::lock_guard lock(state_->mutex);
+    state_->callbacks[request] = std::make_shared<RequestCallback>(std::move(callback));
+}
+
+void Delivery::remove(RequestId request) {
+    const std::lock_guard lock(state_->mutex);
+    state_->callbacks.erase(request);
+}
+
+std::size_t Delivery::active() const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->callbacks.size();
+}
+
+void Delivery::on_request_event(RequestEvent event) {
+    {
+        const std::lock_guard lock(state_->mutex);
+        state_->events.push_back(std::move(event));
+    }
+    state_->signal.notify_one();
+}
+
+void Delivery::run(const std::shared_ptr<State>& state) {
+    std::unique_lock lock(state->mutex);
+    while (true) {
+        state->signal.wait(lock, [&] { return state->stopping || !state->events.empty(); });
+        if (state->events.empty()) return;
+        const RequestEvent event = std::move(state->events.front());
+        state->events.pop_front();
+        const auto found = state->callbacks.find(event.request);
+        if (found == state->callbacks.end()) continue;
+        std::shared_ptr<RequestCallback> callback = found->second;
+        if (event.finish_reason != FinishReason::none) state->callbacks.erase(found);
+        lock.unlock();
+        (*callback)(event);
+        callback.reset();
+        lock.lock();
+    }
+}
+
+}  // namespace molink

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <memory>
+#include <thread>
+
+#include <molink/request.h>
+
+#include "engine/engine_core.h"
+
+namespace molink {
+
+/// The one thread that runs callbacks. Events of a request reach its callback in order, with no lock
+/// held; after the last one the callback is destroyed.
+/// The queue is bounded by the tokens that running requests may still produce.
+class Delivery final : public RequestEventSink {
+public:
+    Delivery();
+    /// Delivers what is queued, then ends.
+    ~Delivery() override;
+
+    /// Thread: any. Before the first event of `request`.
+    void add(RequestId request, RequestCallback callback);
+    /// Forgets a request that never got an event.
+    void remove(RequestId request);
+    /// Thread: any.
+    void on_request_event(RequestEvent event) override;
+    bool on_delivery_thread() const;
+    /// Requests whose last event was not delivered yet.
+    std::size_t active() const;
+    /// Delivers what is queued and joins the thread; from the delivery thread itself it only arranges
+    /// for the end.
+    void stop();
+
+private:
+    struct State;
+    static void run(const std::shared_ptr<State>& state);
+
+    std::shared_ptr<State> state_;
+    std::thread thread_;
+};
+
+}  // namespace molink

@@ -1,0 +1,346 @@
+// The public Engine: composes a head node, its threads and its policies, validates requests on the
+// caller's thread and answers questions from published copies or on the loop. Nothing that takes long
+// happens on the loop thread.
+#include <molink/engine.h>
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+#include <utility>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "node/address.h"
+#include "node/delivery.h"
+#include "node/head_node.h"
+#include "node/node_loop.h"
+#include "node/node_parts.h"
+#include "tokenizer/tokenizer.h"
+
+namespace molink {
+
+Engine::~Engine() = default;
+
+namespace {
+
+class EngineImpl final : public Engine {
+public:
+    ~EngineImpl() override { shut_down(); }
+
+    static Result<std::unique_ptr<Engine>> open(EngineOptions options);
+
+    Status wait_ready(std::int64_t timeout_us) override;
+    Result<RequestId> submit(GenerateRequest request, RequestCallback callback) override;
+    void cancel(RequestId request) override;
+    std::string address() const override { return parts_.advertise; }
+    const ModelSpec& model() const override { return head_->identity().spec; }
+    ClusterView cluster() const override;
+    MetricsSnapshot metrics() const override;
+    Status close() override;
+
+private:
+    Status build(EngineOptions options);
+    HeadConfig make_head_config(const EngineOptions& options, NodeIdentity identity,
+                                const PartitionModel& model) const;
+    void make_core(EngineOptions& options);
+    void publish();
+    void shut_down();
+    Result<AdmittedRequest> admit(GenerateRequest request) const;
+    Result<std::vector<Token>> prompt_of(GenerateRequest& request) const;
+    Status check_room(std::int32_t prompt, std::int32_t max_tokens) const;
+
+    NodeParts parts_;
+    std::int32_t max_context_ = 0;
+    std::int32_t block_tokens_ = 0;
+    std::size_t max_active_ = 0;
+    std::unique_ptr<Tokenizer> tokenizer_;
+    std::unique_ptr<StageExecutor> executor_;
+    std::unique_ptr<Delivery> delivery_;
+    std::unique_ptr<HeadNode> head_;
+    std::unique_ptr<EngineCore> core_;
+    std::unique_ptr<ChannelHub> hub_;
+    std::unique_ptr<NodeLoop> loop_;
+    std::atomic<std::uint64_t> next_request_{1};
+
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;
+    ClusterView published_;           // under mutex_
+    Status build_error_;              // under mutex_
+    std::int64_t kv_blocks_ = 0;      // under mutex_
+    std::uint64_t published_count_ = ~std::uint64_t{0};  // loop thread
+    bool closed_ = false;             // under mutex_
+};
+
+Result<std::unique_ptr<Engine>> EngineImpl::open(EngineOptions options) {
+    MOLINK_RETURN_IF_ERROR(check_engine_options(options));
+    auto engine = std::make_unique<EngineImpl>();
+    MOLINK_RETURN_IF_ERROR(engine->build(std::move(options)));
+    return std::unique_ptr<Engine>(std::move(engine));
+}
+
+Status EngineImpl::build(EngineOptions options) {
+    MOLINK_ASSIGN_OR_RETURN(NodeIdentity identity,
+                            make_identity(options, "head", options.local_stage));
+    max_context_ = identity.spec.context;
+    if (options.max_context > 0) max_context_ = std::min(max_context_, options.max_context);
+    block_tokens_ = options.block_tokens;
+    max_active_ = static_cast<std::size_t>(options.max_running) +
+                  static_cast<std::size_t>(options.max_waiting);
+    MOLINK_ASSIGN_OR_RETURN(
+        const PartitionModel model,
+        make_partition_model(options, identity, options.max_step_tokens, max_context_));
+    const std::string tokenizer_file = options.model_dir + "/tokenizer.json";
+    if (std::filesystem::exists(tokenizer_file)) {
+        MOLINK_ASSIGN_OR_RETURN(tokenizer_, Tokenizer::load(tokenizer_file));
+        MOLINK_RETURN_IF_ERROR(check_vocabulary(*tokenizer_, identity.spec, tokenizer_file));
+    }
+    MOLINK_ASSIGN_OR_RETURN(parts_, open_node_parts(options));
+    if (options.local_stage) {
+        MOLINK_ASSIGN_OR_RETURN(executor_, make_node_executor(options, parts_));
+    }
+    HeadPolicies policies;
+    policies.cluster =
+        options.cluster ? std::move(options.cluster) : make_seed_cluster(options.stages);
+    policies.partitioner =
+        options.partitioner ? std::move(options.partitioner) : make_cost_partitioner();
+    delivery_ = std::make_unique<Delivery>();
+    head_ = std::make_unique<HeadNode>(make_head_config(options, std::move(identity), model),
+                                       std::move(policies), *parts_.clock, executor_.get(),
+                                       parts_.log);
+    make_core(options);
+    hub_ = make_node_hub(parts_, options, *head_);
+    head_->attach(*hub_, *core_);
+    loop_ = std::make_unique<NodeLoop>(
+        *hub_, *parts_.clock,
+        [this] {
+            head_->tick();
+            publish();
+        },
+        [this] { return head_->next_timer_us(); });
+    loop_->start();
+    return {};
+}
+
+HeadConfig EngineImpl::make_head_config(const EngineOptions& options, NodeIdentity identity,
+                                        const PartitionModel& model) const {
+    HeadConfig config;
+    config.identity = std::move(identity);
+    config.partition_model = model;
+    config.local_stage = options.local_stage;
+    config.wire_type = options.wire_type;
+    config.max_running = options.max_running;
+    config.max_step_tokens = options.max_step_tokens;
+    config.max_context = max_context_;
+    config.node_lost_after_us = options.node_lost_after_us;
+    config.reconnect_within_us = options.reconnect_within_us;
+    return config;
+}
+
+void EngineImpl::make_core(EngineOptions& options) {
+    const ModelSpec& spec = head_->identity().spec;
+    EngineCoreOptions core;
+    core.max_running = options.max_running;
+    core.max_waiting = options.max_waiting;
+    core.max_step_tokens = options.max_step_tokens;
+    core.max_slice_tokens = options.max_slice_tokens;
+    core.block_tokens = options.block_tokens;
+    core.vocabulary = spec.vocabulary;
+    core.eos_tokens = spec.eos_tokens;
+    core.tokenizer = tokenizer_.get();
+    core_ = std::make_unique<EngineCore>(core, std::move(options.scheduler), *head_, *delivery_,
+                                         parts_.log);
+}
+
+void EngineImpl::publish() {
+    if (head_->change_count() == published_count_) return;
+    published_count_ = head_->change_count();
+    {
+        const std::lock_guard lock(mutex_);
+        published_ = head_->view();
+        build_error_ = head_->build_error();
+        kv_blocks_ = head_->kv_blocks();
+    }
+    changed_.notify_all();
+}
+
+Status EngineImpl::wait_ready(std::int64_t timeout_us) {
+    std::unique_lock lock(mutex_);
+    const auto settled = [&] {
+        return closed_ || published_.state == EngineState::ready || !build_error_.ok();
+    };
+    const bool in_time =
+        changed_.wait_for(lock, std::chrono::microseconds(std::max<std::int64_t>(timeout_us, 0)),
+                          settled);
+    if (closed_) return Status(StatusCode::cancelled, "the engine was closed");
+    if (published_.state == EngineState::ready) return {};
+    if (!build_error_.ok()) return build_error_;
+    (void)in_time;
+    std::string text = fmt::format("the pipeline is not ready after {:.1f} s: {}",
+                                   static_cast<double>(timeout_us) / 1e6, published_.missing);
+    if (!published_.last_error.empty()) text += "; " + published_.last_error;
+    return Status(StatusCode::deadline_exceeded, text);
+}
+
+Result<std::vector<Token>> EngineImpl::prompt_of(GenerateRequest& request) const {
+    if (!request.prompt_tokens.empty()) {
+        const std::int32_t vocabulary = model().vocabulary;
+        for (Token token : request.prompt_tokens) {
+            if (token >= 0 && token < vocabulary) continue;
+            return invalid_argument("prompt token {} is outside the vocabulary of {}", token,
+                                    vocabulary);
+        }
+        return std::move(request.prompt_tokens);
+    }
+    if (request.prompt.empty()) return invalid_argument("the prompt is empty");
+    if (tokenizer_ == nullptr) {
+        return invalid_argument("the model folder has no tokenizer.json; give prompt tokens");
+    }
+    auto tokens = tokenizer_->encode(request.prompt, true);
+    if (!tokens) return tokens.error().with_context("prompt");
+    if (tokens->empty()) return invalid_argument("the prompt has no tokens");
+    return tokens;
+}
+
+Status EngineImpl::check_room(std::int32_t prompt, std::int32_t max_tokens) const {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return Status(StatusCode::failed_precondition, "the engine is closed");
+    if (published_.state != EngineState::ready) {
+        std::string text = "the pipeline does not serve: " + published_.missing;
+        if (!published_.last_error.empty()) text += "; " + published_.last_error;
+        return Status(StatusCode::unavailable, text);
+    }
+    const std::int64_t blocks = (prompt + max_tokens + block_tokens_ - 1) / block_tokens_;
+    if (blocks > kv_blocks_) {
+        return make_error(StatusCode::resource_exhausted,
+                          "a prompt of {} tokens and {} output tokens need {} KV blocks of {} "
+                          "positions; the pipeline has {}",
+                          prompt, max_tokens, blocks, block_tokens_, kv_blocks_);
+    }
+    return {};
+}
+
+Result<AdmittedRequest> EngineImpl::admit(GenerateRequest request) const {
+    const SamplingParams& sampling = request.sampling;
+    if (!(sampling.temperature >= 0 && sampling.temperature <= 100)) {
+        return invalid_argument("temperature is {}; 0 to 100 are permitted", sampling.temperature);
+    }
+    if (request.max_tokens < 0) {
+        return invalid_argument("max_tokens is {}; it must not be negative", request.max_tokens);
+    }
+    AdmittedRequest admitted;
+    MOLINK_ASSIGN_OR_RETURN(admitted.prompt, prompt_of(request));
+    if (admitted.prompt.size() >= static_cast<std::size_t>(max_context_)) {
+        return invalid_argument("the prompt has {} tokens; the context has room for {} and one new one",
+                                admitted.prompt.size(), max_context_ - 1);
+    }
+    const auto prompt = static_cast<std::int32_t>(admitted.prompt.size());
+    admitted.max_tokens = max_context_ - prompt;
+    if (request.max_tokens > 0) {
+        admitted.max_tokens = std::min(admitted.max_tokens, request.max_tokens);
+    }
+    MOLINK_RETURN_IF_ERROR(check_room(prompt, admitted.max_tokens));
+    admitted.ignore_eos = request.ignore_eos;
+    admitted.temperature = sampling.temperature;
+    admitted.seed = sampling.seed ? *sampling.seed : system_seed();
+    admitted.hash_logits = request.hash_logits;
+    admitted.submitted_us = parts_.clock->now_us();
+    return admitted;
+}
+
+Result<RequestId> EngineImpl::submit(GenerateRequest request, RequestCallback callback) {
+    if (!callback) return invalid_argument("submit without a callback");
+    MOLINK_ASSIGN_OR_RETURN(AdmittedRequest admitted, admit(std::move(request)));
+    if (delivery_->active() >= max_active_) {
+        return make_error(StatusCode::resource_exhausted,
+                          "{} requests run and wait; no more are taken in", max_active_);
+    }
+    const RequestId id(next_request_.fetch_add(1));
+    admitted.id = id;
+    delivery_->add(id, std::move(callback));
+    const bool posted = loop_->post([this, admitted = std::move(admitted)]() mutable {
+        const std::int64_t submitted = admitted.submitted_us;
+        const RequestId request_id = admitted.id;
+        const auto prompt = static_cast<std::int32_t>(admitted.prompt.size());
+        const std::int64_t now = parts_.clock->now_us();
+        const Status taken = core_->submit(std::move(admitted), now);
+        if (taken.ok()) return;
+        RequestEvent event;
+        event.request = request_id;
+        event.finish_reason = FinishReason::error;
+        event.status = taken;
+        event.prompt_token_count = prompt;
+        event.total_us = now - submitted;
+        delivery_->on_request_event(std::move(event));
+    });
+    if (posted) return id;
+    delivery_->remove(id);
+    return Status(StatusCode::failed_precondition, "the engine is closed");
+}
+
+void EngineImpl::cancel(RequestId request) {
+    loop_->post([this, request] {
+        core_->cancel(request, Status(StatusCode::cancelled, "cancelled by the caller"),
+                      parts_.clock->now_us());
+    });
+}
+
+ClusterView EngineImpl::cluster() const {
+    const std::lock_guard lock(mutex_);
+    return published_;
+}
+
+MetricsSnapshot EngineImpl::metrics() const {
+    MetricsSnapshot metrics;
+    loop_->call([&] {
+        core_->fill_metrics(metrics);
+        const ClusterView view = head_->view();
+        for (std::size_t i = 0; i < metrics.stages.size() && i < view.stages.size(); ++i) {
+            for (const NodeInfo& node : view.nodes) {
+                if (node.id == view.stages[i]) metrics.stages[i].node = node.name;
+            }
+        }
+        metrics.links = head_->link_metrics();
+    });
+    return metrics;
+}
+
+Status EngineImpl::close() {
+    if (delivery_->on_delivery_thread()) {
+        return Status(StatusCode::failed_precondition,
+                      "close() from a callback; call it from another thread");
+    }
+    shut_down();
+    return {};
+}
+
+void EngineImpl::shut_down() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (closed_) return;
+        closed_ = true;
+        published_.state = EngineState::closed;
+        published_.missing = "the engine is closed";
+    }
+    changed_.notify_all();
+    if (loop_ == nullptr) return;
+    loop_->stop(
+        [this] {
+            core_->cancel_all(Status(StatusCode::cancelled, "the engine was closed"),
+                              parts_.clock->now_us());
+            head_->farewell();
+        },
+        [this] { return head_->flushed(); });
+    delivery_->stop();
+    executor_.reset();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
+    return EngineImpl::open(std::move(options));
+}
+
+}  // namespace molink

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <molink/clock.h>
+
+#include "channel/channel_hub.h"
+
+namespace molink {
+
+/// The thread that owns a node and its sockets. Everything of the node runs here; other threads post.
+class NodeLoop {
+public:
+    using Task = std::function<void()>;
+
+    /// `hub` and `clock` must outlive it. `tick` runs after every poll, `next_timer_us` says when at the
+    /// latest.
+    NodeLoop(ChannelHub& hub, const Clock& clock, Task tick,
+             std::function<std::int64_t()> next_timer_us);
+    /// Stops.
+    ~NodeLoop();
+
+    void start();
+    /// Runs `task` on the loop, in order of posting; dropped after stop(). Thread: any.
+    /// False when the loop has been stopped.
+    bool post(Task task);
+    /// Runs `task` on the loop and waits for it; on the calling thread when the loop is not running.
+    void call(const Task& task);
+    /// Runs what was posted, then `last`, then polls until `flushed` or kFarewellUs have passed, and joins
+    /// the thread. Thread: any but the loop; once.
+    void stop(const Task& last = {}, const std::function<bool()>& flushed = {});
+
+private:
+    void run();
+    void run_posted();
+
+    ChannelHub& hub_;
+    const Clock& clock_;
+    Task tick_;
+    std::function<std::int64_t()> next_timer_us_;
+    Task last_;
+    std::function<bool()> flushed_;
+    std::mutex mutex_;
+    std::vector<Task> posted_;
+    bool stopping_ = false;
+    std::thread thread_;
+};
+
+}  // namespace molink

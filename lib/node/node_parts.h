@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <molink/options.h>
+#include <molink/status.h>
+
+#include "base/log.h"
+#include "channel/channel_hub.h"
+#include "node/node_identity.h"
+#include "stage/stage_executor.h"
+
+namespace molink {
+
+/// What head and worker are both made of.
+struct NodeParts {
+    const Clock* clock = nullptr;
+    Log log;
+    std::unique_ptr<Transport> transport;
+    std::string address;    ///< listening here, port filled in
+    std::string advertise;  ///< what others dial
+};
+
+/// Makes the transport and listens. Errors: as Transport::listen.
+Result<NodeParts> open_node_parts(const NodeOptions& options);
+
+/// The hub over these parts.
+std::unique_ptr<ChannelHub> make_node_hub(const NodeParts& parts, const NodeOptions& options,
+                                          HubSink& sink);
+
+/// The stage executor of this node; `transport` is woken when it has something.
+Result<std::unique_ptr<StageExecutor>> make_node_executor(const NodeOptions& options,
+                                                          const NodeParts& parts);
+
+}  // namespace molink

@@ -1,0 +1,123 @@
+// The public Worker: composes a worker node and its thread. The calling threads only read published
+// copies and wait; the node itself decides when its work is over.
+#include <molink/worker.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "node/address.h"
+#include "node/node_loop.h"
+#include "node/node_parts.h"
+#include "node/worker_node.h"
+
+namespace molink {
+
+Worker::~Worker() = default;
+
+namespace {
+
+class WorkerImpl final : public Worker {
+public:
+    ~WorkerImpl() override { close(); }
+
+    static Result<std::unique_ptr<Worker>> open(const WorkerOptions& options);
+
+    Status wait(std::int64_t timeout_us) override;
+    WorkerView view() const override;
+    void close() override;
+
+private:
+    Status build(const WorkerOptions& options);
+    void tick();
+
+    NodeParts parts_;
+    std::unique_ptr<StageExecutor> executor_;
+    std::unique_ptr<WorkerNode> node_;
+    std::unique_ptr<ChannelHub> hub_;
+    std::unique_ptr<NodeLoop> loop_;
+
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;
+    std::optional<Status> outcome_;  // under mutex_
+    bool closed_ = false;            // under mutex_
+};
+
+Result<std::unique_ptr<Worker>> WorkerImpl::open(const WorkerOptions& options) {
+    MOLINK_RETURN_IF_ERROR(check_worker_options(options));
+    auto worker = std::make_unique<WorkerImpl>();
+    MOLINK_RETURN_IF_ERROR(worker->build(options));
+    return std::unique_ptr<Worker>(std::move(worker));
+}
+
+Status WorkerImpl::build(const WorkerOptions& options) {
+    const std::string name = fmt::format("worker-{:06x}", system_seed() & 0xffffff);
+    WorkerConfig config;
+    MOLINK_ASSIGN_OR_RETURN(config.identity, make_identity(options, name, true));
+    config.join = options.join;
+    config.join_within_us = options.join_within_us;
+    config.head_lost_after_us = options.node_lost_after_us;
+    config.reconnect_within_us = options.reconnect_within_us;
+    MOLINK_ASSIGN_OR_RETURN(parts_, open_node_parts(options));
+    MOLINK_ASSIGN_OR_RETURN(executor_, make_node_executor(options, parts_));
+    node_ = std::make_unique<WorkerNode>(std::move(config), *parts_.clock, *executor_, parts_.log);
+    hub_ = make_node_hub(parts_, options, *node_);
+    MOLINK_RETURN_IF_ERROR(node_->attach(*hub_, parts_.advertise));
+    loop_ = std::make_unique<NodeLoop>(
+        *hub_, *parts_.clock, [this] { tick(); }, [this] { return node_->next_timer_us(); });
+    loop_->start();
+    return {};
+}
+
+void WorkerImpl::tick() {
+    node_->tick();
+    if (!node_->over()) return;
+    {
+        const std::lock_guard lock(mutex_);
+        if (outcome_) return;
+        outcome_ = node_->outcome();
+    }
+    changed_.notify_all();
+}
+
+Status WorkerImpl::wait(std::int64_t timeout_us) {
+    std::unique_lock lock(mutex_);
+    const auto over = [&] { return outcome_.has_value() || closed_; };
+    if (timeout_us < 0) {
+        changed_.wait(lock, over);
+    } else if (!changed_.wait_for(lock, std::chrono::microseconds(timeout_us), over)) {
+        return make_error(StatusCode::deadline_exceeded, "the worker still works after {:.1f} s",
+                          static_cast<double>(timeout_us) / 1e6);
+    }
+    return outcome_ ? *outcome_ : Status();
+}
+
+WorkerView WorkerImpl::view() const {
+    WorkerView view;
+    loop_->call([&] { view = node_->view(); });
+    return view;
+}
+
+void WorkerImpl::close() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (closed_) return;
+        closed_ = true;
+    }
+    if (loop_ != nullptr) {
+        loop_->stop([this] { node_->farewell(); }, [this] { return node_->flushed(); });
+    }
+    changed_.notify_all();
+    executor_.reset();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Worker>> Worker::open(WorkerOptions options) {
+    return WorkerImpl::open(options);
+}
+
+}  // namespace molink
