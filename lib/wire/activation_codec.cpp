@@ -22,14 +22,17 @@ using HalfBlock = std::array<std::uint16_t, kBlockValues>;
 /// Same bits as f32_to_f16: all three cases are computed and one is selected.
 std::uint16_t narrow_f16(float value) {
     const auto bits = std::bit_cast<std::uint32_t>(value);
-    const auto magnitude = static_cast<std::int32_t>(bits & 0x7fffffffu);
-    const std::int32_t normal = (magnitude + 0xfff + ((magnitude >> 13) & 1) - 0x38000000) >> 13;
+    const std::uint32_t magnitude = bits & 0x7fffffffu;
+    const std::uint32_t normal =
+        (magnitude + 0xfffu + ((magnitude >> 13) & 1u) - 0x38000000u) >> 13;
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
-    const std::int32_t subnormal = std::bit_cast<std::int32_t>(shifted) - 0x3f000000;
-    const std::int32_t special = magnitude > 0x7f800000 ? 0x7e00 : 0x7c00;
-    std::int32_t out = magnitude < 0x38800000 ? subnormal : normal;
-    out = magnitude >= 0x477ff000 ? special : out;
-    return static_cast<std::uint16_t>(static_cast<std::uint32_t>(out) | ((bits >> 16) & 0x8000u));
+    const std::uint32_t subnormal = std::bit_cast<std::uint32_t>(shifted) - 0x3f000000u;
+    // Compared as signed: baseline SIMD has no unsigned comparison.
+    const auto ordered = static_cast<std::int32_t>(magnitude);
+    const std::uint32_t special = ordered > 0x7f800000 ? 0x7e00u : 0x7c00u;
+    std::uint32_t out = ordered < 0x38800000 ? subnormal : normal;
+    out = ordered >= 0x477ff000 ? special : out;
+    return static_cast<std::uint16_t>(out | ((bits >> 16) & 0x8000u));
 }
 
 /// Same bits as f16_to_f32.
