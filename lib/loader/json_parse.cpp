@@ -1,0 +1,128 @@
+// JSON from files that nobody vouches for. nlohmann's event parser keeps its own stack on the heap, so
+// hostile nesting costs memory bounded by kMaxJsonDepth here and never the call stack; the tree is built
+// by hand because the library's own builder keeps the last of two equal keys silently.
+#include "loader/json_parse.h"
+
+#include <cstdint>
+#include <vector>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "loader/mapped_file.h"
+
+namespace molink {
+namespace {
+
+using nlohmann::json;
+
+class TreeBuilder {
+public:
+    TreeBuilder(json& root, const std::string& file) : root_(root), file_(file) {}
+
+    Status status() const { return status_; }
+
+    bool null() { return add(nullptr) != nullptr; }
+    bool boolean(bool value) { return add(value) != nullptr; }
+    bool number_integer(std::int64_t value) { return add(value) != nullptr; }
+    bool number_unsigned(std::uint64_t value) { return add(value) != nullptr; }
+    bool number_float(double value, const std::string&) { return add(value) != nullptr; }
+    bool string(std::string& value) { return add(std::move(value)) != nullptr; }
+    bool binary(json::binary_t&) { return false; }
+    bool start_object(std::size_t) { return open(json::object()); }
+    bool start_array(std::size_t) { return open(json::array()); }
+    bool end_object() { return close(); }
+    bool end_array() { return close(); }
+
+    bool key(std::string& name) {
+        json& object = *open_.back();
+        if (object.find(name) != object.end()) {
+            status_ = make_error(StatusCode::data_loss, "parse {}: key '{}' appears twice in one object",
+                                 file_, printable(name));
+            return false;
+        }
+        slot_ = &object[name];
+        return true;
+    }
+
+    bool parse_error(std::size_t position, const std::string&, const json::exception& error) {
+        status_ = make_error(StatusCode::data_loss, "parse {}: at byte {}: {}", file_, position,
+                             printable(error.what()));
+        return false;
+    }
+
+private:
+    template <typename T>
+    json* add(T&& value) {
+        if (open_.empty()) {
+            root_ = std::forward<T>(value);
+            return &root_;
+        }
+        json& parent = *open_.back();
+        if (parent.is_array()) {
+            parent.push_back(std::forward<T>(value));
+            return &parent.back();
+        }
+        *slot_ = std::forward<T>(value);
+        return slot_;
+    }
+
+    bool open(json container) {
+        if (open_.size() >= limits::kMaxJsonDepth) {
+            status_ = make_error(StatusCode::data_loss, "parse {}: nested deeper than {} levels", file_,
+                                 limits::kMaxJsonDepth);
+            return false;
+        }
+        open_.push_back(add(std::move(container)));
+        return true;
+    }
+
+    bool close() {
+        open_.pop_back();
+        return true;
+    }
+
+    json& root_;
+    const std::string& file_;
+    std::vector<json*> open_;  // containers being filled; a parent does not grow while a child is open
+    json* slot_ = nullptr;     // where the value of the last key goes
+    Status status_;
+};
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+    constexpr std::size_t kMaxBytes = 120;
+    std::string out(text.substr(0, kMaxBytes));
+    for (char& c : out) {
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    }
+    if (text.size() > kMaxBytes) out += "...";
+    return out;
+}
+
+Result<json> parse_json(std::string_view text, const std::string& file) {
+    // The parser takes a NUL byte for the end of its input and would ignore what follows.
+    if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
+        return make_error(StatusCode::data_loss, "parse {}: NUL byte at {}", file, nul);
+    }
+    json root;
+    TreeBuilder builder(root, file);
+    if (!json::sax_parse(text.begin(), text.end(), &builder)) {
+        Status status = builder.status();
+        if (status.ok()) status = make_error(StatusCode::data_loss, "parse {}: not JSON", file);
+        return status;
+    }
+    return root;
+}
+
+Result<json> parse_json_file(const std::string& path, std::size_t max_bytes) {
+    MOLINK_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open(path));
+    if (file.size() > max_bytes) {
+        return make_error(StatusCode::data_loss, "read {}: {} bytes, at most {} are accepted", path,
+                          file.size(), max_bytes);
+    }
+    if (file.size() == 0) return make_error(StatusCode::data_loss, "parse {}: the file is empty", path);
+    return parse_json({reinterpret_cast<const char*>(file.data()), file.size()}, path);
+}
+
+}  // namespace molink
