@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include <molink/model_spec.h>
+#include <molink/status.h>
+#include <molink/types.h>
+
+/// A model small enough for a unit test, with odd-ish dimensions. The defaults give greedy outputs of
+/// many different tokens.
+struct TinyModelOptions {
+    std::int32_t layers = 6;
+    std::int32_t hidden = 64;
+    std::int32_t heads = 4;
+    std::int32_t kv_heads = 2;
+    std::int32_t head_dim = 0;  ///< 0: hidden / heads
+    std::int32_t ffn = 96;
+    std::int32_t vocabulary = 272;  ///< at least 258 with a tokenizer
+    std::int32_t context = 512;
+    molink::DataType type = molink::DataType::f32;
+    bool tied = false;
+    std::optional<molink::RopeSpec> rope_scaling;
+    std::uint64_t seed = 1;
+    std::vector<molink::Token> eos_tokens;  ///< none: outputs have the length asked for
+    std::int64_t max_shard_bytes = 0;       ///< 0: one file
+    bool tokenizer = true;
+};
+
+/// Ids of the tokenizer beside the 256 bytes, whose ids are their values.
+inline constexpr molink::Token kTinyBos = 256;
+inline constexpr molink::Token kTinyEos = 257;
+
+/// Llama 3.1's rope scaling, shrunk to tiny contexts.
+molink::RopeSpec tiny_llama3_scaling();
+
+/// Writes config.json, generation_config.json, model.safetensors and a byte-level tokenizer.json (bytes,
+/// <|begin|>, <|end|>, reserved ones up to the vocabulary; no merges) into `dir`.
+molink::Status write_tiny_model(const std::filesystem::path& dir, const TinyModelOptions& options = {});
