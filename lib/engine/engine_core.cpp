@@ -74,7 +74,7 @@ Status EngineCore::submit(AdmittedRequest request, std::int64_t now_us) {
     sequence->tokens = request.prompt;
     sequence->request = std::move(request);
     if (options_.tokenizer != nullptr) {
-        sequence->detokenizer = std::make_unique<Detokenizer>(*options_.tokenizer);
+        sequence->detokenizer = std::make_unique<Detokenizer>(*options_.tokenizer, true);
     }
     by_request_[sequence->request.id] = sequence->view.id;
     waiting_.push_back(&sequence->view);

@@ -159,6 +159,7 @@ void EngineImpl::publish() {
     published_count_ = head_->change_count();
     {
         const std::lock_guard lock(mutex_);
+        if (closed_) return;
         published_ = head_->view();
         build_error_ = head_->build_error();
         kv_blocks_ = head_->kv_blocks();
@@ -171,13 +172,11 @@ Status EngineImpl::wait_ready(std::int64_t timeout_us) {
     const auto settled = [&] {
         return closed_ || published_.state == EngineState::ready || !build_error_.ok();
     };
-    const bool in_time =
-        changed_.wait_for(lock, std::chrono::microseconds(std::max<std::int64_t>(timeout_us, 0)),
-                          settled);
+    changed_.wait_for(lock, std::chrono::microseconds(std::max<std::int64_t>(timeout_us, 0)),
+                      settled);
     if (closed_) return Status(StatusCode::cancelled, "the engine was closed");
     if (published_.state == EngineState::ready) return {};
     if (!build_error_.ok()) return build_error_;
-    (void)in_time;
     std::string text = fmt::format("the pipeline is not ready after {:.1f} s: {}",
                                    static_cast<double>(timeout_us) / 1e6, published_.missing);
     if (!published_.last_error.empty()) text += "; " + published_.last_error;

@@ -41,6 +41,7 @@ void NodeLoop::call(const Task& task) {
         done_signal.notify_one();
     });
     if (!posted) {
+        const std::lock_guard stopped(stop_mutex_);  // until the loop has ended
         task();
         return;
     }
@@ -49,6 +50,7 @@ void NodeLoop::call(const Task& task) {
 }
 
 void NodeLoop::stop(const Task& last, const std::function<bool()>& flushed) {
+    const std::lock_guard stop_lock(stop_mutex_);
     {
         const std::lock_guard lock(mutex_);
         if (stopping_) return;

@@ -44,6 +44,7 @@ private:
     std::function<std::int64_t()> next_timer_us_;
     Task last_;
     std::function<bool()> flushed_;
+    std::mutex stop_mutex_;  // held while the thread is being joined
     std::mutex mutex_;
     std::vector<Task> posted_;
     bool stopping_ = false;

@@ -1,0 +1,136 @@
+// See core_fixture.h.
+#include "support/core_fixture.h"
+
+namespace molink::test {
+
+CoreFixture::CoreFixture(std::int32_t stages, std::int32_t layer_count, EngineCoreOptions options,
+                         std::unique_ptr<Scheduler> scheduler, std::int64_t kv_blocks)
+    : core(options, std::move(scheduler), *this, *this, Log()),
+      layers(layer_count),
+      kv_blocks_(kv_blocks),
+      stage_count_(stages) {
+    begin();
+}
+
+void CoreFixture::begin() {
+    ++epoch_;
+    stages_.clear();
+    hops_ = std::vector<Hop>(static_cast<std::size_t>(stage_count_));
+    retires_.clear();
+    std::vector<StageView> views;
+    for (std::int32_t i = 0; i < stage_count_; ++i) {
+        StageConfig config;
+        config.epoch = Epoch(epoch_);
+        config.layers = {layers * i / stage_count_, layers * (i + 1) / stage_count_};
+        config.has_embedding = i == 0;
+        config.has_head = i + 1 == stage_count_;
+        auto stage = std::make_unique<FoldStage>();
+        stage->load(config);
+        stage->start(static_cast<std::uint64_t>(kv_blocks_));
+        StageEvent event;
+        while (stage->poll(event)) {
+        }
+        stages_.push_back(std::move(stage));
+        StageView view;
+        view.layers = config.layers;
+        views.push_back(view);
+    }
+    core.begin_epoch(Epoch(epoch_), views, kv_blocks_);
+}
+
+void CoreFixture::next_epoch() {
+    core.end_epoch(Status(StatusCode::unavailable, "node lost"), now_us);
+    begin();
+}
+
+void CoreFixture::launch(Part part) {
+    launched.push_back(part);
+    auto& hop = hops_.front();
+    (part.kind == PartKind::decode ? hop.decode : hop.prefill).push_back(std::move(part));
+}
+
+void CoreFixture::on_request_event(RequestEvent event) {
+    Outcome& outcome = outcomes[event.request];
+    if (outcome.terminal_events > 0) ++outcome.events_after_end;
+    outcome.tokens.insert(outcome.tokens.end(), event.tokens.begin(), event.tokens.end());
+    if (event.finish_reason == FinishReason::none) return;
+    ++outcome.terminal_events;
+    outcome.reason = event.finish_reason;
+    outcome.status = event.status;
+}
+
+RequestId CoreFixture::submit(const std::vector<Token>& prompt, std::int32_t max_tokens) {
+    AdmittedRequest request;
+    request.id = RequestId(next_request_++);
+    request.prompt = prompt;
+    request.max_tokens = max_tokens;
+    request.ignore_eos = true;
+    request.submitted_us = now_us;
+    const RequestId id = request.id;
+    const Status taken = core.submit(std::move(request), now_us);
+    Outcome& outcome = outcomes[id];
+    outcome.prompt = prompt;
+    outcome.max_tokens = max_tokens;
+    outcome.status = taken;
+    return id;
+}
+
+bool CoreFixture::deliver_one(Random& random) {
+    ++now_us;
+    std::vector<std::size_t> busy;
+    for (std::size_t i = 0; i < hops_.size(); ++i) {
+        if (!hops_[i].decode.empty() || !hops_[i].prefill.empty()) busy.push_back(i);
+    }
+    const std::size_t choices = busy.size() + (retires_.empty() ? 0 : 1);
+    if (choices == 0) return false;
+    const std::size_t choice = random.below(choices);
+    if (choice == busy.size()) {
+        const Retire retire = std::move(retires_.front());
+        retires_.pop_front();
+        const Status taken = core.on_retire(retire, now_us);
+        if (!taken.ok()) retire_status = taken;
+        return true;
+    }
+    const std::size_t at = busy[choice];
+    Hop& hop = hops_[at];
+    auto& queue =
+        hop.decode.empty() || (!hop.prefill.empty() && random.below(4) == 0) ? hop.prefill : hop.decode;
+    Part part = std::move(queue.front());
+    queue.pop_front();
+    stages_[at]->submit(std::move(part), now_us);
+    StageEvent event;
+    while (stages_[at]->poll(event)) {
+        if (at + 1 < stages_.size()) {
+            Hop& next = hops_[at + 1];
+            Part& out = event.result.part;
+            (out.kind == PartKind::decode ? next.decode : next.prefill).push_back(std::move(out));
+            continue;
+        }
+        Retire retire;
+        retire.epoch = event.result.part.epoch;
+        retire.step = event.result.part.step;
+        retire.part = event.result.part.id;
+        retire.sampled = std::move(event.result.sampled);
+        retire.stage_times = event.result.part.stage_times;
+        retires_.push_back(std::move(retire));
+    }
+    return true;
+}
+
+bool CoreFixture::run_to_end(Random& random, std::size_t limit) {
+    for (std::size_t i = 0; i < limit; ++i) {
+        core.step(now_us);
+        if (!deliver_one(random)) return true;
+    }
+    return false;
+}
+
+std::uint64_t CoreFixture::stage_errors() const {
+    std::uint64_t errors = 0;
+    for (const auto& stage : stages_) errors += stage->errors;
+    return errors;
+}
+
+std::size_t CoreFixture::known_sequences() const { return stages_.front()->known_sequences(); }
+
+}  // namespace molink::test

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/random.h"
+#include "engine/engine_core.h"
+#include "support/fold_stage.h"
+
+namespace molink::test {
+
+/// An engine core over a chain of fold stages in one thread. Parts wait in queues between the stages;
+/// deliver_one() moves one of them, chosen by the caller's random numbers (parts of one kind keep their
+/// order, decode may overtake prefill).
+class CoreFixture : public PartSink, public RequestEventSink {
+public:
+    CoreFixture(std::int32_t stages, std::int32_t layers, EngineCoreOptions options,
+                std::unique_ptr<Scheduler> scheduler, std::int64_t kv_blocks);
+
+    void launch(Part part) override;
+    void on_request_event(RequestEvent event) override;
+
+    /// Moves one part one hop on. False when nothing is under way.
+    bool deliver_one(Random& random);
+    /// Steps and delivers until nothing is left to do, at most `limit` hops. True when idle.
+    bool run_to_end(Random& random, std::size_t limit = 1'000'000);
+    /// Ends the epoch and begins the next one with fresh stages.
+    void next_epoch();
+
+    RequestId submit(const std::vector<Token>& prompt, std::int32_t max_tokens);
+
+    struct Outcome {
+        std::vector<Token> prompt;
+        std::int32_t max_tokens = 0;
+        std::vector<Token> tokens;
+        FinishReason reason = FinishReason::none;
+        Status status;
+        int terminal_events = 0;
+        int events_after_end = 0;
+    };
+    std::map<RequestId, Outcome> outcomes;
+    std::vector<Part> launched;  ///< every part, without activations
+    EngineCore core;
+    std::int64_t now_us = 1000;
+    Status retire_status;
+    std::int32_t layers;
+
+    std::uint64_t stage_errors() const;
+    std::size_t known_sequences() const;
+
+private:
+    void begin();
+
+    struct Hop {
+        std::deque<Part> decode;
+        std::deque<Part> prefill;
+    };
+    std::vector<std::unique_ptr<FoldStage>> stages_;
+    std::vector<Hop> hops_;
+    std::deque<Retire> retires_;
+    std::int64_t kv_blocks_;
+    std::uint32_t epoch_ = 0;
+    std::uint64_t next_request_ = 1;
+    std::int32_t stage_count_;
+};
+
+}  // namespace molink::test

@@ -1,0 +1,187 @@
+// The life of requests without links: cancels, epochs, refused plans, hostile retirement records.
+#include "engine/engine_core.h"
+
+#include "support/catch.h"
+#include "support/core_fixture.h"
+
+using namespace molink;
+using test::CoreFixture;
+
+namespace {
+
+EngineCoreOptions small_options() {
+    EngineCoreOptions options;
+    options.max_running = 4;
+    options.max_waiting = 8;
+    options.max_step_tokens = 32;
+    options.max_slice_tokens = 16;
+    options.block_tokens = test::kFoldBlockTokens;
+    options.vocabulary = test::kFoldVocabulary;
+    return options;
+}
+
+std::vector<Token> numbered(std::size_t count, Token first) {
+    std::vector<Token> tokens(count);
+    for (std::size_t i = 0; i < count; ++i) tokens[i] = (first + static_cast<Token>(i)) % 1000;
+    return tokens;
+}
+
+}  // namespace
+
+TEST_CASE("cancelling at any moment ends a request once and frees its blocks") {
+    for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+        Random random(seed);
+        CoreFixture fixture(3, 6, small_options(), make_depth_scheduler(), 40);
+        std::vector<RequestId> ids;
+        for (int i = 0; i < 8; ++i) ids.push_back(fixture.submit(numbered(20, i * 7), 12));
+        const std::size_t moment = random.below(120);
+        for (std::size_t i = 0; i < moment; ++i) {
+            fixture.core.step(fixture.now_us);
+            fixture.deliver_one(random);
+        }
+        for (std::size_t i = 0; i < 4; ++i) {
+            fixture.core.cancel(ids[i * 2], Status(StatusCode::cancelled, "test"), fixture.now_us);
+        }
+        REQUIRE(fixture.run_to_end(random));
+        for (const auto& [id, outcome] : fixture.outcomes) {
+            REQUIRE(outcome.terminal_events == 1);
+            REQUIRE(outcome.events_after_end == 0);
+            auto expected = test::fold_oracle(outcome.prompt, outcome.max_tokens, fixture.layers);
+            expected.resize(outcome.tokens.size());
+            REQUIRE(outcome.tokens == expected);
+            if (id.value % 2 == 0) REQUIRE(outcome.reason == FinishReason::length);
+        }
+        REQUIRE(fixture.core.check().ok());
+        MetricsSnapshot metrics;
+        fixture.core.fill_metrics(metrics);
+        REQUIRE(metrics.kv_blocks_free == metrics.kv_blocks_total);
+        REQUIRE(metrics.running == 0);
+    }
+}
+
+TEST_CASE("the end of an epoch ends every request with its reason and the next epoch serves") {
+    Random random(5);
+    CoreFixture fixture(2, 6, small_options(), make_depth_scheduler(), 40);
+    for (int i = 0; i < 6; ++i) fixture.submit(numbered(30, i), 10);
+    for (int i = 0; i < 25; ++i) {
+        fixture.core.step(fixture.now_us);
+        fixture.deliver_one(random);
+    }
+    fixture.next_epoch();
+    for (const auto& [id, outcome] : fixture.outcomes) {
+        REQUIRE(outcome.terminal_events == 1);
+        if (outcome.reason == FinishReason::length) continue;
+        REQUIRE(outcome.reason == FinishReason::error);
+        REQUIRE(outcome.status.code() == StatusCode::unavailable);
+    }
+    const RequestId after = fixture.submit(numbered(30, 3), 10);
+    REQUIRE(fixture.run_to_end(random));
+    REQUIRE(fixture.outcomes[after].reason == FinishReason::length);
+    REQUIRE(fixture.outcomes[after].tokens == test::fold_oracle(numbered(30, 3), 10, 6));
+    REQUIRE(fixture.stage_errors() == 0);
+}
+
+TEST_CASE("stages forget finished sequences") {
+    Random random(9);
+    CoreFixture fixture(2, 6, small_options(), make_depth_scheduler(), 40);
+    for (int round = 0; round < 20; ++round) {
+        fixture.submit(numbered(10, round), 5);
+        REQUIRE(fixture.run_to_end(random));
+    }
+    REQUIRE(fixture.known_sequences() <= 2);
+}
+
+TEST_CASE("what does not fit is refused with the numbers") {
+    CoreFixture fixture(1, 6, small_options(), make_depth_scheduler(), 4);
+    const RequestId large = fixture.submit(numbered(60, 0), 20);
+    REQUIRE(fixture.outcomes[large].status.code() == StatusCode::resource_exhausted);
+    REQUIRE(fixture.outcomes[large].status.message().find("needs 5 KV blocks") != std::string::npos);
+    Status last;
+    for (int i = 0; i < 13; ++i) last = fixture.outcomes[fixture.submit(numbered(4, i), 4)].status;
+    REQUIRE(last.code() == StatusCode::resource_exhausted);
+    REQUIRE(last.message().find("0 requests run and 12 wait") != std::string::npos);
+}
+
+TEST_CASE("a wrong plan is refused, counted and replaced") {
+    class Wrong final : public Scheduler {
+    public:
+        std::string_view name() const override { return "wrong"; }
+        void plan(const SchedulerView& view, StepPlan& plan) override {
+            switch (calls_++ % 4) {
+                case 0: plan.decode.push_back(SequenceId(99999)); break;
+                case 1:
+                    if (!view.waiting.empty()) plan.prefill.push_back({view.waiting[0]->id, 100000});
+                    break;
+                case 2:
+                    if (!view.decodable.empty()) {
+                        plan.decode.assign(2, view.decodable[0]->id);
+                    }
+                    break;
+                default: break;
+            }
+        }
+
+    private:
+        int calls_ = 0;
+    };
+    Random random(3);
+    CoreFixture fixture(2, 6, small_options(), std::make_unique<Wrong>(), 40);
+    for (int i = 0; i < 5; ++i) fixture.submit(numbered(20, i), 8);
+    REQUIRE(fixture.run_to_end(random));
+    MetricsSnapshot metrics;
+    fixture.core.fill_metrics(metrics);
+    REQUIRE(metrics.plans_refused > 0);
+    for (const auto& [id, outcome] : fixture.outcomes) {
+        REQUIRE(outcome.tokens == test::fold_oracle(outcome.prompt, 8, 6));
+    }
+}
+
+TEST_CASE("a retirement record that does not fit is refused and gives no token") {
+    CoreFixture fixture(1, 6, small_options(), make_depth_scheduler(), 40);
+    fixture.submit(numbered(8, 0), 4);
+    fixture.core.step(fixture.now_us);
+    REQUIRE(fixture.launched.size() == 1);
+    const Part part = fixture.launched[0];
+    Retire good;
+    good.epoch = part.epoch;
+    good.step = part.step;
+    good.part = part.id;
+    SampledRun sampled;
+    sampled.id = part.runs[0].id;
+    sampled.position = 8;
+    sampled.tokens = {1};
+    good.sampled = {sampled};
+
+    Retire unknown = good;
+    unknown.part = PartId(77);
+    REQUIRE(fixture.core.on_retire(unknown, 1).code() == StatusCode::data_loss);
+    Retire token = good;
+    token.sampled[0].tokens = {1000};
+    REQUIRE(fixture.core.on_retire(token, 1).code() == StatusCode::data_loss);
+    Retire none = good;
+    none.sampled.clear();
+    REQUIRE(fixture.core.on_retire(none, 1).code() == StatusCode::data_loss);
+    Retire position = good;
+    position.sampled[0].position = 7;
+    REQUIRE(fixture.core.on_retire(position, 1).code() == StatusCode::data_loss);
+    Retire hashes = good;
+    hashes.sampled[0].logit_hashes = {1, 2};
+    REQUIRE(fixture.core.on_retire(hashes, 1).code() == StatusCode::data_loss);
+    REQUIRE(fixture.outcomes.begin()->second.tokens.empty());
+    Retire stale = good;
+    stale.epoch = Epoch(0);
+    REQUIRE(fixture.core.on_retire(stale, 1).ok());
+    REQUIRE(fixture.outcomes.begin()->second.tokens.empty());
+    REQUIRE(fixture.core.on_retire(good, 1).ok());
+    REQUIRE(fixture.outcomes.begin()->second.tokens == std::vector<Token>{1});
+}
+
+TEST_CASE("several micro-batches are under way with several stages") {
+    Random random(4);
+    CoreFixture fixture(3, 6, small_options(), make_depth_scheduler(), 60);
+    for (int i = 0; i < 4; ++i) fixture.submit(numbered(10, i), 20);
+    REQUIRE(fixture.run_to_end(random));
+    MetricsSnapshot metrics;
+    fixture.core.fill_metrics(metrics);
+    REQUIRE(metrics.max_micro_batches_in_flight >= 3);
+}
