@@ -1,5 +1,5 @@
-// A trie over bytes: since patterns and text are UTF-8, a match of bytes is a match of characters. The
-// search for the next token goes on behind the token itself, not behind the white space that it
+// A trie over bytes: since patterns and text are UTF-8, a match of bytes is a match of characters.
+// The search for the next token goes on behind the token itself, not behind the white space that it
 // stripped, so two tokens may claim the same white space; the files' own reader does so too.
 #include "tokenizer/added_tokens.h"
 

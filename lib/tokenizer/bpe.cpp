@@ -1,7 +1,8 @@
 // Byte pair encoding with a heap of candidate pairs over a linked list of symbols: a word of one
 // megabyte costs n log n, where repeated scans would cost n squared. A candidate remembers the two
-// tokens it was made of and is dropped when either has changed meanwhile. The merge table is an open
-// addressing hash, because it is read once per neighbouring pair and holds up to millions of rows.
+// tokens it was made of and is dropped when either has changed meanwhile. The merge table is an
+// open addressing hash, because it is read once per neighbouring pair and holds up to millions of
+// rows.
 #include "tokenizer/bpe.h"
 
 #include <algorithm>

@@ -22,8 +22,9 @@ struct BpeMerge {
 
 /// What a byte-level BPE model is made of.
 struct BpeModel {
-    std::array<Token, 256> byte_tokens{};  ///< token of each single byte; -1: the vocabulary lacks it
-    std::vector<BpeMerge> merges;          ///< by rank; of two equal pairs the later counts
+    std::array<Token, 256>
+        byte_tokens{};             ///< token of each single byte; -1: the vocabulary lacks it
+    std::vector<BpeMerge> merges;  ///< by rank; of two equal pairs the later counts
     /// Words that are one token without any merging (`ignore_merges`); empty otherwise.
     std::unordered_map<std::string, Token> whole_words;
     std::optional<Token> unknown;  ///< stands for a byte without a token

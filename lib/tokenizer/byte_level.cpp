@@ -39,7 +39,9 @@ const Alphabet& alphabet() {
 
 }  // namespace
 
-std::string_view byte_level_spelling(std::uint8_t byte) { return alphabet().spelling[byte]; }
+std::string_view byte_level_spelling(std::uint8_t byte) {
+    return alphabet().spelling[byte];
+}
 
 bool append_byte_level_bytes(std::string_view spelling, std::string& bytes) {
     const std::size_t size_before = bytes.size();

@@ -11,8 +11,8 @@
 
 namespace molink {
 
-/// A value inside a JSON document with the path that leads to it ("model.vocab"), so that every wrong
-/// type is reported with its key. Points into the document. Errors are invalid_argument.
+/// A value inside a JSON document with the path that leads to it ("model.vocab"), so that every
+/// wrong type is reported with its key. Points into the document. Errors are invalid_argument.
 class JsonNode {
 public:
     JsonNode(const nlohmann::json& value, std::string path)

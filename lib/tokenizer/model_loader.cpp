@@ -25,10 +25,11 @@ Status refuse_options(const JsonNode& model) {
     MOLINK_ASSIGN_OR_RETURN(const bool byte_fallback,
                             model.boolean_member_or("byte_fallback", false));
     if (byte_fallback) {
-        return make_error(StatusCode::unimplemented,
-                          "key {}.byte_fallback: models that fall back to bytes (SentencePiece) are "
-                          "not supported, only byte-level BPE",
-                          model.path());
+        return make_error(
+            StatusCode::unimplemented,
+            "key {}.byte_fallback: models that fall back to bytes (SentencePiece) are "
+            "not supported, only byte-level BPE",
+            model.path());
     }
     if (const auto dropout = model.find("dropout")) {
         if (!dropout->value().is_number() || dropout->value().get<double>() != 0.0) {

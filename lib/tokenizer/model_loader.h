@@ -13,7 +13,7 @@ namespace molink {
 /// The `model` of a tokenizer file.
 struct LoadedModel {
     BpeModel bpe;
-    std::vector<std::string> token_bytes;               ///< by id; empty: unused id
+    std::vector<std::string> token_bytes;                  ///< by id; empty: unused id
     std::unordered_map<std::string_view, Token> token_of;  ///< by spelling, points into the JSON
 };
 

@@ -31,6 +31,9 @@ Status walk(const JsonNode& node, std::string_view list_key, const Visitor& visi
     return Status();
 }
 
+// What Digits cuts: all numbers, those of Unicode 17 included, which patterns do not know.
+constexpr std::string_view kDigitsPattern = "[\\p{N}\\x{11DE0}-\\x{11DE9}\\x{16FF4}-\\x{16FF6}]";
+
 struct SplitPattern {
     bool is_literal = false;
     std::string text;
@@ -82,9 +85,10 @@ Result<SplitBehavior> split_behavior(const JsonNode& node) {
     if (name == "MergedWithPrevious") return SplitBehavior::merged_with_previous;
     if (name == "MergedWithNext") return SplitBehavior::merged_with_next;
     if (name == "Contiguous") return SplitBehavior::contiguous;
-    return invalid_argument("key {}.behavior: \"{}\" is none of Isolated, Removed, "
-                            "MergedWithPrevious, MergedWithNext, Contiguous",
-                            node.path(), name);
+    return invalid_argument(
+        "key {}.behavior: \"{}\" is none of Isolated, Removed, "
+        "MergedWithPrevious, MergedWithNext, Contiguous",
+        node.path(), name);
 }
 
 Status set_pattern(const JsonNode& node, Result<Regex> pattern, SplitStep& step) {
@@ -104,7 +108,7 @@ Result<SplitStep> pretokenizer_step(const std::string& kind, const JsonNode& nod
     } else if (kind == "Digits") {
         MOLINK_ASSIGN_OR_RETURN(const bool individual, node.boolean_member("individual_digits"));
         step.behavior = individual ? SplitBehavior::isolated : SplitBehavior::contiguous;
-        MOLINK_RETURN_IF_ERROR(set_pattern(node, Regex::compile("\\p{N}"), step));
+        MOLINK_RETURN_IF_ERROR(set_pattern(node, Regex::compile(kDigitsPattern), step));
     } else if (kind == "Split") {
         MOLINK_ASSIGN_OR_RETURN(const SplitPattern pattern, split_pattern(node));
         MOLINK_ASSIGN_OR_RETURN(step.behavior, split_behavior(node));
@@ -130,8 +134,7 @@ Status add_special_token(const JsonNode& processor, const JsonNode& piece,
     MOLINK_RETURN_IF_ERROR(ids.expect_array());
     for (std::size_t i = 0; i < ids.value().size(); ++i) {
         const JsonNode node = ids.element(i);
-        MOLINK_ASSIGN_OR_RETURN(const std::int64_t token,
-                                node.index_below(limits::kMaxVocabulary));
+        MOLINK_ASSIGN_OR_RETURN(const std::int64_t token, node.index_below(limits::kMaxVocabulary));
         const auto index = static_cast<std::size_t>(token);
         if (index >= token_bytes.size() || token_bytes[index].empty()) {
             return invalid_argument("key {}: token {} is not in the vocabulary of {} ids",
@@ -156,8 +159,9 @@ Status add_template(const JsonNode& node, const std::vector<std::string>& token_
         MOLINK_ASSIGN_OR_RETURN(const JsonNode sequence, piece.member("Sequence"));
         MOLINK_ASSIGN_OR_RETURN(const std::string id, sequence.text_member("id"));
         if (id != "A") {
-            return invalid_argument("key {}.id: a template for one text has only \"A\", found \"{}\"",
-                                    sequence.path(), id);
+            return invalid_argument(
+                "key {}.id: a template for one text has only \"A\", found \"{}\"", sequence.path(),
+                id);
         }
         pieces.push_back({true, 0});
     }
@@ -180,7 +184,8 @@ Status load_pretokenizer(const JsonNode& root, Pretokenizer& pretokenizer) {
     bool ends_in_bytes = false;
     const auto visit = [&](const std::string& kind, const JsonNode& component) -> Status {
         if (ends_in_bytes) {
-            return unsupported(component, fmt::format("pre-tokenizer \"{}\" behind ByteLevel", kind));
+            return unsupported(component,
+                               fmt::format("pre-tokenizer \"{}\" behind ByteLevel", kind));
         }
         ends_in_bytes = kind == "ByteLevel";
         MOLINK_ASSIGN_OR_RETURN(SplitStep step, pretokenizer_step(kind, component));

@@ -10,8 +10,9 @@
 
 namespace molink {
 
-/// Each reads one key of a tokenizer file's root object. A component of a kind that is not supported
-/// is unimplemented, with its name and key; a wrong type or missing key is invalid_argument.
+/// Each reads one key of a tokenizer file's root object. A component of a kind that is not
+/// supported is unimplemented, with its name and key; a wrong type or missing key is
+/// invalid_argument.
 
 Status load_normalizer(const JsonNode& root, Normalizer& normalizer);
 /// Asks for ByteLevel as the last step, since the vocabulary is one of bytes.

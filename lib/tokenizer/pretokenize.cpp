@@ -1,7 +1,7 @@
-// Every pre-tokenizer that is supported (Split, Digits, ByteLevel) is an instance of one step: maybe a
-// prefix, then cut at the matches of a pattern. The walk over the matches follows the files' own
-// reader, empty matches included: one that touches the match before it is passed over by one
-// code point; any other is a (then empty) match.
+// Every pre-tokenizer that is supported (Split, Digits, ByteLevel) is an instance of one step:
+// maybe a prefix, then cut at the matches of a pattern. The walk over the matches follows the
+// files' own reader, empty matches included: one that touches the match before it is passed over by
+// one code point; any other is a (then empty) match.
 #include "tokenizer/pretokenize.h"
 
 #include "base/error.h"
@@ -24,13 +24,13 @@ public:
                 if (!is_match) start(begin, end);
                 break;
             case SplitBehavior::contiguous:
-                is_match == previous_is_match_ && open_ ? extend(end) : start(begin, end);
+                is_match == previous_is_match_&& open_ ? extend(end) : start(begin, end);
                 break;
             case SplitBehavior::merged_with_previous:
                 is_match && !previous_is_match_ && open_ ? extend(end) : start(begin, end);
                 break;
             case SplitBehavior::merged_with_next:
-                !is_match && previous_is_match_ && open_ ? extend(end) : start(begin, end);
+                !is_match&& previous_is_match_&& open_ ? extend(end) : start(begin, end);
                 break;
         }
         previous_is_match_ = is_match;

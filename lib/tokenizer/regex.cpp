@@ -1,6 +1,6 @@
 // The one file that includes PCRE2. The text is verified once by the caller, so every match runs
-// without the library's own UTF check, which would make a walk over a long text quadratic. Matching is
-// compiled to machine code where the platform allows; if that needs more stack than it has, the
+// without the library's own UTF check, which would make a walk over a long text quadratic. Matching
+// is compiled to machine code where the platform allows; if that needs more stack than it has, the
 // interpreter, whose frames are on the heap, takes over. Limits turn runaway patterns into errors.
 #include "tokenizer/regex.h"
 
@@ -41,12 +41,11 @@ Result<pcre2_code*> compile_code(std::string_view pattern, std::uint32_t options
     const CompileContext context;
     int error = 0;
     PCRE2_SIZE offset = 0;
-    pcre2_code* code =
-        pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                      options | PCRE2_UTF, &error, &offset, context.context);
+    pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                                     options | PCRE2_UTF, &error, &offset, context.context);
     if (!code) {
-        return invalid_argument("compile the pattern \"{}\" (as rewritten): {} at offset {}", pattern,
-                                message_of(error), offset);
+        return invalid_argument("compile the pattern \"{}\" (as rewritten): {} at offset {}",
+                                pattern, message_of(error), offset);
     }
     pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // optional: without it the interpreter runs
     return code;
@@ -108,19 +107,20 @@ Result<std::optional<Regex::Match>> Regex::find(std::string_view subject, std::s
                                                 Workspace& workspace) const {
     const Workspace::State& state = *workspace.state_;
     if (!state.data || !state.context) {
-        return make_error(StatusCode::resource_exhausted, "match a pattern: no memory to match with");
+        return make_error(StatusCode::resource_exhausted,
+                          "match a pattern: no memory to match with");
     }
     const auto match = [&](std::uint32_t options) {
-        return pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(subject.data()), subject.size(),
-                           start, options | PCRE2_NO_UTF_CHECK, state.data, state.context);
+        return pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(subject.data()),
+                           subject.size(), start, options | PCRE2_NO_UTF_CHECK, state.data,
+                           state.context);
     };
     int count = match(0);
     if (count == PCRE2_ERROR_JIT_STACKLIMIT) count = match(PCRE2_NO_JIT);
     if (count == PCRE2_ERROR_NOMATCH) return std::optional<Match>();
     if (count < 0) {
-        return make_error(StatusCode::resource_exhausted,
-                          "match a pattern from byte {} of {}: {}", start, subject.size(),
-                          message_of(count));
+        return make_error(StatusCode::resource_exhausted, "match a pattern from byte {} of {}: {}",
+                          start, subject.size(), message_of(count));
     }
     const PCRE2_SIZE* const range = pcre2_get_ovector_pointer(state.data);
     return std::optional<Match>(Match{range[0], range[1]});

@@ -1,7 +1,8 @@
-// A single pass over the pattern that copies what both dialects share and replaces the rest. It keeps
-// just enough structure for that: where the last repeatable item began in the output (to wrap it
-// when "{n,m}+" means "repeat that", not "possessive"), and per open group how many groups of its
-// own it has opened for a flag in mid-group. Relies on the compiler behind it for syntax errors.
+// A single pass over the pattern that copies what both dialects share and replaces the rest. It
+// keeps just enough structure for that: where the last repeatable item began in the output (to wrap
+// it when "{n,m}+" means "repeat that", not "possessive"), and per open group how many groups of
+// its own it has opened for a flag in mid-group. Relies on the compiler behind it for syntax
+// errors.
 #include "tokenizer/regex_translate.h"
 
 #include <optional>
@@ -19,7 +20,8 @@ constexpr std::string_view kSpaces =
     "\\x{9}-\\x{D}";  // a range at the end, so that a hyphen after it is a literal one
 constexpr std::string_view kNotSpaces =
     "\\x{0}-\\x{8}\\x{E}-\\x{1F}\\x{21}-\\x{84}\\x{86}-\\x{9F}\\x{A1}-\\x{167F}\\x{1681}-\\x{1FFF}"
-    "\\x{200B}-\\x{2027}\\x{202A}-\\x{202E}\\x{2030}-\\x{205E}\\x{2060}-\\x{2FFF}\\x{3001}-\\x{10FFFF}";
+    "\\x{200B}-\\x{2027}\\x{202A}-\\x{202E}\\x{2030}-\\x{205E}\\x{2060}-\\x{2FFF}\\x{3001}-\\x{"
+    "10FFFF}";
 // Letters, marks, decimal and letter numbers, connectors, and the symbols that count as word
 // characters in the dialect the patterns are written in.
 constexpr std::string_view kWordSymbols =
@@ -29,19 +31,25 @@ constexpr std::string_view kHexDigits = "0-9A-Fa-f";
 
 std::string word_members() {
     std::string out(kWordSymbols);
-    for (std::string_view category : {"L", "M", "Nd", "Nl", "Pc"}) out += supplement_ranges(category);
+    for (std::string_view category : {"L", "M", "Nd", "Nl", "Pc"})
+        out += supplement_ranges(category);
     return out;
 }
 
-bool is_ascii_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_ascii_letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
 bool is_hex_digit(char c) {
     return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
 bool is_general_category(std::string_view name) {
     constexpr std::string_view kAll =
-        " C Cc Cf Cn Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S Sc Sk Sm "
+        " C Cc Cf Cn Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S Sc Sk "
+        "Sm "
         "So Z Zl Zp Zs ";
     return kAll.find(fmt::format(" {} ", name)) != std::string_view::npos;
 }
@@ -65,7 +73,7 @@ public:
 
 private:
     struct Group {
-        std::size_t begin = 0;       // in out_
+        std::size_t begin = 0;        // in out_
         std::size_t flag_groups = 0;  // opened for "(?i)" and still open
     };
 
@@ -137,7 +145,8 @@ private:
 
     Status open_group() {
         if (peek(1) != '?') return copy_group_start("(");
-        for (std::string_view start : {"(?:", "(?=", "(?!", "(?>", "(?<=", "(?<!", "(?i:", "(?-i:"}) {
+        for (std::string_view start :
+             {"(?:", "(?=", "(?!", "(?>", "(?<=", "(?<!", "(?i:", "(?-i:"}) {
             if (next_is(start)) return copy_group_start(start);
         }
         for (std::string_view flag : {"(?i)", "(?-i)"}) {
@@ -270,8 +279,8 @@ private:
         const std::size_t limit = braces ? 8 : (kind == 'x' ? 2 : 4);
         std::size_t end = begin;
         while (end < in_.size() && end - begin < limit && is_hex_digit(in_[end])) ++end;
-        const bool complete = braces ? end > begin && end < in_.size() && in_[end] == '}'
-                                     : end - begin == limit;
+        const bool complete =
+            braces ? end > begin && end < in_.size() && in_[end] == '}' : end - begin == limit;
         if (!complete) return refuse("a number of this form");
         const std::string_view digits = in_.substr(begin, end - begin);
         // Two digits are a byte there, not a character: the same thing only in ASCII.
@@ -340,7 +349,8 @@ private:
 
 Result<std::string> translate_regex(std::string_view pattern) {
     if (const auto offset = find_invalid_utf8(pattern)) {
-        return invalid_argument("pattern of {} bytes: byte {} is not UTF-8", pattern.size(), *offset);
+        return invalid_argument("pattern of {} bytes: byte {} is not UTF-8", pattern.size(),
+                                *offset);
     }
     return Translator(pattern).run();
 }

@@ -24,8 +24,9 @@ struct TokenizerParts;
 /// a byte without a token is an error where the reference drops it.
 class Tokenizer {
 public:
-    /// Reads `tokenizer_json_path`. not_found: no such file; invalid_argument: not a tokenizer, with
-    /// the offending key; unimplemented: a tokenizer of a kind that is not supported, with its name.
+    /// Reads `tokenizer_json_path`. not_found: no such file; invalid_argument: not a tokenizer,
+    /// with the offending key; unimplemented: a tokenizer of a kind that is not supported, with its
+    /// name.
     static Result<std::unique_ptr<Tokenizer>> load(const std::string& tokenizer_json_path);
     /// The same from memory. `json` is copied as needed; `name` stands for it in messages.
     static Result<std::unique_ptr<Tokenizer>> parse(std::string_view json, std::string_view name);
@@ -35,10 +36,11 @@ public:
     Tokenizer(const Tokenizer&) = delete;
     Tokenizer& operator=(const Tokenizer&) = delete;
 
-    /// The tokens of `utf8` (any length below 2 GiB, may hold zero bytes). Special tokens that stand in
-    /// the text itself are recognised in any case; `add_special_tokens` is about those that the
-    /// file's template puts around a text. invalid_argument: not UTF-8 (with the offset of the first
-    /// wrong byte) or a byte without a token; resource_exhausted: a pattern that backtracks without end.
+    /// The tokens of `utf8` (any length below 2 GiB, may hold zero bytes). Special tokens that
+    /// stand in the text itself are recognised in any case; `add_special_tokens` is about those
+    /// that the file's template puts around a text. invalid_argument: not UTF-8 (with the offset of
+    /// the first wrong byte) or a byte without a token; resource_exhausted: a pattern that
+    /// backtracks without end.
     Result<std::vector<Token>> encode(std::string_view utf8, bool add_special_tokens) const;
 
     /// One more than the largest token id; ids below may be unused.

@@ -1,6 +1,6 @@
-// From the JSON of a tokenizer file to the parts that do the work. The file is the vocabulary's only
-// source of truth, so whatever is not understood is refused by name instead of being passed over:
-// a tokenizer that is nearly right gives wrong tokens without anybody noticing.
+// From the JSON of a tokenizer file to the parts that do the work. The file is the vocabulary's
+// only source of truth, so whatever is not understood is refused by name instead of being passed
+// over: a tokenizer that is nearly right gives wrong tokens without anybody noticing.
 #include "tokenizer/tokenizer_loader.h"
 
 #include <filesystem>
@@ -30,8 +30,7 @@ Result<AddedToken> added_token(const JsonNode& node) {
     MOLINK_ASSIGN_OR_RETURN(token.single_word, node.boolean_member_or("single_word", false));
     MOLINK_ASSIGN_OR_RETURN(token.lstrip, node.boolean_member_or("lstrip", false));
     MOLINK_ASSIGN_OR_RETURN(token.rstrip, node.boolean_member_or("rstrip", false));
-    MOLINK_ASSIGN_OR_RETURN(token.normalized,
-                            node.boolean_member_or("normalized", !token.special));
+    MOLINK_ASSIGN_OR_RETURN(token.normalized, node.boolean_member_or("normalized", !token.special));
     return token;
 }
 
@@ -135,8 +134,7 @@ Result<std::unique_ptr<TokenizerParts>> load_tokenizer_parts(std::string_view js
     parts->token_bytes = std::move(model.token_bytes);
     parts->special.resize(parts->token_bytes.size());
     parts->bpe = Bpe(std::move(model.bpe));
-    MOLINK_RETURN_IF_ERROR(
-        load_post_processor(root, parts->token_bytes, parts->post_processor));
+    MOLINK_RETURN_IF_ERROR(load_post_processor(root, parts->token_bytes, parts->post_processor));
     return parts;
 }
 

@@ -13,7 +13,7 @@ namespace molink {
 
 /// What a tokenizer file is made into, in the order in which text passes through.
 struct TokenizerParts {
-    AddedTokenFinder original_tokens;    ///< added tokens looked for in the text as given
+    AddedTokenFinder original_tokens;  ///< added tokens looked for in the text as given
     Normalizer normalizer;
     AddedTokenFinder normalized_tokens;  ///< those looked for behind the normaliser
     Pretokenizer pretokenizer;

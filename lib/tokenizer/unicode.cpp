@@ -14,8 +14,8 @@
 namespace molink {
 namespace {
 
-// Number of continuation bytes a lead byte asks for, or -1; narrows the range of the first one, which
-// is how overlong forms, surrogates and values above U+10FFFF are refused.
+// Number of continuation bytes a lead byte asks for, or -1; narrows the range of the first one,
+// which is how overlong forms, surrogates and values above U+10FFFF are refused.
 int continuation_count(unsigned char lead, unsigned char& low, unsigned char& high) {
     low = 0x80;
     high = 0xBF;
@@ -42,37 +42,18 @@ bool is_ascii(std::string_view bytes) {
                        [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
-// Code points whose decomposition is newer than the tables of the tokenizers' own reader (Unicode
-// 12). Models were trained on text in which they stayed as they are.
-bool stays_whole(std::uint32_t p) {
-    return p == 0x32FF || (p >= 0xA7F2 && p <= 0xA7F4) || p == 0xAB69 ||
-           (p >= 0x10781 && p <= 0x107BA) || p == 0x11938 || (p >= 0x1E030 && p <= 0x1E06D) ||
-           p == 0x1F16C || (p >= 0x1FBF0 && p <= 0x1FBF9);
-}
-
-std::vector<utf8proc_int32_t> decompose(std::string_view utf8, unsigned options) {
-    std::vector<utf8proc_int32_t> points;
-    points.reserve(utf8.size());
-    utf8proc_int32_t expansion[32];  // the longest compatibility decomposition has 18
-    for (std::size_t offset = 0; offset < utf8.size();) {
-        const Utf8Step step = utf8_step(utf8, offset);
-        offset += step.length;
-        if (step.kind != Utf8Step::Kind::valid) continue;
-        if (stays_whole(step.code_point)) {
-            points.push_back(static_cast<utf8proc_int32_t>(step.code_point));
-            continue;
-        }
-        int last_boundary = 0;
-        const utf8proc_ssize_t count = utf8proc_decompose_char(
-            static_cast<utf8proc_int32_t>(step.code_point), expansion, 32,
-            static_cast<utf8proc_option_t>(options), &last_boundary);
-        if (count > 0 && count <= 32) {
-            points.insert(points.end(), expansion, expansion + count);
-        } else {
-            points.push_back(static_cast<utf8proc_int32_t>(step.code_point));
-        }
+// Appends the full decomposition of one code point.
+void decompose(std::uint32_t code_point, unsigned options, std::vector<utf8proc_int32_t>& points) {
+    utf8proc_int32_t expansion[32];  // the longest, a compatibility decomposition, has 18
+    int last_boundary = 0;
+    const utf8proc_ssize_t count =
+        utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code_point), expansion, 32,
+                                static_cast<utf8proc_option_t>(options), &last_boundary);
+    if (count > 0 && count <= 32) {
+        points.insert(points.end(), expansion, expansion + count);
+    } else {
+        points.push_back(static_cast<utf8proc_int32_t>(code_point));
     }
-    return points;
 }
 
 void sort_marks(std::vector<utf8proc_int32_t>& points) {
@@ -91,6 +72,22 @@ void sort_marks(std::vector<utf8proc_int32_t>& points) {
         });
         it = end;
     }
+}
+
+// Orders, maybe composes, and writes decomposed code points; leaves none.
+void write_normalized(std::vector<utf8proc_int32_t>& points, bool composed, std::string& out) {
+    sort_marks(points);
+    std::size_t count = points.size();
+    if (composed) {
+        const utf8proc_ssize_t size = utf8proc_normalize_utf32(
+            points.data(), static_cast<utf8proc_ssize_t>(points.size()),
+            static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+        if (size >= 0) count = static_cast<std::size_t>(size);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+        append_utf8(static_cast<std::uint32_t>(points[i]), out);
+    }
+    points.clear();
 }
 
 bool in_other_alphabetic_symbols(std::uint32_t p) {
@@ -170,20 +167,20 @@ std::string normalize_utf8(std::string_view utf8, NormalizationForm form) {
     const bool composed = form == NormalizationForm::nfc || form == NormalizationForm::nfkc;
     unsigned options = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE;
     if (compatibility) options |= UTF8PROC_COMPAT;
-    std::vector<utf8proc_int32_t> points = decompose(utf8, options);
-    sort_marks(points);
-    std::size_t count = points.size();
-    if (composed) {
-        const utf8proc_ssize_t size = utf8proc_normalize_utf32(
-            points.data(), static_cast<utf8proc_ssize_t>(points.size()),
-            static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-        if (size >= 0) count = static_cast<std::size_t>(size);
-    }
     std::string out;
     out.reserve(utf8.size());
-    for (std::size_t i = 0; i < count; ++i) {
-        append_utf8(static_cast<std::uint32_t>(points[i]), out);
+    std::vector<utf8proc_int32_t> points;
+    for (std::size_t offset = 0; offset < utf8.size();) {
+        const Utf8Step step = utf8_step(utf8, offset);
+        if (is_newer_than_normalization(step.code_point)) {
+            write_normalized(points, composed, out);
+            out += utf8.substr(offset, step.length);
+        } else {
+            decompose(step.code_point, options, points);
+        }
+        offset += step.length;
     }
+    write_normalized(points, composed, out);
     return out;
 }
 
