@@ -1,5 +1,6 @@
-// Names of the request enums. Apart from status.cpp because <molink/request.h> pulls in far more
-// than a status needs; relies on nothing but the public header.
+// Names of the request enums, for logs, events and the programs' output. Apart from status.cpp
+// because <molink/request.h> pulls in far more than a status needs; relies on nothing but that
+// header. The names are part of the interface and never change.
 #include <molink/request.h>
 
 namespace molink {

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "source_text.h"
+
+namespace molink::tidy {
+
+/// Every source file of the repository, sorted by path: include, lib, capi, examples, tests, cmake
+/// and the top-level CMakeLists.txt. Data folders are left out.
+std::vector<SourceFile> read_tree(const std::string& root);
+
+}  // namespace molink::tidy
