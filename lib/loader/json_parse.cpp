@@ -46,7 +46,7 @@ public:
 
     bool parse_error(std::size_t position, const std::string&, const json::exception& error) {
         status_ = make_error(StatusCode::data_loss, "parse {}: at byte {}: {}", file_, position,
-                             printable(error.what()));
+                             syntax_problem(error.what()));
         return false;
     }
 
@@ -88,16 +88,48 @@ private:
     Status status_;
 };
 
+// Bytes of the UTF-8 character that `text` begins with; 0 when it begins with none.
+std::size_t character_bytes(std::string_view text) {
+    const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    if (byte(0) < 0x80) return 1;
+    const std::size_t length = byte(0) >= 0xf0 ? 4 : byte(0) >= 0xe0 ? 3 : 2;
+    if (byte(0) < 0xc2 || byte(0) > 0xf4 || text.size() < length) return 0;
+    for (std::size_t i = 1; i < length; ++i) {
+        if ((byte(i) & 0xc0) != 0x80) return 0;
+    }
+    const bool overlong = (byte(0) == 0xe0 && byte(1) < 0xa0) || (byte(0) == 0xf0 && byte(1) < 0x90);
+    const bool no_scalar = (byte(0) == 0xed && byte(1) > 0x9f) || (byte(0) == 0xf4 && byte(1) > 0x8f);
+    return overlong || no_scalar ? 0 : length;
+}
+
 }  // namespace
 
 std::string printable(std::string_view text) {
-    constexpr std::size_t kMaxBytes = 120;
-    std::string out(text.substr(0, kMaxBytes));
-    for (char& c : out) {
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    constexpr std::size_t kMaxBytes = 160;
+    std::string out;
+    while (!text.empty() && out.size() < kMaxBytes) {
+        const std::size_t length = character_bytes(text);
+        const bool control = static_cast<unsigned char>(text[0]) < 0x20 || text[0] == 0x7f;
+        if (length == 0 || control) {
+            out += '?';
+        } else {
+            out += text.substr(0, length);
+        }
+        text.remove_prefix(length == 0 ? 1 : length);
     }
-    if (text.size() > kMaxBytes) out += "...";
+    if (!text.empty()) out += "...";
     return out;
+}
+
+std::string syntax_problem(const char* what) {
+    std::string_view text = what;
+    const std::size_t begin = text.find("syntax error");
+    if (begin != std::string_view::npos) {
+        text.remove_prefix(begin);
+    } else if (const std::size_t end = text.find("] "); end != std::string_view::npos) {
+        text.remove_prefix(end + 2);
+    }
+    return printable(text);
 }
 
 Result<json> parse_json(std::string_view text, const std::string& file) {

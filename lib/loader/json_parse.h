@@ -8,8 +8,12 @@
 
 namespace molink {
 
-/// Names from files, made fit for a message: at most 120 bytes, control characters replaced.
+/// Text from files, made fit for a message: about 160 bytes of UTF-8; control characters and bytes that are
+/// no UTF-8 become '?'.
 std::string printable(std::string_view text);
+
+/// The parser's message without its own preamble.
+std::string syntax_problem(const char* what);
 
 /// Parses JSON text without exceptions. Beyond the grammar it refuses duplicate keys, nesting deeper than
 /// limits::kMaxJsonDepth, NUL bytes and numbers too large for a double. `file` goes into messages.

@@ -58,7 +58,7 @@ public:
     bool end_array();
     bool key(std::string& name);
     bool parse_error(std::size_t position, const std::string&, const json::exception& error) {
-        return fail(fmt::format("at byte {} of the header: {}", position, printable(error.what())));
+        return fail(fmt::format("at byte {} of the header: {}", position, syntax_problem(error.what())));
     }
 
 private:

@@ -27,7 +27,10 @@ std::string read_file(const std::filesystem::path& path) {
 }
 
 void write_file(const std::filesystem::path& path, const std::string& content) {
-    std::ofstream out(path, std::ios::binary | std::ios::trunc);
+    // A new file, not the old one emptied: someone may have that one mapped.
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+    std::ofstream out(path, std::ios::binary);
     out.write(content.data(), static_cast<std::streamsize>(content.size()));
     if (!out.flush()) throw std::runtime_error("write " + path.string());
 }
