@@ -1,7 +1,8 @@
-// One view on the weights of a folder, sharded or not. The index is taken as a claim: shard names must be
-// plain file names (a path could leave the folder), and a tensor must really be in the shard that is named.
-// Shards are opened late because a stage needs few of them, under a mutex because stages may load from
-// several threads; an opened shard is never closed before the checkpoint, so views stay valid.
+// One view on the weights of a folder, sharded or not. The index is taken as a claim: shard names
+// must be plain file names (a path could leave the folder), and a tensor must really be in the
+// shard that is named. Shards are opened late because a stage needs few of them, under a mutex
+// because stages may load from several threads; an opened shard is never closed before the
+// checkpoint, so views stay valid.
 #include "loader/checkpoint.h"
 
 #include <algorithm>
@@ -35,10 +36,10 @@ bool is_plain_file_name(const std::string& name) {
 
 struct Checkpoint::State {
     std::filesystem::path dir;
-    std::vector<std::string> files;                        // sorted file names
+    std::vector<std::string> files;                         // sorted file names
     std::map<std::string, std::size_t, std::less<>> index;  // tensor -> place in files
-    std::mutex mutex;                                      // guards opened
-    std::vector<std::unique_ptr<SafetensorsFile>> opened;  // [files], null until asked for
+    std::mutex mutex;                                       // guards opened
+    std::vector<std::unique_ptr<SafetensorsFile>> opened;   // [files], null until asked for
 
     Result<const SafetensorsFile*> shard(std::size_t place);
     Status read_index(const std::string& path);
@@ -55,20 +56,23 @@ Result<const SafetensorsFile*> Checkpoint::State::shard(std::size_t place) {
 }
 
 Status Checkpoint::State::read_index(const std::string& path) {
-    MOLINK_ASSIGN_OR_RETURN(const nlohmann::json root, parse_json_file(path, limits::kMaxConfigFileBytes));
+    MOLINK_ASSIGN_OR_RETURN(const nlohmann::json root,
+                            parse_json_file(path, limits::kMaxConfigFileBytes));
     const auto map = root.is_object() ? root.find("weight_map") : root.end();
     if (map == root.end() || !map->is_object() || map->empty()) {
-        return make_error(StatusCode::data_loss, "read {}: no object 'weight_map' with tensors in it", path);
+        return make_error(StatusCode::data_loss,
+                          "read {}: no object 'weight_map' with tensors in it", path);
     }
     for (const auto& item : map->items()) {
         const auto* name = item.value().get_ptr<const std::string*>();
         if (name == nullptr || !is_plain_file_name(*name)) {
-            return make_error(StatusCode::data_loss,
-                              "read {}: tensor '{}' is said to be in {}, which is not the name of a file in "
-                              "this folder",
-                              path, printable(item.key()),
-                              printable(item.value().dump(-1, ' ', false,
-                                                          nlohmann::json::error_handler_t::replace)));
+            return make_error(
+                StatusCode::data_loss,
+                "read {}: tensor '{}' is said to be in {}, which is not the name of a file in "
+                "this folder",
+                path, printable(item.key()),
+                printable(
+                    item.value().dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
         }
         files.push_back(*name);
     }
@@ -108,13 +112,15 @@ Result<Checkpoint> Checkpoint::open(const std::filesystem::path& dir) {
     } else if (std::filesystem::exists(dir / kIndexName, error)) {
         MOLINK_RETURN_IF_ERROR(state->read_index((dir / kIndexName).string()));
     } else {
-        return make_error(StatusCode::not_found, "open model {}: neither {} nor {} is there", dir.string(),
-                          kSingleName, kIndexName);
+        return make_error(StatusCode::not_found, "open model {}: neither {} nor {} is there",
+                          dir.string(), kSingleName, kIndexName);
     }
     return Checkpoint(std::move(state));
 }
 
-bool Checkpoint::has(std::string_view name) const { return state_->index.count(name) != 0; }
+bool Checkpoint::has(std::string_view name) const {
+    return state_->index.count(name) != 0;
+}
 
 std::vector<std::string> Checkpoint::names() const {
     std::vector<std::string> names;
@@ -176,7 +182,8 @@ Result<std::uint64_t> Checkpoint::content_hash() const {
         }
         const ByteSpan data = file->data();
         const std::size_t sample = std::min(data.size(), limits::kModelHashSampleBytes);
-        const std::array<std::size_t, 3> starts = {0, (data.size() - sample) / 2, data.size() - sample};
+        const std::array<std::size_t, 3> starts = {0, (data.size() - sample) / 2,
+                                                   data.size() - sample};
         for (const std::size_t start : starts) hash = hash_bytes(data.subspan(start, sample), hash);
         mix(data.size());
     }

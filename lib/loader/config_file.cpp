@@ -1,6 +1,7 @@
-// Checked access to config.json. Values in it size buffers and loops everywhere else, so every read states
-// its range here and a wrong one ends in a message that a person can act on. The JSON library stays behind
-// an opaque document; handles share it. Relies on parse_json for depth, duplicates and UTF-8.
+// Checked access to config.json. Values in it size buffers and loops everywhere else, so every read
+// states its range here and a wrong one ends in a message that a person can act on. The JSON
+// library stays behind an opaque document; handles share it. Relies on parse_json for depth,
+// duplicates and UTF-8.
 #include "loader/config_file.h"
 
 #include <cmath>
@@ -46,8 +47,9 @@ struct ConfigAccess {
     static Result<ConfigObject> load(const std::string& path) {
         MOLINK_ASSIGN_OR_RETURN(json root, parse_json_file(path, limits::kMaxConfigFileBytes));
         if (!root.is_object()) {
-            return make_error(StatusCode::data_loss, "parse {}: a JSON object is expected, found {}",
-                              path, root.type_name());
+            return make_error(StatusCode::data_loss,
+                              "parse {}: a JSON object is expected, found {}", path,
+                              root.type_name());
         }
         auto document = std::make_shared<ConfigObject::Document>();
         document->file = path;
@@ -69,8 +71,8 @@ Status missing(const ConfigObject& object, std::string_view key) {
 
 Status wrong(const ConfigObject& object, std::string_view key, const json& value,
              std::string_view expected) {
-    return invalid_argument("{} is {}, expected {}", ConfigAccess::key_name(object, key), shown(value),
-                            expected);
+    return invalid_argument("{} is {}, expected {}", ConfigAccess::key_name(object, key),
+                            shown(value), expected);
 }
 
 std::string int_range(std::int64_t min, std::int64_t max) {
@@ -103,7 +105,9 @@ Result<std::optional<T>> if_present(const ConfigObject& object, std::string_view
 
 }  // namespace
 
-bool ConfigObject::has(std::string_view key) const { return ConfigAccess::find(*this, key) != nullptr; }
+bool ConfigObject::has(std::string_view key) const {
+    return ConfigAccess::find(*this, key) != nullptr;
+}
 
 std::vector<std::string> ConfigObject::keys() const {
     std::vector<std::string> names;
@@ -124,7 +128,8 @@ Result<std::int64_t> ConfigObject::int64(std::string_view key, std::int64_t min,
     return *number;
 }
 
-Result<std::optional<std::int64_t>> ConfigObject::optional_int64(std::string_view key, std::int64_t min,
+Result<std::optional<std::int64_t>> ConfigObject::optional_int64(std::string_view key,
+                                                                 std::int64_t min,
                                                                  std::int64_t max) const {
     return if_present<std::int64_t>(*this, key, [&] { return int64(key, min, max); });
 }

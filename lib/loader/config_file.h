@@ -15,9 +15,9 @@
 namespace molink {
 
 /// One object of a configuration file, read with checks. A cheap handle that keeps its file alive.
-/// A key that is null counts as missing. Every error names the file, the key (with the objects around it),
-/// the value found and what is permitted. Errors: not_found (missing), invalid_argument (wrong type, out
-/// of range). Immutable; any thread.
+/// A key that is null counts as missing. Every error names the file, the key (with the objects
+/// around it), the value found and what is permitted. Errors: not_found (missing), invalid_argument
+/// (wrong type, out of range). Immutable; any thread.
 class ConfigObject {
 public:
     static constexpr std::int64_t kMinInt = std::numeric_limits<std::int64_t>::min();
@@ -34,7 +34,8 @@ public:
     /// An integer in [min, max]; a fraction is an error.
     Result<std::int64_t> int64(std::string_view key, std::int64_t min = kMinInt,
                                std::int64_t max = kMaxInt) const;
-    Result<std::optional<std::int64_t>> optional_int64(std::string_view key, std::int64_t min = kMinInt,
+    Result<std::optional<std::int64_t>> optional_int64(std::string_view key,
+                                                       std::int64_t min = kMinInt,
                                                        std::int64_t max = kMaxInt) const;
     /// An integer or a fraction in [min, max]; always finite.
     Result<double> number(std::string_view key, double min = -kMaxNumber,
@@ -46,8 +47,8 @@ public:
     Result<std::string> string(std::string_view key) const;
     Result<std::optional<std::string>> optional_string(std::string_view key) const;
     Result<std::vector<std::string>> string_list(std::string_view key) const;
-    /// A list of integers in [min, max], or one integer, which is taken for a list of one; missing gives an
-    /// empty list.
+    /// A list of integers in [min, max], or one integer, which is taken for a list of one; missing
+    /// gives an empty list.
     Result<std::vector<std::int64_t>> int64_list(std::string_view key, std::int64_t min = kMinInt,
                                                  std::int64_t max = kMaxInt) const;
     Result<ConfigObject> object(std::string_view key) const;
@@ -75,13 +76,14 @@ public:
     /// generation_config.json; nullopt when the folder has none.
     const std::optional<ConfigObject>& generation() const { return generation_; }
 
-    /// Tokens that end a sequence: eos_token_id of generation_config.json, else of config.json; a number or
-    /// a list; may be empty. Errors when one is not in [0, vocabulary).
+    /// Tokens that end a sequence: eos_token_id of generation_config.json, else of config.json; a
+    /// number or a list; may be empty. Errors when one is not in [0, vocabulary).
     Result<std::vector<Token>> eos_tokens(std::int64_t vocabulary) const;
     /// bos_token_id, looked up in the same way; -1 when there is none.
     Result<Token> bos_token(std::int64_t vocabulary) const;
 
-    /// The content of config.json in one form: sorted keys, no blanks, independent of how it was laid out.
+    /// The content of config.json in one form: sorted keys, no blanks, independent of how it was
+    /// laid out.
     std::string canonical_text() const;
 
 private:

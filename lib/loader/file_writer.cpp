@@ -1,6 +1,6 @@
 // Writing files so that a reader never meets half of one: temporary names in the same folder, then
-// renaming. A full disk is the usual failure with models, so every error says how far the file got and
-// the unfinished ones are taken away. Relies on POSIX files.
+// renaming. A full disk is the usual failure with models, so every error says how far the file got
+// and the unfinished ones are taken away. Relies on POSIX files.
 #include "loader/file_writer.h"
 
 #include <fcntl.h>
@@ -27,7 +27,8 @@ Status FileWriter::failed(std::string_view action, int error) const {
 }
 
 Status FileWriter::open() {
-    descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
+    descriptor_ =
+        ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
     return descriptor_ >= 0 ? Status() : failed("create", errno);
 }
 
@@ -67,7 +68,8 @@ Status FileSet::add(const std::string& name, const std::function<Status(FileWrit
 }
 
 Status FileSet::add_text(const std::string& name, std::string_view text) {
-    return add(name, [text](FileWriter& file) { return file.write(std::as_bytes(std::span(text))); });
+    return add(name,
+               [text](FileWriter& file) { return file.write(std::as_bytes(std::span(text))); });
 }
 
 Status FileSet::commit() {
@@ -75,8 +77,8 @@ Status FileSet::commit() {
         std::error_code error;
         std::filesystem::rename(temporary(name), dir_ / name, error);
         if (error) {
-            return make_error(StatusCode::unavailable, "rename {} to {}: {}", temporary(name).string(), name,
-                              error.message());
+            return make_error(StatusCode::unavailable, "rename {} to {}: {}",
+                              temporary(name).string(), name, error.message());
         }
     }
     names_.clear();

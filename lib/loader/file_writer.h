@@ -37,8 +37,9 @@ private:
     std::uint64_t written_ = 0;
 };
 
-/// Files that appear in a folder together: each is written under a temporary name, and commit() gives them
-/// their names in the order they were added. What is not committed is removed by the destructor.
+/// Files that appear in a folder together: each is written under a temporary name, and commit()
+/// gives them their names in the order they were added. What is not committed is removed by the
+/// destructor.
 class FileSet {
 public:
     explicit FileSet(std::filesystem::path dir) : dir_(std::move(dir)) {}

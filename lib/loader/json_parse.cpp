@@ -1,6 +1,6 @@
-// JSON from files that nobody vouches for. nlohmann's event parser keeps its own stack on the heap, so
-// hostile nesting costs memory bounded by kMaxJsonDepth here and never the call stack; the tree is built
-// by hand because the library's own builder keeps the last of two equal keys silently.
+// JSON from files that nobody vouches for. nlohmann's event parser keeps its own stack on the heap,
+// so hostile nesting costs memory bounded by kMaxJsonDepth here and never the call stack; the tree
+// is built by hand because the library's own builder keeps the last of two equal keys silently.
 #include "loader/json_parse.h"
 
 #include <cstdint>
@@ -36,8 +36,9 @@ public:
     bool key(std::string& name) {
         json& object = *open_.back();
         if (object.find(name) != object.end()) {
-            status_ = make_error(StatusCode::data_loss, "parse {}: key '{}' appears twice in one object",
-                                 file_, printable(name));
+            status_ =
+                make_error(StatusCode::data_loss, "parse {}: key '{}' appears twice in one object",
+                           file_, printable(name));
             return false;
         }
         slot_ = &object[name];
@@ -68,8 +69,8 @@ private:
 
     bool open(json container) {
         if (open_.size() >= limits::kMaxJsonDepth) {
-            status_ = make_error(StatusCode::data_loss, "parse {}: nested deeper than {} levels", file_,
-                                 limits::kMaxJsonDepth);
+            status_ = make_error(StatusCode::data_loss, "parse {}: nested deeper than {} levels",
+                                 file_, limits::kMaxJsonDepth);
             return false;
         }
         open_.push_back(add(std::move(container)));
@@ -83,8 +84,9 @@ private:
 
     json& root_;
     const std::string& file_;
-    std::vector<json*> open_;  // containers being filled; a parent does not grow while a child is open
-    json* slot_ = nullptr;     // where the value of the last key goes
+    std::vector<json*>
+        open_;              // containers being filled; a parent does not grow while a child is open
+    json* slot_ = nullptr;  // where the value of the last key goes
     Status status_;
 };
 
@@ -97,8 +99,10 @@ std::size_t character_bytes(std::string_view text) {
     for (std::size_t i = 1; i < length; ++i) {
         if ((byte(i) & 0xc0) != 0x80) return 0;
     }
-    const bool overlong = (byte(0) == 0xe0 && byte(1) < 0xa0) || (byte(0) == 0xf0 && byte(1) < 0x90);
-    const bool no_scalar = (byte(0) == 0xed && byte(1) > 0x9f) || (byte(0) == 0xf4 && byte(1) > 0x8f);
+    const bool overlong =
+        (byte(0) == 0xe0 && byte(1) < 0xa0) || (byte(0) == 0xf0 && byte(1) < 0x90);
+    const bool no_scalar =
+        (byte(0) == 0xed && byte(1) > 0x9f) || (byte(0) == 0xf4 && byte(1) > 0x8f);
     return overlong || no_scalar ? 0 : length;
 }
 
@@ -153,7 +157,8 @@ Result<json> parse_json_file(const std::string& path, std::size_t max_bytes) {
         return make_error(StatusCode::data_loss, "read {}: {} bytes, at most {} are accepted", path,
                           file.size(), max_bytes);
     }
-    if (file.size() == 0) return make_error(StatusCode::data_loss, "parse {}: the file is empty", path);
+    if (file.size() == 0)
+        return make_error(StatusCode::data_loss, "parse {}: the file is empty", path);
     return parse_json({reinterpret_cast<const char*>(file.data()), file.size()}, path);
 }
 

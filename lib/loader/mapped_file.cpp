@@ -45,7 +45,9 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
     return *this;
 }
 
-MappedFile::~MappedFile() { close(); }
+MappedFile::~MappedFile() {
+    close();
+}
 
 void MappedFile::close() {
     if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
@@ -75,10 +77,11 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
     }
     if (size > static_cast<std::uint64_t>(std::numeric_limits<std::ptrdiff_t>::max())) {
         ::close(descriptor);
-        return make_error(StatusCode::resource_exhausted, "map {}: {} bytes do not fit the address space",
-                          file.path_, size);
+        return make_error(StatusCode::resource_exhausted,
+                          "map {}: {} bytes do not fit the address space", file.path_, size);
     }
-    void* data = ::mmap(nullptr, static_cast<std::size_t>(size), PROT_READ, MAP_SHARED, descriptor, 0);
+    void* data =
+        ::mmap(nullptr, static_cast<std::size_t>(size), PROT_READ, MAP_SHARED, descriptor, 0);
     const int error = errno;
     ::close(descriptor);
     if (data == MAP_FAILED) {

@@ -1,5 +1,5 @@
-// Sizes that follow from a model's specification, for partitioner and memory plans. They live beside the
-// loader because they must agree with what the weight files hold; no file is read here.
+// Sizes that follow from a model's specification, for partitioner and memory plans. They live
+// beside the loader because they must agree with what the weight files hold; no file is read here.
 #include <molink/model_spec.h>
 
 #include <algorithm>
@@ -19,9 +19,9 @@ std::int64_t latent_parameters(const ModelSpec& spec, const LatentSpec& latent) 
     const std::int64_t hidden = spec.hidden;
     const std::int64_t heads = spec.attention.heads;
     const std::int64_t query_dim = heads * (spec.attention.head_dim + latent.rope_dim);
-    const std::int64_t query = latent.q_rank > 0
-                                   ? hidden * latent.q_rank + latent.q_rank + latent.q_rank * query_dim
-                                   : hidden * query_dim;
+    const std::int64_t query =
+        latent.q_rank > 0 ? hidden * latent.q_rank + latent.q_rank + latent.q_rank * query_dim
+                          : hidden * query_dim;
     const std::int64_t down = hidden * (latent.kv_rank + latent.rope_dim) + latent.kv_rank;
     const std::int64_t up = latent.kv_rank * heads * (spec.attention.head_dim + latent.value_dim);
     return query + down + up + heads * latent.value_dim * hidden;
@@ -72,7 +72,8 @@ std::int64_t one_layer(const ModelSpec& spec, const LayerSpec& layer) {
 std::int64_t layer_parameters(const ModelSpec& spec) {
     if (spec.layer_specs.empty()) return one_layer(spec, LayerSpec());
     std::int64_t largest = 0;
-    for (const LayerSpec& layer : spec.layer_specs) largest = std::max(largest, one_layer(spec, layer));
+    for (const LayerSpec& layer : spec.layer_specs)
+        largest = std::max(largest, one_layer(spec, layer));
     return largest;
 }
 

@@ -1,7 +1,7 @@
-// Models of random weights in the layout of a Hugging Face folder, for benchmarks and tests. Every weight
-// is a pure function of (seed, tensor name, index), so a model is never stored, only its options are. One
-// 64-bit hash gives one weight: its four 16-bit pieces are added, which is close enough to a normal
-// distribution. Files are written under a temporary name and renamed when whole.
+// Models of random weights in the layout of a Hugging Face folder, for benchmarks and tests. Every
+// weight is a pure function of (seed, tensor name, index), so a model is never stored, only its
+// options are. One 64-bit hash gives one weight: its four 16-bit pieces are added, which is close
+// enough to a normal distribution. Files are written under a temporary name and renamed when whole.
 #include "loader/random_model.h"
 
 #include <algorithm>
@@ -46,8 +46,8 @@ std::int32_t head_dim(const ModelShape& shape) {
 
 Status check_range(std::string_view what, std::int64_t value, std::int64_t min, std::int64_t max) {
     if (value >= min && value <= max) return {};
-    return invalid_argument("random model: {} is {}, expected an integer in [{}, {}]", what, value, min,
-                            max);
+    return invalid_argument("random model: {} is {}, expected an integer in [{}, {}]", what, value,
+                            min, max);
 }
 
 Status check_options(const RandomModelOptions& options) {
@@ -65,19 +65,22 @@ Status check_options(const RandomModelOptions& options) {
         MOLINK_RETURN_IF_ERROR(check_range("eos_token", token, 0, shape.vocabulary - 1));
     }
     if (shape.heads % shape.kv_heads != 0 || head_dim(shape) < 2 || head_dim(shape) % 2 != 0) {
-        return invalid_argument("random model: {} heads, {} KV heads and hidden {} do not fit together",
-                                shape.heads, shape.kv_heads, shape.hidden);
+        return invalid_argument(
+            "random model: {} heads, {} KV heads and hidden {} do not fit together", shape.heads,
+            shape.kv_heads, shape.hidden);
     }
-    if (options.type != DataType::f32 && options.type != DataType::f16 && options.type != DataType::bf16) {
+    if (options.type != DataType::f32 && options.type != DataType::f16 &&
+        options.type != DataType::bf16) {
         return invalid_argument("random model: weights cannot be stored as {}",
                                 data_type_name(options.type));
     }
     return {};
 }
 
-// Deviation 1 / sqrt(inputs) keeps the size of activations. Queries and keys are twice as large: with plain
-// ones attention is nearly uniform and greedy output falls into cycles of two or three tokens; with these
-// it picks positions, and 32 greedy tokens of a 6-layer model hold about 23 different ones.
+// Deviation 1 / sqrt(inputs) keeps the size of activations. Queries and keys are twice as large:
+// with plain ones attention is nearly uniform and greedy output falls into cycles of two or three
+// tokens; with these it picks positions, and 32 greedy tokens of a 6-layer model hold about 23
+// different ones.
 std::vector<PlannedTensor> plan_tensors(const ModelShape& shape) {
     std::vector<PlannedTensor> plan;
     const auto add = [&plan](std::string name, std::vector<std::int64_t> dims, double mean,
@@ -125,8 +128,9 @@ std::vector<Shard> plan_shards(std::vector<PlannedTensor> tensors, std::int64_t 
         shards.back().tensors.push_back(std::move(tensor));
     }
     for (std::size_t i = 0; i < shards.size(); ++i) {
-        shards[i].file = max_bytes > 0 ? fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size())
-                                       : std::string("model.safetensors");
+        shards[i].file = max_bytes > 0
+                             ? fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size())
+                             : std::string("model.safetensors");
     }
     return shards;
 }
@@ -161,12 +165,14 @@ float weight_at(std::uint64_t key, std::uint64_t index) {
     constexpr double kMean = 2.0 * 65535.0;
     constexpr double kInverseDeviation = 1.0 / 37837.227;  // sqrt(4 * (2^32 - 1) / 12)
     const std::uint64_t bits = mix64(key + (index + 1) * 0x9e3779b97f4a7c15ull);
-    const std::uint64_t pairs = (bits & 0x0000ffff0000ffffull) + ((bits >> 16) & 0x0000ffff0000ffffull);
+    const std::uint64_t pairs =
+        (bits & 0x0000ffff0000ffffull) + ((bits >> 16) & 0x0000ffff0000ffffull);
     const auto sum = static_cast<std::int32_t>((pairs & 0xffffffffull) + (pairs >> 32));
     return static_cast<float>((static_cast<double>(sum) - kMean) * kInverseDeviation);
 }
 
-void fill(const PlannedTensor& tensor, std::uint64_t key, std::int64_t begin, std::span<float> out) {
+void fill(const PlannedTensor& tensor, std::uint64_t key, std::int64_t begin,
+          std::span<float> out) {
     const auto mean = static_cast<float>(tensor.mean);
     const auto deviation = static_cast<float>(tensor.deviation);
     for (std::size_t i = 0; i < out.size(); ++i) {
@@ -181,14 +187,16 @@ void convert(std::span<const float> values, DataType type, Bytes& out) {
         return;
     }
     for (std::size_t i = 0; i < values.size(); ++i) {
-        const std::uint16_t bits = type == DataType::bf16 ? f32_to_bf16(values[i]) : f32_to_f16(values[i]);
+        const std::uint16_t bits =
+            type == DataType::bf16 ? f32_to_bf16(values[i]) : f32_to_f16(values[i]);
         std::memcpy(out.data() + 2 * i, &bits, 2);
     }
 }
 
 class WeightWriter {
 public:
-    WeightWriter(const RandomModelOptions& options, const WriteProgress& progress, std::int64_t total)
+    WeightWriter(const RandomModelOptions& options, const WriteProgress& progress,
+                 std::int64_t total)
         : options_(options), progress_(progress), total_(total) {}
 
     Status write(const Shard& shard, FileWriter& file) {
@@ -227,7 +235,8 @@ private:
 Result<ordered_json> rope_scaling_json(const RopeSpec& rope) {
     ordered_json out;
     switch (rope.scaling) {
-        case RopeScalingKind::none: return invalid_argument("random model: rope scaling of kind none");
+        case RopeScalingKind::none:
+            return invalid_argument("random model: rope scaling of kind none");
         case RopeScalingKind::linear: out["rope_type"] = "linear"; break;
         case RopeScalingKind::dynamic: out["rope_type"] = "dynamic"; break;
         case RopeScalingKind::llama3: out["rope_type"] = "llama3"; break;
@@ -292,7 +301,8 @@ std::string index_text(const std::vector<Shard>& shards, std::int64_t total) {
     ordered_json index;
     index["metadata"]["total_size"] = total;
     for (const Shard& shard : shards) {
-        for (const PlannedTensor& tensor : shard.tensors) index["weight_map"][tensor.name] = shard.file;
+        for (const PlannedTensor& tensor : shard.tensors)
+            index["weight_map"][tensor.name] = shard.file;
     }
     return index.dump(2) + "\n";
 }
@@ -301,10 +311,11 @@ Status refuse_existing_model(const std::filesystem::path& dir) {
     for (const char* name : {"config.json", "model.safetensors", "model.safetensors.index.json"}) {
         std::error_code error;
         if (std::filesystem::exists(dir / name, error)) {
-            return make_error(StatusCode::failed_precondition,
-                              "write random model to {}: {} is already there; choose another folder or "
-                              "remove the model first",
-                              dir.string(), name);
+            return make_error(
+                StatusCode::failed_precondition,
+                "write random model to {}: {} is already there; choose another folder or "
+                "remove the model first",
+                dir.string(), name);
         }
     }
     return {};
@@ -341,7 +352,8 @@ Status write_random_model(const std::filesystem::path& dir, const RandomModelOpt
     std::error_code error;
     std::filesystem::create_directories(dir, error);
     if (error) {
-        return make_error(StatusCode::unavailable, "make folder {}: {}", dir.string(), error.message());
+        return make_error(StatusCode::unavailable, "make folder {}: {}", dir.string(),
+                          error.message());
     }
     const auto element_bytes = static_cast<std::int64_t>(data_type_bytes(options.type));
     const std::vector<Shard> shards =
@@ -356,7 +368,8 @@ Status write_random_model(const std::filesystem::path& dir, const RandomModelOpt
             files.add(shard.file, [&](FileWriter& file) { return weights.write(shard, file); }));
     }
     if (options.max_shard_bytes > 0) {
-        MOLINK_RETURN_IF_ERROR(files.add_text("model.safetensors.index.json", index_text(shards, total)));
+        MOLINK_RETURN_IF_ERROR(
+            files.add_text("model.safetensors.index.json", index_text(shards, total)));
     }
     ordered_json generation;
     set_tokens(generation, options);

@@ -35,21 +35,22 @@ struct RandomModelOptions {
     DataType type = DataType::bf16;  ///< f32, f16 or bf16
     std::uint64_t seed = 1;
     double rope_theta = 10000.0;
-    std::optional<RopeSpec> rope_scaling;  ///< kinds linear, dynamic, llama3 and yarn; nullopt: none
+    std::optional<RopeSpec>
+        rope_scaling;  ///< kinds linear, dynamic, llama3 and yarn; nullopt: none
     double norm_epsilon = 1e-5;
-    Token bos_token = -1;                  ///< -1: none
-    std::vector<Token> eos_tokens;         ///< empty: none, so that outputs have the length asked for
-    std::int64_t max_shard_bytes = 0;      ///< 0: one file; else an index and shards of about this size
+    Token bos_token = -1;              ///< -1: none
+    std::vector<Token> eos_tokens;     ///< empty: none, so that outputs have the length asked for
+    std::int64_t max_shard_bytes = 0;  ///< 0: one file; else an index and shards of about this size
 };
 
 /// Called while writing, with bytes of weights written so far and in all.
 using WriteProgress = std::function<void(std::int64_t written, std::int64_t total)>;
 
-/// Writes a Hugging Face folder (config.json, generation_config.json, safetensors) of random weights; makes
-/// `dir` when it is not there. The same options give the same bytes on every machine. Weights are scaled so
-/// that activations keep their size and logits spread. Memory: a few MB, whatever the model.
-/// Errors: invalid_argument (shape), failed_precondition (the folder holds a model), unavailable or
-/// resource_exhausted (cannot write; unfinished files are removed).
+/// Writes a Hugging Face folder (config.json, generation_config.json, safetensors) of random
+/// weights; makes `dir` when it is not there. The same options give the same bytes on every
+/// machine. Weights are scaled so that activations keep their size and logits spread. Memory: a few
+/// MB, whatever the model. Errors: invalid_argument (shape), failed_precondition (the folder holds
+/// a model), unavailable or resource_exhausted (cannot write; unfinished files are removed).
 Status write_random_model(const std::filesystem::path& dir, const RandomModelOptions& options,
                           const WriteProgress& progress = nullptr);
 

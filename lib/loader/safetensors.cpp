@@ -1,6 +1,7 @@
-// Opening a safetensors file and handing out its tensors as views on the map. The layout of the file is
-// eight bytes of header length (little-endian), the JSON header, the data; nothing is copied, so a tensor
-// may begin at any address. Relies on parse_safetensors_header for everything the header claims.
+// Opening a safetensors file and handing out its tensors as views on the map. The layout of the
+// file is eight bytes of header length (little-endian), the JSON header, the data; nothing is
+// copied, so a tensor may begin at any address. Relies on parse_safetensors_header for everything
+// the header claims.
 #include "loader/safetensors.h"
 
 #include <utility>
@@ -40,23 +41,25 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path)
     MOLINK_ASSIGN_OR_RETURN(out.file_, MappedFile::open(path));
     const ByteSpan bytes = out.file_.bytes();
     if (bytes.size() < kLengthBytes) {
-        return make_error(StatusCode::data_loss, "read {}: {} bytes, a safetensors file has at least {}",
-                          out.path(), bytes.size(), kLengthBytes);
+        return make_error(StatusCode::data_loss,
+                          "read {}: {} bytes, a safetensors file has at least {}", out.path(),
+                          bytes.size(), kLengthBytes);
     }
     const auto length = read_le<std::uint64_t>(bytes, 0);
     if (length > limits::kMaxSafetensorsHeaderBytes || length > bytes.size() - kLengthBytes) {
-        return make_error(StatusCode::data_loss,
-                          "read {}: a header of {} bytes in a file of {} bytes (at most {} are accepted)",
-                          out.path(), length, bytes.size(), limits::kMaxSafetensorsHeaderBytes);
+        return make_error(
+            StatusCode::data_loss,
+            "read {}: a header of {} bytes in a file of {} bytes (at most {} are accepted)",
+            out.path(), length, bytes.size(), limits::kMaxSafetensorsHeaderBytes);
     }
     const auto header_bytes = static_cast<std::size_t>(length);
     out.data_offset_ = kLengthBytes + header_bytes;
     const std::string_view header(reinterpret_cast<const char*>(bytes.data()) + kLengthBytes,
                                   header_bytes);
-    MOLINK_ASSIGN_OR_RETURN(
-        out.tensors_,
-        parse_safetensors_header(header, bytes.size() - out.data_offset_, out.path()));
-    for (std::size_t i = 0; i < out.tensors_.size(); ++i) out.index_.emplace(out.tensors_[i].name, i);
+    MOLINK_ASSIGN_OR_RETURN(out.tensors_, parse_safetensors_header(
+                                              header, bytes.size() - out.data_offset_, out.path()));
+    for (std::size_t i = 0; i < out.tensors_.size(); ++i)
+        out.index_.emplace(out.tensors_[i].name, i);
     return out;
 }
 
@@ -70,8 +73,8 @@ Result<TensorView> SafetensorsFile::find(std::string_view name) const {
     TensorView view;
     if (!usable_type(info.stored_type, view.type)) {
         return make_error(StatusCode::unimplemented,
-                          "read {}: tensor '{}' is stored as {}; F32, F16 and BF16 can be used", path(),
-                          printable(name), info.stored_type);
+                          "read {}: tensor '{}' is stored as {}; F32, F16 and BF16 can be used",
+                          path(), printable(name), info.stored_type);
     }
     view.name = info.name;
     view.shape = info.shape;
@@ -82,7 +85,8 @@ Result<TensorView> SafetensorsFile::find(std::string_view name) const {
 
 bool SafetensorsFile::contains(const TensorView& tensor) const {
     const std::less_equal<const std::byte*> not_after;
-    return not_after(file_.data(), tensor.data) && not_after(tensor.data, file_.data() + file_.size());
+    return not_after(file_.data(), tensor.data) &&
+           not_after(tensor.data, file_.data() + file_.size());
 }
 
 void SafetensorsFile::will_need(const TensorView& tensor) const {

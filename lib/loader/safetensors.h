@@ -20,7 +20,7 @@ struct TensorView {
     std::string name;
     DataType type = DataType::f32;
     std::vector<std::int64_t> shape;  ///< outermost first; empty: a scalar
-    const std::byte* data = nullptr;  ///< in the map; any alignment; lives as long as the file object
+    const std::byte* data = nullptr;  ///< in the map; any alignment; lives as long as the file
     std::size_t bytes = 0;
 };
 
@@ -36,9 +36,9 @@ struct TensorInfo {
     std::uint64_t end = 0;
 };
 
-/// A safetensors file, mapped. The header is read and checked whole when the file is opened: after that
-/// every tensor is known to lie inside the file, none overlaps another and no byte is left over.
-/// Move-only. Thread: const members from any thread.
+/// A safetensors file, mapped. The header is read and checked whole when the file is opened: after
+/// that every tensor is known to lie inside the file, none overlaps another and no byte is left
+/// over. Move-only. Thread: const members from any thread.
 class SafetensorsFile {
 public:
     /// Errors: as MappedFile::open; data_loss for anything the format forbids.

@@ -1,7 +1,8 @@
-// The header of a safetensors file, read as a stream of JSON events so that a hostile one costs no more
-// than the tensors that it names: no tree, no recursion, nothing but the fixed structure is accepted.
-// Sizes are unsigned 64-bit and every product is checked, because offsets near 2^63 are the classic attack.
-// Afterwards the tensors must tile the data section exactly, as the format demands.
+// The header of a safetensors file, read as a stream of JSON events so that a hostile one costs no
+// more than the tensors that it names: no tree, no recursion, nothing but the fixed structure is
+// accepted. Sizes are unsigned 64-bit and every product is checked, because offsets near 2^63 are
+// the classic attack. Afterwards the tensors must tile the data section exactly, as the format
+// demands.
 #include "loader/safetensors_header.h"
 
 #include <algorithm>
@@ -24,10 +25,10 @@ using nlohmann::json;
 
 // Element sizes of every type the format knows, in bits.
 constexpr std::array<std::pair<std::string_view, std::uint64_t>, 20> kStoredTypes = {{
-    {"BOOL", 8},    {"U8", 8},      {"I8", 8},   {"F8_E5M2", 8}, {"F8_E4M3", 8},
-    {"F8_E8M0", 8}, {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"I16", 16},
-    {"U16", 16},    {"F16", 16},    {"BF16", 16}, {"I32", 32},   {"U32", 32},
-    {"F32", 32},    {"C64", 64},    {"F64", 64}, {"I64", 64},    {"U64", 64},
+    {"BOOL", 8},    {"U8", 8},   {"I8", 8},      {"F8_E5M2", 8}, {"F8_E4M3", 8},
+    {"F8_E8M0", 8}, {"F4", 4},   {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"I16", 16},
+    {"U16", 16},    {"F16", 16}, {"BF16", 16},   {"I32", 32},    {"U32", 32},
+    {"F32", 32},    {"C64", 64}, {"F64", 64},    {"I64", 64},    {"U64", 64},
 }};
 
 std::optional<std::uint64_t> type_bits(std::string_view name) {
@@ -58,7 +59,8 @@ public:
     bool end_array();
     bool key(std::string& name);
     bool parse_error(std::size_t position, const std::string&, const json::exception& error) {
-        return fail(fmt::format("at byte {} of the header: {}", position, syntax_problem(error.what())));
+        return fail(
+            fmt::format("at byte {} of the header: {}", position, syntax_problem(error.what())));
     }
 
 private:
@@ -71,7 +73,8 @@ private:
     }
     std::string context() const {
         if (where_ == Where::metadata || in_metadata_) return "__metadata__";
-        if (where_ == Where::start || where_ == Where::top || where_ == Where::end) return "the header";
+        if (where_ == Where::start || where_ == Where::top || where_ == Where::end)
+            return "the header";
         return "tensor '" + printable(name_) + "'";
     }
     bool unexpected(const std::string& what) {
@@ -80,12 +83,12 @@ private:
     bool tensor_field(std::string_view name);
 
     std::vector<TensorInfo>& tensors_;
-    std::unordered_set<std::string> names_;          // of the top object
+    std::unordered_set<std::string> names_;  // of the top object
     std::unordered_set<std::string> metadata_keys_;
     Where where_ = Where::start;
     bool in_metadata_ = false;  // the value of the top key "__metadata__" comes next
     bool in_array_ = false;
-    unsigned fields_ = 0;       // of the current tensor, seen so far
+    unsigned fields_ = 0;  // of the current tensor, seen so far
     std::size_t offsets_ = 0;
     std::string name_;
     TensorInfo tensor_;
@@ -116,8 +119,9 @@ bool HeaderReader::end_object() {
     }
     if (fields_ != kAllFields) {
         return fail(fmt::format("{}: {} is missing", context(),
-                                !(fields_ & kDtype) ? "dtype" : !(fields_ & kShape) ? "shape"
-                                                                                    : "data_offsets"));
+                                !(fields_ & kDtype)   ? "dtype"
+                                : !(fields_ & kShape) ? "shape"
+                                                      : "data_offsets"));
     }
     tensor_.name = name_;
     tensors_.push_back(std::move(tensor_));
@@ -170,7 +174,8 @@ bool HeaderReader::string(std::string& value) {
 }
 
 bool HeaderReader::start_array(std::size_t) {
-    if ((where_ != Where::shape && where_ != Where::offsets) || in_array_) return unexpected("list");
+    if ((where_ != Where::shape && where_ != Where::offsets) || in_array_)
+        return unexpected("list");
     in_array_ = true;
     offsets_ = 0;
     return true;
@@ -178,7 +183,8 @@ bool HeaderReader::start_array(std::size_t) {
 
 bool HeaderReader::end_array() {
     if (where_ == Where::offsets && offsets_ != 2) {
-        return fail(fmt::format("{}: data_offsets has {} numbers, expected 2", context(), offsets_));
+        return fail(
+            fmt::format("{}: data_offsets has {} numbers, expected 2", context(), offsets_));
     }
     in_array_ = false;
     where_ = Where::tensor;
@@ -207,7 +213,8 @@ bool HeaderReader::number_unsigned(std::uint64_t value) {
 std::optional<std::uint64_t> needed_bytes(const TensorInfo& tensor) {
     std::uint64_t bits = type_bits(tensor.stored_type).value_or(0);
     for (const std::int64_t dim : tensor.shape) {
-        if (__builtin_mul_overflow(bits, static_cast<std::uint64_t>(dim), &bits)) return std::nullopt;
+        if (__builtin_mul_overflow(bits, static_cast<std::uint64_t>(dim), &bits))
+            return std::nullopt;
     }
     if (bits % 8 != 0) return std::nullopt;
     return bits / 8;
@@ -215,9 +222,9 @@ std::optional<std::uint64_t> needed_bytes(const TensorInfo& tensor) {
 
 Status check_sizes(const TensorInfo& tensor, std::uint64_t data_bytes, const std::string& file) {
     const auto problem = [&](const std::string& text) {
-        return make_error(StatusCode::data_loss, "read {}: tensor '{}' {} with data_offsets [{}, {}]: {}",
-                          file, printable(tensor.name), shape_text(tensor.shape), tensor.begin,
-                          tensor.end, text);
+        return make_error(
+            StatusCode::data_loss, "read {}: tensor '{}' {} with data_offsets [{}, {}]: {}", file,
+            printable(tensor.name), shape_text(tensor.shape), tensor.begin, tensor.end, text);
     };
     if (tensor.begin > tensor.end) return problem("they run backwards");
     if (tensor.end > data_bytes) {
@@ -236,16 +243,17 @@ Status check_tiling(const std::vector<TensorInfo>& tensors, std::uint64_t data_b
     std::uint64_t reached = 0;
     for (const TensorInfo& tensor : tensors) {
         if (tensor.begin != reached) {
-            return make_error(StatusCode::data_loss, "read {}: tensor '{}' begins at {}, {} at {}", file,
-                              printable(tensor.name), tensor.begin,
-                              tensor.begin < reached ? "inside the one that ends" : "after a hole", reached);
+            return make_error(StatusCode::data_loss, "read {}: tensor '{}' begins at {}, {} at {}",
+                              file, printable(tensor.name), tensor.begin,
+                              tensor.begin < reached ? "inside the one that ends" : "after a hole",
+                              reached);
         }
         reached = tensor.end;
     }
     if (reached != data_bytes) {
         return make_error(StatusCode::data_loss,
-                          "read {}: the tensors end at byte {} of {} in the data section", file, reached,
-                          data_bytes);
+                          "read {}: the tensors end at byte {} of {} in the data section", file,
+                          reached, data_bytes);
     }
     return {};
 }
@@ -256,11 +264,13 @@ Result<std::vector<TensorInfo>> parse_safetensors_header(std::string_view header
                                                          std::uint64_t data_bytes,
                                                          const std::string& file) {
     if (header.empty() || header.front() != '{') {
-        return make_error(StatusCode::data_loss, "read {}: the header does not begin with '{{'", file);
+        return make_error(StatusCode::data_loss, "read {}: the header does not begin with '{{'",
+                          file);
     }
     // The parser takes a NUL byte for the end of its input and would ignore what follows.
     if (const std::size_t nul = header.find('\0'); nul != std::string_view::npos) {
-        return make_error(StatusCode::data_loss, "read {}: NUL byte at {} of the header", file, nul);
+        return make_error(StatusCode::data_loss, "read {}: NUL byte at {} of the header", file,
+                          nul);
     }
     std::vector<TensorInfo> tensors;
     HeaderReader reader(tensors);

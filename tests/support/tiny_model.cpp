@@ -1,6 +1,7 @@
-// Tiny models for tests: random weights in the same layout as real ones, and a byte-level tokenizer, so
-// that whole systems can be driven with text in milliseconds. The tokenizer spells the byte alphabet of
-// byte-level BPE out: printable Latin-1 stands for itself, the other bytes are moved to U+0100 and on.
+// Tiny models for tests: random weights in the same layout as real ones, and a byte-level
+// tokenizer, so that whole systems can be driven with text in milliseconds. The tokenizer spells
+// the byte alphabet of byte-level BPE out: printable Latin-1 stands for itself, the other bytes are
+// moved to U+0100 and on.
 #include "support/tiny_model.h"
 
 #include <fmt/format.h>
@@ -43,13 +44,16 @@ std::string tokenizer_text(int vocabulary) {
         bytes += fmt::format("{}      \"{}\": {}", byte == 0 ? "" : ",\n", byte_token(byte), byte);
     }
     constexpr const char* kByteLevel =
-        "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true}";
+        "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, "
+        "\"use_regex\": true}";
     return fmt::format(
         "{{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n"
         "  \"added_tokens\": [\n{}\n  ],\n  \"normalizer\": null,\n  \"pre_tokenizer\": {},\n"
         "  \"post_processor\": null,\n  \"decoder\": {},\n  \"model\": {{\n    \"type\": \"BPE\",\n"
-        "    \"dropout\": null,\n    \"unk_token\": null,\n    \"continuing_subword_prefix\": null,\n"
-        "    \"end_of_word_suffix\": null,\n    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n"
+        "    \"dropout\": null,\n    \"unk_token\": null,\n    \"continuing_subword_prefix\": "
+        "null,\n"
+        "    \"end_of_word_suffix\": null,\n    \"fuse_unk\": false,\n    \"byte_fallback\": "
+        "false,\n"
         "    \"vocab\": {{\n{}\n    }},\n    \"merges\": []\n  }}\n}}\n",
         added, kByteLevel, kByteLevel, bytes);
 }

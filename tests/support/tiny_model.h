@@ -9,8 +9,8 @@
 #include <molink/status.h>
 #include <molink/types.h>
 
-/// A model small enough for a unit test, with odd-ish dimensions. The defaults give greedy outputs of
-/// many different tokens.
+/// A model small enough for a unit test, with odd-ish dimensions. The defaults give greedy outputs
+/// of many different tokens.
 struct TinyModelOptions {
     std::int32_t layers = 6;
     std::int32_t hidden = 64;
@@ -36,6 +36,8 @@ inline constexpr molink::Token kTinyEos = 257;
 /// Llama 3.1's rope scaling, shrunk to tiny contexts.
 molink::RopeSpec tiny_llama3_scaling();
 
-/// Writes config.json, generation_config.json, model.safetensors and a byte-level tokenizer.json (bytes,
+/// Writes config.json, generation_config.json, model.safetensors and a byte-level tokenizer.json
+/// (bytes,
 /// <|begin|>, <|end|>, reserved ones up to the vocabulary; no merges) into `dir`.
-molink::Status write_tiny_model(const std::filesystem::path& dir, const TinyModelOptions& options = {});
+molink::Status write_tiny_model(const std::filesystem::path& dir,
+                                const TinyModelOptions& options = {});

@@ -1,10 +1,14 @@
 // Folders of weights: one file, shards, and indexes that lie.
 #include "loader/checkpoint.h"
 
+#include <unistd.h>
+
 #include <array>
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/random.h"
 #include "safetensors_builder.h"
@@ -20,8 +24,10 @@ void write_shards(const TempDir& dir) {
                safetensors_file("{" + tensor_entry("a", "F32", "[2]", "[0,8]") + "}", "aaaabbbb"));
     write_file(dir / "two.safetensors",
                safetensors_file("{" + tensor_entry("b", "F16", "[1,3]", "[0,6]") + "}", "cccddd"));
-    write_file(dir / "model.safetensors.index.json",
-               R"({"metadata": {"total_size": 14}, "weight_map": {"a": "one.safetensors", "b": "two.safetensors"}})");
+    write_file(
+        dir / "model.safetensors.index.json",
+        R"({"metadata": {"total_size": 14},
+                   "weight_map": {"a": "one.safetensors", "b": "two.safetensors"}})");
 }
 
 void check_error(const Status& status, StatusCode code, const std::string& text) {
@@ -74,9 +80,10 @@ TEST_CASE("shapes are compared with what is expected", "[checkpoint]") {
     const auto checkpoint = Checkpoint::open(dir.path());
     REQUIRE(checkpoint.has_value());
     CHECK(checkpoint->tensor("b", std::array<std::int64_t, 2>{1, 3}).has_value());
-    check_error(checkpoint->tensor("b", std::array<std::int64_t, 2>{3, 1}).status(), StatusCode::data_loss,
-                "has shape [1, 3], the configuration asks for [3, 1]");
-    check_error(checkpoint->tensor("b", std::array<std::int64_t, 1>{3}).status(), StatusCode::data_loss, "[3]");
+    check_error(checkpoint->tensor("b", std::array<std::int64_t, 2>{3, 1}).status(),
+                StatusCode::data_loss, "has shape [1, 3], the configuration asks for [3, 1]");
+    check_error(checkpoint->tensor("b", std::array<std::int64_t, 1>{3}).status(),
+                StatusCode::data_loss, "[3]");
 }
 
 TEST_CASE("views stay valid when the checkpoint is moved", "[checkpoint]") {
@@ -90,6 +97,35 @@ TEST_CASE("views stay valid when the checkpoint is moved", "[checkpoint]") {
     CHECK(std::memcmp(a.data, "aaaabbbb", 8) == 0);
 }
 
+TEST_CASE("released tensors no longer take memory", "[checkpoint]") {
+    constexpr std::size_t kBytes = 32u << 20;
+    const auto resident_bytes = [] {
+        std::ifstream statm("/proc/self/statm");
+        std::size_t total = 0;
+        std::size_t resident = 0;
+        statm >> total >> resident;
+        return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    };
+    const TempDir dir;
+    const std::string range = "[0," + std::to_string(kBytes) + "]";
+    const std::string shape = "[" + std::to_string(kBytes / 4) + "]";
+    write_file(dir / "model.safetensors",
+               safetensors_file("{" + tensor_entry("a", "F32", shape, range) + "}",
+                                std::string(kBytes, 'x')));
+    const auto checkpoint = Checkpoint::open(dir.path());
+    REQUIRE(checkpoint.has_value());
+    const TensorView view = checkpoint->tensor("a").value();
+    const std::size_t before = resident_bytes();
+    int sum = 0;
+    for (std::size_t i = 0; i < kBytes; i += 1024) sum += static_cast<int>(view.data[i]);
+    CHECK(sum == static_cast<int>(kBytes / 1024) * 'x');
+    const std::size_t touched = resident_bytes();
+    CHECK(touched >= before + kBytes / 4 * 3);
+    checkpoint->release(view);
+    CHECK(resident_bytes() + kBytes / 4 * 3 <= touched);
+    CHECK(static_cast<char>(view.data[kBytes - 1]) == 'x');
+}
+
 TEST_CASE("several threads may ask at once", "[checkpoint]") {
     const TempDir dir;
     write_shards(dir);
@@ -98,7 +134,8 @@ TEST_CASE("several threads may ask at once", "[checkpoint]") {
     std::array<bool, 8> found = {};
     std::vector<std::thread> threads;
     for (std::size_t i = 0; i < found.size(); ++i) {
-        threads.emplace_back([&, i] { found[i] = checkpoint->tensor(i % 2 ? "a" : "b").has_value(); });
+        threads.emplace_back(
+            [&, i] { found[i] = checkpoint->tensor(i % 2 ? "a" : "b").has_value(); });
     }
     for (std::thread& thread : threads) thread.join();
     for (const bool one : found) CHECK(one);
@@ -106,19 +143,22 @@ TEST_CASE("several threads may ask at once", "[checkpoint]") {
 
 TEST_CASE("a folder without weights says what was looked for", "[checkpoint]") {
     const TempDir dir;
-    check_error(Checkpoint::open(dir.path()).status(), StatusCode::not_found, "model.safetensors.index.json");
+    check_error(Checkpoint::open(dir.path()).status(), StatusCode::not_found,
+                "model.safetensors.index.json");
     check_error(Checkpoint::open(dir / "nowhere").status(), StatusCode::not_found, "nowhere");
     write_file(dir / "model.safetensors", "");
     check_error(Checkpoint::open(dir.path()).status(), StatusCode::data_loss, "0 bytes");
     std::filesystem::remove(dir / "model.safetensors");
     std::filesystem::create_directory(dir / "model.safetensors");
-    check_error(Checkpoint::open(dir.path()).status(), StatusCode::invalid_argument, "regular file");
+    check_error(Checkpoint::open(dir.path()).status(), StatusCode::invalid_argument,
+                "regular file");
 }
 
 TEST_CASE("an index may only name files of its folder", "[checkpoint]") {
     const TempDir dir;
-    for (const char* name : {"\"../one.safetensors\"", "\"/etc/passwd\"", "\"sub/one.safetensors\"", "\"..\"",
-                             "\".\"", "\"\"", "\"a\\\\b\"", "\"a\\u0000b\"", "5", "null", "{}", "[\"one\"]"}) {
+    for (const char* name :
+         {"\"../one.safetensors\"", "\"/etc/passwd\"", "\"sub/one.safetensors\"", "\"..\"", "\".\"",
+          "\"\"", "\"a\\\\b\"", "\"a\\u0000b\"", "5", "null", "{}", "[\"one\"]"}) {
         INFO(name);
         write_file(dir / "model.safetensors.index.json",
                    "{\"weight_map\": {\"a\": " + std::string(name) + "}}");
@@ -131,8 +171,9 @@ TEST_CASE("an index may only name files of its folder", "[checkpoint]") {
 
 TEST_CASE("an index that is none is refused", "[checkpoint]") {
     const TempDir dir;
-    for (const char* text : {"", "{", "[]", "{}", "5", "{\"weight_map\": 5}", "{\"weight_map\": []}",
-                             "{\"weight_map\": {}}", "{\"weight_map\": {\"a\": \"x\", \"a\": \"y\"}}"}) {
+    for (const char* text :
+         {"", "{", "[]", "{}", "5", "{\"weight_map\": 5}", "{\"weight_map\": []}",
+          "{\"weight_map\": {}}", "{\"weight_map\": {\"a\": \"x\", \"a\": \"y\"}}"}) {
         INFO(text);
         write_file(dir / "model.safetensors.index.json", text);
         check_error(Checkpoint::open(dir.path()).status(), StatusCode::data_loss, "index.json");
@@ -145,7 +186,8 @@ TEST_CASE("a tensor must be in the shard that the index names", "[checkpoint]") 
     write_file(dir / "model.safetensors.index.json", R"({"weight_map": {"a": "two.safetensors"}})");
     const auto checkpoint = Checkpoint::open(dir.path());
     REQUIRE(checkpoint.has_value());
-    check_error(checkpoint->tensor("a").status(), StatusCode::not_found, "two.safetensors: no tensor 'a'");
+    check_error(checkpoint->tensor("a").status(), StatusCode::not_found,
+                "two.safetensors: no tensor 'a'");
 }
 
 TEST_CASE("a damaged shard is refused when it is needed", "[checkpoint]") {

@@ -37,7 +37,8 @@ void check_error(const Result<T>& result, StatusCode code, const std::string& te
 
 TEST_CASE("values are read with their types", "[config]") {
     const TempDir dir;
-    const ConfigFile config = loaded(dir, R"({"hidden_size": 64, "eps": 1e-5, "theta": 10000, "tied": false,
+    const ConfigFile config =
+        loaded(dir, R"({"hidden_size": 64, "eps": 1e-5, "theta": 10000, "tied": false,
         "model_type": "llama", "architectures": ["LlamaForCausalLM"], "none": null,
         "rope_parameters": {"rope_type": "llama3", "inner": {"x": 1}}, "ids": [1, 2], "low": -3})");
     CHECK(config.int64("hidden_size", 1, 100).value() == 64);
@@ -46,7 +47,8 @@ TEST_CASE("values are read with their types", "[config]") {
     CHECK(config.number("theta").value() == 10000.0);
     CHECK(config.boolean("tied").value() == false);
     CHECK(config.string("model_type").value() == "llama");
-    CHECK(config.string_list("architectures").value() == std::vector<std::string>{"LlamaForCausalLM"});
+    CHECK(config.string_list("architectures").value() ==
+          std::vector<std::string>{"LlamaForCausalLM"});
     CHECK(config.int64_list("ids").value() == std::vector<std::int64_t>{1, 2});
     CHECK(config.int64_list("hidden_size").value() == std::vector<std::int64_t>{64});
     CHECK(config.int64_list("absent").value().empty());
@@ -62,7 +64,8 @@ TEST_CASE("values are read with their types", "[config]") {
     CHECK(rope.string("rope_type").value() == "llama3");
     CHECK(rope.keys() == std::vector<std::string>{"inner", "rope_type"});
     CHECK(rope.object("inner")->int64("x").value() == 1);
-    check_error(rope.object("inner")->int64("y"), StatusCode::not_found, ": rope_parameters.inner.y is missing");
+    check_error(rope.object("inner")->int64("y"), StatusCode::not_found,
+                ": rope_parameters.inner.y is missing");
 }
 
 TEST_CASE("handles outlive the file object", "[config]") {
@@ -73,8 +76,10 @@ TEST_CASE("handles outlive the file object", "[config]") {
 
 TEST_CASE("wrong values are named with what is permitted", "[config]") {
     const TempDir dir;
-    const ConfigFile config = loaded(dir, R"({"negative": -5, "big": 1e30, "huge": 18446744073709551615,
-        "fraction": 64.5, "whole": 64.0, "text": "64", "null": null, "list": [1, "x"], "yes": true, "object": {}})");
+    const ConfigFile config =
+        loaded(dir, R"({"negative": -5, "big": 1e30, "huge": 18446744073709551615,
+        "fraction": 64.5, "whole": 64.0, "text": "64",
+        "null": null, "list": [1, "x"], "yes": true, "object": {}})");
     check_error(config.int64("absent"), StatusCode::not_found, "absent is missing");
     check_error(config.int64("null"), StatusCode::not_found, "null is missing");
     check_error(config.int64("negative", 1, 100), StatusCode::invalid_argument,
@@ -86,12 +91,14 @@ TEST_CASE("wrong values are named with what is permitted", "[config]") {
     check_error(config.int64("text"), StatusCode::invalid_argument, "text is \"64\"");
     check_error(config.int64("yes"), StatusCode::invalid_argument, "yes is true");
     check_error(config.optional_int64("text"), StatusCode::invalid_argument, "text is");
-    check_error(config.number("negative", 0, 1), StatusCode::invalid_argument, "expected a number in [0, 1]");
+    check_error(config.number("negative", 0, 1), StatusCode::invalid_argument,
+                "expected a number in [0, 1]");
     check_error(config.number("text"), StatusCode::invalid_argument, "text is");
     check_error(config.number("list"), StatusCode::invalid_argument, "list is [1,\"x\"]");
     check_error(config.boolean("text"), StatusCode::invalid_argument, "expected true or false");
     check_error(config.string("yes"), StatusCode::invalid_argument, "expected a string");
-    check_error(config.string_list("list"), StatusCode::invalid_argument, "expected a list of strings");
+    check_error(config.string_list("list"), StatusCode::invalid_argument,
+                "expected a list of strings");
     check_error(config.int64_list("list"), StatusCode::invalid_argument, "or a list of such");
     check_error(config.object("yes"), StatusCode::invalid_argument, "expected an object");
     check_error(config.optional_object("list"), StatusCode::invalid_argument, "expected an object");
@@ -113,8 +120,10 @@ TEST_CASE("generation_config.json overrides tokens", "[config]") {
     write_file(dir / "generation_config.json", "{}");
     CHECK(loaded(dir, "{}").eos_tokens(100).value().empty());
     CHECK(loaded(dir, "{}").bos_token(100).value() == -1);
-    check_error(loaded(dir, R"({"eos_token_id": -1})").eos_tokens(100), StatusCode::invalid_argument, "-1");
-    check_error(loaded(dir, R"({"bos_token_id": 100})").bos_token(100), StatusCode::invalid_argument, "100");
+    check_error(loaded(dir, R"({"eos_token_id": -1})").eos_tokens(100),
+                StatusCode::invalid_argument, "-1");
+    check_error(loaded(dir, R"({"bos_token_id": 100})").bos_token(100),
+                StatusCode::invalid_argument, "100");
     write_file(dir / "generation_config.json", "{");
     check_error(load(dir, "{}"), StatusCode::data_loss, "generation_config.json");
 }
@@ -125,9 +134,10 @@ TEST_CASE("text that is no configuration is refused", "[config]") {
     for (const std::string& text :
          {std::string(), std::string("{"), std::string("[]"), std::string("5"), std::string("null"),
           std::string("{\"a\": 1, \"a\": 2}"), std::string("{\"a\": {\"b\": 1, \"b\": 2}}"),
-          std::string("{\"a\": NaN}"), std::string("{\"a\": Infinity}"), std::string("{\"a\": 1e999}"),
-          std::string("{\"a\": \"\xff\"}"), std::string("{} {}"), std::string("{'a': 1}"),
-          std::string("{\"a\": 1}\0{", 9), "{\"a\": " + std::string(100'000, '['),
+          std::string("{\"a\": NaN}"), std::string("{\"a\": Infinity}"),
+          std::string("{\"a\": 1e999}"), std::string("{\"a\": \"\xff\"}"), std::string("{} {}"),
+          std::string("{'a': 1}"), std::string("{\"a\": 1}\0{", 9),
+          "{\"a\": " + std::string(100'000, '['),
           "{\"a\": " + std::string(65, '[') + std::string(65, ']') + "}"}) {
         INFO(text.substr(0, 60));
         check_error(load(dir, text), StatusCode::data_loss, "config.json");
@@ -141,14 +151,18 @@ TEST_CASE("text that is no configuration is refused", "[config]") {
 
 TEST_CASE("the canonical text does not depend on layout", "[config]") {
     const TempDir dir;
-    const std::string first = loaded(dir, R"({"b": 1, "a": [1.50, {"y": 1, "x": "\u00e9"}]})").canonical_text();
-    CHECK(first == loaded(dir, "{\n \"a\": [ 1.5, {\"x\":\"\xc3\xa9\", \"y\":1} ], \"b\":1}").canonical_text());
-    CHECK(first != loaded(dir, R"({"b": 2, "a": [1.50, {"y": 1, "x": "\u00e9"}]})").canonical_text());
+    const std::string first =
+        loaded(dir, R"({"b": 1, "a": [1.50, {"y": 1, "x": "\u00e9"}]})").canonical_text();
+    CHECK(first == loaded(dir, "{\n \"a\": [ 1.5, {\"x\":\"\xc3\xa9\", \"y\":1} ], \"b\":1}")
+                       .canonical_text());
+    CHECK(first !=
+          loaded(dir, R"({"b": 2, "a": [1.50, {"y": 1, "x": "\u00e9"}]})").canonical_text());
 }
 
 TEST_CASE("configurations changed at random never crash the reader", "[config]") {
     const TempDir dir;
-    const std::string whole = R"({"hidden_size": 64, "rope_scaling": {"factor": 8.0, "type": "llama3"},
+    const std::string whole =
+        R"({"hidden_size": 64, "rope_scaling": {"factor": 8.0, "type": "llama3"},
         "eos_token_id": [1, 2], "architectures": ["LlamaForCausalLM"], "tied": true})";
     for (std::uint64_t seed = 1; seed <= 2'000; ++seed) {
         Random random(seed);
@@ -164,10 +178,13 @@ TEST_CASE("configurations changed at random never crash the reader", "[config]")
             continue;
         }
         for (const std::string& key : config->keys()) {
-            CHECK((config->int64(key, 0, 100).has_value() || !config->int64(key, 0, 100).error().message().empty()));
-            CHECK((config->number(key).has_value() || !config->number(key).error().message().empty()));
+            CHECK((config->int64(key, 0, 100).has_value() ||
+                   !config->int64(key, 0, 100).error().message().empty()));
+            CHECK((config->number(key).has_value() ||
+                   !config->number(key).error().message().empty()));
         }
-        CHECK((config->eos_tokens(10).has_value() || !config->eos_tokens(10).error().message().empty()));
+        CHECK((config->eos_tokens(10).has_value() ||
+               !config->eos_tokens(10).error().message().empty()));
     }
 }
 

@@ -46,7 +46,8 @@ TEST_CASE("what cannot be mapped is named", "[mapped_file]") {
     const auto missing = MappedFile::open(dir / "none");
     REQUIRE_FALSE(missing.has_value());
     CHECK(missing.error().code() == StatusCode::not_found);
-    CHECK(missing.error().message() == "open " + (dir / "none").string() + ": No such file or directory");
+    CHECK(missing.error().message() ==
+          "open " + (dir / "none").string() + ": No such file or directory");
     const auto folder = MappedFile::open(dir.path());
     REQUIRE_FALSE(folder.has_value());
     CHECK(folder.error().code() == StatusCode::invalid_argument);

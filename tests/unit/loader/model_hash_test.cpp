@@ -1,4 +1,5 @@
-// The identity of a model: stable over layout and place, different for whatever makes another model.
+// The identity of a model: stable over layout and place, different for whatever makes another
+// model.
 #include "loader/model_hash.h"
 
 #include <string>
@@ -21,8 +22,9 @@ std::string weights(const std::string& name, const std::string& dtype, const std
                     std::size_t changed_at = kDataBytes) {
     std::string data(kDataBytes, 'w');
     if (changed_at < kDataBytes) data[changed_at] = 'X';
-    return safetensors_file("{" + tensor_entry(name, dtype, shape, "[0," + std::to_string(kDataBytes) + "]") + "}",
-                            data);
+    return safetensors_file(
+        "{" + tensor_entry(name, dtype, shape, "[0," + std::to_string(kDataBytes) + "]") + "}",
+        data);
 }
 
 std::uint64_t hash_of(const std::string& config, const std::string& model) {
@@ -50,17 +52,20 @@ TEST_CASE("the hash depends on content alone", "[model_hash]") {
     const std::string config = R"({"x": 1, "y": 2.5})";
     CHECK(base != hash_of(config, weights("b", "F32", kShape)));
     CHECK(base != hash_of(config, weights("a", "I32", kShape)));
-    CHECK(base != hash_of(config, weights("a", "F32", "[2," + std::to_string(kDataBytes / 8) + "]")));
+    CHECK(base !=
+          hash_of(config, weights("a", "F32", "[2," + std::to_string(kDataBytes / 8) + "]")));
 }
 
 TEST_CASE("a changed byte in a sample changes the hash", "[model_hash]") {
     const std::uint64_t base = hash_of("{}", weights("a", "F32", kShape));
-    for (const std::size_t at : {std::size_t{0}, kSample - 1, kDataBytes / 2 - kSample / 2, kDataBytes / 2,
-                                 kDataBytes / 2 + kSample / 2 - 1, kDataBytes - kSample, kDataBytes - 1}) {
+    for (const std::size_t at :
+         {std::size_t{0}, kSample - 1, kDataBytes / 2 - kSample / 2, kDataBytes / 2,
+          kDataBytes / 2 + kSample / 2 - 1, kDataBytes - kSample, kDataBytes - 1}) {
         INFO("byte " << at);
         CHECK(base != hash_of("{}", weights("a", "F32", kShape, at)));
     }
-    CHECK(base == hash_of("{}", weights("a", "F32", kShape, 2 * kSample)));  // outside of the samples
+    CHECK(base ==
+          hash_of("{}", weights("a", "F32", kShape, 2 * kSample)));  // outside of the samples
 }
 
 TEST_CASE("every byte of a small model counts", "[model_hash]") {
@@ -78,9 +83,10 @@ TEST_CASE("order of tensors in a file counts, headers' blanks do not", "[model_h
     const std::string b = tensor_entry("b", "U8", "[1]", "[1,2]");
     const std::uint64_t base = hash_of("{}", safetensors_file("{" + a + "," + b + "}", "xx"));
     CHECK(base == hash_of("{}", safetensors_file("{" + b + ", " + a + "}  ", "xx")));
-    CHECK(base != hash_of("{}", safetensors_file("{" + tensor_entry("b", "U8", "[1]", "[0,1]") + "," +
-                                                     tensor_entry("a", "U8", "[1]", "[1,2]") + "}",
-                                                 "xx")));
+    CHECK(base !=
+          hash_of("{}", safetensors_file("{" + tensor_entry("b", "U8", "[1]", "[0,1]") + "," +
+                                             tensor_entry("a", "U8", "[1]", "[1,2]") + "}",
+                                         "xx")));
 }
 
 TEST_CASE("shards are hashed in the order of their names", "[model_hash]") {

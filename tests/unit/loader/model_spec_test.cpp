@@ -44,7 +44,8 @@ TEST_CASE("parameters agree with the tensors of a model", "[model_spec]") {
 TEST_CASE("biases, norms and gates are counted", "[model_spec]") {
     const std::int64_t plain = layer_parameters(tiny_spec());
     ModelSpec spec = tiny_spec();
-    spec.attention.q_bias = spec.attention.k_bias = spec.attention.v_bias = spec.attention.o_bias = true;
+    spec.attention.q_bias = spec.attention.k_bias = spec.attention.v_bias = spec.attention.o_bias =
+        true;
     CHECK(layer_parameters(spec) == plain + 64 + 32 + 32 + 64);
     spec = tiny_spec();
     spec.attention.qk_norm = true;

@@ -1,5 +1,5 @@
-// Random models: complete folders, the same bytes for the same options, refusal instead of overwriting, and
-// nothing left behind when the disk is full.
+// Random models: complete folders, the same bytes for the same options, refusal instead of
+// overwriting, and nothing left behind when the disk is full.
 #include "loader/random_model.h"
 
 #include <signal.h>
@@ -89,16 +89,19 @@ TEST_CASE("a folder is complete and says what it is", "[random_model]") {
     options.bos_token = 3;
     std::int64_t last = 0;
     std::int64_t all = 0;
-    REQUIRE(write_random_model(dir / "deep/model", options, [&](std::int64_t written, std::int64_t total) {
-                CHECK(written > last);
-                last = written;
-                all = total;
-            }).ok());
+    REQUIRE(write_random_model(dir / "deep/model", options,
+                               [&](std::int64_t written, std::int64_t total) {
+                                   CHECK(written > last);
+                                   last = written;
+                                   all = total;
+                               })
+                .ok());
     CHECK(last == all);
     CHECK(entries(dir / "deep/model") ==
           std::vector<std::string>{"config.json", "generation_config.json", "model.safetensors"});
     const ConfigFile config = ConfigFile::load(dir / "deep/model").value();
-    CHECK(config.string_list("architectures").value() == std::vector<std::string>{"LlamaForCausalLM"});
+    CHECK(config.string_list("architectures").value() ==
+          std::vector<std::string>{"LlamaForCausalLM"});
     CHECK(config.int64("num_key_value_heads").value() == 2);
     CHECK(config.int64("head_dim").value() == 8);
     CHECK(config.string("torch_dtype").value() == "bfloat16");
@@ -107,9 +110,11 @@ TEST_CASE("a folder is complete and says what it is", "[random_model]") {
     const Checkpoint checkpoint = Checkpoint::open(dir / "deep/model").value();
     CHECK(checkpoint.names().size() == 2 * 9 + 3);
     CHECK(checkpoint.tensor("lm_head.weight", std::array<std::int64_t, 2>{100, 32}).has_value());
-    CHECK(checkpoint.tensor("model.layers.1.self_attn.k_proj.weight", std::array<std::int64_t, 2>{16, 32})
+    CHECK(checkpoint
+              .tensor("model.layers.1.self_attn.k_proj.weight", std::array<std::int64_t, 2>{16, 32})
               .has_value());
-    const auto [norm_mean, norm_deviation] = moments(checkpoint.tensor("model.layers.0.input_layernorm.weight").value());
+    const auto [norm_mean, norm_deviation] =
+        moments(checkpoint.tensor("model.layers.0.input_layernorm.weight").value());
     CHECK(norm_mean == Approx(1.0).margin(0.1));
     CHECK(norm_deviation == Approx(0.1).margin(0.05));
     const auto [mean, deviation] = moments(checkpoint.tensor("lm_head.weight").value());
@@ -225,8 +230,8 @@ TEST_CASE("files appear together or not at all", "[file_writer]") {
     {
         FileSet files(dir.path());
         REQUIRE(files.add_text("one", "1").ok());
-        CHECK(files.add("two", [](FileWriter&) { return Status(StatusCode::internal, "stop"); }).code() ==
-              StatusCode::internal);
+        CHECK(files.add("two", [](FileWriter&) { return Status(StatusCode::internal, "stop"); })
+                  .code() == StatusCode::internal);
     }
     CHECK(entries(dir.path()).empty());
     FileSet files(dir.path());

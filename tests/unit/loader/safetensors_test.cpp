@@ -1,5 +1,6 @@
-// What a safetensors file may say, and everything it may not: each hostile case must end in data_loss with
-// the file's name in the message, and nothing may read outside the map (the sanitizer build checks that).
+// What a safetensors file may say, and everything it may not: each hostile case must end in
+// data_loss with the file's name in the message, and nothing may read outside the map (the
+// sanitizer build checks that).
 #include "loader/safetensors.h"
 
 #include <cstring>
@@ -37,7 +38,8 @@ std::uint64_t read_everything(const SafetensorsFile& file) {
     for (const TensorInfo& info : file.tensors()) {
         const Result<TensorView> view = file.find(info.name);
         if (!view) continue;
-        for (std::size_t i = 0; i < view->bytes; ++i) sum += static_cast<std::uint64_t>(view->data[i]);
+        for (std::size_t i = 0; i < view->bytes; ++i)
+            sum += static_cast<std::uint64_t>(view->data[i]);
     }
     return sum;
 }
@@ -103,7 +105,8 @@ TEST_CASE("other stored types are an error only when asked for", "[safetensors]"
     REQUIRE_FALSE(other.has_value());
     CHECK(other.error().code() == StatusCode::unimplemented);
     CHECK(other.error().message().find("I64") != std::string::npos);
-    require_refused(dir, safetensors_file("{" + tensor_entry("q", "Q9", "[1]", "[0,1]") + "}", "x"), "Q9");
+    require_refused(dir, safetensors_file("{" + tensor_entry("q", "Q9", "[1]", "[0,1]") + "}", "x"),
+                    "Q9");
 }
 
 TEST_CASE("empty tensors and an empty header are fine", "[safetensors]") {
@@ -119,7 +122,8 @@ TEST_CASE("empty tensors and an empty header are fine", "[safetensors]") {
 TEST_CASE("names that could garble a terminal are made printable", "[safetensors]") {
     const TempDir dir;
     const Status status = open_text(
-        dir, safetensors_file("{" + tensor_entry("\\u001b[2J\\u0000", "F32", "[1]", "[0,3]") + "}", "xyz"));
+        dir, safetensors_file("{" + tensor_entry("\\u001b[2J\\u0000", "F32", "[1]", "[0,3]") + "}",
+                              "xyz"));
     CHECK(status.code() == StatusCode::data_loss);
     CHECK(status.message().find('\x1b') == std::string::npos);
     CHECK(status.message().find('\0') == std::string::npos);
@@ -141,9 +145,9 @@ TEST_CASE("a header length that lies is refused", "[safetensors]") {
     const TempDir dir;
     const std::string whole = small_file();
     for (const std::uint64_t length :
-         {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{whole.size() - 7}, std::uint64_t{whole.size()},
-          std::uint64_t{100'000'001}, std::uint64_t{1} << 32, std::uint64_t{1} << 63,
-          ~std::uint64_t{0}, ~std::uint64_t{7}}) {
+         {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{whole.size() - 7},
+          std::uint64_t{whole.size()}, std::uint64_t{100'000'001}, std::uint64_t{1} << 32,
+          std::uint64_t{1} << 63, ~std::uint64_t{0}, ~std::uint64_t{7}}) {
         std::string changed = whole;
         std::memcpy(changed.data(), &length, 8);
         require_refused(dir, changed, "read");
@@ -199,7 +203,8 @@ TEST_CASE("offsets and shapes that do not fit are refused", "[safetensors]") {
     for (const Case& c : cases) {
         INFO(c.dtype << " " << c.shape << " " << c.offsets);
         require_refused(dir,
-                        safetensors_file("{" + tensor_entry("a", c.dtype, c.shape, c.offsets) + "}", "12345678"),
+                        safetensors_file("{" + tensor_entry("a", c.dtype, c.shape, c.offsets) + "}",
+                                         "12345678"),
                         c.text);
     }
 }
@@ -259,7 +264,8 @@ TEST_CASE("headers that are not the format are refused", "[safetensors]") {
 TEST_CASE("hostile nesting does not reach the call stack", "[safetensors]") {
     const TempDir dir;
     const std::string deep(4u << 20, '[');
-    require_refused(dir, safetensors_file("{\"a\":{\"dtype\":\"U8\",\"shape\":" + deep, "x"), "unexpected list");
+    require_refused(dir, safetensors_file("{\"a\":{\"dtype\":\"U8\",\"shape\":" + deep, "x"),
+                    "unexpected list");
     std::string objects = "{";
     for (int i = 0; i < 200'000; ++i) objects += "\"a\":{";
     require_refused(dir, safetensors_file(objects, "x"), "");
@@ -268,8 +274,8 @@ TEST_CASE("hostile nesting does not reach the call stack", "[safetensors]") {
 TEST_CASE("data may begin at any address", "[safetensors]") {
     const TempDir dir;
     for (int pad = 0; pad < 8; ++pad) {
-        const std::string header =
-            "{" + tensor_entry("a", "F32", "[1]", "[0,4]") + "}" + std::string(static_cast<std::size_t>(pad), ' ');
+        const std::string header = "{" + tensor_entry("a", "F32", "[1]", "[0,4]") + "}" +
+                                   std::string(static_cast<std::size_t>(pad), ' ');
         write_file(dir / "x.safetensors", safetensors_file(header, "abcd"));
         const auto file = SafetensorsFile::open(dir / "x.safetensors");
         REQUIRE(file.has_value());
