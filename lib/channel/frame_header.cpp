@@ -1,0 +1,97 @@
+// The bytes of a frame. One fixed header for all types keeps the parser small enough to be obviously
+// right; the checksum covers header and payload, because a relay or a bad driver may flip bits that TCP's
+// own sum does not see.
+#include "channel/frame_header.h"
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/limits.h"
+
+namespace molink {
+namespace {
+
+constexpr std::uint32_t kMagic = 0x314b4c4d;  // "MLK1"
+constexpr std::size_t kChecksumOffset = 60;
+
+std::uint32_t checksum(ByteSpan frame) {
+    const std::uint64_t head = hash_bytes(frame.first(kChecksumOffset));
+    return static_cast<std::uint32_t>(hash_bytes(frame.subspan(kFrameHeaderBytes), head));
+}
+
+Status check_data(const FrameHeader& header) {
+    if (static_cast<std::size_t>(header.lane) >= kLaneCount || track_of(header.lane) != header.track) {
+        return make_error(StatusCode::data_loss, "frame of lane {} on track {}",
+                          static_cast<int>(header.lane), static_cast<int>(header.track));
+    }
+    if (header.total > limits::kMaxMessageBytes ||
+        std::uint64_t{header.offset} + header.payload > header.total) {
+        return make_error(StatusCode::data_loss,
+                          "frame of bytes {}+{} of a message of {} bytes (limit {})", header.offset,
+                          header.payload, header.total, limits::kMaxMessageBytes);
+    }
+    return {};
+}
+
+}  // namespace
+
+Frame encode_frame(const FrameHeader& header, ByteSpan payload) {
+    Frame frame(kFrameHeaderBytes + payload.size());
+    const std::span<std::byte> out(frame);
+    write_le(out, 0, kMagic);
+    write_le(out, 4, static_cast<std::uint8_t>(header.type));
+    write_le(out, 5, static_cast<std::uint8_t>(header.track));
+    write_le(out, 6, static_cast<std::uint8_t>(header.lane));
+    write_le(out, 7, header.flags);
+    write_le(out, 8, header.link);
+    write_le(out, 16, header.sequence);
+    write_le(out, 24, header.stamp_us);
+    write_le(out, 32, header.epoch);
+    write_le(out, 36, header.message);
+    write_le(out, 40, header.offset);
+    write_le(out, 44, header.total);
+    write_le(out, 48, header.hold_us);
+    write_le(out, 52, static_cast<std::uint32_t>(payload.size()));
+    write_le(out, 56, header.version);
+    if (!payload.empty()) std::memcpy(out.data() + kFrameHeaderBytes, payload.data(), payload.size());
+    write_le(out, kChecksumOffset, checksum(frame));
+    return frame;
+}
+
+Result<FrameHeader> decode_frame(ByteSpan frame, ByteSpan& payload) {
+    if (frame.size() < kFrameHeaderBytes || read_le<std::uint32_t>(frame, 0) != kMagic) {
+        return make_error(StatusCode::data_loss, "{} bytes that are no frame", frame.size());
+    }
+    FrameHeader header;
+    const auto type = read_le<std::uint8_t>(frame, 4);
+    const auto track = read_le<std::uint8_t>(frame, 5);
+    header.lane = static_cast<Lane>(read_le<std::uint8_t>(frame, 6));
+    header.flags = read_le<std::uint8_t>(frame, 7);
+    header.link = read_le<std::uint64_t>(frame, 8);
+    header.sequence = read_le<std::uint64_t>(frame, 16);
+    header.stamp_us = read_le<std::uint64_t>(frame, 24);
+    header.epoch = read_le<std::uint32_t>(frame, 32);
+    header.message = read_le<std::uint32_t>(frame, 36);
+    header.offset = read_le<std::uint32_t>(frame, 40);
+    header.total = read_le<std::uint32_t>(frame, 44);
+    header.hold_us = read_le<std::uint32_t>(frame, 48);
+    header.payload = read_le<std::uint32_t>(frame, 52);
+    header.version = read_le<std::uint16_t>(frame, 56);
+    if (header.payload != frame.size() - kFrameHeaderBytes) {
+        return make_error(StatusCode::data_loss, "frame of {} bytes says it carries {}",
+                          frame.size() - kFrameHeaderBytes, header.payload);
+    }
+    if (read_le<std::uint32_t>(frame, kChecksumOffset) != checksum(frame)) {
+        return make_error(StatusCode::data_loss, "frame of {} bytes fails its checksum",
+                          frame.size());
+    }
+    if (type < 1 || type > 6 || track >= kTrackCount) {
+        return make_error(StatusCode::data_loss, "frame of type {} on track {}", type, track);
+    }
+    header.type = static_cast<FrameType>(type);
+    header.track = static_cast<Track>(track);
+    if (header.type == FrameType::data) MOLINK_RETURN_IF_ERROR(check_data(header));
+    payload = frame.subspan(kFrameHeaderBytes);
+    return header;
+}
+
+}  // namespace molink

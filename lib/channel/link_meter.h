@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+
+#include <molink/link.h>
+
+namespace molink {
+
+/// Measures one direction of a link from acknowledgements, and says how fast and how much may be sent.
+/// After BBR (Cardwell et al., 2016) in outline: the delivery rate is a windowed maximum, samples of a
+/// sender that had nothing to send never lower it, the window is two bandwidth-delay products, and the
+/// pace falls at once when the round trip exceeds its minimum by the head-of-line bound. Until a queue
+/// has been seen the link is not paced at all and the window doubles.
+/// Thread: the node's loop.
+class LinkMeter {
+public:
+    explicit LinkMeter(std::int64_t hol_bound_us) : hol_bound_us_(hol_bound_us) {}
+
+    struct Sample {
+        std::int64_t now_us = 0;
+        std::int64_t round_trip_us = 0;   ///< without the peer's hold time
+        std::size_t acked_bytes = 0;
+        std::uint64_t delivered_bytes = 0;  ///< acknowledged between sending and acknowledgement
+        bool app_limited = false;         ///< the sender had nothing more to send
+    };
+    void add(const Sample& sample);
+    /// After a reset: what was measured stays, the window begins anew.
+    void restart();
+
+    std::size_t window_bytes() const;
+    /// When the next frame may go, after one of `bytes` went at now_us.
+    std::int64_t next_send_us(std::int64_t now_us, std::size_t bytes);
+    /// Earliest time for the next frame.
+    std::int64_t free_us() const { return free_us_; }
+    LinkModel model() const;
+    std::int64_t smoothed_rtt_us() const { return smoothed_rtt_us_; }
+    std::int64_t min_rtt_us() const { return min_rtt_us_; }
+
+private:
+    double pace() const;
+    void update_rate(const Sample& sample);
+
+    std::int64_t hol_bound_us_;
+    std::int64_t min_rtt_us_ = 0;
+    std::int64_t smoothed_rtt_us_ = 0;
+    double rate_ = 0;  // bytes per us, delivered
+    bool paced_ = false;
+    bool draining_ = false;
+    std::int64_t cycle_begin_us_ = 0;
+    std::int64_t now_us_ = 0;
+    struct RateSample {
+        std::int64_t at_us;
+        double rate;
+    };
+    std::deque<RateSample> samples_;  // of the last ten round trips, falling
+    std::size_t window_bytes_ = 0;
+    std::int64_t free_us_ = 0;
+};
+
+}  // namespace molink

@@ -1,0 +1,42 @@
+// Chunks to messages. Frames of a lane arrive in order, so anything that does not continue the message
+// under way is a broken or hostile peer, and the link ends.
+#include "channel/reassembler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace molink {
+namespace {
+
+constexpr std::size_t kFirstReserveBytes = 1u << 20;
+
+}  // namespace
+
+Result<std::optional<Bytes>> Reassembler::add(const FrameHeader& header, ByteSpan payload) {
+    Progress& lane = lanes_[static_cast<std::size_t>(header.lane)];
+    const bool begins = !lane.active;
+    if (begins) {
+        lane = Progress{true, lane.next_message, lane.next_message + 1, 0, {}};
+        lane.bytes.reserve(std::min<std::size_t>(header.total, kFirstReserveBytes));
+    }
+    if (header.message != lane.message || header.offset != lane.received) {
+        return make_error(StatusCode::data_loss,
+                          "lane {}: message {} at byte {} was due, message {} at byte {} came",
+                          lane_name(header.lane), lane.message, lane.received, header.message,
+                          header.offset);
+    }
+    const bool dropped = header.lane != Lane::control && header.epoch < epoch_.value;
+    if (!dropped) lane.bytes.insert(lane.bytes.end(), payload.begin(), payload.end());
+    lane.received += header.payload;
+    if (lane.received < header.total) return std::optional<Bytes>();
+    lane.active = false;
+    if (dropped || lane.bytes.size() != header.total) {
+        lane.bytes = Bytes();
+        return std::optional<Bytes>();
+    }
+    return std::optional<Bytes>(std::move(lane.bytes));
+}
+
+}  // namespace molink

@@ -1,0 +1,46 @@
+// Reliability of one track: go-back from the last acknowledged frame. The transport keeps order and
+// loses only at a reset, so nothing finer is needed; duplicates are dropped by number at the other end.
+#include "channel/send_track.h"
+
+#include <utility>
+
+namespace molink {
+
+void SendTrack::push(Frame frame, std::size_t payload_bytes) {
+    in_flight_bytes_ += payload_bytes;
+    frames_.push_back({std::move(frame), payload_bytes, 0, 0});
+}
+
+std::size_t SendTrack::send(Transport& transport, ConnectionId connection, std::int64_t now_us) {
+    std::size_t again = 0;
+    while (sent_ < frames_.size()) {
+        Kept& kept = frames_[sent_];
+        Frame copy = kept.frame;
+        if (transport.send(connection, std::move(copy)) != SendOutcome::accepted) break;
+        if (kept.sent_us != 0) again += kept.payload;
+        kept.sent_us = now_us;
+        kept.delivered_before = delivered_;
+        ++sent_;
+    }
+    return again;
+}
+
+SendTrack::Acked SendTrack::acknowledge(std::uint64_t sequence, bool& valid) {
+    valid = sequence <= acked_ + frames_.size();
+    Acked acked;
+    if (!valid) return acked;
+    while (acked_ < sequence) {
+        const Kept& kept = frames_.front();
+        acked.bytes += kept.payload;
+        acked.sent_us = kept.sent_us;
+        acked.delivered_before = kept.delivered_before;
+        in_flight_bytes_ -= kept.payload;
+        frames_.pop_front();
+        if (sent_ > 0) --sent_;
+        ++acked_;
+    }
+    delivered_ += acked.bytes;
+    return acked;
+}
+
+}  // namespace molink

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+
+#include <molink/transport.h>
+
+namespace molink {
+
+/// The sending half of one track: frames keep their number until the peer has acknowledged them, and go
+/// out again from there after a reset. Thread: the node's loop.
+class SendTrack {
+public:
+    /// Keeps a frame (number next_sequence()) to be handed to the transport.
+    void push(Frame frame, std::size_t payload_bytes);
+    std::uint64_t next_sequence() const { return acked_ + frames_.size() + 1; }
+
+    /// Hands frames to the transport while it takes them. Returns payload bytes sent a second time.
+    std::size_t send(Transport& transport, ConnectionId connection, std::int64_t now_us);
+    /// True when frames wait for the transport to take them.
+    bool blocked() const { return sent_ < frames_.size(); }
+
+    /// What an acknowledgement took off the track.
+    struct Acked {
+        std::size_t bytes = 0;         ///< payload newly acknowledged
+        std::int64_t sent_us = 0;      ///< when the newest of them first went out
+        std::uint64_t delivered_before = 0;  ///< bytes acknowledged on the track at that time
+    };
+    /// The peer has everything up to `sequence`. Nothing when that is not new; false in `valid` when it
+    /// was never sent.
+    Acked acknowledge(std::uint64_t sequence, bool& valid);
+    /// Everything unacknowledged goes out again.
+    void rewind() { sent_ = 0; }
+
+    std::size_t in_flight_bytes() const { return in_flight_bytes_; }
+    std::uint64_t delivered_bytes() const { return delivered_; }
+    std::int64_t oldest_sent_us() const { return frames_.empty() ? 0 : frames_.front().sent_us; }
+    bool idle() const { return frames_.empty(); }
+
+private:
+    struct Kept {
+        Frame frame;
+        std::size_t payload = 0;
+        std::int64_t sent_us = 0;  // last time; 0: never
+        std::uint64_t delivered_before = 0;
+    };
+    std::deque<Kept> frames_;  // unacknowledged, in order
+    std::size_t sent_ = 0;     // of them, handed to the transport since the last rewind
+    std::uint64_t acked_ = 0;
+    std::size_t in_flight_bytes_ = 0;
+    std::uint64_t delivered_ = 0;
+};
+
+}  // namespace molink
