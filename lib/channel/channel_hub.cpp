@@ -1,0 +1,377 @@
+// All links of a node over one transport. The first frame of a dialled connection says which link and
+// track it carries and where to go on; the answer says the same for the other direction. A connection that
+// breaks leaves its link standing, a link ends when a peer says so, does not know it any more, or sends
+// what cannot be right.
+#include <limits>
+#include <map>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/random.h"
+#include "channel/channel_hub.h"
+#include "channel/link_channel.h"
+#include "wire/protocol.h"
+
+namespace molink {
+namespace {
+
+/// How long a dialled connection is kept after bye, so that it can leave.
+constexpr std::int64_t kLingerUs = 200'000;
+
+class Hub final : public ChannelHub, private TransportSink {
+public:
+    Hub(Transport& transport, const Clock& clock, HubSink& sink, const HubOptions& options)
+        : transport_(transport), clock_(clock), sink_(sink), options_(options) {
+        if (options_.channel.max_frame_bytes == 0) {
+            options_.channel.max_frame_bytes = limits::kMaxFrameBytes;
+        }
+        if (options_.channel.hol_bound_us == 0) {
+            options_.channel.hol_bound_us = limits::kHeadOfLineBoundUs;
+        }
+        if (options_.max_links == 0) options_.max_links = limits::kMaxNodes;
+        if (!options_.policy) options_.policy = [] { return make_fair_transmit_policy(); };
+    }
+
+    Result<LinkId> dial(const std::string& address) override;
+    Status send(LinkId link, Lane lane, Epoch epoch, Bytes message) override;
+    void close(LinkId link) override;
+    void set_epoch(Epoch epoch) override;
+    std::size_t poll(std::int64_t timeout_us) override;
+    void wake() override { transport_.wake(); }
+
+    std::size_t pending_bytes(LinkId link) const override {
+        const auto found = links_.find(link);
+        return found == links_.end() ? 0 : found->second->pending_bytes();
+    }
+    ChannelStats stats(LinkId link) const override {
+        const auto found = links_.find(link);
+        return found == links_.end() ? ChannelStats{} : found->second->stats();
+    }
+
+private:
+    struct Carried {
+        LinkId link;
+        Track track = Track::urgent;
+        bool dialed = false;
+    };
+
+    void on_connected(ConnectionId connection) override;
+    void on_disconnected(ConnectionId connection) override;
+    void on_frame(ConnectionId connection, std::span<const std::byte> bytes) override;
+
+    LinkId add_link(std::uint64_t token, bool dialed);
+    LinkChannel* find(LinkId link);
+    void on_hello(ConnectionId connection, const FrameHeader& header);
+    void on_welcome(ConnectionId connection, const FrameHeader& header);
+    void on_reject(ConnectionId connection, const FrameHeader& header);
+    void on_linked(const Carried& carried, const FrameHeader& header, ByteSpan payload);
+    void reject(ConnectionId connection, const FrameHeader& hello, RejectReason reason);
+    void attach(LinkId link, Track track, ConnectionId connection, std::uint64_t peer_received);
+    void answer(ConnectionId connection, const LinkChannel& channel, FrameType type, Track track);
+    void lose(LinkId link, const Status& reason);
+    void forget(LinkId link, bool say_bye);
+    void close_lingering(std::int64_t now_us);
+    std::int64_t next_timer_us(std::int64_t now_us) const;
+
+    Transport& transport_;
+    const Clock& clock_;
+    HubSink& sink_;
+    HubOptions options_;
+    std::map<LinkId, std::unique_ptr<LinkChannel>> links_;
+    std::unordered_map<std::uint64_t, LinkId> by_token_;
+    std::unordered_map<ConnectionId, Carried> carried_;
+    std::vector<std::pair<ConnectionId, std::int64_t>> lingering_;
+    Epoch epoch_;
+    std::uint64_t next_link_ = 1;
+    std::uint64_t next_token_ = 0;
+};
+
+LinkChannel* Hub::find(LinkId link) {
+    const auto found = links_.find(link);
+    return found == links_.end() ? nullptr : found->second.get();
+}
+
+LinkId Hub::add_link(std::uint64_t token, bool dialed) {
+    const LinkId link(next_link_++);
+    auto channel = std::make_unique<LinkChannel>(token, dialed, options_.channel, options_.policy());
+    channel->set_epoch(epoch_);
+    by_token_[token] = link;
+    links_[link] = std::move(channel);
+    return link;
+}
+
+Result<LinkId> Hub::dial(const std::string& address) {
+    std::vector<ConnectionId> connections;
+    for (std::size_t i = 0; i < kTrackCount; ++i) {
+        auto connection = transport_.connect(address);
+        if (!connection) {
+            for (ConnectionId made : connections) transport_.close(made);
+            return connection.error();
+        }
+        connections.push_back(*connection);
+    }
+    const LinkId link = add_link(counter_random(options_.seed, next_token_++), true);
+    for (std::size_t i = 0; i < kTrackCount; ++i) {
+        carried_[connections[i]] = {link, static_cast<Track>(i), true};
+    }
+    return link;
+}
+
+Status Hub::send(LinkId link, Lane lane, Epoch epoch, Bytes message) {
+    LinkChannel* channel = find(link);
+    if (channel == nullptr) {
+        return make_error(StatusCode::not_found, "send on link {}, which does not exist", link.value);
+    }
+    const std::int64_t now = clock_.now_us();
+    MOLINK_RETURN_IF_ERROR(channel->queue(lane, epoch, std::move(message), now));
+    channel->pump(transport_, now);
+    return {};
+}
+
+void Hub::set_epoch(Epoch epoch) {
+    epoch_ = epoch;
+    for (auto& [link, channel] : links_) channel->set_epoch(epoch);
+}
+
+void Hub::answer(ConnectionId connection, const LinkChannel& channel, FrameType type, Track track) {
+    FrameHeader header;
+    header.type = type;
+    header.track = track;
+    header.link = channel.token();
+    header.sequence = channel.received(track);
+    header.version = kProtocolMajor;
+    header.flags = channel.was_up ? 1 : 0;
+    transport_.send(connection, encode_frame(header));
+}
+
+void Hub::on_connected(ConnectionId connection) {
+    const auto found = carried_.find(connection);
+    if (found == carried_.end()) return;  // accepted: the peer speaks first
+    LinkChannel* channel = find(found->second.link);
+    if (channel != nullptr) answer(connection, *channel, FrameType::hello, found->second.track);
+}
+
+void Hub::on_disconnected(ConnectionId connection) {
+    const auto found = carried_.find(connection);
+    if (found == carried_.end()) return;
+    const Carried carried = found->second;
+    if (!carried.dialed) carried_.erase(found);
+    LinkChannel* channel = find(carried.link);
+    if (channel == nullptr || channel->connection(carried.track) != connection) return;
+    const bool was_whole = channel->attached();
+    channel->detach(carried.track);
+    if (was_whole) sink_.on_link_interrupted(carried.link);
+}
+
+void Hub::on_frame(ConnectionId connection, std::span<const std::byte> bytes) {
+    ByteSpan payload;
+    const auto header = decode_frame(bytes, payload);
+    const auto found = carried_.find(connection);
+    if (!header) {
+        if (found == carried_.end()) {
+            transport_.close(connection);
+        } else {
+            const Carried carried = found->second;
+            lose(carried.link, header.error());
+        }
+        return;
+    }
+    if (header->type == FrameType::hello) {
+        on_hello(connection, *header);
+    } else if (found == carried_.end()) {
+        transport_.close(connection);
+    } else if (header->type == FrameType::welcome) {
+        on_welcome(connection, *header);
+    } else if (header->type == FrameType::reject) {
+        on_reject(connection, *header);
+    } else {
+        const Carried carried = found->second;
+        on_linked(carried, *header, payload);
+    }
+}
+
+void Hub::reject(ConnectionId connection, const FrameHeader& hello, RejectReason reason) {
+    FrameHeader header;
+    header.type = FrameType::reject;
+    header.track = hello.track;
+    header.link = hello.link;
+    header.flags = static_cast<std::uint8_t>(reason);
+    header.version = kProtocolMajor;
+    transport_.send(connection, encode_frame(header));
+    lingering_.emplace_back(connection, clock_.now_us() + kLingerUs);
+}
+
+void Hub::on_hello(ConnectionId connection, const FrameHeader& header) {
+    if (header.version != kProtocolMajor) {
+        reject(connection, header, RejectReason::version);
+        return;
+    }
+    const auto known = by_token_.find(header.link);
+    LinkId link;
+    if (known == by_token_.end()) {
+        if (header.flags != 0 || links_.size() >= options_.max_links) {
+            reject(connection, header,
+                   header.flags != 0 ? RejectReason::unknown_link : RejectReason::full);
+            return;
+        }
+        link = add_link(header.link, false);
+    } else {
+        link = known->second;
+        if (find(link)->dialed()) {
+            transport_.close(connection);  // our own token from elsewhere
+            return;
+        }
+    }
+    const auto before = find(link)->connection(header.track);
+    if (before && *before != connection) {
+        on_disconnected(*before);  // the peer noticed the cut before we did
+        transport_.close(*before);
+    }
+    carried_[connection] = {link, header.track, false};
+    answer(connection, *find(link), FrameType::welcome, header.track);
+    attach(link, header.track, connection, header.sequence);
+}
+
+void Hub::on_welcome(ConnectionId connection, const FrameHeader& header) {
+    const Carried carried = carried_.at(connection);
+    LinkChannel* channel = find(carried.link);
+    if (channel == nullptr || !carried.dialed || header.link != channel->token()) return;
+    attach(carried.link, carried.track, connection, header.sequence);
+}
+
+void Hub::attach(LinkId link, Track track, ConnectionId connection, std::uint64_t peer_received) {
+    LinkChannel* channel = find(link);
+    const Status attached = channel->attach(track, connection, peer_received);
+    if (!attached.ok()) {
+        lose(link, attached);
+        return;
+    }
+    if (!channel->attached()) return;
+    const bool first = !std::exchange(channel->was_up, true);
+    if (first) {
+        sink_.on_link_up(link, channel->dialed());
+    } else {
+        sink_.on_link_resumed(link);
+    }
+    channel = find(link);
+    if (channel != nullptr) channel->pump(transport_, clock_.now_us());
+}
+
+void Hub::on_reject(ConnectionId connection, const FrameHeader& header) {
+    const Carried carried = carried_.at(connection);
+    LinkChannel* channel = find(carried.link);
+    if (channel == nullptr || !carried.dialed || header.link != channel->token()) return;
+    switch (static_cast<RejectReason>(header.flags)) {
+        case RejectReason::version:
+            lose(carried.link, make_error(StatusCode::failed_precondition,
+                                          "the peer speaks protocol version {}, this node {}",
+                                          header.version, kProtocolMajor));
+            return;
+        case RejectReason::full:
+            lose(carried.link,
+                 Status(StatusCode::resource_exhausted, "the peer takes no more links"));
+            return;
+        case RejectReason::unknown_link: break;
+    }
+    lose(carried.link, Status(StatusCode::unavailable,
+                              "the peer does not know this link any more; it was restarted"));
+}
+
+void Hub::on_linked(const Carried& carried, const FrameHeader& header, ByteSpan payload) {
+    LinkChannel* channel = find(carried.link);
+    if (channel == nullptr || header.link != channel->token() || header.track != carried.track) {
+        lose(carried.link, Status(StatusCode::data_loss, "a frame of another link"));
+        return;
+    }
+    if (header.type == FrameType::bye) {
+        lose(carried.link, Status(StatusCode::unavailable, "the peer closed the link"));
+        return;
+    }
+    const std::int64_t now = clock_.now_us();
+    if (header.type == FrameType::ack) {
+        const Status taken = channel->on_ack(header, now);
+        if (!taken.ok()) lose(carried.link, taken);
+        return;
+    }
+    auto message = channel->on_data(header, payload, now);
+    if (!message) {
+        lose(carried.link, message.error());
+    } else if (message->has_value()) {
+        sink_.on_message(carried.link, header.lane, Epoch(header.epoch), std::move(**message));
+    }
+}
+
+void Hub::lose(LinkId link, const Status& reason) {
+    if (find(link) == nullptr) return;
+    forget(link, false);
+    sink_.on_link_lost(link, reason);
+}
+
+void Hub::close(LinkId link) {
+    if (find(link) != nullptr) forget(link, true);
+}
+
+void Hub::forget(LinkId link, bool say_bye) {
+    LinkChannel* channel = find(link);
+    const auto urgent = channel->connection(Track::urgent);
+    if (say_bye && urgent) {
+        FrameHeader header;
+        header.type = FrameType::bye;
+        header.link = channel->token();
+        transport_.send(*urgent, encode_frame(header));
+    }
+    const std::int64_t until = clock_.now_us() + (say_bye ? kLingerUs : 0);
+    for (auto it = carried_.begin(); it != carried_.end();) {
+        if (it->second.link != link) {
+            ++it;
+            continue;
+        }
+        lingering_.emplace_back(it->first, until);
+        it = carried_.erase(it);
+    }
+    by_token_.erase(channel->token());
+    links_.erase(link);
+}
+
+void Hub::close_lingering(std::int64_t now_us) {
+    std::erase_if(lingering_, [&](const auto& entry) {
+        if (entry.second > now_us) return false;
+        transport_.close(entry.first);
+        return true;
+    });
+}
+
+std::int64_t Hub::next_timer_us(std::int64_t now_us) const {
+    std::int64_t next = std::numeric_limits<std::int64_t>::max();
+    for (const auto& [link, channel] : links_) {
+        next = std::min(next, channel->next_timer_us(now_us));
+    }
+    for (const auto& [connection, until] : lingering_) next = std::min(next, until);
+    return next;
+}
+
+std::size_t Hub::poll(std::int64_t timeout_us) {
+    const std::int64_t before = clock_.now_us();
+    const std::int64_t due = next_timer_us(before) - before;
+    const std::size_t events =
+        transport_.poll(std::max<std::int64_t>(0, std::min(timeout_us, due)), *this);
+    const std::int64_t now = clock_.now_us();
+    for (auto& [link, channel] : links_) {
+        channel->send_acks(transport_, now);
+        channel->pump(transport_, now);
+    }
+    if (!lingering_.empty()) close_lingering(now);
+    return events;
+}
+
+}  // namespace
+
+std::unique_ptr<ChannelHub> make_channel_hub(Transport& transport, const Clock& clock, HubSink& sink,
+                                             const HubOptions& options) {
+    return std::make_unique<Hub>(transport, clock, sink, options);
+}
+
+}  // namespace molink

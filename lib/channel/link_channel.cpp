@@ -1,0 +1,279 @@
+// One link of a node. Messages wait in lanes; whenever the link may take a frame, the transmit policy
+// names lane and size, the frame is cut, numbered and kept until acknowledged. The window is per track,
+// so that a full bulky track never holds up an urgent frame; the pace is shared by both. If nothing is
+// acknowledged for long although both connections stand, everything unacknowledged goes out again.
+#include "channel/link_channel.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "base/error.h"
+#include "base/limits.h"
+
+namespace molink {
+namespace {
+
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+/// While the transport below is full.
+constexpr std::int64_t kRetryUs = 1'000;
+/// Acknowledgements missing for longer than this and eight round trips: send again.
+constexpr std::int64_t kResendAfterUs = 2'000'000;
+
+}  // namespace
+
+LinkChannel::LinkChannel(std::uint64_t token, bool dialed, const ChannelOptions& options,
+                         std::unique_ptr<TransmitPolicy> policy)
+    : token_(token),
+      dialed_(dialed),
+      options_(options),
+      policy_(std::move(policy)),
+      meter_(options.hol_bound_us) {}
+
+Status LinkChannel::attach(Track track, ConnectionId connection, std::uint64_t peer_received) {
+    SendTrack& sender = tracks_[index(track)];
+    bool valid = false;
+    sender.acknowledge(peer_received, valid);
+    if (!valid) {
+        return make_error(StatusCode::data_loss,
+                          "the peer says it has frame {}; the next to be sent is {}", peer_received,
+                          sender.next_sequence());
+    }
+    sender.rewind();
+    meter_.restart();
+    connections_[index(track)] = connection;
+    return {};
+}
+
+Status LinkChannel::queue(Lane lane, Epoch epoch, Bytes message, std::int64_t now_us) {
+    const auto at = static_cast<std::size_t>(lane);
+    std::size_t waiting = message.size();
+    for (std::size_t bytes : queued_bytes_) waiting += bytes;
+    if (message.size() > limits::kMaxMessageBytes || waiting > options_.max_queued_bytes) {
+        return make_error(StatusCode::resource_exhausted,
+                          "a message of {} bytes (limit {}) onto a link where {} bytes wait (limit {})",
+                          message.size(), limits::kMaxMessageBytes, waiting - message.size(),
+                          options_.max_queued_bytes);
+    }
+    queued_bytes_[at] += message.size();
+    Queued queued;
+    queued.bytes = std::move(message);
+    queued.epoch = epoch;
+    queued.queued_us = now_us;
+    queues_[at].push_back(std::move(queued));
+    return {};
+}
+
+void LinkChannel::set_epoch(Epoch epoch) {
+    epoch_ = epoch;
+    reassembler_.set_epoch(epoch);
+    for (std::size_t lane = 1; lane < kLaneCount; ++lane) {
+        std::erase_if(queues_[lane], [&](const Queued& queued) {
+            const bool stale = queued.offset == 0 && queued.epoch < epoch;
+            if (stale) queued_bytes_[lane] -= queued.bytes.size();
+            return stale;
+        });
+    }
+}
+
+bool LinkChannel::may_send(Track track) const {
+    const SendTrack& sender = tracks_[index(track)];
+    return connections_[index(track)] && !sender.blocked() &&
+           sender.in_flight_bytes() < meter_.window_bytes();
+}
+
+std::size_t LinkChannel::max_frame_bytes() const {
+    const double rate = meter_.model().bytes_per_s;
+    if (rate <= 0) return options_.max_frame_bytes;
+    const auto two_ms = static_cast<std::size_t>(rate * 0.002);
+    return std::clamp<std::size_t>(two_ms, std::min<std::size_t>(1400, options_.max_frame_bytes),
+                                   options_.max_frame_bytes);
+}
+
+TransmitView LinkChannel::make_view(std::int64_t now_us) const {
+    TransmitView view;
+    view.now_us = now_us;
+    view.link = meter_.model();
+    view.max_frame_bytes = max_frame_bytes();
+    view.hol_bound_us = options_.hol_bound_us;
+    for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
+        view.lanes[lane].sent_bytes = stats_.sent[lane].bytes;
+        if (queues_[lane].empty() || !may_send(track_of(static_cast<Lane>(lane)))) continue;
+        const Queued& front = queues_[lane].front();
+        view.lanes[lane].queued_messages = queues_[lane].size();
+        view.lanes[lane].queued_bytes = queued_bytes_[lane];
+        view.lanes[lane].front_bytes = front.bytes.size() - front.offset;
+        view.lanes[lane].front_queued_us = front.queued_us;
+    }
+    return view;
+}
+
+TransmitPlan LinkChannel::choose(const TransmitView& view) const {
+    const TransmitPlan plan = policy_->next(view);
+    const auto lane = static_cast<std::size_t>(plan.lane);
+    if (plan.send && lane < kLaneCount && view.lanes[lane].queued_messages > 0) {
+        const std::size_t most = std::min(view.lanes[lane].front_bytes, view.max_frame_bytes);
+        if (plan.bytes <= most && (plan.bytes > 0 || most == 0)) return plan;
+    }
+    for (std::size_t i = 0; i < kLaneCount; ++i) {
+        if (view.lanes[i].queued_messages == 0) continue;
+        return {true, static_cast<Lane>(i),
+                std::min(view.lanes[i].front_bytes, view.max_frame_bytes)};
+    }
+    return {};
+}
+
+void LinkChannel::cut(const TransmitPlan& plan, std::int64_t now_us) {
+    const auto at = static_cast<std::size_t>(plan.lane);
+    Queued& front = queues_[at].front();
+    if (front.offset == 0) front.number = next_message_[at]++;
+    SendTrack& sender = tracks_[index(track_of(plan.lane))];
+    FrameHeader header;
+    header.type = FrameType::data;
+    header.track = track_of(plan.lane);
+    header.lane = plan.lane;
+    header.link = token_;
+    header.sequence = sender.next_sequence();
+    header.epoch = front.epoch.value;
+    header.message = front.number;
+    header.offset = static_cast<std::uint32_t>(front.offset);
+    header.total = static_cast<std::uint32_t>(front.bytes.size());
+    header.stamp_us = static_cast<std::uint64_t>(now_us);
+    const ByteSpan payload = ByteSpan(front.bytes).subspan(front.offset, plan.bytes);
+    sender.push(encode_frame(header, payload), plan.bytes);
+    front.offset += plan.bytes;
+    queued_bytes_[at] -= plan.bytes;
+    LaneStats& lane = stats_.sent[at];
+    lane.bytes += plan.bytes;
+    if (front.offset == front.bytes.size()) {
+        ++lane.messages;
+        lane.queued_us += now_us - front.queued_us;
+        queues_[at].pop_front();
+    }
+}
+
+void LinkChannel::send_tracks(Transport& transport, std::int64_t now_us) {
+    for (std::size_t i = 0; i < kTrackCount; ++i) {
+        if (!connections_[i]) continue;
+        const bool was_idle = tracks_[i].oldest_sent_us() == 0;
+        stats_.resent_bytes += tracks_[i].send(transport, *connections_[i], now_us);
+        if (was_idle) last_progress_us_ = now_us;
+    }
+}
+
+void LinkChannel::pump(Transport& transport, std::int64_t now_us) {
+    const std::int64_t patience = std::max(kResendAfterUs, 8 * meter_.smoothed_rtt_us());
+    for (SendTrack& sender : tracks_) {
+        if (!attached() || sender.idle() || sender.blocked()) continue;
+        if (now_us - std::max(sender.oldest_sent_us(), last_progress_us_) > patience) {
+            sender.rewind();
+        }
+    }
+    send_tracks(transport, now_us);
+    while (meter_.free_us() <= now_us) {
+        const TransmitPlan plan = choose(make_view(now_us));
+        if (!plan.send) break;
+        cut(plan, now_us);
+        meter_.next_send_us(now_us, plan.bytes + kFrameHeaderBytes);
+        stats_.sent_wire_bytes += plan.bytes + kFrameHeaderBytes;
+        send_tracks(transport, now_us);
+    }
+}
+
+std::int64_t LinkChannel::next_timer_us(std::int64_t now_us) const {
+    std::int64_t next = kNever;
+    for (std::size_t i = 0; i < kTrackCount; ++i) {
+        if (!connections_[i]) continue;
+        if (tracks_[i].blocked()) next = std::min(next, now_us + kRetryUs);
+        if (!tracks_[i].idle()) next = std::min(next, now_us + kResendAfterUs);
+    }
+    for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
+        if (queues_[lane].empty() || !may_send(track_of(static_cast<Lane>(lane)))) continue;
+        next = std::min(next, std::max(meter_.free_us(), now_us));
+    }
+    return next;
+}
+
+void LinkChannel::send_acks(Transport& transport, std::int64_t now_us) {
+    for (std::size_t i = 0; i < kTrackCount; ++i) {
+        Received& received = received_[i];
+        if (!received.ack_due || !connections_[i]) continue;
+        FrameHeader header;
+        header.type = FrameType::ack;
+        header.track = static_cast<Track>(i);
+        header.link = token_;
+        header.sequence = received.sequence;
+        header.flags = received.gap ? 1 : 0;
+        header.stamp_us = received.stamp_us;
+        header.hold_us = static_cast<std::uint32_t>(
+            std::clamp<std::int64_t>(now_us - received.arrived_us, 0, 0xffffffff));
+        const SendOutcome sent = transport.send(*connections_[i], encode_frame(header));
+        if (sent == SendOutcome::full) continue;  // the next pass tries again
+        stats_.sent_wire_bytes += kFrameHeaderBytes;
+        received.ack_due = received.gap = false;
+    }
+}
+
+Result<std::optional<Bytes>> LinkChannel::on_data(const FrameHeader& header, ByteSpan payload,
+                                                  std::int64_t now_us) {
+    Received& received = received_[index(header.track)];
+    stats_.received_wire_bytes += payload.size() + kFrameHeaderBytes;
+    received.ack_due = true;
+    if (header.sequence != received.sequence + 1) {
+        if (header.sequence <= received.sequence) ++stats_.duplicate_frames;
+        else received.gap = true;
+        return std::optional<Bytes>();
+    }
+    received.sequence = header.sequence;
+    received.stamp_us = header.stamp_us;
+    received.arrived_us = now_us;
+    LaneStats& lane = stats_.received[static_cast<std::size_t>(header.lane)];
+    lane.bytes += payload.size();
+    auto message = reassembler_.add(header, payload);
+    if (message && message->has_value()) ++lane.messages;
+    return message;
+}
+
+Status LinkChannel::on_ack(const FrameHeader& header, std::int64_t now_us) {
+    SendTrack& sender = tracks_[index(header.track)];
+    stats_.received_wire_bytes += kFrameHeaderBytes;
+    bool valid = false;
+    const SendTrack::Acked acked = sender.acknowledge(header.sequence, valid);
+    if (!valid) {
+        return make_error(StatusCode::data_loss,
+                          "the peer acknowledges frame {}; the next to be sent is {}",
+                          header.sequence, sender.next_sequence());
+    }
+    if (header.flags != 0) sender.rewind();
+    if (acked.bytes == 0) return {};
+    last_progress_us_ = now_us;
+    const std::int64_t stamp = static_cast<std::int64_t>(header.stamp_us);
+    if (stamp <= 0 || stamp > now_us) return {};
+    LinkMeter::Sample sample;
+    sample.now_us = now_us;
+    sample.round_trip_us = now_us - stamp - static_cast<std::int64_t>(header.hold_us);
+    sample.acked_bytes = acked.bytes;
+    sample.delivered_bytes = sender.delivered_bytes() - acked.delivered_before;
+    const bool queued = std::any_of(queued_bytes_.begin(), queued_bytes_.end(),
+                                    [](std::size_t bytes) { return bytes > 0; });
+    sample.app_limited = !queued;
+    meter_.add(sample);
+    return {};
+}
+
+std::size_t LinkChannel::pending_bytes() const {
+    std::size_t bytes = 0;
+    for (std::size_t queued : queued_bytes_) bytes += queued;
+    for (const SendTrack& sender : tracks_) bytes += sender.in_flight_bytes();
+    return bytes;
+}
+
+ChannelStats LinkChannel::stats() const {
+    ChannelStats stats = stats_;
+    stats.smoothed_rtt_us = meter_.smoothed_rtt_us();
+    stats.min_rtt_us = meter_.min_rtt_us();
+    stats.link = meter_.model();
+    return stats;
+}
+
+}  // namespace molink

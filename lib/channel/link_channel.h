@@ -1,0 +1,99 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+
+#include "channel/channel_hub.h"
+#include "channel/frame_header.h"
+#include "channel/link_meter.h"
+#include "channel/reassembler.h"
+#include "channel/send_track.h"
+
+namespace molink {
+
+/// One link: its queues, its two tracks, what arrives on them. The hub decides which connections carry
+/// it. Thread: the node's loop.
+class LinkChannel {
+public:
+    LinkChannel(std::uint64_t token, bool dialed, const ChannelOptions& options,
+                std::unique_ptr<TransmitPolicy> policy);
+
+    std::uint64_t token() const { return token_; }
+    bool dialed() const { return dialed_; }
+
+    // -- Connections
+    /// `connection` carries `track` from now on; the peer has everything up to `peer_received`, what is
+    /// missing goes out again. Errors: data_loss when that was never sent.
+    Status attach(Track track, ConnectionId connection, std::uint64_t peer_received);
+    void detach(Track track) { connections_[index(track)].reset(); }
+    std::optional<ConnectionId> connection(Track track) const { return connections_[index(track)]; }
+    bool attached() const { return connections_[0] && connections_[1]; }
+    /// Number of the newest frame received on a track.
+    std::uint64_t received(Track track) const { return received_[index(track)].sequence; }
+
+    // -- Sending
+    Status queue(Lane lane, Epoch epoch, Bytes message, std::int64_t now_us);
+    /// Sends what may be sent now.
+    void pump(Transport& transport, std::int64_t now_us);
+    /// When pump() should run again though nothing happens; far away when it need not.
+    std::int64_t next_timer_us(std::int64_t now_us) const;
+    void send_acks(Transport& transport, std::int64_t now_us);
+    std::size_t pending_bytes() const;
+    /// Queued messages of older epochs that were not begun are dropped, control excepted.
+    void set_epoch(Epoch epoch);
+
+    // -- Receiving
+    /// A data frame. Gives a message when one is complete. Errors: data_loss, the link must end.
+    Result<std::optional<Bytes>> on_data(const FrameHeader& header, ByteSpan payload,
+                                         std::int64_t now_us);
+    Status on_ack(const FrameHeader& header, std::int64_t now_us);
+
+    ChannelStats stats() const;
+    bool was_up = false;  ///< both tracks were attached once
+
+private:
+    static constexpr std::size_t index(Track track) { return static_cast<std::size_t>(track); }
+
+    struct Queued {
+        Bytes bytes;
+        std::size_t offset = 0;
+        Epoch epoch;
+        std::uint32_t number = 0;
+        std::int64_t queued_us = 0;
+    };
+    struct Received {
+        std::uint64_t sequence = 0;
+        std::uint64_t stamp_us = 0;
+        std::int64_t arrived_us = 0;
+        bool ack_due = false;
+        bool gap = false;
+    };
+
+    bool may_send(Track track) const;
+    TransmitView make_view(std::int64_t now_us) const;
+    TransmitPlan choose(const TransmitView& view) const;
+    void cut(const TransmitPlan& plan, std::int64_t now_us);
+    std::size_t max_frame_bytes() const;
+    void send_tracks(Transport& transport, std::int64_t now_us);
+
+    std::uint64_t token_;
+    bool dialed_;
+    ChannelOptions options_;
+    std::unique_ptr<TransmitPolicy> policy_;
+    std::array<std::optional<ConnectionId>, kTrackCount> connections_;
+    std::array<SendTrack, kTrackCount> tracks_;
+    std::array<Received, kTrackCount> received_;
+    std::array<std::deque<Queued>, kLaneCount> queues_;
+    std::array<std::size_t, kLaneCount> queued_bytes_{};
+    std::array<std::uint32_t, kLaneCount> next_message_{};
+    Reassembler reassembler_;
+    LinkMeter meter_;
+    Epoch epoch_;
+    std::int64_t last_progress_us_ = 0;
+    ChannelStats stats_;
+};
+
+}  // namespace molink
