@@ -298,16 +298,24 @@ private:
             out_ += "\\]";
             ++at_;
         }
-        while (at_ < in_.size() && in_[at_] != ']') MOLINK_RETURN_IF_ERROR(class_member());
-        if (at_ >= in_.size()) return refuse("a character class without its end");
-        out_ += in_[at_++];
+        // A class inside a class adds its members, so its brackets are left out.
+        for (std::size_t depth = 1; depth > 0;) {
+            if (at_ >= in_.size()) return refuse("a character class without its end");
+            if (next_is("[:")) return refuse("a POSIX bracket");
+            if (next_is("[^") || next_is("[]")) return refuse("an inner class of this kind");
+            if (peek() == '[' || peek() == ']') {
+                depth = peek() == '[' ? depth + 1 : depth - 1;
+                ++at_;
+            } else {
+                MOLINK_RETURN_IF_ERROR(class_member());
+            }
+        }
+        out_ += ']';
         item_ = begin;
         return Status();
     }
 
     Status class_member() {
-        if (next_is("[:")) return refuse("a POSIX bracket");
-        if (peek() == '[') return refuse("a class inside a class");
         if (next_is("&&")) return refuse("an intersection of classes");
         if (peek() != '\\') {
             const std::size_t length = utf8_step(in_, at_).length;

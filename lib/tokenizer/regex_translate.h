@@ -13,8 +13,8 @@ namespace molink {
 /// hexadecimal \h, counted repeats, flags in the middle of a group, scripts, and general categories
 /// together with the code points of Unicode 15 and 16. unimplemented: a construct without such a
 /// counterpart (named in the message, with its offset): back references, calls, POSIX brackets,
-/// intersections and nested classes. Letters of full case folding (the sharp s for "ss") are not
-/// matched in caseless groups. Syntax errors are left for PCRE2 to find.
+/// intersections and complements inside classes. Letters of full case folding (the sharp s for
+/// "ss") are not matched in caseless groups. Syntax errors are left for PCRE2 to find.
 Result<std::string> translate_regex(std::string_view pattern);
 
 }  // namespace molink

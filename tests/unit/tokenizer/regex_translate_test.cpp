@@ -96,6 +96,8 @@ TEST_CASE("characters by number, and letters that mean something else in PCRE2",
     CHECK(first_match("[\\b]", "b\x08") == "\x08");
     CHECK(first_match("[]a]+", "x]a") == "]a");
     CHECK(first_match("[\\[\\]&]+", "[&]") == "[&]");
+    CHECK(first_match("[^(\\s|[.,])]+", "(.ab, c") == "ab");  // an inner class adds its members
+    CHECK(first_match("[a[b[c]]d]+", "xdcbae") == "dcba");
     CHECK(first_match("^b$", "a\nb\nc") == "b");
     CHECK(first_match(".+", "ab\ncd") == "ab");
     CHECK(first_match("[\xE4\xB8\x80-\xE9\xBE\xA5]+", "a\xE4\xB8\xAD") == "\xE4\xB8\xAD");
@@ -105,7 +107,7 @@ TEST_CASE("what has no counterpart is refused by name and place", "[regex]") {
     const std::vector<std::pair<std::string, std::string>> cases = {
         {"ab(a)\\1", "offset 5"},
         {"[a-z&&[^b]]", "intersection"},
-        {"[a[bc]]", "class inside a class"},
+        {"[a[^bc]]", "inner class"},
         {"[[:alpha:]]", "POSIX"},
         {"(?m)a", "group"},
         {"(?<n>a)", "group"},
