@@ -1,5 +1,6 @@
-// The alphabet of byte-level BPE, as a table of 256 spellings and its inverse. All spellings are
-// below U+0144, so the inverse is an array. Built once, on first use; relies on the UTF-8 reader.
+// The alphabet of byte-level BPE, as a table of 256 spellings and its inverse. All spellings stand
+// for code points below U+0144, so the inverse is an array. Built once, on first use, because text
+// and vocabularies are full of it; relies on the UTF-8 reader.
 #include "tokenizer/byte_level.h"
 
 #include <array>
