@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -81,7 +82,10 @@ public:
         std::vector<Out> out;
         out.reserve(count);
         for (std::size_t i = 0; i < count; ++i) {
-            out.push_back(Out(values->Get(static_cast<flatbuffers::uoffset_t>(i))));
+            // Copied, because the verifier lets a list of 8-byte elements start at any word.
+            Rep value;
+            std::memcpy(&value, values->Data() + i * sizeof(Rep), sizeof(Rep));
+            out.push_back(Out(flatbuffers::EndianScalar(value)));
         }
         return out;
     }
