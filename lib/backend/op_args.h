@@ -162,7 +162,7 @@ struct ArgmaxArgs {
 
 class PackedMatrix;
 
-/// y[r, n] = sum_k x[r, k] * w[n, k] (+ y[r, n] when accumulate). Each output is one chain of fused
+/// y[r, n] = sum_k x[r, k] * w[n, k]. Each output is one chain of fused
 /// multiply-adds over k in order (float types) or scaled group sums in group order (Q8_0), whatever
 /// rows, threads or SIMD width.
 struct MatmulArgs {

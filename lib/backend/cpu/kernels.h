@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "backend/cpu/packed.h"
+#include "backend/cpu/thread_pool.h"
+#include "backend/op_args.h"
+
+// Entry points of the SIMD code, one per op; each picks the best target of this machine when first
+// called. All promise the same bits on every target (DESIGN section 6).
+namespace molink::cpu {
+
+/// Rows that the widest kernel takes at once.
+inline constexpr std::size_t kMaxTileRows = 12;
+
+/// Rows of the kernel that takes `rows` (1 .. kMaxTileRows): the next of 1, 2, 4, 8, 12.
+constexpr std::size_t tile_rows(std::size_t rows) {
+    return rows <= 2 ? rows : rows <= 4 ? 4 : rows <= 8 ? 8 : kMaxTileRows;
+}
+
+/// Pieces of a product: a few per thread, so that a slowed thread takes fewer.
+constexpr std::size_t panels_per_chunk(std::size_t panels, int threads) {
+    const std::size_t pieces = static_cast<std::size_t>(threads) * 6;
+    return panels < pieces ? 1 : panels / pieces;
+}
+
+void matmul_float(const MatmulArgs& args, ThreadPool& pool);
+void matmul_q8(const MatmulArgs& args, ThreadPool& pool);
+std::size_t matmul_float_workspace(std::size_t rows, std::size_t k);
+std::size_t matmul_q8_workspace(std::size_t rows, std::size_t k);
+
+/// Rows of one sequence that stand next to each other, at most 4.
+struct RowBlock {
+    std::int64_t begin = 0;
+    std::int32_t rows = 0;
+};
+/// One KV head of one row block. `pages` laid out as kv_layout.h says.
+void attention_block(const AttentionArgs& args, const RowBlock& block, std::int64_t kv_head);
+
+void rms_norm_row(const RmsNormArgs& args, std::int64_t row);
+void gate_row(const GateArgs& args, std::int64_t row);
+void scale_cap(const ScaleCapArgs& args);
+void add(const AddArgs& args);
+void add_bias_row(const AddBiasArgs& args, std::int64_t row);
+void rope_row(const RopeArgs& args, std::int64_t row);
+void convert(const ConvertArgs& args);
+void argmax_row(const ArgmaxArgs& args, std::int64_t row);
+
+/// Name of the SIMD target in use; empty when this machine has none that fuses multiply and add.
+std::string_view simd_target();
+
+}  // namespace molink::cpu

@@ -1,0 +1,244 @@
+// y = x W^T for Q8_0 weights. Activations are quantised per row in groups of 32 (scale amax / 127 in f32,
+// round to nearest even); per group the integer dot product is exact in int32, so it may be computed any
+// way, and the scaled sums are added in group order by one chain of fused multiply-adds per output:
+// acc = fma(float(dot), weight_scale * row_scale, acc). Bytes are weights + 128, so that they widen without
+// sign; 128 times the row's group sum is taken off again.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "backend/cpu/kernels.h"
+#include "tensor/dtype.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/cpu/matmul_q8.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#ifndef MOLINK_MATMUL_Q8_ONCE
+#define MOLINK_MATMUL_Q8_ONCE
+namespace molink::cpu {
+
+/// One quantised row in the workspace: per group a scale and an offset, then per quad two words:
+/// values 0 and 2 as int16, values 1 and 3 as int16.
+struct Q8Rows {
+    float* scales;           // [rows][groups]
+    std::int32_t* offsets;   // [rows][groups], -128 * sum of the group's bytes
+    std::int32_t* words;     // [rows][groups][8][2]
+    std::size_t groups;
+
+    Q8Rows(void* workspace, std::size_t rows, std::size_t k)
+        : scales(static_cast<float*>(workspace)),
+          offsets(reinterpret_cast<std::int32_t*>(scales + rows * (k / kGroup))),
+          words(offsets + rows * (k / kGroup)),
+          groups(k / kGroup) {}
+};
+
+}  // namespace molink::cpu
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace molink::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_TARGET == HWY_SCALAR
+// Without vectors: the same definition, one output after the other.
+void q8_panel(const CpuMatrix& matrix, std::size_t panel, const Q8Rows& x, float* y,
+              std::size_t y_stride, std::size_t rows) {
+    const std::size_t width =
+        std::min(kPanel, static_cast<std::size_t>(matrix.n) - panel * kPanel);
+    for (std::size_t row = 0; row < rows; ++row) {
+        for (std::size_t lane = 0; lane < width; ++lane) {
+            float sum = 0;
+            for (std::size_t g = 0; g < x.groups; ++g) {
+                const std::byte* group = matrix.panel(panel) + g * kQ8GroupBytes;
+                const std::byte* bytes = group + 2 * kPanel + lane * 4;
+                const std::size_t at = row * x.groups + g;
+                std::int32_t dot = x.offsets[at];
+                for (std::size_t q = 0; q < kGroup / 4; ++q) {
+                    const std::int32_t* words = x.words + (at * 8 + q) * 2;
+                    const std::byte* quad = bytes + q * kPanel * 4;
+                    for (std::size_t i = 0; i < 4; ++i) {
+                        const auto half = static_cast<std::uint32_t>(words[i % 2]) >> (i / 2 * 16);
+                        dot += static_cast<std::int16_t>(half & 0xffffu) *
+                               static_cast<std::int32_t>(quad[i]);
+                    }
+                }
+                std::uint16_t scale;
+                std::memcpy(&scale, group + 2 * lane, 2);
+                sum = std::fma(static_cast<float>(dot), f16_to_f32(scale) * x.scales[at], sum);
+            }
+            y[row * y_stride + panel * kPanel + lane] = sum;
+        }
+    }
+}
+#else
+using F32 = hn::CappedTag<float, 16>;
+using I32 = hn::Rebind<std::int32_t, F32>;
+using I16 = hn::Repartition<std::int16_t, F32>;
+using U16 = hn::Repartition<std::uint16_t, F32>;
+constexpr std::size_t kLanes = hn::MaxLanes(F32());
+constexpr std::size_t kRegisters = HWY_TARGET <= HWY_AVX3 ? 10 : 4;
+
+constexpr std::size_t tile_vectors(std::size_t rows) {
+    std::size_t vectors = 1;
+    while (vectors * 2 * rows <= kRegisters && vectors * 2 * kLanes <= kPanel) vectors *= 2;
+    return vectors;
+}
+
+/// sum + a[2i] * b[2i] + a[2i + 1] * b[2i + 1] per 32-bit lane, exact.
+HWY_INLINE hn::Vec<I32> add_pairs(hn::Vec<I16> a, hn::Vec<I16> b, hn::Vec<I32> sum) {
+    const I32 d;
+#if HWY_ARCH_X86
+    auto unused = hn::Zero(d);
+    return hn::ReorderWidenMulAccumulate(d, a, b, sum, unused);  // pairs stay in place on x86
+#else
+    const auto a32 = hn::BitCast(d, a);
+    const auto b32 = hn::BitCast(d, b);
+    const auto low = hn::Mul(hn::ShiftRight<16>(hn::ShiftLeft<16>(a32)),
+                             hn::ShiftRight<16>(hn::ShiftLeft<16>(b32)));
+    const auto high = hn::Mul(hn::ShiftRight<16>(a32), hn::ShiftRight<16>(b32));
+    return hn::Add(sum, hn::Add(low, high));
+#endif
+}
+
+/// R rows x V vectors over all groups. `w` is a panel, already moved to its first output `at`.
+template <std::size_t R, std::size_t V>
+HWY_INLINE void tile(const std::byte* HWY_RESTRICT w, std::size_t at, const Q8Rows& x,
+                     std::size_t row, float* HWY_RESTRICT y) {
+    const F32 d;
+    const I32 di;
+    const I16 d16;
+    const U16 du16;
+    const auto low_bytes = hn::Set(du16, 0x00ff);
+    hn::Vec<F32> sum[R][V];
+    for (std::size_t r = 0; r < R; ++r) {
+        for (std::size_t v = 0; v < V; ++v) sum[r][v] = hn::Zero(d);
+    }
+    for (std::size_t g = 0; g < x.groups; ++g) {
+        const std::byte* group = w + g * kQ8GroupBytes;
+        const auto* bytes = reinterpret_cast<const std::uint16_t*>(group + 2 * kPanel) + at * 2;
+        hn::Vec<I32> dot[R][V];
+        for (std::size_t r = 0; r < R; ++r) {
+            const auto offset = hn::Set(di, x.offsets[(row + r) * x.groups + g]);
+            for (std::size_t v = 0; v < V; ++v) dot[r][v] = offset;
+        }
+        for (std::size_t q = 0; q < kGroup / 4; ++q) {
+            for (std::size_t v = 0; v < V; ++v) {
+                const auto quad = hn::LoadU(du16, bytes + q * kPanel * 2 + v * kLanes * 2);
+                const auto even = hn::BitCast(d16, hn::And(quad, low_bytes));
+                const auto odd = hn::BitCast(d16, hn::ShiftRight<8>(quad));
+                for (std::size_t r = 0; r < R; ++r) {
+                    const std::int32_t* words = x.words + (((row + r) * x.groups + g) * 8 + q) * 2;
+                    const auto x02 = hn::BitCast(d16, hn::Set(di, words[0]));
+                    const auto x13 = hn::BitCast(d16, hn::Set(di, words[1]));
+                    dot[r][v] = add_pairs(even, x02, dot[r][v]);
+                    dot[r][v] = add_pairs(odd, x13, dot[r][v]);
+                }
+            }
+        }
+        const auto* scales = reinterpret_cast<const hwy::float16_t*>(group) + at;
+        for (std::size_t v = 0; v < V; ++v) {
+            const auto half = hn::Load(hn::Rebind<hwy::float16_t, F32>(), scales + v * kLanes);
+            const auto weight_scale = hn::PromoteTo(d, half);
+            for (std::size_t r = 0; r < R; ++r) {
+                const auto row_scale = hn::Set(d, x.scales[(row + r) * x.groups + g]);
+                const auto scale = hn::Mul(weight_scale, row_scale);
+                sum[r][v] = hn::MulAdd(hn::ConvertTo(d, dot[r][v]), scale, sum[r][v]);
+            }
+        }
+    }
+    for (std::size_t r = 0; r < R; ++r) {
+        for (std::size_t v = 0; v < V; ++v) hn::Store(sum[r][v], d, y + r * kPanel + v * kLanes);
+    }
+}
+
+template <std::size_t R>
+void panel_rows(const std::byte* w, const Q8Rows& x, std::size_t row, float* y,
+                std::size_t y_stride, std::size_t width) {
+    constexpr std::size_t kVectors = tile_vectors(R);
+    HWY_ALIGN float out[R * kPanel];
+    for (std::size_t at = 0; at < kPanel; at += kVectors * kLanes) {
+        tile<R, kVectors>(w, at, x, row, out + at);
+    }
+    for (std::size_t r = 0; r < R; ++r) {
+        std::memcpy(y + (row + r) * y_stride, out + r * kPanel, width * sizeof(float));
+    }
+}
+
+void q8_panel(const CpuMatrix& matrix, std::size_t panel, const Q8Rows& x, float* y,
+              std::size_t y_stride, std::size_t rows) {
+    const std::size_t width =
+        std::min(kPanel, static_cast<std::size_t>(matrix.n) - panel * kPanel);
+    const std::byte* w = matrix.panel(panel);
+    float* to = y + panel * kPanel;
+    std::size_t row = 0;
+    for (; row + 4 <= rows; row += 4) panel_rows<4>(w, x, row, to, y_stride, width);
+    for (; row + 2 <= rows; row += 2) panel_rows<2>(w, x, row, to, y_stride, width);
+    if (row < rows) panel_rows<1>(w, x, row, to, y_stride, width);
+}
+#endif  // HWY_TARGET
+
+/// Quantises one row into the workspace.
+void quantise_row(const float* x, std::size_t row, const Q8Rows& out) {
+    for (std::size_t g = 0; g < out.groups; ++g) {
+        const float* values = x + g * kGroup;
+        float largest = 0;
+        for (std::size_t i = 0; i < kGroup; ++i) largest = std::max(largest, std::fabs(values[i]));
+        const float scale = largest / 127.0f;
+        const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
+        std::int32_t bytes[kGroup];
+        std::int32_t total = 0;
+        for (std::size_t i = 0; i < kGroup; ++i) {
+            bytes[i] = static_cast<std::int32_t>(std::nearbyintf(values[i] * inverse));
+            total += bytes[i];
+        }
+        const std::size_t at = row * out.groups + g;
+        out.scales[at] = scale;
+        out.offsets[at] = -128 * total;
+        for (std::size_t q = 0; q < kGroup / 4; ++q) {
+            const auto pair = [&](std::size_t low, std::size_t high) {
+                const auto bits = static_cast<std::uint32_t>(bytes[4 * q + low] & 0xffff) |
+                                  static_cast<std::uint32_t>(bytes[4 * q + high]) << 16;
+                return static_cast<std::int32_t>(bits);
+            };
+            out.words[(at * 8 + q) * 2] = pair(0, 2);
+            out.words[(at * 8 + q) * 2 + 1] = pair(1, 3);
+        }
+    }
+}
+
+}  // namespace molink::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace molink::cpu {
+HWY_EXPORT(q8_panel);
+HWY_EXPORT(quantise_row);
+
+std::size_t matmul_q8_workspace(std::size_t rows, std::size_t k) {
+    const std::size_t groups = (k + kGroup - 1) / kGroup;
+    return rows * groups * (sizeof(float) + sizeof(std::int32_t) * 17);
+}
+
+void matmul_q8(const MatmulArgs& args, ThreadPool& pool) {
+    const auto& matrix = static_cast<const CpuMatrix&>(*args.weight);
+    const auto rows = static_cast<std::size_t>(args.rows);
+    const Q8Rows quantised(args.workspace, rows, static_cast<std::size_t>(matrix.k));
+    pool.parallel_for(rows, 8, [&](std::size_t begin, std::size_t end) {
+        for (std::size_t row = begin; row < end; ++row) {
+            HWY_DYNAMIC_DISPATCH(quantise_row)
+            (args.x + row * static_cast<std::size_t>(args.x_stride), row, quantised);
+        }
+    });
+    const std::size_t chunk = panels_per_chunk(matrix.panels(), pool.threads());
+    pool.parallel_for(matrix.panels(), chunk, [&](std::size_t begin, std::size_t end) {
+        for (std::size_t panel = begin; panel < end; ++panel) {
+            HWY_DYNAMIC_DISPATCH(q8_panel)
+            (matrix, panel, quantised, args.y, static_cast<std::size_t>(args.y_stride), rows);
+        }
+    });
+}
+
+}  // namespace molink::cpu
+#endif

@@ -1,0 +1,170 @@
+// Repacking weights at load. The product kernels want outputs side by side; checkpoints store them one
+// after the other. Work is split over panels; a panel's source rows are read in order, so that pages of a
+// mapped file are touched once.
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "backend/cpu/packed.h"
+#include "base/error.h"
+#include "tensor/dtype.h"
+
+namespace molink {
+namespace {
+
+struct Sources {
+    const MatrixSource* parts;
+    std::size_t count;
+
+    /// First byte of output row `row` over all parts, or null beyond them.
+    const std::byte* row(std::int64_t row, std::size_t row_bytes) const {
+        for (std::size_t i = 0; i < count; ++i) {
+            if (row < parts[i].n) {
+                return static_cast<const std::byte*>(parts[i].data) +
+                       static_cast<std::size_t>(row) * row_bytes;
+            }
+            row -= parts[i].n;
+        }
+        return nullptr;
+    }
+};
+
+template <typename T>
+void pack_panel(const Sources& sources, std::size_t panel, std::size_t k, std::byte* out) {
+    constexpr std::size_t kBlock = 64;
+    T* to = reinterpret_cast<T*>(out);
+    for (std::size_t begin = 0; begin < k; begin += kBlock) {
+        const std::size_t size = std::min(kBlock, k - begin);
+        for (std::size_t lane = 0; lane < kPanel; ++lane) {
+            const std::byte* row =
+                sources.row(static_cast<std::int64_t>(panel * kPanel + lane), k * sizeof(T));
+            if (row == nullptr) break;
+            T values[kBlock];
+            std::memcpy(values, row + begin * sizeof(T), size * sizeof(T));
+            for (std::size_t i = 0; i < size; ++i) to[(begin + i) * kPanel + lane] = values[i];
+        }
+    }
+}
+
+void widen(const std::byte* from, DataType type, std::size_t count, float* out) {
+    if (type == DataType::f32) {
+        std::memcpy(out, from, count * sizeof(float));
+        return;
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+        std::uint16_t bits;
+        std::memcpy(&bits, from + 2 * i, 2);
+        out[i] = type == DataType::bf16 ? bf16_to_f32(bits) : f16_to_f32(bits);
+    }
+}
+
+/// Quantises one group of one lane into place.
+void pack_group(const float* values, std::size_t lane, std::byte* group) {
+    float largest = 0;
+    for (std::size_t i = 0; i < kGroup; ++i) largest = std::max(largest, std::fabs(values[i]));
+    const std::uint16_t scale_bits = f32_to_f16(largest / 127.0f);
+    const float scale = f16_to_f32(scale_bits);
+    std::memcpy(group + 2 * lane, &scale_bits, 2);
+    std::byte* quads = group + 2 * kPanel;
+    for (std::size_t i = 0; i < kGroup; ++i) {
+        const float exact = scale > 0 ? values[i] / scale : 0.0f;
+        const float rounded = std::nearbyintf(std::clamp(exact, -127.0f, 127.0f));
+        quads[(i / 4) * kPanel * 4 + lane * 4 + i % 4] =
+            static_cast<std::byte>(static_cast<int>(rounded) + 128);
+    }
+}
+
+void pack_panel_q8(const Sources& sources, std::size_t panel, std::size_t k, std::byte* out) {
+    const DataType type = sources.parts[0].type;
+    const std::size_t row_bytes = k * data_type_bytes(type);
+    std::vector<float> values(k);
+    for (std::size_t lane = 0; lane < kPanel; ++lane) {
+        const std::byte* row =
+            sources.row(static_cast<std::int64_t>(panel * kPanel + lane), row_bytes);
+        if (row == nullptr) {
+            std::fill(values.begin(), values.end(), 0.0f);
+        } else {
+            widen(row, type, k, values.data());
+        }
+        for (std::size_t group = 0; group < k / kGroup; ++group) {
+            pack_group(values.data() + group * kGroup, lane, out + group * kQ8GroupBytes);
+        }
+    }
+}
+
+Status check_sources(const MatrixSource* parts, std::size_t count, DataType type) {
+    if (count == 0) return invalid_argument("pack of no matrix");
+    for (std::size_t i = 0; i < count; ++i) {
+        const MatrixSource& part = parts[i];
+        if (part.n <= 0 || part.k <= 0 || part.k != parts[0].k || part.type != parts[0].type) {
+            return invalid_argument("pack of [{}, {}] {} beside [{}, {}] {}", part.n, part.k,
+                                    data_type_name(part.type), parts[0].n, parts[0].k,
+                                    data_type_name(parts[0].type));
+        }
+    }
+    const bool stored = type == parts[0].type && data_type_bytes(type) > 0 && type != DataType::i32;
+    if (!stored && type != DataType::q8_0) {
+        return invalid_argument("pack of {} as {}", data_type_name(parts[0].type),
+                                data_type_name(type));
+    }
+    if (type == DataType::q8_0 && parts[0].k % static_cast<std::int64_t>(kGroup) != 0) {
+        return invalid_argument("pack as q8_0 of width {}, which is not a multiple of {}", parts[0].k,
+                                kGroup);
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<HostBuffer>> HostBuffer::make(std::size_t bytes) {
+    const std::size_t rounded = (std::max<std::size_t>(bytes, 1) + 63) / 64 * 64;
+    void* data = std::aligned_alloc(64, rounded);
+    if (data == nullptr) {
+        return make_error(StatusCode::resource_exhausted, "allocate {} bytes", bytes);
+    }
+    return std::unique_ptr<HostBuffer>(new HostBuffer(data, bytes));
+}
+
+HostBuffer::~HostBuffer() { std::free(data_); }
+
+std::size_t packed_matrix_bytes(std::int64_t n, std::int64_t k, DataType type) {
+    const auto rows = static_cast<std::size_t>(n);
+    const auto width = static_cast<std::size_t>(k);
+    const std::size_t panels = (rows + kPanel - 1) / kPanel;
+    if (type == DataType::q8_0) return panels * (width / kGroup) * kQ8GroupBytes;
+    return panels * width * kPanel * data_type_bytes(type);
+}
+
+Result<std::unique_ptr<CpuMatrix>> pack_matrix(const MatrixSource* parts, std::size_t count,
+                                               DataType type, ThreadPool& pool) {
+    MOLINK_RETURN_IF_ERROR(check_sources(parts, count, type));
+    auto matrix = std::make_unique<CpuMatrix>();
+    matrix->k = parts[0].k;
+    matrix->type = type;
+    for (std::size_t i = 0; i < count; ++i) matrix->n += parts[i].n;
+    MOLINK_ASSIGN_OR_RETURN(matrix->buffer,
+                            HostBuffer::make(packed_matrix_bytes(matrix->n, matrix->k, type)));
+    const auto k = static_cast<std::size_t>(matrix->k);
+    const Sources sources{parts, count};
+    auto* base = static_cast<std::byte*>(matrix->buffer->data());
+    const std::size_t panel_bytes = matrix->panel_bytes();
+    const bool tail = static_cast<std::size_t>(matrix->n) % kPanel != 0;
+    pool.parallel_for(matrix->panels(), 1, [&](std::size_t begin, std::size_t end) {
+        for (std::size_t panel = begin; panel < end; ++panel) {
+            std::byte* out = base + panel * panel_bytes;
+            if (tail && panel + 1 == matrix->panels()) std::memset(out, 0, panel_bytes);
+            if (type == DataType::q8_0) {
+                pack_panel_q8(sources, panel, k, out);
+            } else if (type == DataType::f32) {
+                pack_panel<std::uint32_t>(sources, panel, k, out);
+            } else {
+                pack_panel<std::uint16_t>(sources, panel, k, out);
+            }
+        }
+    });
+    return matrix;
+}
+
+}  // namespace molink

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include <molink/status.h>
+
+#include "backend/backend.h"
+#include "backend/cpu/thread_pool.h"
+
+namespace molink {
+
+/// Outputs that stand side by side in a packed matrix: lane j of panel p is output p * 64 + j, whatever
+/// the SIMD width, so that one lane computes one output.
+inline constexpr std::size_t kPanel = 64;
+/// Values along k that share a scale in Q8_0.
+inline constexpr std::size_t kGroup = 32;
+
+/// Zero-filled host memory, 64-byte aligned.
+class HostBuffer final : public DeviceBuffer {
+public:
+    static Result<std::unique_ptr<HostBuffer>> make(std::size_t bytes);
+    ~HostBuffer() override;
+    void* data() override { return data_; }
+    const void* data() const { return data_; }
+    std::size_t bytes() const override { return bytes_; }
+
+private:
+    HostBuffer(void* data, std::size_t bytes) : data_(data), bytes_(bytes) {}
+    void* data_;
+    std::size_t bytes_;
+};
+
+/// Weights [n, k] as panels.
+///   f32, f16, bf16: [panel][k][64] of the type.
+///   q8_0: [panel][group] of { f16 scale[64], uint8 quad[8][64][4] }. A weight is scale * (byte - 128);
+///   the scale is amax / 127 of its 32 weights, rounded to f16, and bytes round to nearest even.
+/// Outputs beyond n are zero.
+class CpuMatrix final : public PackedMatrix {
+public:
+    std::size_t bytes() const override { return buffer->bytes(); }
+    std::size_t panels() const { return (static_cast<std::size_t>(n) + kPanel - 1) / kPanel; }
+    std::size_t panel_bytes() const { return bytes() / panels(); }
+    const std::byte* panel(std::size_t index) const {
+        return static_cast<const std::byte*>(buffer->data()) + index * panel_bytes();
+    }
+
+    std::unique_ptr<HostBuffer> buffer;
+};
+
+/// Bytes of one group of one panel in Q8_0.
+inline constexpr std::size_t kQ8GroupBytes = kPanel * 2 + kPanel * kGroup;
+
+std::size_t packed_matrix_bytes(std::int64_t n, std::int64_t k, DataType type);
+
+Result<std::unique_ptr<CpuMatrix>> pack_matrix(const MatrixSource* parts, std::size_t count,
+                                               DataType type, ThreadPool& pool);
+
+}  // namespace molink

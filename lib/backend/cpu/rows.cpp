@@ -1,0 +1,222 @@
+// Ops that work on a row, or on a range of values, at a time: norm, gate, rope, conversions and the small
+// ones. Sums run over 16 virtual lanes (lane i takes elements i, i + 16, ...), so vectors of 4, 8 or 16
+// give the same bits; tails are handled by padding with zeros, never by another order.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "backend/cpu/kernels.h"
+#include "tensor/dtype.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/cpu/rows.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "backend/cpu/math-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace molink::cpu::HWY_NAMESPACE {
+
+using F32 = hn::CappedTag<float, 16>;
+constexpr std::size_t kLanes = hn::MaxLanes(F32());
+
+/// Calls body(offset, vector loaded, count) over [0, count) in vectors; the last one is padded with 0.
+template <class Body>
+HWY_INLINE void for_vectors(std::size_t count, const Body& body) {
+    std::size_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) body(i, kLanes);
+    if (i < count) body(i, count - i);
+}
+
+HWY_INLINE hn::Vec<F32> load_some(const float* from, std::size_t count) {
+    const F32 d;
+    if (count >= kLanes) return hn::LoadU(d, from);
+    HWY_ALIGN float padded[kLanes] = {};
+    std::memcpy(padded, from, count * sizeof(float));
+    return hn::Load(d, padded);
+}
+
+HWY_INLINE void store_some(hn::Vec<F32> value, float* to, std::size_t count) {
+    const F32 d;
+    if (count >= kLanes) {
+        hn::StoreU(value, d, to);
+        return;
+    }
+    HWY_ALIGN float padded[kLanes];
+    hn::Store(value, d, padded);
+    std::memcpy(to, padded, count * sizeof(float));
+}
+
+void rms_norm(const RmsNormArgs& args, std::int64_t row) {
+    const F32 d;
+    const float* x = args.x + row * args.x_stride;
+    float* out = args.out + row * args.out_stride;
+    const auto width = static_cast<std::size_t>(args.width);
+    HWY_ALIGN float lanes[16] = {};
+    std::size_t i = 0;
+    for (; i < width; i += 16) {
+        for (std::size_t v = 0; v < 16; v += kLanes) {
+            if (i + v >= width) break;
+            const auto value = load_some(x + i + v, width - i - v);
+            hn::Store(hn::MulAdd(value, value, hn::Load(d, lanes + v)), d, lanes + v);
+        }
+    }
+    const float mean = sum16(lanes) / static_cast<float>(width);
+    const auto scale = hn::Set(d, 1.0f / std::sqrt(mean + args.epsilon));
+    for_vectors(width, [&](std::size_t at, std::size_t count) HWY_ATTR {
+        const auto value = hn::Mul(load_some(x + at, count), scale);
+        store_some(hn::Mul(value, load_some(args.weight + at, count)), out + at, count);
+    });
+}
+
+HWY_INLINE hn::Vec<F32> activate(GateKind kind, hn::Vec<F32> x) {
+    const F32 d;
+    const auto one = hn::Set(d, 1.0f);
+    const auto half = hn::Set(d, 0.5f);
+    switch (kind) {
+        case GateKind::silu: return hn::Div(x, hn::Add(one, exp_of(d, hn::Neg(x))));
+        case GateKind::gelu: {
+            const auto e = erf_of(d, hn::Mul(x, hn::Set(d, 0.70710678118654752f)));
+            return hn::Mul(hn::Mul(half, x), hn::Add(one, e));
+        }
+        case GateKind::gelu_tanh: {
+            const auto cube = hn::Mul(hn::Mul(x, x), x);
+            const auto inner = hn::Mul(hn::Set(d, 0.79788456080286536f),
+                                       hn::MulAdd(hn::Set(d, 0.044715f), cube, x));
+            return hn::Mul(hn::Mul(half, x), hn::Add(one, tanh_of(d, inner)));
+        }
+        case GateKind::relu: return hn::Max(x, hn::Zero(d));
+        case GateKind::relu_squared: {
+            const auto positive = hn::Max(x, hn::Zero(d));
+            return hn::Mul(positive, positive);
+        }
+    }
+    return x;
+}
+
+void gate(const GateArgs& args, std::int64_t row) {
+    const float* in = args.gate + row * args.gate_stride;
+    const float* up = args.up == nullptr ? nullptr : args.up + row * args.up_stride;
+    float* out = args.out + row * args.width;
+    for_vectors(static_cast<std::size_t>(args.width), [&](std::size_t at, std::size_t count) HWY_ATTR {
+        auto value = activate(args.kind, load_some(in + at, count));
+        if (up != nullptr) value = hn::Mul(value, load_some(up + at, count));
+        store_some(value, out + at, count);
+    });
+}
+
+void scale_and_cap(const ScaleCapArgs& args) {
+    const F32 d;
+    const auto scale = hn::Set(d, args.scale);
+    const auto cap = hn::Set(d, args.cap);
+    for_vectors(static_cast<std::size_t>(args.count), [&](std::size_t at, std::size_t count) HWY_ATTR {
+        auto value = hn::Mul(load_some(args.x + at, count), scale);
+        if (args.cap != 0) value = hn::Mul(cap, tanh_of(d, hn::Div(value, cap)));
+        store_some(value, args.x + at, count);
+    });
+}
+
+void add_scaled(const AddArgs& args) {
+    const F32 d;
+    const auto scale = hn::Set(d, args.scale);
+    for_vectors(static_cast<std::size_t>(args.count), [&](std::size_t at, std::size_t count) HWY_ATTR {
+        const auto sum = hn::MulAdd(load_some(args.y + at, count), scale,
+                                    load_some(args.x + at, count));
+        store_some(sum, args.x + at, count);
+    });
+}
+
+/// Half of a rotation: a' = a c - b s, b' = b c + a s.
+HWY_INLINE void rotate(float& a, float& b, float c, float s) {
+    const float first = std::fma(a, c, -(b * s));
+    b = std::fma(b, c, a * s);
+    a = first;
+}
+
+void rope(const RopeArgs& args, std::int64_t row) {
+    const std::int64_t half = args.rotary_dim / 2;
+    const float* cos = args.cos + args.positions[row] * half;
+    const float* sin = args.sin + args.positions[row] * half;
+    for (std::int64_t head = 0; head < args.heads; ++head) {
+        float* x = args.x + row * args.row_stride + head * args.head_dim;
+        if (args.interleaved) {
+            for (std::int64_t i = 0; i < half; ++i) {
+                rotate(x[2 * i], x[2 * i + 1], cos[i], sin[i]);
+            }
+            continue;
+        }
+        for_vectors(static_cast<std::size_t>(half), [&](std::size_t at, std::size_t count) HWY_ATTR {
+            const auto a = load_some(x + at, count);
+            const auto b = load_some(x + half + at, count);
+            const auto c = load_some(cos + at, count);
+            const auto s = load_some(sin + at, count);
+            store_some(hn::MulSub(a, c, hn::Mul(b, s)), x + at, count);
+            store_some(hn::MulAdd(b, c, hn::Mul(a, s)), x + half + at, count);
+        });
+    }
+}
+
+}  // namespace molink::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace molink::cpu {
+HWY_EXPORT(rms_norm);
+HWY_EXPORT(gate);
+HWY_EXPORT(scale_and_cap);
+HWY_EXPORT(add_scaled);
+HWY_EXPORT(rope);
+
+void rms_norm_row(const RmsNormArgs& args, std::int64_t row) {
+    HWY_DYNAMIC_DISPATCH(rms_norm)(args, row);
+}
+void gate_row(const GateArgs& args, std::int64_t row) { HWY_DYNAMIC_DISPATCH(gate)(args, row); }
+void scale_cap(const ScaleCapArgs& args) { HWY_DYNAMIC_DISPATCH(scale_and_cap)(args); }
+void add(const AddArgs& args) { HWY_DYNAMIC_DISPATCH(add_scaled)(args); }
+void rope_row(const RopeArgs& args, std::int64_t row) { HWY_DYNAMIC_DISPATCH(rope)(args, row); }
+
+void add_bias_row(const AddBiasArgs& args, std::int64_t row) {
+    AddArgs one;
+    one.x = args.x + row * args.width;
+    one.y = args.bias;
+    one.count = args.width;
+    add(one);
+}
+
+void convert(const ConvertArgs& args) {
+    const auto read = [&](std::int64_t i) {
+        if (args.in_type == ElementType::f32) return static_cast<const float*>(args.in)[i];
+        const std::uint16_t bits = static_cast<const std::uint16_t*>(args.in)[i];
+        return args.in_type == ElementType::f16 ? f16_to_f32(bits) : bf16_to_f32(bits);
+    };
+    for (std::int64_t i = 0; i < args.count; ++i) {
+        const float value = read(i);
+        if (args.out_type == ElementType::f32) {
+            static_cast<float*>(args.out)[i] = value;
+        } else {
+            static_cast<std::uint16_t*>(args.out)[i] =
+                args.out_type == ElementType::f16 ? f32_to_f16(value) : f32_to_bf16(value);
+        }
+    }
+}
+
+void argmax_row(const ArgmaxArgs& args, std::int64_t row) {
+    const float* x = args.x + row * args.width;
+    std::int64_t best = 0;
+    for (std::int64_t i = 1; i < args.width; ++i) {
+        if (x[i] > x[best] || (std::isnan(x[best]) && !std::isnan(x[i]))) best = i;
+    }
+    args.out[row] = static_cast<std::int32_t>(best);
+}
+
+std::string_view simd_target() {
+    constexpr std::int64_t kFused = HWY_AVX2 | HWY_AVX3 | HWY_AVX3_DL | HWY_NEON | HWY_SVE |
+                                    HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128;
+    const std::int64_t usable = hwy::SupportedTargets() & HWY_TARGETS & kFused;
+    if (usable == 0) return {};
+    return hwy::TargetName(usable & -usable);
+}
+
+}  // namespace molink::cpu
+#endif

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <thread>
+#include <vector>
+
+namespace molink {
+
+/// Runs loops on a fixed set of threads, the caller's among them. Threads spin for a moment after a loop
+/// (the next op of a layer follows at once), then sleep. Thread: one caller at a time.
+class ThreadPool {
+public:
+    using Body = std::function<void(std::size_t begin, std::size_t end)>;
+
+    /// `threads` in all, at least 1.
+    explicit ThreadPool(int threads);
+    ~ThreadPool();
+    ThreadPool(const ThreadPool&) = delete;
+    ThreadPool& operator=(const ThreadPool&) = delete;
+
+    int threads() const { return static_cast<int>(workers_.size()) + 1; }
+    /// Calls body over [0, count) in pieces of at most `chunk`, in any order, from several threads;
+    /// returns when all are done. One thread or one piece: runs on the caller alone.
+    void parallel_for(std::size_t count, std::size_t chunk, const Body& body);
+
+private:
+    void run_worker();
+    void work();
+
+    std::vector<std::thread> workers_;
+    const Body* body_ = nullptr;
+    std::size_t count_ = 0;
+    std::size_t chunk_ = 1;
+    std::atomic<std::size_t> next_{0};
+    std::atomic<std::uint32_t> generation_{0};
+    std::atomic<std::uint32_t> working_{0};
+    std::atomic<bool> stopping_{false};
+};
+
+}  // namespace molink
