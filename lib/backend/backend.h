@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include <molink/status.h>
 #include <molink/types.h>
@@ -88,6 +89,9 @@ public:
 struct BackendOptions {
     int threads = 0;  ///< 0: one per core this process may use
 };
+
+/// Names of the backends that are compiled in. Static storage.
+std::vector<std::string_view> backend_names();
 
 /// Makes the backend called `name` ("cpu"). Errors: not_found with the known names.
 Result<std::unique_ptr<Backend>> make_backend(std::string_view name, const BackendOptions& options);

@@ -15,6 +15,12 @@ constexpr Row kBackends[] = {{"cpu", &CpuBackend::make}};
 
 }  // namespace
 
+std::vector<std::string_view> backend_names() {
+    std::vector<std::string_view> names;
+    for (const Row& row : kBackends) names.push_back(row.name);
+    return names;
+}
+
 Result<std::unique_ptr<Backend>> make_backend(std::string_view name, const BackendOptions& options) {
     std::string known;
     for (const Row& row : kBackends) {

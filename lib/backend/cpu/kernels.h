@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "backend/cpu/packed.h"
 #include "backend/cpu/thread_pool.h"
@@ -50,5 +51,10 @@ void argmax_row(const ArgmaxArgs& args, std::int64_t row);
 
 /// Name of the SIMD target in use; empty when this machine has none that fuses multiply and add.
 std::string_view simd_target();
+/// Names of the usable SIMD targets of this machine, best first.
+std::vector<std::string_view> simd_targets();
+/// For tests: makes `name` (of simd_targets()) the target of all kernels, empty: the best again.
+/// Process-wide. Thread: no op may be under way.
+void use_simd_target(std::string_view name);
 
 }  // namespace molink::cpu

@@ -210,13 +210,5 @@ void argmax_row(const ArgmaxArgs& args, std::int64_t row) {
     args.out[row] = static_cast<std::int32_t>(best);
 }
 
-std::string_view simd_target() {
-    constexpr std::int64_t kFused = HWY_AVX2 | HWY_AVX3 | HWY_AVX3_DL | HWY_NEON | HWY_SVE |
-                                    HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128;
-    const std::int64_t usable = hwy::SupportedTargets() & HWY_TARGETS & kFused;
-    if (usable == 0) return {};
-    return hwy::TargetName(usable & -usable);
-}
-
 }  // namespace molink::cpu
 #endif

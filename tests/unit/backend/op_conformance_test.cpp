@@ -1,0 +1,441 @@
+// Every op of every compiled backend at odd shapes against naive references in double. Tolerances are a
+// few units of float rounding (times the length of a sum), so that a wrong index, a missing term or a
+// swapped factor cannot hide in them, and a GPU passes the same test.
+#include <algorithm>
+#include <cmath>
+
+#include "op_fixture.h"
+#include "tensor/dtype.h"
+
+namespace molink::test {
+namespace {
+
+constexpr std::int64_t kWidths[] = {1, 3, 7, 15, 16, 17, 33, 64, 100, 768, 1001};
+constexpr double kTight = 2e-6;
+
+TEST_CASE("an unknown backend is refused with the known names") {
+    const auto backend = make_backend("abacus", {});
+    REQUIRE(!backend);
+    REQUIRE(backend.error().code() == StatusCode::not_found);
+    REQUIRE(backend.error().message().find("cpu") != std::string::npos);
+}
+
+TEST_CASE("embed") {
+    on_every_backend([](OpFixture& f) {
+        for (const ElementType type : {ElementType::f32, ElementType::f16, ElementType::bf16}) {
+            for (const std::int64_t hidden : kWidths) {
+                const std::vector<float> table = f.values(11 * hidden, -3, 3);
+                std::vector<std::uint16_t> narrow;
+                for (const float x : table) {
+                    narrow.push_back(type == ElementType::f16 ? f32_to_f16(x) : f32_to_bf16(x));
+                }
+                const std::vector<std::int32_t> ids{10, 0, 3, 3, 7};
+                EmbedArgs args;
+                args.table_type = type;
+                args.rows = 5;
+                args.hidden = hidden;
+                args.scale = hidden % 2 == 0 ? 1.0f : 1.75f;
+                EmbedArgs host = args;
+                host.table = type == ElementType::f32 ? static_cast<const void*>(table.data())
+                                                      : narrow.data();
+                host.ids = ids.data();
+                args.table = type == ElementType::f32 ? static_cast<const void*>(f.put(table))
+                                                      : f.put(narrow);
+                args.ids = f.put(ids);
+                args.out = f.out(5 * hidden);
+                f.backend().embed(args);
+                require_close(f.get(args.out, 5 * hidden), reference_embed(host), kTight);
+            }
+        }
+    });
+}
+
+TEST_CASE("rms_norm") {
+    on_every_backend([](OpFixture& f) {
+        for (const std::int64_t width : kWidths) {
+            for (const bool in_place : {false, true}) {
+                const std::int64_t rows = 6;
+                RmsNormArgs args;
+                args.rows = rows;
+                args.width = width;
+                args.x_stride = width + 5;
+                args.out_stride = in_place ? args.x_stride : width;
+                const std::vector<float> x = f.values(rows * args.x_stride, -4, 4);
+                const std::vector<float> weight = f.values(width, 0.5, 1.5);
+                RmsNormArgs host = args;
+                host.x = x.data();
+                host.weight = weight.data();
+                args.weight = f.put(weight);
+                float* device = f.put(x);
+                args.x = device;
+                args.out = in_place ? device : f.out(rows * width);
+                f.backend().rms_norm(args);
+                const std::vector<float> all = f.get(args.out, rows * args.out_stride);
+                std::vector<float> got;
+                for (std::int64_t r = 0; r < rows; ++r) {
+                    const auto begin = all.begin() + r * args.out_stride;
+                    got.insert(got.end(), begin, begin + width);
+                    if (in_place) REQUIRE(all[static_cast<std::size_t>(r * args.x_stride + width)] ==
+                                          x[static_cast<std::size_t>(r * args.x_stride + width)]);
+                }
+                require_close(got, reference_rms_norm(host), 4e-6);
+            }
+        }
+    });
+}
+
+TEST_CASE("add and add_bias") {
+    on_every_backend([](OpFixture& f) {
+        for (const std::int64_t count : {1, 15, 16, 100, 16384, 40001}) {
+            const std::vector<float> x = f.values(count);
+            const std::vector<float> y = f.values(count);
+            AddArgs args;
+            args.count = count;
+            args.scale = 0.3f;
+            AddArgs host = args;
+            std::vector<float> copy = x;
+            host.x = copy.data();
+            host.y = y.data();
+            args.x = f.put(x);
+            args.y = f.put(y);
+            f.backend().add(args);
+            require_close(f.get(args.x, count), reference_add(host), kTight);
+        }
+        for (const std::int64_t width : kWidths) {
+            std::vector<float> x = f.values(5 * width);
+            const std::vector<float> bias = f.values(width);
+            AddBiasArgs args;
+            args.rows = 5;
+            args.width = width;
+            AddBiasArgs host = args;
+            host.x = x.data();
+            host.bias = bias.data();
+            args.x = f.put(x);
+            args.bias = f.put(bias);
+            f.backend().add_bias(args);
+            require_close(f.get(args.x, 5 * width), reference_add_bias(host), kTight);
+        }
+    });
+}
+
+TEST_CASE("gate") {
+    on_every_backend([](OpFixture& f) {
+        for (const GateKind kind : {GateKind::silu, GateKind::gelu, GateKind::gelu_tanh,
+                                    GateKind::relu, GateKind::relu_squared}) {
+            for (const std::int64_t width : kWidths) {
+                const bool gated = width % 3 != 0;
+                GateArgs args;
+                args.rows = 4;
+                args.width = width;
+                args.gate_stride = 2 * width + 1;
+                args.up_stride = 2 * width + 1;
+                args.kind = kind;
+                const std::vector<float> both = f.values(4 * args.gate_stride, -9, 9);
+                GateArgs host = args;
+                host.gate = both.data();
+                host.up = gated ? both.data() + width : nullptr;
+                const float* device = f.put(both);
+                args.gate = device;
+                args.up = gated ? device + width : nullptr;
+                args.out = f.out(4 * width);
+                f.backend().gate(args);
+                INFO("kind " << static_cast<int>(kind) << ", width " << width);
+                require_close(f.get(args.out, 4 * width), reference_gate(host), 5e-6);
+            }
+        }
+    });
+}
+
+TEST_CASE("gate at the ends of the range") {
+    on_every_backend([](OpFixture& f) {
+        const std::vector<float> x{-1e30f, -200, -88, -50, -1e-30f, 0, 1e-30f, 1e-3f, 50, 88, 200, 1e30f};
+        for (const GateKind kind : {GateKind::silu, GateKind::gelu, GateKind::gelu_tanh}) {
+            GateArgs args;
+            args.rows = 1;
+            args.width = static_cast<std::int64_t>(x.size());
+            args.gate_stride = args.width;
+            args.kind = kind;
+            GateArgs host = args;
+            host.gate = x.data();
+            args.gate = f.put(x);
+            args.out = f.out(args.width);
+            f.backend().gate(args);
+            require_close(f.get(args.out, args.width), reference_gate(host), 5e-5);
+        }
+    });
+}
+
+TEST_CASE("rope") {
+    on_every_backend([](OpFixture& f) {
+        struct Shape {
+            std::int64_t head_dim, rotary_dim;
+        };
+        for (const Shape shape : {Shape{16, 16}, {40, 40}, {64, 64}, {64, 16}, {80, 32}, {128, 128},
+                                  {6, 2}}) {
+            for (const bool interleaved : {false, true}) {
+                const std::int64_t half = shape.rotary_dim / 2;
+                std::vector<float> cos;
+                std::vector<float> sin;
+                for (std::int64_t i = 0; i < 50 * half; ++i) {
+                    const double angle = static_cast<double>(i / half) *
+                                         std::pow(10000.0, -static_cast<double>(i % half) /
+                                                               static_cast<double>(half));
+                    cos.push_back(static_cast<float>(std::cos(angle)));
+                    sin.push_back(static_cast<float>(std::sin(angle)));
+                }
+                const std::vector<std::int32_t> positions{0, 1, 49, 17, 17};
+                RopeArgs args;
+                args.rows = 5;
+                args.heads = 3;
+                args.head_dim = shape.head_dim;
+                args.rotary_dim = shape.rotary_dim;
+                args.row_stride = 3 * shape.head_dim + 9;
+                args.interleaved = interleaved;
+                std::vector<float> x = f.values(5 * args.row_stride);
+                RopeArgs host = args;
+                host.x = x.data();
+                host.positions = positions.data();
+                host.cos = cos.data();
+                host.sin = sin.data();
+                args.x = f.put(x);
+                args.positions = f.put(positions);
+                args.cos = f.put(cos);
+                args.sin = f.put(sin);
+                f.backend().rope(args);
+                const std::vector<float> all = f.get(args.x, 5 * args.row_stride);
+                std::vector<float> got;
+                for (std::int64_t r = 0; r < 5; ++r) {
+                    const auto begin = all.begin() + r * args.row_stride;
+                    got.insert(got.end(), begin, begin + 3 * shape.head_dim);
+                    REQUIRE(*(begin + args.row_stride - 1) ==
+                            x[static_cast<std::size_t>((r + 1) * args.row_stride - 1)]);
+                }
+                require_close(got, reference_rope(host), kTight);
+            }
+        }
+    });
+}
+
+TEST_CASE("gather_rows") {
+    on_every_backend([](OpFixture& f) {
+        for (const std::int64_t width : kWidths) {
+            const std::vector<float> x = f.values(9 * width);
+            GatherRowsArgs args;
+            args.x = f.put(x);
+            args.rows_to_take = f.put(std::vector<std::int32_t>{8, 0, 0, 4});
+            args.rows = 4;
+            args.width = width;
+            args.out = f.out(4 * width);
+            f.backend().gather_rows(args);
+            const std::vector<float> got = f.get(args.out, 4 * width);
+            std::vector<float> want;
+            for (const std::int64_t row : {8, 0, 0, 4}) {
+                want.insert(want.end(), x.begin() + row * width, x.begin() + (row + 1) * width);
+            }
+            REQUIRE(same_bits(got, want));
+        }
+    });
+}
+
+/// Values that rounding gets wrong: ties, subnormals, overflow, infinities.
+std::vector<float> hard_values(OpFixture& f) {
+    std::vector<float> x = f.values(1000, -70000, 70000);
+    for (const float tiny : f.values(1000, -1e-4, 1e-4)) x.push_back(tiny);
+    for (const float tiny : f.values(300, -1e-7, 1e-7)) x.push_back(tiny);
+    for (std::uint32_t i = 0; i < 64; ++i) {
+        x.push_back(std::bit_cast<float>(0x3f800000u + (i << 11)));    // ties of f16
+        x.push_back(std::bit_cast<float>(0x3f800000u + (i << 14)));    // ties of bf16
+        x.push_back(static_cast<float>(i) * 0x1.0p-26f);               // subnormals of f16
+        x.push_back(std::bit_cast<float>(0x477fe000u + (i << 8)));     // about to overflow in f16
+    }
+    for (const float special : {0.0f, -0.0f, 65504.0f, 65520.0f, 1e38f, -1e38f, INFINITY, -INFINITY}) {
+        x.push_back(special);
+    }
+    return x;
+}
+
+TEST_CASE("convert rounds to nearest even and widens exactly") {
+    on_every_backend([](OpFixture& f) {
+        const std::vector<float> x = hard_values(f);
+        for (const ElementType type : {ElementType::f16, ElementType::bf16}) {
+            for (const std::size_t count : {x.size(), std::size_t{1}, std::size_t{13}}) {
+                ConvertArgs narrow;
+                narrow.in = f.put(x);
+                narrow.out_type = type;
+                narrow.count = static_cast<std::int64_t>(count);
+                auto* bits = reinterpret_cast<std::uint16_t*>(f.garbage(2 * count + 2));
+                narrow.out = bits;
+                f.backend().convert(narrow);
+                const auto got = f.get(bits, narrow.count + 1);
+                REQUIRE(got[count] == 0xffff);
+                ConvertArgs wide;
+                wide.in = bits;
+                wide.in_type = type;
+                wide.count = narrow.count;
+                float* back = f.out(narrow.count);
+                wide.out = back;
+                f.backend().convert(wide);
+                const std::vector<float> widened = f.get(back, narrow.count);
+                for (std::size_t i = 0; i < count; ++i) {
+                    const bool half = type == ElementType::f16;
+                    const std::uint16_t want = half ? f32_to_f16(x[i]) : f32_to_bf16(x[i]);
+                    INFO(x[i]);
+                    if (got[i] != want) REQUIRE(got[i] == want);
+                    const float value = half ? f16_to_f32(want) : bf16_to_f32(want);
+                    if (widened[i] != value) REQUIRE(widened[i] == value);
+                }
+            }
+        }
+    });
+}
+
+TEST_CASE("convert between equal types copies") {
+    on_every_backend([](OpFixture& f) {
+        const std::vector<float> x = f.values(37);
+        ConvertArgs args;
+        args.in = f.put(x);
+        float* to = f.out(37);
+        args.out = to;
+        args.count = 37;
+        f.backend().convert(args);
+        REQUIRE(same_bits(f.get(to, 37), x));
+    });
+}
+
+TEST_CASE("scale_cap") {
+    on_every_backend([](OpFixture& f) {
+        for (const std::int64_t count : {1, 15, 16, 33, 1001}) {
+            for (const float cap : {0.0f, 30.0f, 0.5f}) {
+                std::vector<float> x = f.values(count, -60, 60);
+                ScaleCapArgs args;
+                args.count = count;
+                args.scale = 0.7f;
+                args.cap = cap;
+                ScaleCapArgs host = args;
+                host.x = x.data();
+                args.x = f.put(x);
+                f.backend().scale_cap(args);
+                require_close(f.get(args.x, count), reference_scale_cap(host), 3e-6);
+            }
+        }
+    });
+}
+
+TEST_CASE("argmax takes the lowest index among equals") {
+    on_every_backend([](OpFixture& f) {
+        for (const std::int64_t width : {1, 2, 15, 16, 17, 100, 32003}) {
+            std::vector<float> x = f.values(7 * width);
+            const auto at = [&](std::int64_t row, std::int64_t i) -> float& {
+                return x[static_cast<std::size_t>(row * width + i)];
+            };
+            for (std::int64_t i = 0; i < width; ++i) at(1, i) = -7.0f;  // all equal
+            at(2, width - 1) = 5.0f;                                    // the last
+            at(3, 0) = 5.0f;                                            // the first
+            at(4, width / 2) = 5.0f;
+            at(4, width - 1) = 5.0f;
+            for (std::int64_t i = 0; i < width; ++i) at(5, i) = -INFINITY;
+            ArgmaxArgs args;
+            args.rows = 7;
+            args.width = width;
+            ArgmaxArgs host = args;
+            host.x = x.data();
+            args.x = f.put(x);
+            args.out = reinterpret_cast<std::int32_t*>(f.garbage(7 * 4));
+            f.backend().argmax(args);
+            REQUIRE(f.get(args.out, 7) == reference_argmax(host));
+        }
+    });
+}
+
+TEST_CASE("matmul") {
+    struct Shape {
+        std::int64_t n, k, parts;
+    };
+    on_every_backend([](OpFixture& f) {
+        for (const DataType type : {DataType::f32, DataType::f16, DataType::bf16, DataType::q8_0}) {
+            for (const Shape shape : {Shape{1, 32, 1}, {63, 96, 2}, {64, 64, 1}, {65, 32, 3},
+                                      {200, 160, 3}, {129, 1056, 1}, {17, 33, 1}, {70, 1, 1},
+                                      {130, 257, 2}}) {
+                if (type == DataType::q8_0 && shape.k % 32 != 0) continue;
+                const TestMatrix matrix(f, shape.n, shape.k, type, shape.parts);
+                for (const std::int64_t rows : {1, 2, 3, 4, 5, 7, 8, 12, 13, 25, 40}) {
+                    const std::vector<float> x = f.values(rows * shape.k, -2, 2);
+                    ReferenceMatmul host;
+                    host.x = x.data();
+                    host.w = matrix.widened.data();
+                    host.rows = rows;
+                    host.n = shape.n;
+                    host.k = shape.k;
+                    INFO("type " << static_cast<int>(type) << " rows " << rows << " n " << shape.n
+                                 << " k " << shape.k);
+                    const auto got = f.matmul(*matrix.packed, x, rows, shape.k, shape.n);
+                    const auto want = type == DataType::q8_0 ? reference_matmul_q8(host)
+                                                             : reference_matmul(host);
+                    require_close(got, want, 4e-6 * std::sqrt(static_cast<double>(shape.k)));
+                }
+            }
+        }
+    });
+}
+
+TEST_CASE("matmul honours strides and writes nothing beside its outputs") {
+    on_every_backend([](OpFixture& f) {
+        for (const DataType type : {DataType::f32, DataType::bf16, DataType::q8_0}) {
+            const TestMatrix matrix(f, 70, 64, type);
+            const std::vector<float> x = f.values(5 * 64);
+            std::vector<float> spread(5 * 100, NAN);
+            for (std::size_t r = 0; r < 5; ++r) {
+                std::copy_n(x.begin() + static_cast<std::ptrdiff_t>(r * 64), 64,
+                            spread.begin() + static_cast<std::ptrdiff_t>(r * 100));
+            }
+            const auto dense = f.matmul(*matrix.packed, x, 5, 64, 70);
+            const auto wide = f.matmul(*matrix.packed, spread, 5, 100, 83);
+            for (std::size_t r = 0; r < 5; ++r) {
+                for (std::size_t i = 0; i < 83; ++i) {
+                    const float got = wide[r * 83 + i];
+                    if (i < 70) REQUIRE(got == dense[r * 70 + i]);
+                    if (i >= 70) REQUIRE(std::isnan(got));
+                }
+            }
+        }
+    });
+}
+
+TEST_CASE("matmul with zero rows of activations or zero weights") {
+    on_every_backend([](OpFixture& f) {
+        for (const DataType type : {DataType::f32, DataType::q8_0}) {
+            const TestMatrix matrix(f, 65, 64, type);
+            for (const float y : f.matmul(*matrix.packed, std::vector<float>(64, 0.0f), 1, 64, 65)) {
+                REQUIRE(y == 0.0f);
+            }
+            const std::vector<float> zeros(65 * 64, 0.0f);
+            MatrixSource source{zeros.data(), DataType::f32, 65, 64};
+            auto packed = f.backend().pack(&source, 1, type);
+            REQUIRE(packed);
+            for (const float y : f.matmul(**packed, f.values(64), 1, 64, 65)) REQUIRE(y == 0.0f);
+        }
+    });
+}
+
+TEST_CASE("pack refuses what it cannot hold") {
+    on_every_backend([](OpFixture& f) {
+        const std::vector<float> data(64 * 33, 1.0f);
+        const auto code = [&](std::vector<MatrixSource> parts, DataType type) {
+            return f.backend().pack(parts.data(), parts.size(), type).status().code();
+        };
+        const auto invalid = StatusCode::invalid_argument;
+        REQUIRE(code({}, DataType::f32) == invalid);
+        REQUIRE(code({{data.data(), DataType::f32, 64, 33}}, DataType::q8_0) == invalid);
+        REQUIRE(code({{data.data(), DataType::f32, 64, 33}}, DataType::f16) == invalid);
+        REQUIRE(code({{data.data(), DataType::i32, 64, 33}}, DataType::i32) == invalid);
+        REQUIRE(code({{data.data(), DataType::f32, 0, 33}}, DataType::f32) == invalid);
+        REQUIRE(code({{data.data(), DataType::f32, 3, 33}, {data.data(), DataType::f32, 3, 32}},
+                     DataType::f32) == invalid);
+        REQUIRE(code({{data.data(), DataType::f32, 3, 32}, {data.data(), DataType::bf16, 3, 32}},
+                     DataType::f32) == invalid);
+        REQUIRE(code({{data.data(), DataType::f32, 64, 33}}, DataType::f32) == StatusCode::ok);
+    });
+}
+
+}  // namespace
+}  // namespace molink::test

@@ -1,0 +1,189 @@
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "base/random.h"
+#include "support/catch.h"
+#include "support/reference_ops.h"
+
+namespace molink::test {
+
+/// Memory of one backend for one test, and random values. Uploads live as long as the fixture.
+class OpFixture {
+public:
+    explicit OpFixture(Backend& backend, std::uint64_t seed = 1) : backend_(backend), random_(seed) {}
+
+    Backend& backend() { return backend_; }
+    Random& random() { return random_; }
+
+    std::vector<float> values(std::int64_t count, double low = -1, double high = 1) {
+        std::vector<float> out(static_cast<std::size_t>(count));
+        for (float& x : out) x = static_cast<float>(low + (high - low) * random_.uniform());
+        return out;
+    }
+    /// Device memory, every byte 0xff (NaN in every float type).
+    std::byte* garbage(std::size_t bytes) {
+        auto buffer = backend_.allocate(bytes);
+        REQUIRE(buffer);
+        const std::vector<std::uint8_t> fill(bytes, 0xff);
+        backend_.copy_to_device((*buffer)->data(), fill.data(), bytes);
+        buffers_.push_back(std::move(*buffer));
+        return static_cast<std::byte*>(buffers_.back()->data());
+    }
+    template <typename T>
+    T* put(const std::vector<T>& host) {
+        std::byte* to = garbage(host.size() * sizeof(T));
+        backend_.copy_to_device(to, host.data(), host.size() * sizeof(T));
+        return reinterpret_cast<T*>(to);
+    }
+    float* out(std::int64_t count) {
+        return reinterpret_cast<float*>(garbage(static_cast<std::size_t>(count) * sizeof(float)));
+    }
+    template <typename T>
+    std::vector<T> get(const T* from, std::int64_t count) {
+        std::vector<T> host(static_cast<std::size_t>(count));
+        backend_.copy_to_host(host.data(), from, host.size() * sizeof(T));
+        return host;
+    }
+    /// y [rows, y_stride] of x [rows, x_stride]; what matmul leaves alone is NaN.
+    std::vector<float> matmul(const PackedMatrix& weight, const std::vector<float>& x,
+                              std::int64_t rows, std::int64_t x_stride, std::int64_t y_stride);
+
+private:
+    Backend& backend_;
+    Random random_;
+    std::vector<std::unique_ptr<DeviceBuffer>> buffers_;
+};
+
+inline std::vector<float> OpFixture::matmul(const PackedMatrix& weight, const std::vector<float>& x,
+                                            std::int64_t rows, std::int64_t x_stride,
+                                            std::int64_t y_stride) {
+    MatmulArgs args;
+    args.weight = &weight;
+    args.x = put(x);
+    args.y = out(rows * y_stride);
+    args.rows = rows;
+    args.x_stride = x_stride;
+    args.y_stride = y_stride;
+    args.workspace = garbage(backend_.matmul_workspace_bytes(rows, weight.k));
+    backend_.matmul(args);
+    return get(args.y, rows * y_stride);
+}
+
+inline std::unique_ptr<Backend> backend_of(std::string_view name, int threads) {
+    BackendOptions options;
+    options.threads = threads;
+    auto backend = make_backend(name, options);
+    REQUIRE(backend);
+    return std::move(*backend);
+}
+
+/// Runs body(fixture) on every compiled backend, with one thread and with three.
+template <typename Body>
+void on_every_backend(const Body& body) {
+    for (const std::string_view name : backend_names()) {
+        for (const int threads : {1, 3}) {
+            INFO("backend " << std::string(name) << ", " << threads << " threads");
+            const std::unique_ptr<Backend> backend = backend_of(name, threads);
+            REQUIRE(backend->name() == name);
+            REQUIRE(!backend->description().empty());
+            OpFixture fixture(*backend);
+            body(fixture);
+        }
+    }
+}
+
+/// Requires |got - want| <= tolerance * max(1, |want|) for every value.
+inline void require_close(const std::vector<float>& got, const std::vector<double>& want,
+                          double tolerance) {
+    REQUIRE(got.size() == want.size());
+    double worst = 0;
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < want.size(); ++i) {
+        const double error = std::fabs(double{got[i]} - want[i]) / std::fmax(1, std::fabs(want[i]));
+        if (!(error <= worst)) {
+            worst = error;
+            at = i;
+        }
+        if (std::isnan(error)) break;
+    }
+    INFO("value " << at << " of " << want.size() << ": got " << got[at] << ", want " << want[at]);
+    REQUIRE(worst <= tolerance);
+}
+
+inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+    if (a.size() != b.size()) return false;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        if (std::bit_cast<std::uint32_t>(a[i]) != std::bit_cast<std::uint32_t>(b[i])) return false;
+    }
+    return true;
+}
+
+/// A weight matrix of random values [n, k]: as stored, widened to f32, and packed.
+struct TestMatrix {
+    std::vector<float> widened;
+    std::unique_ptr<PackedMatrix> packed;
+
+    /// `type` f32, f16, bf16, or q8_0 (stored as f32). `parts` pieces on top of each other.
+    TestMatrix(OpFixture& fixture, std::int64_t n, std::int64_t k, DataType type,
+               std::int64_t parts = 1);
+};
+
+/// A row of a batch: the token of `sequence` at `position`.
+struct TokenRow {
+    std::int32_t sequence = 0;
+    std::int32_t position = 0;
+};
+
+struct KvShape {
+    std::int32_t block_tokens = 16;
+    std::int32_t heads = 4;
+    std::int32_t kv_heads = 2;
+    std::int32_t head_dim = 64;
+    ElementType type = ElementType::f32;
+    std::int32_t window = 0;
+    float soft_cap = 0;
+    float sharpness = 2.5f;  ///< the scale of scores is this over sqrt(head_dim)
+};
+
+/// Sequences with a random q, k, v for every position, and their pages on a backend (NaN until written;
+/// blocks in random order, with strangers' blocks between).
+class PagedKv {
+public:
+    PagedKv(OpFixture& fixture, KvShape shape, std::vector<std::int32_t> lengths);
+
+    /// Writes K and V of these rows (of one or more sequences, in order) as one batch.
+    void write(const std::vector<TokenRow>& rows);
+    /// Attention of these rows as one batch: [rows, heads, head_dim].
+    std::vector<float> attend(const std::vector<TokenRow>& rows);
+    std::vector<double> reference(const std::vector<TokenRow>& rows) const;
+    /// All rows of all sequences.
+    std::vector<TokenRow> all_rows() const;
+    std::int64_t row_width() const { return std::int64_t{shape_.heads} * shape_.head_dim; }
+
+private:
+    std::int64_t stride() const {
+        return row_width() + std::int64_t{2} * shape_.kv_heads * shape_.head_dim + 3;
+    }
+    /// q, k and v of the rows side by side, on the device.
+    float* gather(const std::vector<TokenRow>& rows);
+    BatchArgs batch(const std::vector<TokenRow>& rows);
+    AttentionArgs attention_args() const;
+
+    OpFixture& fixture_;
+    KvShape shape_;
+    std::vector<std::int32_t> lengths_;
+    std::vector<std::vector<float>> qkv_;  // of each sequence: [positions, stride()]
+    KvPages pages_;
+    std::int64_t* block_offsets_ = nullptr;
+    std::uint32_t* block_ids_ = nullptr;
+};
+
+}  // namespace molink::test
