@@ -81,6 +81,10 @@ inline constexpr std::int64_t kMinKvPositions = 256;
 /// How long a node that leaves may take to say so.
 inline constexpr std::int64_t kFarewellUs = 500'000;
 
+// -- Stage
+/// Decode parts that may run in a row while a prefill part waits; its guaranteed share.
+inline constexpr int kDecodesBeforePrefill = 4;
+
 // -- Requests
 /// Rows of one micro-batch; bounds a part's message and every stage's workspace.
 inline constexpr std::int32_t kMaxStepTokens = 8192;

@@ -10,6 +10,8 @@
 #include <molink/partitioner.h>
 #include <molink/status.h>
 
+#include "stage/device_probe.h"
+#include "tokenizer/tokenizer.h"
 #include "wire/messages.h"
 
 namespace molink {
@@ -39,6 +41,9 @@ Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string
 /// positions.
 Result<PartitionModel> make_partition_model(const NodeOptions& options, const NodeIdentity& identity,
                                             std::int32_t max_rows, std::int32_t max_context);
+
+/// Refuses a tokenizer that knows more tokens than the model. Errors: invalid_argument, both numbers.
+Status check_vocabulary(const Tokenizer& tokenizer, const ModelSpec& spec, const std::string& file);
 
 /// What a worker tells the head. `advertise`: what others dial.
 Hello make_hello(const NodeIdentity& identity, const std::string& advertise);

@@ -1,0 +1,109 @@
+// What a node knows of itself before it meets others. Reads the model's description and samples of its
+// files, measures the machine with the model's own layers, and turns both into the numbers that handshake
+// and partitioner work with.
+#include "node/node_identity.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "loader/model_hash.h"
+#include "model/model.h"
+
+namespace molink {
+namespace {
+
+constexpr double kShareOfAvailable = 0.8;
+
+WeightStorage storage_of(WeightMode mode) {
+    return mode == WeightMode::q8_0 ? WeightStorage::q8_0 : WeightStorage::native;
+}
+
+Status check_layers(const NodeOptions& options, const ModelSpec& spec) {
+    if (!options.layers || options.layers->end <= spec.layers) return {};
+    return invalid_argument("layers {}-{} are asked for; the model has layers 0-{}",
+                            options.layers->begin, options.layers->end - 1, spec.layers - 1);
+}
+
+Status check_q8(const ModelSpec& spec) {
+    for (std::int32_t width : {spec.hidden, spec.attention.heads * spec.attention.head_dim,
+                               spec.mlp.ffn}) {
+        if (width % 32 == 0) continue;
+        return invalid_argument("weights q8_0: a matrix of the model is {} wide; a multiple of 32 is "
+                                "needed",
+                                width);
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string& default_name,
+                                   bool probe) {
+    NodeIdentity identity;
+    MOLINK_ASSIGN_OR_RETURN(const ConfigFile config, ConfigFile::load(options.model_dir));
+    MOLINK_ASSIGN_OR_RETURN(const Described described, describe_model(config));
+    MOLINK_RETURN_IF_ERROR(check_layers(options, described.spec));
+    if (options.weights == WeightMode::q8_0) MOLINK_RETURN_IF_ERROR(check_q8(described.spec));
+    MOLINK_ASSIGN_OR_RETURN(identity.model_hash, model_hash(options.model_dir));
+    identity.name = options.name.empty() ? default_name : options.name;
+    identity.host_id = host_id();
+    identity.spec = described.spec;
+    identity.weights = options.weights;
+    identity.weight_type =
+        options.weights == WeightMode::q8_0 ? DataType::q8_0 : described.spec.stored_type;
+    identity.kv_type = options.kv_type;
+    identity.block_tokens = options.block_tokens;
+    identity.layers = options.layers;
+    identity.memory_own = options.memory_bytes > 0;
+    identity.memory_bytes =
+        identity.memory_own
+            ? options.memory_bytes
+            : static_cast<std::int64_t>(kShareOfAvailable *
+                                        static_cast<double>(available_memory_bytes()));
+    if (!probe) return identity;
+    MOLINK_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(options.model_dir));
+    BackendOptions backend_options;
+    backend_options.threads = options.threads;
+    MOLINK_ASSIGN_OR_RETURN(auto backend, make_backend(options.backend, backend_options));
+    const Clock& clock = options.clock != nullptr ? *options.clock : steady_clock();
+    MOLINK_ASSIGN_OR_RETURN(identity.profile, probe_node(*backend, checkpoint, described,
+                                                         storage_of(options.weights), clock));
+    identity.profile.threads = options.threads;
+    return identity;
+}
+
+Result<PartitionModel> make_partition_model(const NodeOptions& options, const NodeIdentity& identity,
+                                            std::int32_t max_rows, std::int32_t max_context) {
+    BackendOptions backend_options;
+    backend_options.threads = 1;
+    MOLINK_ASSIGN_OR_RETURN(auto backend, make_backend(options.backend, backend_options));
+    const ModelSpec& spec = identity.spec;
+    const WeightStorage storage = storage_of(options.weights);
+    const auto bytes = [&](const ModelPart& part) {
+        return static_cast<std::int64_t>(part_weight_bytes(*backend, spec, part, storage));
+    };
+    PartitionModel model;
+    model.layers = spec.layers;
+    model.layer_bytes = bytes({{0, 1}, false, false});
+    model.embedding_bytes = bytes({{0, 0}, true, false});
+    model.head_bytes = bytes({{0, 0}, false, true});
+    model.workspace_bytes =
+        static_cast<std::int64_t>(part_workspace_bytes(*backend, spec, {max_rows, max_context}));
+    const ElementType kv =
+        options.kv_type == DataType::f16 ? ElementType::f16 : ElementType::f32;
+    model.kv_layer_block_bytes = static_cast<std::int64_t>(backend->kv_block_bytes(
+        options.block_tokens, spec.attention.kv_heads, spec.attention.head_dim, kv));
+    const std::int64_t positions = std::min<std::int64_t>(max_context, limits::kMinKvPositions);
+    model.min_blocks = (positions + options.block_tokens - 1) / options.block_tokens;
+    model.activation_row_bytes = spec.hidden * 4;
+    return model;
+}
+
+Status check_vocabulary(const Tokenizer& tokenizer, const ModelSpec& spec, const std::string& file) {
+    if (tokenizer.vocabulary_size() <= spec.vocabulary) return {};
+    return invalid_argument("{}: the tokenizer has {} tokens; the model's vocabulary has {}", file,
+                            tokenizer.vocabulary_size(), spec.vocabulary);
+}
+
+}  // namespace molink

@@ -1,0 +1,92 @@
+// Checks every part against what the stage knows. A gap in positions, a block that does not exist or a
+// token outside the vocabulary would otherwise read memory that holds something else, and the answer would
+// be wrong without a sign.
+#include "stage/sequence_table.h"
+
+#include "base/error.h"
+
+namespace molink {
+
+Status SequenceTable::open(const Part& part, const SequenceOpen& open) {
+    const auto limit = static_cast<std::size_t>(bounds_.max_sequences) * 4 + 64;
+    if (sequences_.size() >= limit) {
+        return make_error(StatusCode::data_loss, "part {}: {} sequences are open already",
+                          part.id.value, sequences_.size());
+    }
+    if (open.prompt.empty() || open.prompt.size() > static_cast<std::size_t>(bounds_.max_context)) {
+        return make_error(StatusCode::data_loss,
+                          "part {}: sequence {} has a prompt of {} tokens (1 to {})", part.id.value,
+                          open.id.value, open.prompt.size(), bounds_.max_context);
+    }
+    for (Token token : open.prompt) {
+        if (token >= 0 && token < bounds_.vocabulary) continue;
+        return make_error(StatusCode::data_loss, "part {}: sequence {} has token {}; vocabulary {}",
+                          part.id.value, open.id.value, token, bounds_.vocabulary);
+    }
+    StageSequence sequence;
+    sequence.prompt = open.prompt;
+    sequence.temperature = open.temperature;
+    sequence.seed = open.seed;
+    sequence.hash_logits = open.hash_logits;
+    if (!sequences_.emplace(open.id, std::move(sequence)).second) {
+        return make_error(StatusCode::data_loss, "part {}: sequence {} is open already",
+                          part.id.value, open.id.value);
+    }
+    return {};
+}
+
+Status SequenceTable::run(const Part& part, const SequenceRun& run) {
+    const auto found = sequences_.find(run.id);
+    if (found == sequences_.end()) {
+        return make_error(StatusCode::data_loss, "part {}: sequence {} was never opened",
+                          part.id.value, run.id.value);
+    }
+    StageSequence& sequence = found->second;
+    if (run.position != sequence.next_position || run.count < 1 ||
+        run.position > bounds_.max_context - run.count || run.sample_count > run.count) {
+        return make_error(StatusCode::data_loss,
+                          "part {}: sequence {} runs positions {}+{}; {} is due, context {}",
+                          part.id.value, run.id.value, run.position, run.count,
+                          sequence.next_position, bounds_.max_context);
+    }
+    const std::int64_t end = std::int64_t{run.position} + run.count;
+    const bool told = run.tokens.size() == static_cast<std::size_t>(run.count);
+    if (!told && end > static_cast<std::int64_t>(sequence.prompt.size())) {
+        return make_error(StatusCode::data_loss,
+                          "part {}: sequence {} runs to position {} without tokens; its prompt has {}",
+                          part.id.value, run.id.value, end, sequence.prompt.size());
+    }
+    for (Token token : run.tokens) {
+        if (token >= 0 && token < bounds_.vocabulary) continue;
+        return make_error(StatusCode::data_loss, "part {}: sequence {} has token {}; vocabulary {}",
+                          part.id.value, run.id.value, token, bounds_.vocabulary);
+    }
+    for (BlockId block : run.new_blocks) {
+        if (block.value >= bounds_.kv_blocks) {
+            return make_error(StatusCode::data_loss, "part {}: sequence {} names block {} of {}",
+                              part.id.value, run.id.value, block.value, bounds_.kv_blocks);
+        }
+        sequence.blocks.push_back(block.value);
+    }
+    if (static_cast<std::int64_t>(sequence.blocks.size()) * bounds_.block_tokens < end) {
+        return make_error(StatusCode::data_loss,
+                          "part {}: sequence {} runs to position {} with {} blocks of {}",
+                          part.id.value, run.id.value, end, sequence.blocks.size(),
+                          bounds_.block_tokens);
+    }
+    sequence.next_position = static_cast<std::int32_t>(end);
+    return {};
+}
+
+Status SequenceTable::apply(const Part& part) {
+    if (part.row_count() < 1 || part.row_count() > bounds_.max_rows) {
+        return make_error(StatusCode::data_loss, "part {} has {} rows; 1 to {} are permitted",
+                          part.id.value, part.row_count(), bounds_.max_rows);
+    }
+    for (SequenceId id : part.releases) sequences_.erase(id);
+    for (const SequenceOpen& item : part.opens) MOLINK_RETURN_IF_ERROR(open(part, item));
+    for (const SequenceRun& item : part.runs) MOLINK_RETURN_IF_ERROR(run(part, item));
+    return {};
+}
+
+}  // namespace molink

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include <molink/status.h>
+
+#include "wire/messages.h"
+
+namespace molink {
+
+/// What a stage knows of a sequence.
+struct StageSequence {
+    std::vector<Token> prompt;
+    std::vector<std::uint32_t> blocks;
+    std::int32_t next_position = 0;
+    float temperature = 0;
+    std::uint64_t seed = 0;
+    bool hash_logits = false;
+};
+
+/// A stage's mirror of the sequences and their block tables, kept up by what parts tell: full
+/// descriptions once, then differences. Nothing a part says is believed unchecked.
+/// Thread: the stage's compute thread.
+class SequenceTable {
+public:
+    struct Bounds {
+        std::int32_t max_rows = 0;
+        std::int32_t max_sequences = 0;
+        std::int32_t max_context = 0;
+        std::int32_t block_tokens = 0;
+        std::int32_t vocabulary = 0;
+        std::uint64_t kv_blocks = 0;
+        bool has_embedding = false;
+    };
+    explicit SequenceTable(const Bounds& bounds) : bounds_(bounds) {}
+
+    /// Takes in a part: opens, new blocks, positions, releases. Errors: data_loss naming part, sequence
+    /// and numbers; the epoch cannot go on then.
+    Status apply(const Part& part);
+    /// Only for sequences of a part that was applied.
+    const StageSequence& at(SequenceId id) const { return sequences_.at(id); }
+    std::size_t size() const { return sequences_.size(); }
+
+private:
+    Status open(const Part& part, const SequenceOpen& open);
+    Status run(const Part& part, const SequenceRun& run);
+
+    Bounds bounds_;
+    std::unordered_map<SequenceId, StageSequence> sequences_;
+};
+
+}  // namespace molink

@@ -1,0 +1,188 @@
+// One part through one stage: tokens or activations in, layers, activations or sampled tokens out. The
+// ragged batch is built anew for every part from the sequence table. Rows whose logits nobody asks for
+// never meet the LM head.
+#include "stage/stage_runner.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/error.h"
+#include "sampling/sampler.h"
+#include "wire/activation_codec.h"
+
+namespace molink {
+
+StageRunner::StageRunner(Backend& backend, std::unique_ptr<Model> model, const ModelSpec& spec,
+                         const StageConfig& config, DataType kv_type, std::int32_t block_tokens)
+    : backend_(backend),
+      model_(std::move(model)),
+      spec_(spec),
+      config_(config),
+      kv_type_(kv_type == DataType::f16 ? ElementType::f16 : ElementType::f32),
+      block_tokens_(block_tokens) {}
+
+Result<std::uint64_t> StageRunner::block_capacity() const {
+    const ModelBounds bounds{config_.max_rows, config_.max_context};
+    const std::uint64_t workspace = part_workspace_bytes(backend_, spec_, bounds);
+    const std::uint64_t used = weight_bytes() + workspace;
+    const std::uint64_t block =
+        static_cast<std::uint64_t>(config_.layers.size()) *
+        backend_.kv_block_bytes(block_tokens_, spec_.attention.kv_heads, spec_.attention.head_dim,
+                                kv_type_);
+    if (config_.memory_bytes < used + block) {
+        return make_error(StatusCode::resource_exhausted,
+                          "layers {}-{} need {} bytes of weights, {} of workspace and {} per KV block; "
+                          "the node may use {}",
+                          config_.layers.begin, config_.layers.end - 1, weight_bytes(), workspace,
+                          block, config_.memory_bytes);
+    }
+    return std::min((config_.memory_bytes - used) / block, config_.max_kv_blocks);
+}
+
+Status StageRunner::start(std::uint64_t kv_blocks) {
+    const AttentionSpec& attention = spec_.attention;
+    const std::size_t block = backend_.kv_block_bytes(block_tokens_, attention.kv_heads,
+                                                      attention.head_dim, kv_type_);
+    for (std::int32_t i = 0; i < config_.layers.size(); ++i) {
+        MOLINK_ASSIGN_OR_RETURN(auto buffer, backend_.allocate(block * kv_blocks));
+        KvPages pages;
+        pages.base = buffer->data();
+        pages.block_bytes = static_cast<std::int64_t>(block);
+        pages.block_tokens = block_tokens_;
+        pages.kv_heads = attention.kv_heads;
+        pages.head_dim = attention.head_dim;
+        pages.type = kv_type_;
+        pages_.push_back(pages);
+        page_buffers_.push_back(std::move(buffer));
+    }
+    const auto values =
+        static_cast<std::size_t>(config_.max_rows) * static_cast<std::size_t>(spec_.hidden);
+    MOLINK_ASSIGN_OR_RETURN(hidden_, backend_.allocate(values * sizeof(float)));
+    host_hidden_.reserve(values);
+    SequenceTable::Bounds bounds;
+    bounds.max_rows = config_.max_rows;
+    bounds.max_sequences = config_.max_sequences;
+    bounds.max_context = config_.max_context;
+    bounds.block_tokens = block_tokens_;
+    bounds.vocabulary = spec_.vocabulary;
+    bounds.kv_blocks = kv_blocks;
+    bounds.has_embedding = config_.has_embedding;
+    table_ = std::make_unique<SequenceTable>(bounds);
+    return {};
+}
+
+Status StageRunner::gather(const Part& part) {
+    MOLINK_RETURN_IF_ERROR(table_->apply(part));
+    ids_.clear();
+    positions_.clear();
+    sequence_of_row_.clear();
+    block_ids_.clear();
+    block_offsets_.assign(1, 0);
+    for (std::size_t s = 0; s < part.runs.size(); ++s) {
+        const SequenceRun& run = part.runs[s];
+        const StageSequence& sequence = table_->at(run.id);
+        for (std::int32_t i = 0; i < run.count; ++i) {
+            const std::int32_t position = run.position + i;
+            positions_.push_back(position);
+            sequence_of_row_.push_back(static_cast<std::int32_t>(s));
+            ids_.push_back(run.tokens.empty() ? sequence.prompt[static_cast<std::size_t>(position)]
+                                              : run.tokens[static_cast<std::size_t>(i)]);
+        }
+        block_ids_.insert(block_ids_.end(), sequence.blocks.begin(), sequence.blocks.end());
+        block_offsets_.push_back(static_cast<std::int64_t>(block_ids_.size()));
+    }
+    return {};
+}
+
+Status StageRunner::read_input(const Part& part, std::int64_t rows) {
+    auto* hidden = static_cast<float*>(hidden_->data());
+    if (config_.has_embedding) {
+        model_->embed(ids_.data(), rows, hidden);
+        return {};
+    }
+    host_hidden_.resize(static_cast<std::size_t>(rows * spec_.hidden));
+    MOLINK_RETURN_IF_ERROR(decode_activations(part.activation_type, part.activations, host_hidden_));
+    backend_.copy_to_device(hidden, host_hidden_.data(), host_hidden_.size() * sizeof(float));
+    return {};
+}
+
+Result<PartResult> StageRunner::run(Part part) {
+    MOLINK_RETURN_IF_ERROR(gather(part));
+    const auto rows = static_cast<std::int64_t>(positions_.size());
+    MOLINK_RETURN_IF_ERROR(read_input(part, rows));
+    BatchArgs batch;
+    batch.positions = positions_.data();
+    batch.sequence_of_row = sequence_of_row_.data();
+    batch.block_offsets = block_offsets_.data();
+    batch.block_ids = block_ids_.data();
+    batch.rows = rows;
+    batch.sequences = static_cast<std::int64_t>(part.runs.size());
+    model_->run_layers(batch, pages_, static_cast<float*>(hidden_->data()));
+    PartResult result;
+    if (config_.has_head) {
+        sample(part, result);
+        part.activations.clear();
+    } else {
+        host_hidden_.resize(static_cast<std::size_t>(rows * spec_.hidden));
+        backend_.copy_to_host(host_hidden_.data(), hidden_->data(),
+                              host_hidden_.size() * sizeof(float));
+        part.activation_type = config_.activation_type;
+        part.activations = encode_activations(config_.activation_type, host_hidden_);
+    }
+    result.part = std::move(part);
+    return result;
+}
+
+void StageRunner::sample(const Part& part, PartResult& result) {
+    std::vector<std::int32_t> wanted;  // rows that meet the LM head
+    std::int32_t row = 0;
+    for (const SequenceRun& run : part.runs) {
+        const std::int32_t count =
+            table_->at(run.id).hash_logits ? run.count : run.sample_count;
+        for (std::int32_t i = run.count - count; i < run.count; ++i) wanted.push_back(row + i);
+        row += run.count;
+    }
+    const auto vocabulary = static_cast<std::size_t>(spec_.vocabulary);
+    logits_.resize(wanted.size() * vocabulary);
+    const auto* hidden = static_cast<const float*>(hidden_->data());
+    for (std::size_t done = 0; done < wanted.size(); done += kLogitRows) {
+        const std::size_t now = std::min<std::size_t>(kLogitRows, wanted.size() - done);
+        const float* out =
+            model_->logits(hidden, wanted.data() + done, static_cast<std::int64_t>(now));
+        backend_.copy_to_host(logits_.data() + done * vocabulary, out,
+                              now * vocabulary * sizeof(float));
+    }
+    std::int32_t first = 0;  // of the run among the wanted rows
+    for (const SequenceRun& run : part.runs) {
+        const bool hash = table_->at(run.id).hash_logits;
+        if (!hash && run.sample_count == 0) continue;
+        SampledRun sampled;
+        sampled.id = run.id;
+        sampled.position = run.position + run.count - run.sample_count + 1;
+        sample_run(run, first, sampled);
+        result.sampled.push_back(std::move(sampled));
+        first += hash ? run.count : run.sample_count;
+    }
+}
+
+void StageRunner::sample_run(const SequenceRun& run, std::int32_t first_row, SampledRun& sampled) {
+    const StageSequence& sequence = table_->at(run.id);
+    const auto vocabulary = static_cast<std::size_t>(spec_.vocabulary);
+    const auto row = [&](std::int32_t index) {
+        return std::span<const float>(logits_).subspan(static_cast<std::size_t>(index) * vocabulary,
+                                                       vocabulary);
+    };
+    std::int32_t at = first_row;
+    if (sequence.hash_logits) {
+        for (std::int32_t i = 0; i < run.count; ++i) {
+            sampled.logit_hashes.push_back(hash_logits(row(first_row + i)));
+        }
+        at += run.count - run.sample_count;
+    }
+    const SamplerState state{sequence.temperature, sequence.seed};
+    for (std::int32_t i = 0; i < run.sample_count; ++i) {
+        sampled.tokens.push_back(sample_token(row(at + i), state, sampled.position + i));
+    }
+}
+
+}  // namespace molink

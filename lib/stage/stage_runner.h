@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <molink/status.h>
+
+#include "backend/backend.h"
+#include "model/model.h"
+#include "stage/sequence_table.h"
+#include "stage/stage_executor.h"
+
+namespace molink {
+
+/// The layers of one epoch with their KV pages: runs parts. Thread: the stage's compute thread.
+class StageRunner {
+public:
+    /// `backend` must outlive it.
+    StageRunner(Backend& backend, std::unique_ptr<Model> model, const ModelSpec& spec,
+                const StageConfig& config, DataType kv_type, std::int32_t block_tokens);
+
+    /// KV blocks that fit into the stage's memory beside weights and workspace.
+    /// Errors: resource_exhausted with the numbers when not one does.
+    Result<std::uint64_t> block_capacity() const;
+    /// Allocates the pages. Errors: resource_exhausted.
+    Status start(std::uint64_t kv_blocks);
+    /// Runs a part. Errors: data_loss when it does not fit what the stage knows.
+    Result<PartResult> run(Part part);
+
+    std::uint64_t weight_bytes() const { return model_->weight_bytes(); }
+
+private:
+    Status gather(const Part& part);
+    Status read_input(const Part& part, std::int64_t rows);
+    void sample(const Part& part, PartResult& result);
+    void sample_run(const SequenceRun& run, std::int32_t first_row, SampledRun& sampled);
+
+    Backend& backend_;
+    std::unique_ptr<Model> model_;
+    ModelSpec spec_;
+    StageConfig config_;
+    ElementType kv_type_;
+    std::int32_t block_tokens_;
+    std::unique_ptr<SequenceTable> table_;
+    std::vector<std::unique_ptr<DeviceBuffer>> page_buffers_;  // [layers]
+    std::vector<KvPages> pages_;
+    std::unique_ptr<DeviceBuffer> hidden_;  // [max_rows, hidden]
+    std::vector<float> host_hidden_;        // for the wire
+    std::vector<std::int32_t> ids_;
+    std::vector<std::int32_t> positions_;
+    std::vector<std::int32_t> sequence_of_row_;
+    std::vector<std::int64_t> block_offsets_;
+    std::vector<std::uint32_t> block_ids_;
+    std::vector<float> logits_;
+};
+
+}  // namespace molink

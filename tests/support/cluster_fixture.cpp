@@ -1,0 +1,142 @@
+// See cluster_fixture.h.
+#include "support/cluster_fixture.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace molink::test {
+namespace {
+
+std::unique_ptr<ChannelHub> make_hub(Transport& transport, const Clock& clock, HubSink& sink,
+                                     std::uint64_t seed) {
+    HubOptions options;
+    options.seed = seed;
+    return make_channel_hub(transport, clock, sink, options);
+}
+
+}  // namespace
+
+NodeIdentity fold_identity(const std::string& name) {
+    NodeIdentity identity;
+    identity.name = name;
+    identity.host_id = "host";
+    identity.spec.layers = kFoldLayers;
+    identity.spec.vocabulary = kFoldVocabulary;
+    identity.spec.hidden = 2;
+    identity.model_hash = 0x1234;
+    identity.block_tokens = kFoldBlockTokens;
+    identity.memory_bytes = 1 << 20;
+    identity.memory_own = true;
+    identity.profile.decode_layer_us = 100;
+    return identity;
+}
+
+PartitionModel fold_partition_model() {
+    PartitionModel model;
+    model.layers = kFoldLayers;
+    model.layer_bytes = 1000;
+    model.embedding_bytes = 100;
+    model.head_bytes = 100;
+    model.workspace_bytes = 100;
+    model.kv_layer_block_bytes = 64;
+    model.min_blocks = 4;
+    model.activation_row_bytes = 8;
+    return model;
+}
+
+ClusterFixture::ClusterFixture(std::int32_t stages, bool local_stage) {
+    HeadConfig config;
+    config.identity = fold_identity("head");
+    config.partition_model = fold_partition_model();
+    config.local_stage = local_stage;
+    config.max_running = 4;
+    config.max_step_tokens = 32;
+    config.max_context = 256;
+    config.node_lost_after_us = 15'000'000;
+    config.reconnect_within_us = 3'000'000;
+    HeadPolicies policies{make_seed_cluster(stages), make_cost_partitioner()};
+    head = std::make_unique<HeadNode>(config, std::move(policies), clock, &head_stage, Log());
+    EngineCoreOptions options;
+    options.max_running = 4;
+    options.max_waiting = 64;
+    options.max_step_tokens = 32;
+    options.max_slice_tokens = 16;
+    options.block_tokens = kFoldBlockTokens;
+    options.vocabulary = kFoldVocabulary;
+    core = std::make_unique<EngineCore>(options, nullptr, *head, *this, Log());
+    transport = network->make_transport();
+    if (!transport->listen("inproc://head")) throw std::runtime_error("listen");
+    hub = make_hub(*transport, clock, *head, 1);
+    head->attach(*hub, *core);
+}
+
+ClusterFixture::~ClusterFixture() = default;
+
+FoldWorker& ClusterFixture::add_worker(NodeIdentity identity) {
+    auto worker = std::make_unique<FoldWorker>();
+    worker->name = identity.name;
+    worker->transport = network->make_transport();
+    const std::string address = "inproc://" + identity.name;
+    if (!worker->transport->listen(address)) throw std::runtime_error("listen");
+    WorkerConfig config;
+    config.identity = std::move(identity);
+    config.join = "inproc://head";
+    config.join_within_us = 10'000'000;
+    config.head_lost_after_us = 15'000'000;
+    config.reconnect_within_us = 3'000'000;
+    worker->node = std::make_unique<WorkerNode>(config, clock, worker->stage, Log());
+    worker->hub = make_hub(*worker->transport, clock, *worker->node, workers.size() + 2);
+    if (!worker->node->attach(*worker->hub, address).ok()) throw std::runtime_error("attach");
+    workers.push_back(std::move(worker));
+    return *workers.back();
+}
+
+void ClusterFixture::kill(const std::string& name) {
+    const auto found = std::find_if(workers.begin(), workers.end(),
+                                    [&](const auto& worker) { return worker->name == name; });
+    workers.erase(found);
+}
+
+bool ClusterFixture::run_until(const std::function<bool()>& done, std::int64_t limit_us) {
+    const std::int64_t end = clock.now + limit_us;
+    while (clock.now < end) {
+        hub->poll(0);
+        head->tick();
+        for (const auto& worker : workers) {
+            if (worker->frozen) continue;
+            worker->hub->poll(0);
+            worker->node->tick();
+        }
+        if (done()) return true;
+        clock.now += 1000;
+    }
+    return false;
+}
+
+RequestId ClusterFixture::submit(const std::vector<Token>& prompt, std::int32_t max_tokens) {
+    AdmittedRequest request;
+    request.id = RequestId(next_request_++);
+    request.prompt = prompt;
+    request.max_tokens = max_tokens;
+    request.ignore_eos = true;
+    request.submitted_us = clock.now;
+    const RequestId id = request.id;
+    outcomes[id].status = core->submit(std::move(request), clock.now);
+    return id;
+}
+
+void ClusterFixture::on_request_event(RequestEvent event) {
+    Outcome& outcome = outcomes[event.request];
+    outcome.tokens.insert(outcome.tokens.end(), event.tokens.begin(), event.tokens.end());
+    if (event.finish_reason == FinishReason::none) return;
+    ++outcome.terminal_events;
+    outcome.reason = event.finish_reason;
+    outcome.status = event.status;
+}
+
+bool ClusterFixture::all_ended() const {
+    return std::all_of(outcomes.begin(), outcomes.end(),
+                       [](const auto& entry) { return entry.second.terminal_events > 0; });
+}
+
+}  // namespace molink::test

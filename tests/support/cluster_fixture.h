@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/engine_core.h"
+#include "node/head_node.h"
+#include "node/worker_node.h"
+#include "support/fold_stage.h"
+
+namespace molink::test {
+
+class ManualClock final : public Clock {
+public:
+    std::int64_t now_us() const override { return now; }
+    std::int64_t now = 1'000'000;
+};
+
+inline constexpr std::int32_t kFoldLayers = 6;
+
+NodeIdentity fold_identity(const std::string& name);
+PartitionModel fold_partition_model();
+
+/// A worker node over an in-process transport with a fold stage.
+struct FoldWorker {
+    FoldStage stage;
+    std::unique_ptr<Transport> transport;
+    std::unique_ptr<WorkerNode> node;
+    std::unique_ptr<ChannelHub> hub;
+    std::string name;
+    bool frozen = false;
+};
+
+/// A head and workers in one thread and virtual time. Nothing sleeps: run_until() polls every node and
+/// moves the clock on by a millisecond at a time.
+class ClusterFixture : public RequestEventSink {
+public:
+    ClusterFixture(std::int32_t stages, bool local_stage);
+    ~ClusterFixture() override;
+
+    FoldWorker& add_worker(NodeIdentity identity);
+    FoldWorker& add_worker(const std::string& name) { return add_worker(fold_identity(name)); }
+    /// Destroys a worker without a word, as a crash would.
+    void kill(const std::string& name);
+
+    /// True when `done` held within `limit_us` of virtual time.
+    bool run_until(const std::function<bool()>& done, std::int64_t limit_us = 60'000'000);
+    bool run_until_ready() {
+        return run_until([&] { return head->state() == EngineState::ready; });
+    }
+    RequestId submit(const std::vector<Token>& prompt, std::int32_t max_tokens);
+    void on_request_event(RequestEvent event) override;
+
+    struct Outcome {
+        std::vector<Token> tokens;
+        int terminal_events = 0;
+        FinishReason reason = FinishReason::none;
+        Status status;
+    };
+    std::map<RequestId, Outcome> outcomes;
+    bool all_ended() const;
+
+    ManualClock clock;
+    std::shared_ptr<InprocHub> network = make_inproc_hub();
+    FoldStage head_stage;
+    std::unique_ptr<Transport> transport;
+    std::unique_ptr<HeadNode> head;
+    std::unique_ptr<EngineCore> core;
+    std::unique_ptr<ChannelHub> hub;
+    std::vector<std::unique_ptr<FoldWorker>> workers;
+
+private:
+    std::uint64_t next_request_ = 1;
+};
+
+}  // namespace molink::test

@@ -1,0 +1,193 @@
+// Head and workers as state machines in virtual time: joining, splitting, serving, refusing, losing.
+#include "support/catch.h"
+#include "support/cluster_fixture.h"
+
+using namespace molink;
+using test::ClusterFixture;
+using test::FoldWorker;
+
+namespace {
+
+const std::vector<Token> kPrompt{5, 9, 2, 8, 4, 4, 1, 7, 3, 250, 999, 12, 0, 6, 31, 77, 41, 5, 5, 5};
+
+void check_tokens(ClusterFixture& cluster, int requests) {
+    std::vector<RequestId> ids;
+    for (int i = 0; i < requests; ++i) {
+        std::vector<Token> prompt = kPrompt;
+        prompt.push_back(i);
+        ids.push_back(cluster.submit(prompt, 24));
+    }
+    REQUIRE(cluster.run_until([&] { return cluster.all_ended(); }));
+    for (int i = 0; i < requests; ++i) {
+        std::vector<Token> prompt = kPrompt;
+        prompt.push_back(i);
+        const auto& outcome = cluster.outcomes[ids[static_cast<std::size_t>(i)]];
+        INFO(outcome.status.to_string());
+        REQUIRE(outcome.reason == FinishReason::length);
+        REQUIRE(outcome.tokens == test::fold_oracle(prompt, 24, test::kFoldLayers));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("one to five nodes give the same tokens") {
+    for (int workers = 0; workers <= 4; ++workers) {
+        for (bool local : {true, false}) {
+            if (!local && workers == 0) continue;
+            ClusterFixture cluster(workers + (local ? 1 : 0), local);
+            for (int i = 0; i < workers; ++i) cluster.add_worker("w" + std::to_string(i));
+            REQUIRE(cluster.run_until_ready());
+            const ClusterView view = cluster.head->view();
+            REQUIRE(view.stages.size() == static_cast<std::size_t>(workers + (local ? 1 : 0)));
+            check_tokens(cluster, 6);
+            REQUIRE(cluster.head_stage.errors == 0);
+            for (const auto& worker : cluster.workers) REQUIRE(worker->stage.errors == 0);
+        }
+    }
+}
+
+TEST_CASE("overrides place layers, also with the head in the middle") {
+    ClusterFixture cluster(3, true);
+    NodeIdentity first = test::fold_identity("first");
+    first.layers = LayerRange{0, 1};
+    NodeIdentity last = test::fold_identity("last");
+    last.layers = LayerRange{3, 6};
+    cluster.add_worker(last);
+    cluster.add_worker(first);
+    REQUIRE(cluster.run_until_ready());
+    for (const NodeInfo& node : cluster.head->view().nodes) {
+        if (node.name == "first") REQUIRE(node.layers == LayerRange{0, 1});
+        if (node.name == "head") REQUIRE(node.layers == LayerRange{1, 3});
+        if (node.name == "last") REQUIRE(node.layers == LayerRange{3, 6});
+    }
+    check_tokens(cluster, 4);
+}
+
+TEST_CASE("the smallest stage decides the number of blocks") {
+    ClusterFixture cluster(2, true);
+    cluster.add_worker("w").stage.capacity = 17;
+    REQUIRE(cluster.run_until_ready());
+    REQUIRE(cluster.head->kv_blocks() == 17);
+}
+
+TEST_CASE("a node that differs is refused with both values") {
+    struct Case {
+        const char* what;
+        std::function<void(NodeIdentity&)> change;
+    };
+    const std::vector<Case> cases{
+        {"a model with hash 0000000000000007", [](NodeIdentity& id) { id.model_hash = 7; }},
+        {"a model of 5 layers", [](NodeIdentity& id) { id.spec.layers = 5; }},
+        {"weights as q8_0", [](NodeIdentity& id) { id.weight_type = DataType::q8_0; }},
+        {"a KV cache of f16", [](NodeIdentity& id) { id.kv_type = DataType::f16; }},
+        {"KV blocks of 32 tokens", [](NodeIdentity& id) { id.block_tokens = 32; }},
+        {"offers 0.0 MiB", [](NodeIdentity& id) { id.memory_bytes = 900; }},
+        {"asks for layers 4-8", [](NodeIdentity& id) { id.layers = LayerRange{4, 9}; }},
+    };
+    for (const Case& item : cases) {
+        ClusterFixture cluster(2, true);
+        NodeIdentity identity = test::fold_identity("w");
+        item.change(identity);
+        const FoldWorker& worker = cluster.add_worker(identity);
+        REQUIRE(cluster.run_until([&] { return worker.node->over(); }));
+        INFO(worker.node->outcome().to_string());
+        REQUIRE(worker.node->outcome().message().find(item.what) != std::string::npos);
+        REQUIRE(cluster.head->state() == EngineState::waiting);
+    }
+}
+
+TEST_CASE("a cluster that is complete refuses one more") {
+    ClusterFixture cluster(2, true);
+    cluster.add_worker("a");
+    REQUIRE(cluster.run_until_ready());
+    FoldWorker& extra = cluster.add_worker("b");
+    REQUIRE(cluster.run_until([&] { return extra.node->over(); }));
+    REQUIRE(extra.node->outcome().code() == StatusCode::resource_exhausted);
+    check_tokens(cluster, 2);
+}
+
+TEST_CASE("a worker without a head gives up in time") {
+    ClusterFixture cluster(2, true);
+    FoldWorker& worker = cluster.add_worker("w");
+    const std::int64_t begin = cluster.clock.now;
+    worker.frozen = true;
+    while (!worker.node->over() && cluster.clock.now < begin + 20'000'000) {
+        worker.hub->poll(0);
+        worker.node->tick();
+        cluster.clock.now += 1000;
+    }
+    REQUIRE(worker.node->over());
+    REQUIRE(worker.node->outcome().code() == StatusCode::unavailable);
+    REQUIRE(worker.node->outcome().message().find("inproc://head") != std::string::npos);
+}
+
+TEST_CASE("a killed worker ends what it touched with a clear error, and a new one is taken in") {
+    ClusterFixture cluster(3, true);
+    cluster.add_worker("a");
+    cluster.add_worker("b");
+    REQUIRE(cluster.run_until_ready());
+    for (int i = 0; i < 6; ++i) cluster.submit(kPrompt, 200);
+    REQUIRE(cluster.run_until([&] { return cluster.outcomes.begin()->second.tokens.size() > 5; }));
+    const std::int64_t killed = cluster.clock.now;
+    cluster.kill("a");
+    REQUIRE(cluster.run_until([&] { return cluster.all_ended(); }, 20'000'000));
+    REQUIRE(cluster.clock.now - killed <= 16'100'000);
+    for (const auto& [id, outcome] : cluster.outcomes) {
+        REQUIRE(outcome.terminal_events == 1);
+        REQUIRE(outcome.reason == FinishReason::error);
+        REQUIRE(outcome.status.code() == StatusCode::unavailable);
+        REQUIRE(outcome.status.message().find("node 'a'") != std::string::npos);
+        auto expected = test::fold_oracle(kPrompt, 200, test::kFoldLayers);
+        expected.resize(outcome.tokens.size());
+        REQUIRE(outcome.tokens == expected);
+    }
+    REQUIRE(cluster.head->view().missing.find("missing 1") != std::string::npos);
+    const RequestId refused = cluster.submit(kPrompt, 4);
+    REQUIRE(cluster.outcomes[refused].status.code() == StatusCode::unavailable);
+    cluster.outcomes.clear();
+
+    cluster.add_worker("c");
+    REQUIRE(cluster.run_until_ready());
+    REQUIRE(cluster.head->view().epoch == 2);
+    check_tokens(cluster, 4);
+}
+
+TEST_CASE("a silent worker is waited for below the limit and lost above it") {
+    ClusterFixture cluster(2, true);
+    FoldWorker& worker = cluster.add_worker("a");
+    REQUIRE(cluster.run_until_ready());
+    cluster.submit(kPrompt, 100);
+    worker.frozen = true;
+    REQUIRE_FALSE(cluster.run_until([&] { return cluster.all_ended(); }, 12'000'000));
+    worker.frozen = false;
+    REQUIRE(cluster.run_until([&] { return cluster.all_ended(); }));
+    REQUIRE(cluster.outcomes.begin()->second.tokens ==
+            test::fold_oracle(kPrompt, 100, test::kFoldLayers));
+
+    cluster.outcomes.clear();
+    cluster.submit(kPrompt, 100);
+    worker.frozen = true;
+    REQUIRE(cluster.run_until([&] { return cluster.all_ended(); }, 20'000'000));
+    REQUIRE(cluster.outcomes.begin()->second.status.code() == StatusCode::unavailable);
+}
+
+TEST_CASE("a stage that fails ends its requests with the stage's own words") {
+    ClusterFixture cluster(2, true);
+    FoldWorker& worker = cluster.add_worker("a");
+    REQUIRE(cluster.run_until_ready());
+    worker.stage.fail_next(Status(StatusCode::internal, "the page is torn"));
+    cluster.submit(kPrompt, 10);
+    REQUIRE(cluster.run_until([&] { return cluster.all_ended(); }));
+    REQUIRE(cluster.outcomes.begin()->second.status.message().find("the page is torn") !=
+            std::string::npos);
+    REQUIRE(cluster.run_until([&] { return worker.node->over(); }));
+}
+
+TEST_CASE("the head's farewell ends the workers without an error") {
+    ClusterFixture cluster(2, true);
+    FoldWorker& worker = cluster.add_worker("a");
+    REQUIRE(cluster.run_until_ready());
+    cluster.head->farewell();
+    REQUIRE(cluster.run_until([&] { return worker.node->over(); }));
+    REQUIRE(worker.node->outcome().ok());
+}
