@@ -69,7 +69,8 @@ private:
     static void place_overrides(std::vector<const NodeInfo*>& order) {
         const auto key = [](const NodeInfo* node) {
             if (!node->fixed_layers) return std::int32_t{0};
-            return node->fixed_layers->begin;
+            const std::int32_t begin = node->fixed_layers->begin;
+            return begin == 0 ? std::int32_t{-1} : begin;
         };
         std::stable_sort(order.begin(), order.end(), [&](const NodeInfo* a, const NodeInfo* b) {
             return key(a) < key(b);

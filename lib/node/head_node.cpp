@@ -152,7 +152,7 @@ void HeadNode::farewell() {
     const std::vector<Member> members = members_;
     for (const Member& member : members) {
         if (member.info.id == kHead) continue;
-        send(member.info.id, Lane::control, Refuse{StatusCode::ok, "the head closed the cluster"});
+        send(member.info.id, Lane::control, Refuse{StatusCode::cancelled, "the head closed the cluster"});
     }
 }
 

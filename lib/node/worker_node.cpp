@@ -161,8 +161,8 @@ void WorkerNode::handle_head(Message message) {
     } else if (const auto* start = std::get_if<StageStart>(&message)) {
         on_start(*start);
     } else if (const auto* refuse = std::get_if<Refuse>(&message)) {
-        if (refuse->code == StatusCode::ok) {
-            end(Status());
+        if (refuse->code == StatusCode::cancelled) {
+            end(Status());  // the cluster is closed
         } else {
             end(Status(refuse->code, (welcomed_ ? "dismissed: " : "refused by the head: ") +
                                          refuse->reason));

@@ -85,7 +85,7 @@ FoldWorker& ClusterFixture::add_worker(NodeIdentity identity) {
     config.head_lost_after_us = 15'000'000;
     config.reconnect_within_us = 3'000'000;
     worker->node = std::make_unique<WorkerNode>(config, clock, worker->stage, Log());
-    worker->hub = make_hub(*worker->transport, clock, *worker->node, workers.size() + 2);
+    worker->hub = make_hub(*worker->transport, clock, *worker->node, next_seed_++);
     if (!worker->node->attach(*worker->hub, address).ok()) throw std::runtime_error("attach");
     workers.push_back(std::move(worker));
     return *workers.back();

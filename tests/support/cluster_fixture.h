@@ -75,6 +75,7 @@ public:
 
 private:
     std::uint64_t next_request_ = 1;
+    std::uint64_t next_seed_ = 2;  // of link tokens, different for every node
 };
 
 }  // namespace molink::test

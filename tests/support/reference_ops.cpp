@@ -1,6 +1,6 @@
 // Reference ops. Written for being obviously right: libm functions, double, no blocking. The Q8_0
-// product repeats the definition of the rounding (amax / 127, nearest even), because its results are
-// compared much closer than the error of quantisation.
+// product repeats the definition of the rounding (amax / 127, nearest even), because its results
+// are compared much closer than the error of quantisation.
 #include "support/reference_ops.h"
 
 #include <algorithm>
@@ -43,7 +43,8 @@ Quantised quantise(const float* values, std::int64_t count, bool weights) {
     Quantised out;
     for (std::int64_t g = 0; g < count; g += kGroup) {
         float largest = 0;
-        for (std::int64_t i = g; i < g + kGroup; ++i) largest = std::max(largest, std::fabs(values[i]));
+        for (std::int64_t i = g; i < g + kGroup; ++i)
+            largest = std::max(largest, std::fabs(values[i]));
         float scale = largest / 127.0f;
         if (weights) scale = f16_to_f32(f32_to_f16(scale));
         out.scales.push_back(scale);
@@ -63,8 +64,9 @@ std::vector<double> reference_embed(const EmbedArgs& args) {
     std::vector<double> out;
     for (std::int64_t r = 0; r < args.rows; ++r) {
         for (std::int64_t i = 0; i < args.hidden; ++i) {
-            out.push_back(double{element(args.table, args.table_type, args.ids[r] * args.hidden + i)} *
-                          double{args.scale});
+            out.push_back(
+                double{element(args.table, args.table_type, args.ids[r] * args.hidden + i)} *
+                double{args.scale});
         }
     }
     return out;
@@ -124,8 +126,10 @@ std::vector<double> reference_rope(const RopeArgs& args) {
                 const std::int64_t second = args.interleaved ? 2 * i + 1 : i + half;
                 const double c = double{args.cos[args.positions[r] * half + i]};
                 const double s = double{args.sin[args.positions[r] * half + i]};
-                head[static_cast<std::size_t>(first)] = double{x[first]} * c - double{x[second]} * s;
-                head[static_cast<std::size_t>(second)] = double{x[second]} * c + double{x[first]} * s;
+                head[static_cast<std::size_t>(first)] =
+                    double{x[first]} * c - double{x[second]} * s;
+                head[static_cast<std::size_t>(second)] =
+                    double{x[second]} * c + double{x[first]} * s;
             }
             out.insert(out.end(), head.begin(), head.end());
         }
@@ -137,7 +141,8 @@ std::vector<double> reference_scale_cap(const ScaleCapArgs& args) {
     std::vector<double> out;
     for (std::int64_t i = 0; i < args.count; ++i) {
         const double value = double{args.x[i]} * double{args.scale};
-        out.push_back(args.cap == 0 ? value : double{args.cap} * std::tanh(value / double{args.cap}));
+        out.push_back(args.cap == 0 ? value
+                                    : double{args.cap} * std::tanh(value / double{args.cap}));
     }
     return out;
 }
@@ -165,7 +170,8 @@ std::vector<double> reference_attention(const AttentionArgs& args,
     for (std::int64_t r = 0; r < args.batch.rows; ++r) {
         const DenseKv& kv = sequences[static_cast<std::size_t>(args.batch.sequence_of_row[r])];
         const std::int64_t last = args.batch.positions[r];
-        const std::int64_t first = args.window > 0 ? std::max<std::int64_t>(0, last - args.window + 1) : 0;
+        const std::int64_t first =
+            args.window > 0 ? std::max<std::int64_t>(0, last - args.window + 1) : 0;
         for (std::int64_t h = 0; h < args.heads; ++h) {
             const std::int64_t kv_head = h / (args.heads / kv_heads);
             const float* q = args.q + r * args.q_stride + h * dim;
@@ -176,7 +182,8 @@ std::vector<double> reference_attention(const AttentionArgs& args,
             double largest = -std::numeric_limits<double>::infinity();
             for (std::int64_t p = first; p <= last; ++p) {
                 double score = 0;
-                for (std::int64_t i = 0; i < dim; ++i) score += double{q[i]} * double{row(kv.k, p)[i]};
+                for (std::int64_t i = 0; i < dim; ++i)
+                    score += double{q[i]} * double{row(kv.k, p)[i]};
                 score *= double{args.scale};
                 if (args.soft_cap != 0) {
                     score = double{args.soft_cap} * std::tanh(score / double{args.soft_cap});

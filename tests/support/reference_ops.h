@@ -7,8 +7,9 @@
 
 namespace molink::test {
 
-// The ops of a backend once more: naive, one value after the other, in double. Pointers in the arguments
-// are to host memory; the result is returned, contiguous, never written through the arguments.
+// The ops of a backend once more: naive, one value after the other, in double. Pointers in the
+// arguments are to host memory; the result is returned, contiguous, never written through the
+// arguments.
 
 std::vector<double> reference_embed(const EmbedArgs& args);
 std::vector<double> reference_rms_norm(const RmsNormArgs& args);
@@ -42,7 +43,8 @@ struct ReferenceMatmul {
     std::int64_t k = 0;
 };
 std::vector<double> reference_matmul(const ReferenceMatmul& args);
-/// Weights and activations in groups of 32 bytes with a scale (f16 for weights, f32 for activations).
+/// Weights and activations in groups of 32 bytes with a scale (f16 for weights, f32 for
+/// activations).
 std::vector<double> reference_matmul_q8(const ReferenceMatmul& args);
 
 }  // namespace molink::test

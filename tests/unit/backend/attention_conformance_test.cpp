@@ -1,22 +1,22 @@
-// Paged attention of every compiled backend against a dense reference in double: page types, sizes of
-// heads and blocks, groups of heads, windows, caps, ragged batches. Pages hold NaN wherever nothing was
-// written, so reading a slot that does not belong to the row shows.
+// Paged attention of every compiled backend against a dense reference in double: page types, sizes
+// of heads and blocks, groups of heads, windows, caps, ragged batches. Pages hold NaN wherever
+// nothing was written, so reading a slot that does not belong to the row shows.
 #include "op_fixture.h"
 
 namespace molink::test {
 namespace {
 
 void check(OpFixture& f, const KvShape& shape) {
-    INFO("block " << shape.block_tokens << " heads " << shape.heads << "/" << shape.kv_heads << " dim "
-                  << shape.head_dim << " type " << static_cast<int>(shape.type) << " window "
-                  << shape.window << " cap " << shape.soft_cap);
+    INFO("block " << shape.block_tokens << " heads " << shape.heads << "/" << shape.kv_heads
+                  << " dim " << shape.head_dim << " type " << static_cast<int>(shape.type)
+                  << " window " << shape.window << " cap " << shape.soft_cap);
     PagedKv kv(f, shape, {1, 37, 16, 70, 65});
     const std::vector<TokenRow> all = kv.all_rows();
     kv.write(all);
     require_close(kv.attend(all), kv.reference(all), 5e-6);
     // The last token of each sequence (decode), some rows of a prompt and a skipped sequence.
-    const std::vector<TokenRow> ragged{{0, 0}, {1, 36}, {3, 40}, {3, 41}, {3, 42}, {3, 43}, {3, 44},
-                                       {4, 64}};
+    const std::vector<TokenRow> ragged{{0, 0},  {1, 36}, {3, 40}, {3, 41},
+                                       {3, 42}, {3, 43}, {3, 44}, {4, 64}};
     require_close(kv.attend(ragged), kv.reference(ragged), 5e-6);
 }
 

@@ -1,6 +1,6 @@
-// The promise of the CPU backend, bit for bit: the same numbers for any number of threads, on any SIMD
-// target, for a row alone or among others, for a prompt in one slice or many. The hash of everything is
-// compared, op by op, so a difference names its op.
+// The promise of the CPU backend, bit for bit: the same numbers for any number of threads, on any
+// SIMD target, for a row alone or among others, for a prompt in one slice or many. The hash of
+// everything is compared, op by op, so a difference names its op.
 #include <algorithm>
 
 #include "backend/cpu/kernels.h"
@@ -228,8 +228,9 @@ TEST_CASE("attention in one batch equals slices, blocks of any size and stranger
                 std::vector<float> got;
                 for (std::size_t begin = 0; begin < rows.size(); begin += slice) {
                     const std::size_t end = std::min(begin + slice, rows.size());
-                    const std::vector<TokenRow> part(rows.begin() + static_cast<std::ptrdiff_t>(begin),
-                                                     rows.begin() + static_cast<std::ptrdiff_t>(end));
+                    const std::vector<TokenRow> part(
+                        rows.begin() + static_cast<std::ptrdiff_t>(begin),
+                        rows.begin() + static_cast<std::ptrdiff_t>(end));
                     kv.write(part);  // what comes later is still NaN
                     const std::vector<float> out = kv.attend(part);
                     got.insert(got.end(), out.begin(), out.end());

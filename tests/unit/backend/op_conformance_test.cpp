@@ -1,6 +1,6 @@
-// Every op of every compiled backend at odd shapes against naive references in double. Tolerances are a
-// few units of float rounding (times the length of a sum), so that a wrong index, a missing term or a
-// swapped factor cannot hide in them, and a GPU passes the same test.
+// Every op of every compiled backend at odd shapes against naive references in double. Tolerances
+// are a few units of float rounding (times the length of a sum), so that a wrong index, a missing
+// term or a swapped factor cannot hide in them, and a GPU passes the same test.
 #include <algorithm>
 #include <cmath>
 
@@ -75,8 +75,9 @@ TEST_CASE("rms_norm") {
                 for (std::int64_t r = 0; r < rows; ++r) {
                     const auto begin = all.begin() + r * args.out_stride;
                     got.insert(got.end(), begin, begin + width);
-                    if (in_place) REQUIRE(all[static_cast<std::size_t>(r * args.x_stride + width)] ==
-                                          x[static_cast<std::size_t>(r * args.x_stride + width)]);
+                    if (in_place)
+                        REQUIRE(all[static_cast<std::size_t>(r * args.x_stride + width)] ==
+                                x[static_cast<std::size_t>(r * args.x_stride + width)]);
                 }
                 require_close(got, reference_rms_norm(host), 4e-6);
             }
@@ -148,7 +149,8 @@ TEST_CASE("gate") {
 
 TEST_CASE("gate at the ends of the range") {
     on_every_backend([](OpFixture& f) {
-        const std::vector<float> x{-1e30f, -200, -88, -50, -1e-30f, 0, 1e-30f, 1e-3f, 50, 88, 200, 1e30f};
+        const std::vector<float> x{-1e30f, -200,  -88, -50, -1e-30f, 0,
+                                   1e-30f, 1e-3f, 50,  88,  200,     1e30f};
         for (const GateKind kind : {GateKind::silu, GateKind::gelu, GateKind::gelu_tanh}) {
             GateArgs args;
             args.rows = 1;
@@ -170,8 +172,8 @@ TEST_CASE("rope") {
         struct Shape {
             std::int64_t head_dim, rotary_dim;
         };
-        for (const Shape shape : {Shape{16, 16}, {40, 40}, {64, 64}, {64, 16}, {80, 32}, {128, 128},
-                                  {6, 2}}) {
+        for (const Shape shape :
+             {Shape{16, 16}, {40, 40}, {64, 64}, {64, 16}, {80, 32}, {128, 128}, {6, 2}}) {
             for (const bool interleaved : {false, true}) {
                 const std::int64_t half = shape.rotary_dim / 2;
                 std::vector<float> cos;
@@ -243,12 +245,13 @@ std::vector<float> hard_values(OpFixture& f) {
     for (const float tiny : f.values(1000, -1e-4, 1e-4)) x.push_back(tiny);
     for (const float tiny : f.values(300, -1e-7, 1e-7)) x.push_back(tiny);
     for (std::uint32_t i = 0; i < 64; ++i) {
-        x.push_back(std::bit_cast<float>(0x3f800000u + (i << 11)));    // ties of f16
-        x.push_back(std::bit_cast<float>(0x3f800000u + (i << 14)));    // ties of bf16
-        x.push_back(static_cast<float>(i) * 0x1.0p-26f);               // subnormals of f16
-        x.push_back(std::bit_cast<float>(0x477fe000u + (i << 8)));     // about to overflow in f16
+        x.push_back(std::bit_cast<float>(0x3f800000u + (i << 11)));  // ties of f16
+        x.push_back(std::bit_cast<float>(0x3f800000u + (i << 14)));  // ties of bf16
+        x.push_back(static_cast<float>(i) * 0x1.0p-26f);             // subnormals of f16
+        x.push_back(std::bit_cast<float>(0x477fe000u + (i << 8)));   // about to overflow in f16
     }
-    for (const float special : {0.0f, -0.0f, 65504.0f, 65520.0f, 1e38f, -1e38f, INFINITY, -INFINITY}) {
+    for (const float special :
+         {0.0f, -0.0f, 65504.0f, 65520.0f, 1e38f, -1e38f, INFINITY, -INFINITY}) {
         x.push_back(special);
     }
     return x;
@@ -353,8 +356,14 @@ TEST_CASE("matmul") {
     };
     on_every_backend([](OpFixture& f) {
         for (const DataType type : {DataType::f32, DataType::f16, DataType::bf16, DataType::q8_0}) {
-            for (const Shape shape : {Shape{1, 32, 1}, {63, 96, 2}, {64, 64, 1}, {65, 32, 3},
-                                      {200, 160, 3}, {129, 1056, 1}, {17, 33, 1}, {70, 1, 1},
+            for (const Shape shape : {Shape{1, 32, 1},
+                                      {63, 96, 2},
+                                      {64, 64, 1},
+                                      {65, 32, 3},
+                                      {200, 160, 3},
+                                      {129, 1056, 1},
+                                      {17, 33, 1},
+                                      {70, 1, 1},
                                       {130, 257, 2}}) {
                 if (type == DataType::q8_0 && shape.k % 32 != 0) continue;
                 const TestMatrix matrix(f, shape.n, shape.k, type, shape.parts);
@@ -369,8 +378,8 @@ TEST_CASE("matmul") {
                     INFO("type " << static_cast<int>(type) << " rows " << rows << " n " << shape.n
                                  << " k " << shape.k);
                     const auto got = f.matmul(*matrix.packed, x, rows, shape.k, shape.n);
-                    const auto want = type == DataType::q8_0 ? reference_matmul_q8(host)
-                                                             : reference_matmul(host);
+                    const auto want =
+                        type == DataType::q8_0 ? reference_matmul_q8(host) : reference_matmul(host);
                     require_close(got, want, 4e-6 * std::sqrt(static_cast<double>(shape.k)));
                 }
             }
@@ -405,7 +414,8 @@ TEST_CASE("matmul with zero rows of activations or zero weights") {
     on_every_backend([](OpFixture& f) {
         for (const DataType type : {DataType::f32, DataType::q8_0}) {
             const TestMatrix matrix(f, 65, 64, type);
-            for (const float y : f.matmul(*matrix.packed, std::vector<float>(64, 0.0f), 1, 64, 65)) {
+            for (const float y :
+                 f.matmul(*matrix.packed, std::vector<float>(64, 0.0f), 1, 64, 65)) {
                 REQUIRE(y == 0.0f);
             }
             const std::vector<float> zeros(65 * 64, 0.0f);

@@ -1,5 +1,5 @@
-// Memory, matrices and paged sequences for the tests of backends. Everything goes through the backend's
-// own copies, so the tests run unchanged on a backend whose memory the host cannot see.
+// Memory, matrices and paged sequences for the tests of backends. Everything goes through the
+// backend's own copies, so the tests run unchanged on a backend whose memory the host cannot see.
 #include "op_fixture.h"
 
 #include <algorithm>
@@ -137,7 +137,8 @@ std::vector<double> PagedKv::reference(const std::vector<TokenRow>& rows) const 
     std::vector<std::int32_t> positions;
     std::vector<std::int32_t> sequences;
     for (const TokenRow& row : rows) {
-        const float* from = qkv_[static_cast<std::size_t>(row.sequence)].data() + row.position * stride();
+        const float* from =
+            qkv_[static_cast<std::size_t>(row.sequence)].data() + row.position * stride();
         q.insert(q.end(), from, from + stride());
         positions.push_back(row.position);
         sequences.push_back(row.sequence);

@@ -18,7 +18,8 @@ namespace molink::test {
 /// Memory of one backend for one test, and random values. Uploads live as long as the fixture.
 class OpFixture {
 public:
-    explicit OpFixture(Backend& backend, std::uint64_t seed = 1) : backend_(backend), random_(seed) {}
+    explicit OpFixture(Backend& backend, std::uint64_t seed = 1)
+        : backend_(backend), random_(seed) {}
 
     Backend& backend() { return backend_; }
     Random& random() { return random_; }
@@ -153,8 +154,8 @@ struct KvShape {
     float sharpness = 2.5f;  ///< the scale of scores is this over sqrt(head_dim)
 };
 
-/// Sequences with a random q, k, v for every position, and their pages on a backend (NaN until written;
-/// blocks in random order, with strangers' blocks between).
+/// Sequences with a random q, k, v for every position, and their pages on a backend (NaN until
+/// written; blocks in random order, with strangers' blocks between).
 class PagedKv {
 public:
     PagedKv(OpFixture& fixture, KvShape shape, std::vector<std::int32_t> lengths);

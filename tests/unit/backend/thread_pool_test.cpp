@@ -1,5 +1,5 @@
-// The pool of the CPU backend: every index exactly once, results visible to the caller, loops right after
-// each other, pools that come and go. Meant for the thread sanitizer as well.
+// The pool of the CPU backend: every index exactly once, results visible to the caller, loops right
+// after each other, pools that come and go. Meant for the thread sanitizer as well.
 #include "backend/cpu/thread_pool.h"
 
 #include <atomic>

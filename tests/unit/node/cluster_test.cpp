@@ -147,7 +147,9 @@ TEST_CASE("a killed worker ends what it touched with a clear error, and a new on
     cluster.outcomes.clear();
 
     cluster.add_worker("c");
-    REQUIRE(cluster.run_until_ready());
+    const bool ready_again = cluster.run_until_ready();
+    INFO(cluster.head->view().last_error << " | " << cluster.head->view().missing);
+    REQUIRE(ready_again);
     REQUIRE(cluster.head->view().epoch == 2);
     check_tokens(cluster, 4);
 }
@@ -189,5 +191,6 @@ TEST_CASE("the head's farewell ends the workers without an error") {
     REQUIRE(cluster.run_until_ready());
     cluster.head->farewell();
     REQUIRE(cluster.run_until([&] { return worker.node->over(); }));
+    INFO(worker.node->outcome().to_string());
     REQUIRE(worker.node->outcome().ok());
 }

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "backend/cpu/thread_pool.h"
+
+namespace molink::bench {
+
+inline double now_s() {
+    using Seconds = std::chrono::duration<double>;
+    return Seconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double median(std::vector<double> values);
+
+/// As the system calls it.
+std::string cpu_model();
+
+/// Reads one large buffer with all threads of a pool.
+class ReadBench {
+public:
+    explicit ReadBench(std::size_t bytes);
+    /// GB/s of one pass.
+    double run(ThreadPool& pool);
+
+private:
+    std::vector<std::uint64_t> data_;
+};
+
+bool have_openblas();
+
+/// Single-precision products of a 160m layer at 512 rows by OpenBLAS.
+class SgemmBench {
+public:
+    SgemmBench();
+    /// GFLOP/s over the four products of a layer; 0 without OpenBLAS.
+    double run(int threads);
+
+private:
+    std::vector<float> x_;
+    std::vector<float> w_;
+    std::vector<float> y_;
+};
+
+}  // namespace molink::bench

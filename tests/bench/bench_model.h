@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+
+namespace molink::bench {
+
+/// Sizes of the measured model (160m).
+inline constexpr std::int64_t kHidden = 768;
+inline constexpr std::int64_t kLayers = 12;
+inline constexpr std::int64_t kHeads = 12;
+inline constexpr std::int64_t kHeadDim = 64;
+inline constexpr std::int64_t kFfn = 2048;
+inline constexpr std::int64_t kVocabulary = 32000;
+inline constexpr std::int64_t kMaxRows = 512;
+inline constexpr std::int32_t kBlockTokens = 16;
+
+/// Packed random weights of one type. Shared by backends that differ in threads alone.
+struct Weights {
+    struct Layer {
+        std::unique_ptr<PackedMatrix> qkv, out, gate_up, down;
+    };
+    std::vector<Layer> layers;
+    std::unique_ptr<PackedMatrix> head;
+    DataType type = DataType::f32;
+
+    static Weights make(Backend& backend, DataType type);
+    /// Bytes that one token touches.
+    std::size_t bytes() const;
+};
+
+/// Runs all ops of a forward pass on a backend, and keeps the time that each kind of op took.
+class BenchModel {
+public:
+    explicit BenchModel(Backend& backend);
+
+    /// One sequence: rows at positions [begin, begin + rows). `head`: with LM head and argmax of
+    /// the last row.
+    void forward(const Weights& weights, std::int32_t begin, std::int32_t rows, bool head);
+    static double flops(std::int64_t rows);
+
+    std::map<std::string, double> seconds;  ///< by kind of op, since the last clear
+
+private:
+    template <typename T>
+    T* allocate(std::int64_t count);
+    void layer(const Weights::Layer& weights, std::int64_t index, std::int64_t rows);
+    void attention(std::int64_t index, std::int64_t rows);
+    void matmul(const char* kind, const PackedMatrix& weight, const float* x, std::int64_t rows,
+                float* y);
+    void norm(const float* x, float* out, std::int64_t rows);
+    void add(std::int64_t rows);
+    template <typename Body>
+    void timed(const char* kind, const Body& body);
+
+    Backend& backend_;
+    std::vector<std::unique_ptr<DeviceBuffer>> buffers_;
+    std::size_t page_bytes_;
+    std::byte* pages_;
+    float *x_, *normed_, *qkv_, *mixed_, *wide_, *gated_, *logits_, *ones_, *cos_, *sin_, *table_;
+    void* workspace_;
+    std::int32_t *ids_, *positions_, *sequence_of_row_, *best_;
+    std::int64_t* block_offsets_;
+    std::uint32_t* block_ids_;
+};
+
+}  // namespace molink::bench
