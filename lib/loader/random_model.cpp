@@ -2,7 +2,7 @@
 // weight is a pure function of (seed, tensor name, index), so a model is never stored, only its
 // options are. One 64-bit hash gives one weight: its four 16-bit pieces are added, which is close
 // enough to a normal distribution. Files are written under a temporary name and renamed when whole.
-#include "loader/random_model.h"
+#include <molink/random_model.h>
 
 #include <algorithm>
 #include <cmath>

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "loader/random_model.h"
+#include <molink/random_model.h>
 #include "support/temp_dir.h"
 
 namespace {

@@ -1,6 +1,6 @@
 // Random models: complete folders, the same bytes for the same options, refusal instead of
 // overwriting, and nothing left behind when the disk is full.
-#include "loader/random_model.h"
+#include <molink/random_model.h>
 
 #include <signal.h>
 #include <sys/resource.h>

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include <molink/export.h>
 #include <molink/model_spec.h>
 #include <molink/status.h>
 #include <molink/types.h>
@@ -28,7 +29,7 @@ struct ModelShape {
 };
 
 /// "160m" or "1b". Errors: invalid_argument, listing the known names.
-Result<ModelShape> shape_by_name(std::string_view name);
+MOLINK_EXPORT Result<ModelShape> shape_by_name(std::string_view name);
 
 struct RandomModelOptions {
     ModelShape shape;
@@ -51,7 +52,8 @@ using WriteProgress = std::function<void(std::int64_t written, std::int64_t tota
 /// machine. Weights are scaled so that activations keep their size and logits spread. Memory: a few
 /// MB, whatever the model. Errors: invalid_argument (shape), failed_precondition (the folder holds
 /// a model), unavailable or resource_exhausted (cannot write; unfinished files are removed).
-Status write_random_model(const std::filesystem::path& dir, const RandomModelOptions& options,
-                          const WriteProgress& progress = nullptr);
+MOLINK_EXPORT Status write_random_model(const std::filesystem::path& dir,
+                                        const RandomModelOptions& options,
+                                        const WriteProgress& progress = nullptr);
 
 }  // namespace molink

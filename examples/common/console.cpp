@@ -1,0 +1,87 @@
+// What the programs show people. Everything but the generated text goes to standard error, so that the text
+// can be piped.
+#include "common/console.h"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include <fmt/format.h>
+
+namespace molink::examples {
+namespace {
+
+volatile std::sig_atomic_t g_interrupted = 0;
+
+}  // namespace
+
+void ConsoleLog::write(LogLevel level, std::string_view message) {
+    const char* word = level == LogLevel::error     ? "error: "
+                       : level == LogLevel::warning ? "warning: "
+                                                    : "";
+    fmt::print(stderr, "{}: {}{}\n", program_, word, message);
+}
+
+void ProgressLine::show(const std::string& text, int percent) {
+    const bool terminal = ::isatty(STDERR_FILENO) == 1;
+    if (!terminal && percent < last_percent_ + 25 && percent < 100) return;
+    if (percent == last_percent_) return;
+    last_percent_ = percent;
+    if (terminal) {
+        fmt::print(stderr, "\r\033[K{}", text);
+        shown_ = true;
+    } else {
+        fmt::print(stderr, "{}\n", text);
+    }
+    std::fflush(stderr);
+}
+
+void ProgressLine::finish() {
+    if (shown_) fmt::print(stderr, "\r\033[K");
+    shown_ = false;
+}
+
+std::string format_bytes(std::int64_t bytes) {
+    const auto value = static_cast<double>(bytes);
+    if (bytes >= 1 << 30) return fmt::format("{:.2f} GiB", value / (1 << 30));
+    if (bytes >= 1 << 20) return fmt::format("{:.1f} MiB", value / (1 << 20));
+    return fmt::format("{:.1f} KiB", value / (1 << 10));
+}
+
+void print_split(const ClusterView& view, const ModelSpec& spec, const NodeOptions& options) {
+    fmt::print(stderr, "{}: {} layers, hidden {}, vocabulary {}\n", spec.architecture, spec.layers,
+               spec.hidden, spec.vocabulary);
+    fmt::print(stderr, "{:<16} {:>8} {:>12} {:>12} {:>12}\n", "node", "layers", "weights", "KV cache",
+               "ms/layer");
+    for (NodeId id : view.stages) {
+        for (const NodeInfo& node : view.nodes) {
+            if (node.id != id) continue;
+            const std::int64_t kv = node.kv_blocks * options.block_tokens * node.layers.size() *
+                                    kv_bytes_per_position(spec, options.kv_type);
+            fmt::print(stderr, "{:<16} {:>8} {:>12} {:>12} {:>12.3f}\n", node.name,
+                       fmt::format("{}-{}", node.layers.begin, node.layers.end - 1),
+                       format_bytes(node.weight_bytes), format_bytes(kv),
+                       node.decode_layer_us / 1000);
+        }
+    }
+}
+
+void print_links(const MetricsSnapshot& metrics) {
+    for (const LinkMetrics& link : metrics.links) {
+        fmt::print(stderr, "link {:<16} sent {}, received {}, round trip {:.2f} ms\n", link.peer,
+                   format_bytes(static_cast<std::int64_t>(link.sent_bytes)),
+                   format_bytes(static_cast<std::int64_t>(link.received_bytes)),
+                   static_cast<double>(link.round_trip_us) / 1000);
+    }
+}
+
+void catch_interrupts() {
+    struct sigaction action {};
+    action.sa_handler = [](int) { g_interrupted = 1; };
+    for (int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
+}
+
+bool interrupted() { return g_interrupted != 0; }
+
+}  // namespace molink::examples

@@ -1,0 +1,89 @@
+// Flags of a node, in one place for all programs, so that the same word means the same thing everywhere.
+#include "common/node_flags.h"
+
+#include <charconv>
+
+#include <fmt/format.h>
+
+namespace molink::examples {
+namespace {
+
+Status bad(const std::string& text) { return Status(StatusCode::invalid_argument, text); }
+
+Result<LayerRange> parse_layers(const std::string& text) {
+    LayerRange range;
+    const char* end = text.data() + text.size();
+    auto first = std::from_chars(text.data(), end, range.begin);
+    if (first.ec == std::errc() && first.ptr != end && *first.ptr == '-') {
+        auto last = std::from_chars(first.ptr + 1, end, range.end);
+        if (last.ec == std::errc() && last.ptr == end && range.begin >= 0 &&
+            range.end >= range.begin && range.end < 100000) {
+            ++range.end;
+            return range;
+        }
+    }
+    return bad(fmt::format("--layers is '{}'; it looks like 0-7, first and last layer included", text));
+}
+
+}  // namespace
+
+void add_node_flags(CLI::App& app, NodeFlags& flags) {
+    app.add_option("--model", flags.model, "Hugging Face folder of the model; every node has its own");
+    app.add_option("--name", flags.name, "name of this node in tables and logs");
+    app.add_option("--listen", flags.listen, "address to accept nodes at; * is a free port")
+        ->capture_default_str();
+    app.add_option("--advertise", flags.advertise,
+                   "what others dial, when a relay stands between (default: --listen)");
+    app.add_option("--weights", flags.weights, "native (as stored) or q8_0 (8 bits, while loading)")
+        ->capture_default_str();
+    app.add_option("--kv", flags.kv, "KV cache: f32 or f16")->capture_default_str();
+    app.add_option("--block-tokens", flags.block_tokens, "positions per KV block, a multiple of 16")
+        ->capture_default_str();
+    app.add_option("--layers", flags.layers, "hold layers A-B, both included (default: decided)");
+    app.add_option("--threads", flags.threads, "compute threads; 0: one per core")
+        ->capture_default_str();
+    app.add_option("--memory-gib", flags.memory_gib,
+                   "memory for weights and KV (default: 0.8 of what is available, shared by the nodes "
+                   "on this machine)");
+    app.add_flag("--insecure", flags.insecure,
+                 "permit addresses that are not loopback; nothing is encrypted yet");
+    app.add_flag("--verbose", flags.verbose, "say what happens");
+}
+
+Result<DataType> parse_type(const std::string& flag, const std::string& value, bool bf16_too) {
+    if (value == "f32") return DataType::f32;
+    if (value == "f16") return DataType::f16;
+    if (value == "bf16" && bf16_too) return DataType::bf16;
+    return bad(fmt::format("{} is '{}'; {} are permitted", flag, value,
+                           bf16_too ? "f32, f16 and bf16" : "f32 and f16"));
+}
+
+Status apply_node_flags(const NodeFlags& flags, NodeOptions& options) {
+    if (flags.model.empty()) return bad("--model is missing; give the folder of the model");
+    options.model_dir = flags.model;
+    options.name = flags.name;
+    options.listen = flags.listen;
+    options.advertise = flags.advertise;
+    options.insecure = flags.insecure;
+    if (flags.weights == "q8_0") {
+        options.weights = WeightMode::q8_0;
+    } else if (flags.weights != "native") {
+        return bad(fmt::format("--weights is '{}'; native and q8_0 are permitted", flags.weights));
+    }
+    auto kv = parse_type("--kv", flags.kv, false);
+    if (!kv) return kv.error();
+    options.kv_type = *kv;
+    options.block_tokens = flags.block_tokens;
+    options.threads = flags.threads;
+    if (!(flags.memory_gib >= 0 && flags.memory_gib <= 1e6)) {
+        return bad(fmt::format("--memory-gib is {}; 0 to 1000000 are permitted", flags.memory_gib));
+    }
+    options.memory_bytes = static_cast<std::int64_t>(flags.memory_gib * (1 << 30));
+    if (flags.layers.empty()) return {};
+    auto layers = parse_layers(flags.layers);
+    if (!layers) return layers.error();
+    options.layers = *layers;
+    return {};
+}
+
+}  // namespace molink::examples

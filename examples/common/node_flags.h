@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include <molink/options.h>
+#include <molink/status.h>
+
+namespace molink::examples {
+
+/// The flags that head and workers share, as they were typed.
+struct NodeFlags {
+    std::string model;
+    std::string name;
+    std::string listen = "tcp://127.0.0.1:*";
+    std::string advertise;
+    std::string weights = "native";
+    std::string kv = "f32";
+    std::string layers;
+    int block_tokens = 16;
+    int threads = 0;
+    double memory_gib = 0;
+    bool insecure = false;
+    bool verbose = false;
+};
+
+/// Adds the flags to a program's command line.
+void add_node_flags(CLI::App& app, NodeFlags& flags);
+
+/// Flags to options. Errors: invalid_argument naming the flag, the value and what is permitted.
+Status apply_node_flags(const NodeFlags& flags, NodeOptions& options);
+
+/// "f32", "f16" or "bf16".
+Result<DataType> parse_type(const std::string& flag, const std::string& value, bool bf16_too);
+
+}  // namespace molink::examples

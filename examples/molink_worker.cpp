@@ -1,0 +1,74 @@
+// molink-worker: joins a head with one line, holds the layers it is given, computes until the head closes
+// the cluster. Exit status: 0 closed by the head or by a signal, 1 lost or refused, 2 wrong flags.
+#include <cstdio>
+
+#include <fmt/format.h>
+
+#include <molink/worker.h>
+
+#include "common/console.h"
+#include "common/node_flags.h"
+
+namespace molink::examples {
+namespace {
+
+constexpr std::int64_t kPollUs = 200'000;
+
+int fail(const Status& status, int code) {
+    fmt::print(stderr, "molink-worker: {}\n", status.message());
+    return code;
+}
+
+/// Follows the worker until its work is over.
+Status follow(Worker& worker) {
+    std::uint32_t epoch = 0;
+    while (!interrupted()) {
+        const Status over = worker.wait(kPollUs);
+        if (over.code() != StatusCode::deadline_exceeded) return over;
+        const WorkerView view = worker.view();
+        if (view.epoch == epoch || view.state != NodeState::ready) continue;
+        epoch = view.epoch;
+        fmt::print(stderr, "molink-worker: serves layers {}-{}, {} of weights, {} KV blocks\n",
+                   view.layers.begin, view.layers.end - 1, format_bytes(view.weight_bytes),
+                   view.kv_blocks);
+    }
+    worker.close();
+    return {};
+}
+
+int run(int argc, char** argv) {
+    CLI::App app{"Joins a MoLink head and serves a range of layers."};
+    app.footer("Example: molink-worker --model DIR --join tcp://127.0.0.1:7100");
+    NodeFlags flags;
+    WorkerOptions options;
+    double join_within_s = 60;
+    add_node_flags(app, flags);
+    app.add_option("--join", options.join, "address of the head");
+    app.add_option("--join-within", join_within_s, "seconds to go on dialling a head")
+        ->capture_default_str();
+    CLI11_PARSE(app, argc, argv);
+    const Status applied = apply_node_flags(flags, options);
+    if (!applied.ok()) return fail(applied, 2);
+    if (!(join_within_s >= 0 && join_within_s <= 86400)) {
+        return fail(Status(StatusCode::invalid_argument,
+                           fmt::format("--join-within is {}; 0 to 86400 are permitted", join_within_s)),
+                    2);
+    }
+    options.join_within_us = static_cast<std::int64_t>(join_within_s * 1e6);
+    ConsoleLog log("molink-worker");
+    options.log = &log;
+    options.log_level = flags.verbose ? LogLevel::info : LogLevel::warning;
+    auto worker = Worker::open(std::move(options));
+    if (!worker) {
+        return fail(worker.error(), worker.error().code() == StatusCode::invalid_argument ? 2 : 1);
+    }
+    fmt::print(stderr, "molink-worker: listens at {}\n", (*worker)->view().address);
+    catch_interrupts();
+    const Status over = follow(**worker);
+    return over.ok() ? 0 : fail(over, 1);
+}
+
+}  // namespace
+}  // namespace molink::examples
+
+int main(int argc, char** argv) { return molink::examples::run(argc, argv); }
