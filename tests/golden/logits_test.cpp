@@ -1,0 +1,168 @@
+// Our logits against those that transformers computes for the same tiny models: the whole prompt at once,
+// in slices, and greedy decoding step by step. data/logits and make_logits_golden.py say where they are from.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "loader/checkpoint.h"
+#include "loader/config_file.h"
+#include "model/model.h"
+#include "support/catch.h"
+
+using namespace molink;
+
+namespace {
+
+constexpr std::int32_t kBlockTokens = 16;
+
+const std::filesystem::path kData =
+    std::filesystem::path(MOLINK_SOURCE_DIR) / "tests" / "golden" / "data" / "logits";
+
+template <typename T>
+T must(Result<T> result) {
+    INFO(result.status().to_string());
+    REQUIRE(result.has_value());
+    return std::move(result).value();
+}
+
+/// A whole model in one range with pages for one sequence.
+class Reference {
+public:
+    Reference(const std::string& name, WeightStorage storage, ElementType kv)
+        : backend_(must(make_backend("cpu", {1}))),
+          checkpoint_(must(Checkpoint::open(kData / name))),
+          described_(must(describe_model(must(ConfigFile::load(kData / name))))) {
+        const ModelSpec& spec = described_.spec;
+        model_ = must(Model::load(*backend_, checkpoint_, described_, {{0, spec.layers}, true, true},
+                                  storage, {64, spec.context}));
+        const auto blocks = static_cast<std::size_t>(spec.context / kBlockTokens);
+        const std::size_t bytes = backend_->kv_block_bytes(
+            kBlockTokens, spec.attention.kv_heads, spec.attention.head_dim, kv);
+        for (std::int32_t i = 0; i < spec.layers; ++i) {
+            buffers_.push_back(must(backend_->allocate(bytes * blocks)));
+            pages_.push_back({buffers_.back()->data(), static_cast<std::int64_t>(bytes),
+                              kBlockTokens, spec.attention.kv_heads, spec.attention.head_dim, kv});
+        }
+        for (std::uint32_t i = 0; i < blocks; ++i) ids_.push_back(i);
+    }
+
+    /// Logits of every row of `tokens` at positions from `first`.
+    std::vector<float> run(const std::vector<std::int32_t>& tokens, std::int32_t first) {
+        const auto rows = static_cast<std::int64_t>(tokens.size());
+        const ModelSpec& spec = described_.spec;
+        std::vector<std::int32_t> positions;
+        for (std::int32_t i = 0; i < rows; ++i) positions.push_back(first + i);
+        const std::vector<std::int32_t> sequence(tokens.size(), 0);
+        const std::int64_t offsets[2] = {0, static_cast<std::int64_t>(ids_.size())};
+        const BatchArgs batch{positions.data(), sequence.data(), offsets, ids_.data(), rows, 1};
+        std::vector<float> hidden(tokens.size() * static_cast<std::size_t>(spec.hidden));
+        model_->embed(tokens.data(), rows, hidden.data());
+        model_->run_layers(batch, pages_, hidden.data());
+        std::vector<float> logits;
+        for (std::int32_t at = 0; at < rows; at += kLogitRows) {
+            std::vector<std::int32_t> take;
+            for (std::int32_t i = at; i < std::min<std::int64_t>(rows, at + kLogitRows); ++i) {
+                take.push_back(i);
+            }
+            const float* out = model_->logits(hidden.data(), take.data(),
+                                              static_cast<std::int64_t>(take.size()));
+            logits.insert(logits.end(), out,
+                          out + take.size() * static_cast<std::size_t>(spec.vocabulary));
+        }
+        return logits;
+    }
+
+private:
+    std::unique_ptr<Backend> backend_;
+    Checkpoint checkpoint_;
+    Described described_;
+    std::unique_ptr<Model> model_;
+    std::vector<std::unique_ptr<DeviceBuffer>> buffers_;
+    std::vector<KvPages> pages_;
+    std::vector<std::uint32_t> ids_;
+};
+
+struct Golden {
+    std::vector<std::int32_t> prompt, output;
+    std::vector<float> prefill, steps;
+
+    explicit Golden(const std::string& name) {
+        const auto file = must(SafetensorsFile::open((kData / name / "golden.safetensors").string()));
+        prompt = numbers<std::int32_t>(file, "prompt");
+        output = numbers<std::int32_t>(file, "output");
+        prefill = numbers<float>(file, "prefill");
+        steps = numbers<float>(file, "steps");
+    }
+
+    template <typename T>
+    static std::vector<T> numbers(const SafetensorsFile& file, const std::string& name) {
+        for (const TensorInfo& info : file.tensors()) {
+            if (info.name != name) continue;
+            std::vector<T> values((info.end - info.begin) / sizeof(T));
+            std::memcpy(values.data(), file.data().data() + info.begin, values.size() * sizeof(T));
+            return values;
+        }
+        FAIL("no tensor " << name);
+        return {};
+    }
+};
+
+/// Largest difference relative to the largest expected magnitude.
+double error_of(const std::vector<float>& ours, const float* expected) {
+    double difference = 0;
+    double largest = 0;
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+        difference = std::max(difference, std::fabs(double{ours[i]} - double{expected[i]}));
+        largest = std::max(largest, std::fabs(double{expected[i]}));
+    }
+    return difference / largest;
+}
+
+const std::vector<std::string> kModels{"llama2_mha_f32", "llama3_gqa_bf16", "llama31_rope_f16",
+                                       "llama_linear_f32", "llama_bias_sharded_f32"};
+
+}  // namespace
+
+TEST_CASE("logits equal those of transformers") {
+    for (const std::string& name : kModels) {
+        for (std::size_t slice : {48u, 7u, 1u}) {
+            const Golden golden(name);
+            Reference model(name, WeightStorage::native, ElementType::f32);
+            std::vector<float> prefill;
+            for (std::size_t at = 0; at < golden.prompt.size(); at += slice) {
+                const std::size_t end = std::min(at + slice, golden.prompt.size());
+                const std::vector<std::int32_t> rows(
+                    golden.prompt.begin() + static_cast<std::ptrdiff_t>(at),
+                    golden.prompt.begin() + static_cast<std::ptrdiff_t>(end));
+                const auto logits = model.run(rows, static_cast<std::int32_t>(at));
+                prefill.insert(prefill.end(), logits.begin(), logits.end());
+            }
+            INFO(name << ", slices of " << slice);
+            REQUIRE(prefill.size() == golden.prefill.size());
+            REQUIRE(error_of(prefill, golden.prefill.data()) < 1e-4);
+            const std::size_t vocabulary = golden.prefill.size() / golden.prompt.size();
+            for (std::size_t i = 0; i + 1 < golden.output.size(); ++i) {
+                const auto position = static_cast<std::int32_t>(golden.prompt.size() + i);
+                const auto row = model.run({golden.output[i]}, position);
+                REQUIRE(error_of(row, golden.steps.data() + (i + 1) * vocabulary) < 1e-4);
+                const auto best = std::max_element(row.begin(), row.end()) - row.begin();
+                REQUIRE(best == golden.output[i + 1]);
+            }
+        }
+    }
+}
+
+TEST_CASE("quantised weights and half-precision caches stay near") {
+    for (const std::string& name : kModels) {
+        const Golden golden(name);
+        Reference half(name, WeightStorage::native, ElementType::f16);
+        INFO(name);
+        REQUIRE(error_of(half.run(golden.prompt, 0), golden.prefill.data()) < 5e-3);
+        Reference quantised(name, WeightStorage::q8_0, ElementType::f32);
+        REQUIRE(error_of(quantised.run(golden.prompt, 0), golden.prefill.data()) < 0.12);
+    }
+}
