@@ -1,9 +1,10 @@
-# Every lib/model/arch/<name>.cpp defines architecture_<name>(); the table of them is generated, so that
-# adding an architecture is adding one file.
+# Every lib/model/arch/<name>.cpp defines architecture_<name>(); the table of them is generated,
+# so that adding an architecture is adding one file.
 file(GLOB arch_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/lib/model/arch/*.cpp)
 set(arch_list "")
 foreach(file IN LISTS arch_files)
     get_filename_component(name ${file} NAME_WE)
     string(APPEND arch_list "MOLINK_ARCHITECTURE(${name})\n")
 endforeach()
-file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/model/arch_list.inc CONTENT "${arch_list}" @ONLY)
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/model/arch_list.inc
+    CONTENT "${arch_list}" @ONLY)

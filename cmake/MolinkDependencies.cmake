@@ -1,9 +1,10 @@
-# Every third-party package, its Debian 12 version and the one reason for it. vcpkg names: vcpkg.json.
+# Every third-party package, its Debian 12 version and the one reason for it. The vcpkg names are in
+# vcpkg.json.
 include(FindPkgConfig)
 find_package(Threads REQUIRED)
 # fmt 9: text formatting; <format> is not in g++ 12.
 find_package(fmt 9 REQUIRED)
-# libzmq 4.3.4 + cppzmq 4.9: sockets with reconnect and CURVE. libzmq ships no CMake package on Debian.
+# libzmq 4.3.4 + cppzmq 4.9: sockets with reconnect and CURVE. No CMake package on Debian.
 pkg_check_modules(libzmq REQUIRED IMPORTED_TARGET libzmq>=4.3.4)
 # FlatBuffers 2.0.8: messages that are verified before they are read and evolve by appended fields.
 find_package(Flatbuffers CONFIG QUIET)

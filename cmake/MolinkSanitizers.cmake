@@ -1,5 +1,6 @@
 # MOLINK_SANITIZE applies to everything that is built here, tests and programs included.
 if(MOLINK_SANITIZE)
-    add_compile_options(-fsanitize=${MOLINK_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    add_compile_options(-fsanitize=${MOLINK_SANITIZE} -fno-omit-frame-pointer
+        -fno-sanitize-recover=all)
     add_link_options(-fsanitize=${MOLINK_SANITIZE})
 endif()

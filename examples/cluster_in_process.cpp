@@ -1,5 +1,5 @@
-// A whole cluster inside one process: a head and two workers over in-process links, as a desktop program
-// or a test would embed it. Prints the split, then the text.
+// A whole cluster inside one process: a head and two workers over in-process links, as a desktop
+// program or a test would embed it. Prints the split, then the text.
 #include <future>
 #include <iostream>
 #include <memory>

@@ -11,10 +11,11 @@ int main(int argc, char** argv) {
     if (!engine) return std::cerr << engine.error().to_string() << "\n", 1;
     if (auto ready = (*engine)->wait_ready(60'000'000); !ready.ok()) return 1;
     std::promise<void> done;
-    auto id = (*engine)->submit({.prompt = "In the beginning"}, [&](const molink::RequestEvent& event) {
-        std::cout << event.text << std::flush;
-        if (event.finish_reason != molink::FinishReason::none) done.set_value();
-    });
+    auto id =
+        (*engine)->submit({.prompt = "In the beginning"}, [&](const molink::RequestEvent& event) {
+            std::cout << event.text << std::flush;
+            if (event.finish_reason != molink::FinishReason::none) done.set_value();
+        });
     if (!id) return std::cerr << id.error().to_string() << "\n", 1;
     done.get_future().wait();
     std::cout << "\n";

@@ -1,6 +1,7 @@
-// molink-generate: a head for one job. Takes in workers, shows how the model is split, streams the text of
-// one prompt or runs a file of them, and says what it took. Also writes random models for benchmarks.
-// Exit status: 0, 1 a request failed, 2 wrong flags or input, 3 the cluster could not be built.
+// molink-generate: a head for one job. Takes in workers, shows how the model is split, streams the
+// text of one prompt or runs a file of them, and says what it took. Also writes random models for
+// benchmarks. Exit status: 0, 1 a request failed, 2 wrong flags or input, 3 the cluster could not
+// be built.
 #include <cstdio>
 #include <fstream>
 #include <future>
@@ -55,12 +56,15 @@ int fail(const Status& status, int code) {
     return code;
 }
 
-Status bad(const std::string& text) { return Status(StatusCode::invalid_argument, text); }
+Status bad(const std::string& text) {
+    return Status(StatusCode::invalid_argument, text);
+}
 
 void add_flags(CLI::App& app, GenerateFlags& flags) {
     add_node_flags(app, flags.node);
     app.add_option("--prompt", flags.prompt, "text to go on from");
-    app.add_option("--prompts", flags.prompts_file, "file with one prompt per line; - is standard input");
+    app.add_option("--prompts", flags.prompts_file,
+                   "file with one prompt per line; - is standard input");
     app.add_option("--prompt-ids", flags.prompt_ids, "token ids, for models without a tokenizer")
         ->delimiter(',');
     app.add_option("--max-tokens", flags.max_tokens, "tokens to generate; 0: up to the context")
@@ -69,7 +73,8 @@ void add_flags(CLI::App& app, GenerateFlags& flags) {
     app.add_option("--seed", flags.seed, "of sampling, or of --make-random (default: drawn)");
     app.add_flag("--ignore-eos", flags.ignore_eos, "go on after the end-of-sequence token");
     app.add_flag("--json", flags.json, "one JSON object per request on standard output");
-    app.add_flag("--hash-logits", flags.hash_logits, "with --json: a hash of the logits per position");
+    app.add_flag("--hash-logits", flags.hash_logits,
+                 "with --json: a hash of the logits per position");
     app.add_option("--stages", flags.stages, "nodes to wait for, this one's stage included")
         ->capture_default_str();
     app.add_flag("--no-local-stage", flags.no_local_stage, "hold no layers here");
@@ -112,8 +117,8 @@ int make_random(const GenerateFlags& flags) {
     options.shape = *shape;
     if (flags.seed >= 0) options.seed = static_cast<std::uint64_t>(flags.seed);
     ProgressLine line;
-    const Status written =
-        write_random_model(flags.make_random[1], options, [&](std::int64_t done, std::int64_t total) {
+    const Status written = write_random_model(
+        flags.make_random[1], options, [&](std::int64_t done, std::int64_t total) {
             const int percent = static_cast<int>(done * 100 / std::max<std::int64_t>(total, 1));
             line.show(fmt::format("writing {}: {} %", flags.make_random[1], percent), percent);
         });
@@ -174,7 +179,8 @@ Result<std::vector<GenerateRequest>> read_requests(const GenerateFlags& flags) {
         request.prompt = text;
         requests.push_back(request);
     }
-    if (requests.empty()) return bad(fmt::format("--prompts {}: no prompt in it", flags.prompts_file));
+    if (requests.empty())
+        return bad(fmt::format("--prompts {}: no prompt in it", flags.prompts_file));
     return requests;
 }
 
@@ -185,8 +191,7 @@ void print_json(const Outcome& outcome) {
     object["tokens"] = outcome.tokens;
     object["finish_reason"] = std::string(finish_reason_name(last.finish_reason));
     object["ttft_ms"] = static_cast<double>(last.time_to_first_token_us) / 1000;
-    const double seconds =
-        static_cast<double>(last.total_us - last.time_to_first_token_us) / 1e6;
+    const double seconds = static_cast<double>(last.total_us - last.time_to_first_token_us) / 1e6;
     const auto decoded = static_cast<double>(outcome.tokens.size()) - 1;
     object["tokens_per_s"] = seconds > 0 && decoded > 0 ? decoded / seconds : 0.0;
     if (!last.status.ok()) object["error"] = last.status.to_string();
@@ -207,9 +212,8 @@ public:
     std::vector<Outcome> run(std::vector<GenerateRequest> requests) {
         outcomes_.resize(requests.size());
         for (std::size_t i = 0; i < requests.size(); ++i) {
-            auto id = engine_.submit(std::move(requests[i]), [this, i](const RequestEvent& event) {
-                take(i, event);
-            });
+            auto id = engine_.submit(std::move(requests[i]),
+                                     [this, i](const RequestEvent& event) { take(i, event); });
             const std::lock_guard lock(mutex_);
             if (id) {
                 ids_.push_back(*id);
@@ -328,8 +332,9 @@ int generate(const GenerateFlags& flags) {
 
 int run(int argc, char** argv) {
     CLI::App app{"Generates text with a model that is split over this node and its workers."};
-    app.footer("Example: molink-generate --model DIR --stages 3 --listen tcp://127.0.0.1:7100 \\\n"
-               "             --prompt 'In the beginning'");
+    app.footer(
+        "Example: molink-generate --model DIR --stages 3 --listen tcp://127.0.0.1:7100 \\\n"
+        "             --prompt 'In the beginning'");
     GenerateFlags flags;
     add_flags(app, flags);
     CLI11_PARSE(app, argc, argv);
@@ -340,4 +345,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace molink::examples
 
-int main(int argc, char** argv) { return molink::examples::run(argc, argv); }
+int main(int argc, char** argv) {
+    return molink::examples::run(argc, argv);
+}

@@ -1,5 +1,6 @@
-// molink-worker: joins a head with one line, holds the layers it is given, computes until the head closes
-// the cluster. Exit status: 0 closed by the head or by a signal, 1 lost or refused, 2 wrong flags.
+// molink-worker: joins a head with one line, holds the layers it is given, computes until the head
+// closes the cluster. Exit status: 0 closed by the head or by a signal, 1 lost or refused, 2 wrong
+// flags.
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -50,9 +51,10 @@ int run(int argc, char** argv) {
     const Status applied = apply_node_flags(flags, options);
     if (!applied.ok()) return fail(applied, 2);
     if (!(join_within_s >= 0 && join_within_s <= 86400)) {
-        return fail(Status(StatusCode::invalid_argument,
-                           fmt::format("--join-within is {}; 0 to 86400 are permitted", join_within_s)),
-                    2);
+        return fail(
+            Status(StatusCode::invalid_argument,
+                   fmt::format("--join-within is {}; 0 to 86400 are permitted", join_within_s)),
+            2);
     }
     options.join_within_us = static_cast<std::int64_t>(join_within_s * 1e6);
     ConsoleLog log("molink-worker");
@@ -71,4 +73,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace molink::examples
 
-int main(int argc, char** argv) { return molink::examples::run(argc, argv); }
+int main(int argc, char** argv) {
+    return molink::examples::run(argc, argv);
+}

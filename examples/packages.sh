@@ -1,7 +1,8 @@
 # The packages that building and testing need, and how to get them. Sourced by quickstart.sh and
 # tests/run.sh; POSIX sh.
 MOLINK_PACKAGES="cmake ninja-build g++ pkg-config libzmq3-dev cppzmq-dev libflatbuffers-dev \
-flatbuffers-compiler libfmt-dev libhwy-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcli11-dev"
+flatbuffers-compiler libfmt-dev libhwy-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev \
+libcli11-dev"
 MOLINK_TEST_PACKAGES="catch2 libopenblas-dev"
 
 # molink_install PACKAGE...: installs what is missing, or names it and ends.
@@ -17,7 +18,8 @@ molink_install() {
     if [ "$(id -u)" -ne 0 ]; then
         as_root="sudo"
     fi
-    if ! command -v apt-get >/dev/null 2>&1 || { [ -n "$as_root" ] && ! command -v sudo >/dev/null 2>&1; }; then
+    if ! command -v apt-get >/dev/null 2>&1 ||
+        { [ -n "$as_root" ] && ! command -v sudo >/dev/null 2>&1; }; then
         echo "These packages are missing and cannot be installed from here:$missing" >&2
         echo "Install them (Debian 12 and Ubuntu 24.04 have them), then run this again." >&2
         exit 1

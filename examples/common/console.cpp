@@ -1,5 +1,5 @@
-// What the programs show people. Everything but the generated text goes to standard error, so that the text
-// can be piped.
+// What the programs show people. Everything but the generated text goes to standard error, so that
+// the text can be piped.
 #include "common/console.h"
 
 #include <unistd.h>
@@ -52,8 +52,8 @@ std::string format_bytes(std::int64_t bytes) {
 void print_split(const ClusterView& view, const ModelSpec& spec, const NodeOptions& options) {
     fmt::print(stderr, "{}: {} layers, hidden {}, vocabulary {}\n", spec.architecture, spec.layers,
                spec.hidden, spec.vocabulary);
-    fmt::print(stderr, "{:<16} {:>8} {:>12} {:>12} {:>12}\n", "node", "layers", "weights", "KV cache",
-               "ms/layer");
+    fmt::print(stderr, "{:<16} {:>8} {:>12} {:>12} {:>12}\n", "node", "layers", "weights",
+               "KV cache", "ms/layer");
     for (NodeId id : view.stages) {
         for (const NodeInfo& node : view.nodes) {
             if (node.id != id) continue;
@@ -82,6 +82,8 @@ void catch_interrupts() {
     for (int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
 }
 
-bool interrupted() { return g_interrupted != 0; }
+bool interrupted() {
+    return g_interrupted != 0;
+}
 
 }  // namespace molink::examples

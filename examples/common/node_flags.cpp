@@ -1,4 +1,5 @@
-// Flags of a node, in one place for all programs, so that the same word means the same thing everywhere.
+// Flags of a node, in one place for all programs, so that the same word means the same thing
+// everywhere.
 #include "common/node_flags.h"
 
 #include <charconv>
@@ -8,7 +9,9 @@
 namespace molink::examples {
 namespace {
 
-Status bad(const std::string& text) { return Status(StatusCode::invalid_argument, text); }
+Status bad(const std::string& text) {
+    return Status(StatusCode::invalid_argument, text);
+}
 
 Result<LayerRange> parse_layers(const std::string& text) {
     LayerRange range;
@@ -22,13 +25,15 @@ Result<LayerRange> parse_layers(const std::string& text) {
             return range;
         }
     }
-    return bad(fmt::format("--layers is '{}'; it looks like 0-7, first and last layer included", text));
+    return bad(
+        fmt::format("--layers is '{}'; it looks like 0-7, first and last layer included", text));
 }
 
 }  // namespace
 
 void add_node_flags(CLI::App& app, NodeFlags& flags) {
-    app.add_option("--model", flags.model, "Hugging Face folder of the model; every node has its own");
+    app.add_option("--model", flags.model,
+                   "Hugging Face folder of the model; every node has its own");
     app.add_option("--name", flags.name, "name of this node in tables and logs");
     app.add_option("--listen", flags.listen, "address to accept nodes at; * is a free port")
         ->capture_default_str();
@@ -42,9 +47,10 @@ void add_node_flags(CLI::App& app, NodeFlags& flags) {
     app.add_option("--layers", flags.layers, "hold layers A-B, both included (default: decided)");
     app.add_option("--threads", flags.threads, "compute threads; 0: one per core")
         ->capture_default_str();
-    app.add_option("--memory-gib", flags.memory_gib,
-                   "memory for weights and KV (default: 0.8 of what is available, shared by the nodes "
-                   "on this machine)");
+    app.add_option(
+        "--memory-gib", flags.memory_gib,
+        "memory for weights and KV (default: 0.8 of what is available, shared by the nodes "
+        "on this machine)");
     app.add_flag("--insecure", flags.insecure,
                  "permit addresses that are not loopback; nothing is encrypted yet");
     app.add_flag("--verbose", flags.verbose, "say what happens");

@@ -6,8 +6,8 @@
 
 namespace molink {
 
-/// Source of time, injected so that a simulator can replace it. Monotonic, unit us, arbitrary origin.
-/// Thread: now_us() may be called from any thread.
+/// Source of time, injected so that a simulator can replace it. Monotonic, unit us, arbitrary
+/// origin. Thread: now_us() may be called from any thread.
 class MOLINK_EXPORT Clock {
 public:
     virtual ~Clock();

@@ -29,22 +29,22 @@ MOLINK_EXPORT std::string_view node_state_name(NodeState state);
 struct NodeInfo {
     NodeId id;
     std::string name;
-    std::string address;              ///< what others dial; empty for the head's own stage
-    std::string host_id;              ///< equal on one machine
+    std::string address;  ///< what others dial; empty for the head's own stage
+    std::string host_id;  ///< equal on one machine
     NodeState state = NodeState::joined;
-    std::int64_t memory_bytes = 0;    ///< its share: weights, workspace and KV
+    std::int64_t memory_bytes = 0;           ///< its share: weights, workspace and KV
     std::optional<LayerRange> fixed_layers;  ///< the operator's override
-    double decode_layer_us = 0;       ///< measured: one layer, one row
-    LayerRange layers;                ///< empty while it holds none
+    double decode_layer_us = 0;              ///< measured: one layer, one row
+    LayerRange layers;                       ///< empty while it holds none
     std::int64_t weight_bytes = 0;
-    std::int64_t loaded_bytes = 0;    ///< of weight_bytes, while loading
+    std::int64_t loaded_bytes = 0;  ///< of weight_bytes, while loading
     std::int64_t kv_blocks = 0;
-    std::int64_t last_heard_us = 0;   ///< head's clock
+    std::int64_t last_heard_us = 0;  ///< head's clock
 };
 
-/// Decides who belongs to a cluster, when it is complete, in which order its nodes stand, and when a
-/// silent one is lost. Pure policy: sends nothing, reads no clock.
-/// Thread: the head's loop. Deterministic.
+/// Decides who belongs to a cluster, when it is complete, in which order its nodes stand, and when
+/// a silent one is lost. Pure policy: sends nothing, reads no clock. Thread: the head's loop.
+/// Deterministic.
 class MOLINK_EXPORT Cluster {
 public:
     virtual ~Cluster();
@@ -52,19 +52,19 @@ public:
     virtual std::string_view name() const = 0;
     /// May `node` join `members` (the head's own stage included)? Errors are sent to the node.
     virtual Status admit(const NodeInfo& node, std::span<const NodeInfo> members) = 0;
-    /// The nodes that shall form the pipeline, in order; empty while some are missing. The head's own
-    /// stage, when there is one, is expected first.
+    /// The nodes that shall form the pipeline, in order; empty while some are missing. The head's
+    /// own stage, when there is one, is expected first.
     virtual std::vector<NodeId> select(std::span<const NodeInfo> members) = 0;
     /// What is missing, for people: "2 of 3 nodes are here; missing 1". Empty when complete.
     virtual std::string missing(std::span<const NodeInfo> members) = 0;
 };
 
-/// Anyone who knows the head's address may join; complete with `stages` nodes. Order: the head, then as
-/// overrides ask, then by arrival.
+/// Anyone who knows the head's address may join; complete with `stages` nodes. Order: the head,
+/// then as overrides ask, then by arrival.
 MOLINK_EXPORT std::unique_ptr<Cluster> make_seed_cluster(std::int32_t stages);
 
-/// Exactly the nodes of these names, in this order; others are refused. The head's own stage is called
-/// by the engine's node name.
+/// Exactly the nodes of these names, in this order; others are refused. The head's own stage is
+/// called by the engine's node name.
 MOLINK_EXPORT std::unique_ptr<Cluster> make_static_cluster(std::vector<std::string> names);
 
 }  // namespace molink

@@ -26,15 +26,15 @@ enum class EngineState : std::int32_t {
 /// A copy of what the head knows of its cluster.
 struct ClusterView {
     EngineState state = EngineState::waiting;
-    std::string missing;            ///< what it waits for, for people; empty when ready
-    std::string last_error;         ///< why the last pipeline ended or could not be built; may be empty
+    std::string missing;     ///< what it waits for, for people; empty when ready
+    std::string last_error;  ///< why the last pipeline ended or could not be built; may be empty
     std::uint32_t epoch = 0;
-    std::vector<NodeInfo> nodes;    ///< the head's own stage first, then by arrival
-    std::vector<NodeId> stages;     ///< pipeline order; empty while there is none
+    std::vector<NodeInfo> nodes;  ///< the head's own stage first, then by arrival
+    std::vector<NodeId> stages;   ///< pipeline order; empty while there is none
 };
 
-/// The head of a cluster: takes in workers, splits the model, serves requests. With stages = 1 it is a
-/// whole system in one process.
+/// The head of a cluster: takes in workers, splits the model, serves requests. With stages = 1 it
+/// is a whole system in one process.
 ///
 /// Thread-safe: calls enqueue and return. Callbacks run on one delivery thread. The destructor does
 /// what close() does.
@@ -42,9 +42,9 @@ class MOLINK_EXPORT Engine {
 public:
     virtual ~Engine();
 
-    /// Checks the options, reads the model's description, listens and starts the threads; nodes join
-    /// and load from then on. Errors: invalid_argument, not_found (model), data_loss (model files),
-    /// unavailable (address in use), resource_exhausted.
+    /// Checks the options, reads the model's description, listens and starts the threads; nodes
+    /// join and load from then on. Errors: invalid_argument, not_found (model), data_loss (model
+    /// files), unavailable (address in use), resource_exhausted.
     static Result<std::unique_ptr<Engine>> open(EngineOptions options);
 
     /// Waits until the pipeline serves. Errors: deadline_exceeded (says what is missing), cancelled
@@ -52,11 +52,11 @@ public:
     /// thread.
     virtual Status wait_ready(std::int64_t timeout_us) = 0;
 
-    /// Queues a request. Errors: invalid_argument (empty prompt, prompt longer than the context with
-    /// both numbers, token outside the vocabulary, no tokenizer), resource_exhausted (queue full, or more
-    /// KV blocks than the pipeline has), unavailable (a node was lost; says what is missing),
-    /// failed_precondition (closed). On error the callback is never called; after success it gets
-    /// exactly one last event.
+    /// Queues a request. Errors: invalid_argument (empty prompt, prompt longer than the context
+    /// with both numbers, token outside the vocabulary, no tokenizer), resource_exhausted (queue
+    /// full, or more KV blocks than the pipeline has), unavailable (a node was lost; says what is
+    /// missing), failed_precondition (closed). On error the callback is never called; after success
+    /// it gets exactly one last event.
     virtual Result<RequestId> submit(GenerateRequest request, RequestCallback callback) = 0;
 
     /// Ends a request early; its last event says cancelled. Unknown or finished ids are ignored.

@@ -11,14 +11,14 @@ namespace molink {
 
 /// Traffic of one link of the head, both directions, since it came up.
 struct LinkMetrics {
-    std::string peer;                   ///< node name
-    std::uint64_t sent_bytes = 0;       ///< with headers and acknowledgements
+    std::string peer;              ///< node name
+    std::uint64_t sent_bytes = 0;  ///< with headers and acknowledgements
     std::uint64_t received_bytes = 0;
     std::uint64_t resent_bytes = 0;
-    std::uint64_t lane_sent_bytes[kLaneCount] = {};      ///< payload, by Lane
+    std::uint64_t lane_sent_bytes[kLaneCount] = {};  ///< payload, by Lane
     std::uint64_t lane_received_bytes[kLaneCount] = {};
-    std::int64_t round_trip_us = 0;     ///< smoothed
-    LinkModel model;                    ///< measured, away from this node
+    std::int64_t round_trip_us = 0;  ///< smoothed
+    LinkModel model;                 ///< measured, away from this node
 };
 
 /// What a stage did, as its parts report.
@@ -37,15 +37,15 @@ struct MetricsSnapshot {
     std::uint64_t requests_finished = 0;  ///< stop or length
     std::uint64_t requests_failed = 0;
     std::uint64_t requests_cancelled = 0;
-    std::uint64_t prompt_tokens = 0;      ///< prefilled
+    std::uint64_t prompt_tokens = 0;  ///< prefilled
     std::uint64_t output_tokens = 0;
     std::int32_t running = 0;
     std::int32_t waiting = 0;
     std::int64_t kv_blocks_total = 0;
-    std::int64_t kv_blocks_free = 0;      ///< not reserved
+    std::int64_t kv_blocks_free = 0;  ///< not reserved
     std::uint32_t epoch = 0;
     std::int32_t max_micro_batches_in_flight = 0;  ///< highest number seen in this epoch
-    std::uint64_t plans_refused = 0;      ///< plans of the scheduler that the check refused
+    std::uint64_t plans_refused = 0;  ///< plans of the scheduler that the check refused
     std::vector<StageMetrics> stages;
     std::vector<LinkMetrics> links;
 };

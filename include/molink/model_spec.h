@@ -22,15 +22,15 @@ enum class MixerKind : std::uint8_t { attention, mamba };
 /// Rotary position embedding. Field names follow the checkpoints' configuration.
 struct RopeSpec {
     double theta = 10000.0;
-    std::int32_t rotary_dim = 0;   ///< leading dimensions of a head that rotate; head_dim when full
-    bool interleaved = false;      ///< pairs (2i, 2i+1) instead of (i, i + rotary_dim / 2)
+    std::int32_t rotary_dim = 0;  ///< leading dimensions of a head that rotate; head_dim when full
+    bool interleaved = false;     ///< pairs (2i, 2i+1) instead of (i, i + rotary_dim / 2)
     RopeScalingKind scaling = RopeScalingKind::none;
     double factor = 1.0;
-    double low_freq_factor = 1.0;   ///< llama3
-    double high_freq_factor = 4.0;  ///< llama3
-    double beta_fast = 32.0;        ///< yarn
-    double beta_slow = 1.0;         ///< yarn
-    double attention_factor = 0.0;  ///< yarn; 0: derived from factor
+    double low_freq_factor = 1.0;       ///< llama3
+    double high_freq_factor = 4.0;      ///< llama3
+    double beta_fast = 32.0;            ///< yarn
+    double beta_slow = 1.0;             ///< yarn
+    double attention_factor = 0.0;      ///< yarn; 0: derived from factor
     std::int32_t original_context = 0;  ///< llama3, yarn, dynamic: positions trained before scaling
 };
 
@@ -48,9 +48,9 @@ struct AttentionSpec {
     std::int32_t kv_heads = 0;  ///< = heads: MHA; 1: MQA; between: GQA
     std::int32_t head_dim = 0;
     bool q_bias = false, k_bias = false, v_bias = false, o_bias = false;
-    bool qk_norm = false;            ///< norm over each head of q and k before rope
-    float scale = 0;                 ///< of q.k; 0: 1/sqrt(head_dim)
-    float soft_cap = 0;              ///< c * tanh(x / c) on scores; 0: off
+    bool qk_norm = false;  ///< norm over each head of q and k before rope
+    float scale = 0;       ///< of q.k; 0: 1/sqrt(head_dim)
+    float soft_cap = 0;    ///< c * tanh(x / c) on scores; 0: off
     std::optional<LatentSpec> latent;
 };
 
@@ -113,7 +113,7 @@ struct ModelSpec {
     float embedding_scale = 1.0f;
     float residual_scale = 1.0f;
     float logit_scale = 1.0f;
-    float logit_soft_cap = 0;  ///< 0: off
+    float logit_soft_cap = 0;              ///< 0: off
     DataType stored_type = DataType::f32;  ///< of most weights in the checkpoint
     Token bos_token = -1;                  ///< -1: none
     std::vector<Token> eos_tokens;         ///< any of these ends a sequence

@@ -28,8 +28,8 @@ struct NodeOptions {
     std::string model_dir;
     /// Name in logs, tables and metrics. Default: "head" or "worker-<random>".
     std::string name;
-    /// Address to accept other nodes at. Default "tcp://127.0.0.1:*" (a free port). Addresses that are
-    /// not loopback, ipc or inproc are refused unless `insecure`.
+    /// Address to accept other nodes at. Default "tcp://127.0.0.1:*" (a free port). Addresses that
+    /// are not loopback, ipc or inproc are refused unless `insecure`.
     std::string listen = "tcp://127.0.0.1:*";
     /// What others dial, when it differs from `listen` (a relay or a container stands between).
     std::string advertise;
@@ -42,8 +42,8 @@ struct NodeOptions {
     std::int32_t block_tokens = 16;
     /// Compute threads; 0: one per core the process may use. Limits: 0 .. 256.
     std::int32_t threads = 0;
-    /// Memory for weights, workspace and KV; 0: 0.8 of what is available, shared by the nodes on one
-    /// host.
+    /// Memory for weights, workspace and KV; 0: 0.8 of what is available, shared by the nodes on
+    /// one host.
     std::int64_t memory_bytes = 0;
     /// Layers this node must hold; not set: the partitioner decides.
     std::optional<LayerRange> layers;

@@ -18,12 +18,12 @@ namespace molink {
 struct PartitionNode {
     NodeId id;
     std::string name;
-    std::int64_t memory_bytes = 0;      ///< for weights, workspace and KV together
-    double decode_layer_us = 0;         ///< one layer, one row
-    double prefill_row_layer_us = 0;    ///< one layer, per row
-    double head_row_us = 0;             ///< LM head, one row
-    LinkModel link_to_next;             ///< towards the node after it in the order given
-    std::optional<LayerRange> fixed;    ///< the operator's override
+    std::int64_t memory_bytes = 0;    ///< for weights, workspace and KV together
+    double decode_layer_us = 0;       ///< one layer, one row
+    double prefill_row_layer_us = 0;  ///< one layer, per row
+    double head_row_us = 0;           ///< LM head, one row
+    LinkModel link_to_next;           ///< towards the node after it in the order given
+    std::optional<LayerRange> fixed;  ///< the operator's override
 };
 
 /// Sizes of the model, in bytes as the nodes will hold them.
@@ -31,10 +31,10 @@ struct PartitionModel {
     std::int32_t layers = 0;
     std::int64_t layer_bytes = 0;
     std::int64_t embedding_bytes = 0;
-    std::int64_t head_bytes = 0;          ///< LM head, also when tied (it is packed apart)
-    std::int64_t workspace_bytes = 0;     ///< per node
+    std::int64_t head_bytes = 0;            ///< LM head, also when tied (it is packed apart)
+    std::int64_t workspace_bytes = 0;       ///< per node
     std::int64_t kv_layer_block_bytes = 0;  ///< one KV block of one layer
-    std::int64_t min_blocks = 0;          ///< the pipeline is of no use with fewer
+    std::int64_t min_blocks = 0;            ///< the pipeline is of no use with fewer
     std::int64_t activation_row_bytes = 0;  ///< one row on a link
 };
 
@@ -50,9 +50,9 @@ struct StagePlan {
     bool has_embedding = false;
     bool has_head = false;
     std::int64_t weight_bytes = 0;
-    std::int64_t kv_blocks = 0;      ///< that would fit
-    double decode_us = 0;            ///< predicted, one row
-    double link_us = 0;              ///< predicted, one row onto the link to the next
+    std::int64_t kv_blocks = 0;  ///< that would fit
+    double decode_us = 0;        ///< predicted, one row
+    double link_us = 0;          ///< predicted, one row onto the link to the next
 };
 
 struct PartitionPlan {
@@ -75,8 +75,8 @@ public:
 
 /// Equal numbers of layers, overrides and memory respected.
 MOLINK_EXPORT std::unique_ptr<Partitioner> make_even_partitioner();
-/// Least slowest resource (stage or link) under every node's memory, exact by dynamic programming for
-/// the order given; among splits within 2 %, the one with the most KV blocks. The default.
+/// Least slowest resource (stage or link) under every node's memory, exact by dynamic programming
+/// for the order given; among splits within 2 %, the one with the most KV blocks. The default.
 MOLINK_EXPORT std::unique_ptr<Partitioner> make_cost_partitioner();
 
 /// Checks a plan against its input: order, coverage, overrides, memory. What the head does with the

@@ -15,11 +15,11 @@ namespace molink {
 
 /// How the next token is chosen from the logits.
 struct SamplingParams {
-    /// 0: greedy (the largest logit, the lowest id among equals). Otherwise logits are divided by it and
-    /// drawn from. Limits: 0 .. 100.
+    /// 0: greedy (the largest logit, the lowest id among equals). Otherwise logits are divided by
+    /// it and drawn from. Limits: 0 .. 100.
     float temperature = 0.0f;
-    /// Seed of this request's random numbers; the same seed gives the same tokens whatever runs beside
-    /// it. Not set: drawn at admission.
+    /// Seed of this request's random numbers; the same seed gives the same tokens whatever runs
+    /// beside it. Not set: drawn at admission.
     std::optional<std::uint64_t> seed;
 };
 
@@ -32,8 +32,9 @@ struct GenerateRequest {
     /// Goes on after an end-of-sequence token; for benchmarks.
     bool ignore_eos = false;
     SamplingParams sampling;
-    /// Also compute the logits of every prompt position and report a 64-bit hash of each row of logits
-    /// in the last event. For tests of exactness; costs one LM-head product per prompt token.
+    /// Also compute the logits of every prompt position and report a 64-bit hash of each row of
+    /// logits in the last event. For tests of exactness; costs one LM-head product per prompt
+    /// token.
     bool hash_logits = false;
 };
 
@@ -48,14 +49,14 @@ enum class FinishReason : std::int32_t {
 /// "stop", "length", ... Static storage.
 MOLINK_EXPORT std::string_view finish_reason_name(FinishReason reason);
 
-/// A piece of a request's output. Every request gets exactly one event with finish_reason != none, and
-/// it is the last.
+/// A piece of a request's output. Every request gets exactly one event with finish_reason != none,
+/// and it is the last.
 struct RequestEvent {
     RequestId request;
     std::vector<Token> tokens;  ///< new tokens, without the end-of-sequence token
     std::string text;           ///< what they add; always whole code points
     FinishReason finish_reason = FinishReason::none;
-    Status status;              ///< ok unless finish_reason is error or cancelled
+    Status status;  ///< ok unless finish_reason is error or cancelled
 
     // In the last event only:
     std::int32_t prompt_token_count = 0;

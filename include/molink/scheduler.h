@@ -25,11 +25,11 @@ struct SequenceView {
 
 /// One stage as measured. Smoothed; 0 while unknown.
 struct StageView {
-    double decode_us = 0;         ///< a decode part, whole
-    double decode_row_us = 0;     ///< a decode part, per row
-    double prefill_row_us = 0;    ///< a prefill part, per row
+    double decode_us = 0;       ///< a decode part, whole
+    double decode_row_us = 0;   ///< a decode part, per row
+    double prefill_row_us = 0;  ///< a prefill part, per row
     LayerRange layers;
-    LinkModel link_to_next;       ///< of the last stage: back to the head
+    LinkModel link_to_next;  ///< of the last stage: back to the head
 };
 
 /// What the engine knows, read-only, valid during the call. Queues are in the order named; they are
@@ -37,21 +37,21 @@ struct StageView {
 struct SchedulerView {
     std::int64_t now_us = 0;
     std::uint64_t step_seed = 0;  ///< the only source of randomness a policy may use
-    /// Not admitted, by arrival. A prefill run of one of them admits it; its blocks_reserved must fit
-    /// into free_blocks.
+    /// Not admitted, by arrival. A prefill run of one of them admits it; its blocks_reserved must
+    /// fit into free_blocks.
     std::span<const SequenceView* const> waiting;
     /// Admitted, prompt not fully scheduled, by admission.
     std::span<const SequenceView* const> prefilling;
     /// Next token known and not under way, longest idle first.
     std::span<const SequenceView* const> decodable;
-    std::int32_t running = 0;              ///< admitted and not finished
-    std::int32_t decoding_in_flight = 0;   ///< decode rows under way
+    std::int32_t running = 0;             ///< admitted and not finished
+    std::int32_t decoding_in_flight = 0;  ///< decode rows under way
     std::int32_t micro_batches_in_flight = 0;
     std::int32_t decode_parts_in_flight = 0;
     std::int32_t prefill_parts_in_flight = 0;
     std::int32_t prefill_rows_in_flight = 0;
-    std::int64_t free_blocks = 0;          ///< not reserved by anyone
-    std::span<const StageView> stages;     ///< [n_stages], n_stages >= 1
+    std::int64_t free_blocks = 0;       ///< not reserved by anyone
+    std::span<const StageView> stages;  ///< [n_stages], n_stages >= 1
     // Limits, from EngineOptions:
     std::int32_t max_running = 0;
     std::int32_t max_step_tokens = 0;   ///< rows of one micro-batch
@@ -64,8 +64,8 @@ struct PrefillRun {
     std::int32_t count = 0;
 };
 
-/// One micro-batch: its decode rows become one part, its prefill runs another. A plan names only what
-/// starts now; leave it empty to wait for the next event.
+/// One micro-batch: its decode rows become one part, its prefill runs another. A plan names only
+/// what starts now; leave it empty to wait for the next event.
 struct StepPlan {
     std::vector<SequenceId> decode;   ///< each from view.decodable, at most once
     std::vector<PrefillRun> prefill;  ///< each from view.prefilling or view.waiting, at most once
@@ -86,19 +86,19 @@ struct PartReport {
 };
 
 /// Chooses what runs next. Pure policy: owns no blocks, sends nothing, reads no clock. The engine
-/// checks every plan before acting on it (lib/engine/plan_check.h), so a wrong plan costs an error in the
-/// log and a step of the built-in policy, never a corrupt cache.
+/// checks every plan before acting on it (lib/engine/plan_check.h), so a wrong plan costs an error
+/// in the log and a step of the built-in policy, never a corrupt cache.
 ///
-/// Thread: called from one engine loop; never concurrently. Deterministic: equal calls, equal plans;
-/// take randomness from view.step_seed only.
+/// Thread: called from one engine loop; never concurrently. Deterministic: equal calls, equal
+/// plans; take randomness from view.step_seed only.
 class MOLINK_EXPORT Scheduler {
 public:
     virtual ~Scheduler();
     /// Short name for logs and metrics. Static storage.
     virtual std::string_view name() const = 0;
-    /// Fills `plan` (empty on entry) with one micro-batch. Called again, with the view brought up to
-    /// date, until it stays empty. An empty plan while nothing is under way would wait for ever, so the
-    /// built-in policy plans instead.
+    /// Fills `plan` (empty on entry) with one micro-batch. Called again, with the view brought up
+    /// to date, until it stays empty. An empty plan while nothing is under way would wait for ever,
+    /// so the built-in policy plans instead.
     virtual void plan(const SchedulerView& view, StepPlan& plan) = 0;
     /// Learns from a finished part. Default: ignores it.
     virtual void observe(const PartReport& report);
@@ -109,8 +109,8 @@ struct DepthSchedulerOptions {
     std::int32_t depth = 0;
 };
 
-/// First come, first served with sliced prefill and continuous batching; running sequences are spread
-/// over `depth` micro-batches. Never fails.
+/// First come, first served with sliced prefill and continuous batching; running sequences are
+/// spread over `depth` micro-batches. Never fails.
 MOLINK_EXPORT std::unique_ptr<Scheduler> make_depth_scheduler(
     const DepthSchedulerOptions& options = {});
 

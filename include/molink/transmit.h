@@ -14,19 +14,19 @@ namespace molink {
 /// One lane of a link as a policy sees it.
 struct LaneView {
     std::size_t queued_messages = 0;
-    std::size_t queued_bytes = 0;            ///< not yet cut into frames
-    std::size_t front_bytes = 0;             ///< left of the oldest message
-    std::int64_t front_queued_us = 0;        ///< when the oldest message was queued (now_us scale)
-    std::uint64_t sent_bytes = 0;            ///< since the link came up
+    std::size_t queued_bytes = 0;      ///< not yet cut into frames
+    std::size_t front_bytes = 0;       ///< left of the oldest message
+    std::int64_t front_queued_us = 0;  ///< when the oldest message was queued (now_us scale)
+    std::uint64_t sent_bytes = 0;      ///< since the link came up
 };
 
 /// A link at the moment it is free to take a frame.
 struct TransmitView {
     std::int64_t now_us = 0;
-    LinkModel link;                          ///< measured; bytes_per_s 0 while unknown
-    std::size_t max_frame_bytes = 0;         ///< upper bound of a frame's payload
-    std::int64_t hol_bound_us = 0;           ///< head-of-line bound
-    LaneView lanes[kLaneCount];              ///< by Lane
+    LinkModel link;                   ///< measured; bytes_per_s 0 while unknown
+    std::size_t max_frame_bytes = 0;  ///< upper bound of a frame's payload
+    std::int64_t hol_bound_us = 0;    ///< head-of-line bound
+    LaneView lanes[kLaneCount];       ///< by Lane
 };
 
 /// Which lane sends next and how much of its oldest message.
@@ -36,8 +36,9 @@ struct TransmitPlan {
     std::size_t bytes = 0;  ///< 1 .. min(front_bytes, max_frame_bytes)
 };
 
-/// Chooses what goes onto a link next. Pure policy: called when the link is free, sends nothing, reads
-/// no clock. The channel checks every plan; a wrong one is replaced by the most urgent lane's front.
+/// Chooses what goes onto a link next. Pure policy: called when the link is free, sends nothing,
+/// reads no clock. The channel checks every plan; a wrong one is replaced by the most urgent lane's
+/// front.
 ///
 /// Thread: the node's loop; never concurrently for one object. One object serves one link.
 class MOLINK_EXPORT TransmitPolicy {

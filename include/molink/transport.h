@@ -25,8 +25,8 @@ public:
     virtual ~TransportSink();
     /// A peer dialled us, or a connection we dialled is up (also: up again after a cut).
     virtual void on_connected(ConnectionId connection) = 0;
-    /// The connection is down. A dialled one is retried by the transport until close(); an accepted one
-    /// is over.
+    /// The connection is down. A dialled one is retried by the transport until close(); an accepted
+    /// one is over.
     virtual void on_disconnected(ConnectionId connection) = 0;
     /// A frame arrived; `bytes` is valid for the call only. Order within a connection is kept.
     virtual void on_frame(ConnectionId connection, std::span<const std::byte> bytes) = 0;
@@ -38,11 +38,12 @@ enum class SendOutcome : std::uint8_t {
     closed,    ///< no such connection, or it is down; the frame was not taken
 };
 
-/// Moves frames between nodes. Unreliable across a reset (what was under way may be lost), ordered and
-/// whole otherwise; reliability is the channel's business. Addresses are ZeroMQ-like:
+/// Moves frames between nodes. Unreliable across a reset (what was under way may be lost), ordered
+/// and whole otherwise; reliability is the channel's business. Addresses are ZeroMQ-like:
 /// "tcp://127.0.0.1:7100", "ipc:///path", "inproc://name".
 ///
-/// Thread: everything from the one thread that owns the node, except wake(), which any thread may call.
+/// Thread: everything from the one thread that owns the node, except wake(), which any thread may
+/// call.
 class MOLINK_EXPORT Transport {
 public:
     virtual ~Transport();
@@ -56,8 +57,8 @@ public:
     virtual Result<ConnectionId> connect(const std::string& address) = 0;
     /// Queues one frame without blocking. Takes `frame` only when accepted.
     virtual SendOutcome send(ConnectionId connection, Frame&& frame) = 0;
-    /// Waits up to timeout_us (0: not at all) for events or wake(), then delivers all that is there, in
-    /// bounded number. Returns the number of events.
+    /// Waits up to timeout_us (0: not at all) for events or wake(), then delivers all that is
+    /// there, in bounded number. Returns the number of events.
     virtual std::size_t poll(std::int64_t timeout_us, TransportSink& sink) = 0;
     /// Ends a poll() under way or the next one. Thread: any.
     virtual void wake() = 0;
@@ -66,10 +67,12 @@ public:
 };
 
 struct ZmqTransportOptions {
-    std::int32_t high_water_mark_frames = 64;   ///< per connection and direction; backstop of the window
-    std::int64_t max_frame_bytes = 64 << 10;    ///< larger frames from the network close the connection
-    std::int64_t heartbeat_us = 1'000'000;      ///< ZMTP heartbeat; 0: off
-    std::int64_t reconnect_us = 100'000;        ///< first retry; doubles up to reconnect_max_us
+    std::int32_t high_water_mark_frames =
+        64;  ///< per connection and direction; backstop of the window
+    std::int64_t max_frame_bytes = 64
+                                   << 10;   ///< larger frames from the network close the connection
+    std::int64_t heartbeat_us = 1'000'000;  ///< ZMTP heartbeat; 0: off
+    std::int64_t reconnect_us = 100'000;    ///< first retry; doubles up to reconnect_max_us
     std::int64_t reconnect_max_us = 1'000'000;
 };
 

@@ -20,13 +20,14 @@ struct Id {
     friend constexpr auto operator<=>(Id, Id) = default;
 };
 
-using RequestId = Id<struct RequestTag, std::uint64_t>;    ///< given by Engine::submit, never reused
-using SequenceId = Id<struct SequenceTag, std::uint64_t>;  ///< one per generated sequence, never reused
-using BlockId = Id<struct BlockTag, std::uint32_t>;        ///< page of KV cache, same on every stage
-using NodeId = Id<struct NodeTag, std::uint32_t>;          ///< given by the head at join; 0 is the head
-using Epoch = Id<struct EpochTag, std::uint32_t>;          ///< generation of the pipeline, from 1
-using StepId = Id<struct StepTag, std::uint64_t>;          ///< micro-batch number within an epoch
-using PartId = Id<struct PartTag, std::uint64_t>;          ///< part number within an epoch
+using RequestId = Id<struct RequestTag, std::uint64_t>;  ///< given by Engine::submit, never reused
+using SequenceId =
+    Id<struct SequenceTag, std::uint64_t>;           ///< one per generated sequence, never reused
+using BlockId = Id<struct BlockTag, std::uint32_t>;  ///< page of KV cache, same on every stage
+using NodeId = Id<struct NodeTag, std::uint32_t>;    ///< given by the head at join; 0 is the head
+using Epoch = Id<struct EpochTag, std::uint32_t>;    ///< generation of the pipeline, from 1
+using StepId = Id<struct StepTag, std::uint64_t>;    ///< micro-batch number within an epoch
+using PartId = Id<struct PartTag, std::uint64_t>;    ///< part number within an epoch
 using ConnectionId = Id<struct ConnectionTag, std::uint64_t>;  ///< one transport connection, local
 
 /// A token of the model's vocabulary, >= 0.
@@ -61,5 +62,7 @@ MOLINK_EXPORT std::string_view lane_name(Lane lane);
 
 template <typename Tag, typename Rep>
 struct std::hash<molink::Id<Tag, Rep>> {
-    std::size_t operator()(molink::Id<Tag, Rep> id) const noexcept { return std::hash<Rep>{}(id.value); }
+    std::size_t operator()(molink::Id<Tag, Rep> id) const noexcept {
+        return std::hash<Rep>{}(id.value);
+    }
 };

@@ -15,14 +15,14 @@ namespace molink {
 /// What a worker knows of itself.
 struct WorkerView {
     NodeState state = NodeState::joined;
-    bool welcomed = false;            ///< the head accepted it
-    std::string address;              ///< what others dial
+    bool welcomed = false;  ///< the head accepted it
+    std::string address;    ///< what others dial
     LayerRange layers;
     std::int64_t weight_bytes = 0;
     std::int64_t loaded_bytes = 0;
     std::int64_t kv_blocks = 0;
     std::uint32_t epoch = 0;
-    std::vector<LinkMetrics> links;   ///< to the head and to the next stage
+    std::vector<LinkMetrics> links;  ///< to the head and to the next stage
 };
 
 /// Joins a head, holds a range of layers and computes.

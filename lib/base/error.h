@@ -9,7 +9,8 @@
 
 namespace molink {
 
-/// Builds a Status with a formatted message: make_error(StatusCode::not_found, "open {}: ...", path).
+/// Builds a Status with a formatted message: make_error(StatusCode::not_found, "open {}: ...",
+/// path).
 template <typename... Args>
 Status make_error(StatusCode code, fmt::format_string<Args...> format, Args&&... args) {
     return Status(code, fmt::format(format, std::forward<Args>(args)...));
@@ -26,10 +27,10 @@ Status invalid_argument(fmt::format_string<Args...> format, Args&&... args) {
 #define MOLINK_CONCAT(a, b) MOLINK_CONCAT_INNER(a, b)
 
 /// Returns the Status of `expr` from the enclosing function when it is an error.
-#define MOLINK_RETURN_IF_ERROR(expr)                           \
-    do {                                                       \
-        ::molink::Status molink_status_ = (expr);              \
-        if (!molink_status_.ok()) return molink_status_;       \
+#define MOLINK_RETURN_IF_ERROR(expr)                     \
+    do {                                                 \
+        ::molink::Status molink_status_ = (expr);        \
+        if (!molink_status_.ok()) return molink_status_; \
     } while (false)
 
 /// Declares or assigns `lhs` from the Result `expr`, or returns its error.

@@ -12,8 +12,8 @@ namespace molink::limits {
 inline constexpr std::size_t kMaxSafetensorsHeaderBytes = 100'000'000;
 /// Largest config.json, index or tokenizer.json: real tokenizers reach about 20 MB.
 inline constexpr std::size_t kMaxJsonFileBytes = 256u << 20;
-/// Largest config.json or safetensors index: an index of 100,000 tensors has about 10 MB, and a tree
-/// of hostile JSON takes some 16 times its text.
+/// Largest config.json or safetensors index: an index of 100,000 tensors has about 10 MB, and a
+/// tree of hostile JSON takes some 16 times its text.
 inline constexpr std::size_t kMaxConfigFileBytes = 32u << 20;
 /// Nesting of JSON; configurations of published models reach 5.
 inline constexpr std::size_t kMaxJsonDepth = 64;
@@ -66,8 +66,8 @@ inline constexpr std::int32_t kMaxBlockTokens = 4096;
 inline constexpr std::uint64_t kMaxKvBlocks = std::uint64_t{1} << 32;
 /// Sampling temperature; above it the draw is as good as uniform.
 inline constexpr float kMaxTemperature = 100.0f;
-/// Nesting and number of tables the verifier accepts; the schema nests four deep, and the largest part
-/// has three lists of sequences and one of stage times.
+/// Nesting and number of tables the verifier accepts; the schema nests four deep, and the largest
+/// part has three lists of sequences and one of stage times.
 inline constexpr std::uint32_t kMaxWireDepth = 8;
 inline constexpr std::uint32_t kMaxWireTables = 16384;
 

@@ -1,7 +1,7 @@
-// All links of a node over one transport. The first frame of a dialled connection says which link and
-// track it carries and where to go on; the answer says the same for the other direction. A connection that
-// breaks leaves its link standing, a link ends when a peer says so, does not know it any more, or sends
-// what cannot be right.
+// All links of a node over one transport. The first frame of a dialled connection says which link
+// and track it carries and where to go on; the answer says the same for the other direction. A
+// connection that breaks leaves its link standing, a link ends when a peer says so, does not know
+// it any more, or sends what cannot be right.
 #include <limits>
 #include <map>
 #include <unordered_map>
@@ -96,7 +96,8 @@ LinkChannel* Hub::find(LinkId link) {
 
 LinkId Hub::add_link(std::uint64_t token, bool dialed) {
     const LinkId link(next_link_++);
-    auto channel = std::make_unique<LinkChannel>(token, dialed, options_.channel, options_.policy());
+    auto channel =
+        std::make_unique<LinkChannel>(token, dialed, options_.channel, options_.policy());
     channel->set_epoch(epoch_);
     by_token_[token] = link;
     links_[link] = std::move(channel);
@@ -123,7 +124,8 @@ Result<LinkId> Hub::dial(const std::string& address) {
 Status Hub::send(LinkId link, Lane lane, Epoch epoch, Bytes message) {
     LinkChannel* channel = find(link);
     if (channel == nullptr) {
-        return make_error(StatusCode::not_found, "send on link {}, which does not exist", link.value);
+        return make_error(StatusCode::not_found, "send on link {}, which does not exist",
+                          link.value);
     }
     const std::int64_t now = clock_.now_us();
     MOLINK_RETURN_IF_ERROR(channel->queue(lane, epoch, std::move(message), now));
@@ -369,8 +371,8 @@ std::size_t Hub::poll(std::int64_t timeout_us) {
 
 }  // namespace
 
-std::unique_ptr<ChannelHub> make_channel_hub(Transport& transport, const Clock& clock, HubSink& sink,
-                                             const HubOptions& options) {
+std::unique_ptr<ChannelHub> make_channel_hub(Transport& transport, const Clock& clock,
+                                             HubSink& sink, const HubOptions& options) {
     return std::make_unique<Hub>(transport, clock, sink, options);
 }
 

@@ -24,8 +24,8 @@ public:
     virtual void on_link_interrupted(LinkId link) = 0;
     /// Back after an interruption; nothing was lost or doubled.
     virtual void on_link_resumed(LinkId link) = 0;
-    /// Over for good: the peer does not know the link any more (restarted), refused the protocol version or
-    /// sent nonsense. Not called for close() by us.
+    /// Over for good: the peer does not know the link any more (restarted), refused the protocol
+    /// version or sent nonsense. Not called for close() by us.
     virtual void on_link_lost(LinkId link, const Status& reason) = 0;
     /// A whole message, once, in order within its lane.
     virtual void on_message(LinkId link, Lane lane, Epoch epoch, Bytes message) = 0;
@@ -35,9 +35,9 @@ using TransmitPolicyFactory = std::function<std::unique_ptr<TransmitPolicy>()>;
 
 struct HubOptions {
     ChannelOptions channel;
-    TransmitPolicyFactory policy;   ///< empty: make_fair_transmit_policy
-    std::uint64_t seed = 0;         ///< of link tokens; production draws it from the system
-    std::size_t max_links = 0;      ///< 0: limits::kMaxNodes; further peers are refused
+    TransmitPolicyFactory policy;  ///< empty: make_fair_transmit_policy
+    std::uint64_t seed = 0;        ///< of link tokens; production draws it from the system
+    std::size_t max_links = 0;     ///< 0: limits::kMaxNodes; further peers are refused
 };
 
 /// All links of one node over one transport. Frames carry link, lane, epoch, sequence number and
@@ -52,11 +52,11 @@ public:
     virtual Status send(LinkId link, Lane lane, Epoch epoch, Bytes message) = 0;
     /// Drops a link and what is queued on it, after telling the peer if it can be told at once.
     virtual void close(LinkId link) = 0;
-    /// Messages of older epochs that were not yet begun are dropped from the queues; those that arrive
-    /// are dropped too.
+    /// Messages of older epochs that were not yet begun are dropped from the queues; those that
+    /// arrive are dropped too.
     virtual void set_epoch(Epoch epoch) = 0;
-    /// Waits up to timeout_us, less if a timer of the hub is due, handles what arrived, then sends what
-    /// may be sent. Returns the number of transport events.
+    /// Waits up to timeout_us, less if a timer of the hub is due, handles what arrived, then sends
+    /// what may be sent. Returns the number of transport events.
     virtual std::size_t poll(std::int64_t timeout_us) = 0;
     virtual void wake() = 0;
     /// Bytes queued or unacknowledged towards a link; 0 when there is none.
@@ -65,7 +65,7 @@ public:
 };
 
 /// `transport`, `clock` and `sink` must outlive the hub.
-std::unique_ptr<ChannelHub> make_channel_hub(Transport& transport, const Clock& clock, HubSink& sink,
-                                             const HubOptions& options);
+std::unique_ptr<ChannelHub> make_channel_hub(Transport& transport, const Clock& clock,
+                                             HubSink& sink, const HubOptions& options);
 
 }  // namespace molink

@@ -1,6 +1,6 @@
-// The bytes of a frame. One fixed header for all types keeps the parser small enough to be obviously
-// right; the checksum covers header and payload, because a relay or a bad driver may flip bits that TCP's
-// own sum does not see.
+// The bytes of a frame. One fixed header for all types keeps the parser small enough to be
+// obviously right; the checksum covers header and payload, because a relay or a bad driver may flip
+// bits that TCP's own sum does not see.
 #include "channel/frame_header.h"
 
 #include "base/error.h"
@@ -19,7 +19,8 @@ std::uint32_t checksum(ByteSpan frame) {
 }
 
 Status check_data(const FrameHeader& header) {
-    if (static_cast<std::size_t>(header.lane) >= kLaneCount || track_of(header.lane) != header.track) {
+    if (static_cast<std::size_t>(header.lane) >= kLaneCount ||
+        track_of(header.lane) != header.track) {
         return make_error(StatusCode::data_loss, "frame of lane {} on track {}",
                           static_cast<int>(header.lane), static_cast<int>(header.track));
     }
@@ -52,7 +53,8 @@ Frame encode_frame(const FrameHeader& header, ByteSpan payload) {
     write_le(out, 48, header.hold_us);
     write_le(out, 52, static_cast<std::uint32_t>(payload.size()));
     write_le(out, 56, header.version);
-    if (!payload.empty()) std::memcpy(out.data() + kFrameHeaderBytes, payload.data(), payload.size());
+    if (!payload.empty())
+        std::memcpy(out.data() + kFrameHeaderBytes, payload.data(), payload.size());
     write_le(out, kChecksumOffset, checksum(frame));
     return frame;
 }

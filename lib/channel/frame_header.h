@@ -26,29 +26,31 @@ enum class FrameType : std::uint8_t {
     reject = 3,   ///< its other answer; the link is over
     data = 4,
     ack = 5,
-    bye = 6,      ///< the sender closes the link for good
+    bye = 6,  ///< the sender closes the link for good
 };
 
 /// Why a hello was rejected.
 enum class RejectReason : std::uint8_t { version = 1, unknown_link = 2, full = 3 };
 
-/// The fixed part of every frame, 64 bytes, little-endian. Fields that a type does not use are zero.
+/// The fixed part of every frame, 64 bytes, little-endian. Fields that a type does not use are
+/// zero.
 struct FrameHeader {
     FrameType type = FrameType::data;
     Track track = Track::urgent;
-    Lane lane = Lane::control;     ///< data
-    std::uint8_t flags = 0;        ///< hello: 1 = resumes; ack: 1 = send again from `sequence` + 1;
-                                   ///< reject: RejectReason
-    std::uint16_t version = 0;     ///< hello, reject: protocol major of the sender
-    std::uint64_t link = 0;        ///< token of the link
-    std::uint64_t sequence = 0;    ///< data: number on this track, from 1; hello, welcome, ack: received
-    std::uint32_t epoch = 0;       ///< data
-    std::uint32_t message = 0;     ///< data: number on this lane
-    std::uint32_t offset = 0;      ///< data: of the payload in its message
-    std::uint32_t total = 0;       ///< data: bytes of the whole message
-    std::uint64_t stamp_us = 0;    ///< data: sender's clock; ack: echoed
-    std::uint32_t hold_us = 0;     ///< ack: time between arrival and acknowledgement
-    std::uint32_t payload = 0;     ///< data: bytes that follow
+    Lane lane = Lane::control;  ///< data
+    std::uint8_t flags = 0;     ///< hello: 1 = resumes; ack: 1 = send again from `sequence` + 1;
+                                ///< reject: RejectReason
+    std::uint16_t version = 0;  ///< hello, reject: protocol major of the sender
+    std::uint64_t link = 0;     ///< token of the link
+    std::uint64_t sequence =
+        0;                    ///< data: number on this track, from 1; hello, welcome, ack: received
+    std::uint32_t epoch = 0;  ///< data
+    std::uint32_t message = 0;   ///< data: number on this lane
+    std::uint32_t offset = 0;    ///< data: of the payload in its message
+    std::uint32_t total = 0;     ///< data: bytes of the whole message
+    std::uint64_t stamp_us = 0;  ///< data: sender's clock; ack: echoed
+    std::uint32_t hold_us = 0;   ///< ack: time between arrival and acknowledgement
+    std::uint32_t payload = 0;   ///< data: bytes that follow
 };
 
 inline constexpr std::size_t kFrameHeaderBytes = 64;
@@ -56,7 +58,8 @@ inline constexpr std::size_t kFrameHeaderBytes = 64;
 /// A frame of header and payload, checksummed.
 Frame encode_frame(const FrameHeader& header, ByteSpan payload = {});
 
-/// Reads and checks a frame. Errors: data_loss naming what is wrong. On success `payload` lies in `frame`.
+/// Reads and checks a frame. Errors: data_loss naming what is wrong. On success `payload` lies in
+/// `frame`.
 Result<FrameHeader> decode_frame(ByteSpan frame, ByteSpan& payload);
 
 }  // namespace molink

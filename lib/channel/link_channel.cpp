@@ -1,7 +1,8 @@
-// One link of a node. Messages wait in lanes; whenever the link may take a frame, the transmit policy
-// names lane and size, the frame is cut, numbered and kept until acknowledged. The window is per track,
-// so that a full bulky track never holds up an urgent frame; the pace is shared by both. If nothing is
-// acknowledged for long although both connections stand, everything unacknowledged goes out again.
+// One link of a node. Messages wait in lanes; whenever the link may take a frame, the transmit
+// policy names lane and size, the frame is cut, numbered and kept until acknowledged. The window is
+// per track, so that a full bulky track never holds up an urgent frame; the pace is shared by both.
+// If nothing is acknowledged for long although both connections stand, everything unacknowledged
+// goes out again.
 #include "channel/link_channel.h"
 
 #include <algorithm>
@@ -50,10 +51,11 @@ Status LinkChannel::queue(Lane lane, Epoch epoch, Bytes message, std::int64_t no
     std::size_t waiting = message.size();
     for (std::size_t bytes : queued_bytes_) waiting += bytes;
     if (message.size() > limits::kMaxMessageBytes || waiting > options_.max_queued_bytes) {
-        return make_error(StatusCode::resource_exhausted,
-                          "a message of {} bytes (limit {}) onto a link where {} bytes wait (limit {})",
-                          message.size(), limits::kMaxMessageBytes, waiting - message.size(),
-                          options_.max_queued_bytes);
+        return make_error(
+            StatusCode::resource_exhausted,
+            "a message of {} bytes (limit {}) onto a link where {} bytes wait (limit {})",
+            message.size(), limits::kMaxMessageBytes, waiting - message.size(),
+            options_.max_queued_bytes);
     }
     queued_bytes_[at] += message.size();
     Queued queued;
@@ -220,8 +222,10 @@ Result<std::optional<Bytes>> LinkChannel::on_data(const FrameHeader& header, Byt
     stats_.received_wire_bytes += payload.size() + kFrameHeaderBytes;
     received.ack_due = true;
     if (header.sequence != received.sequence + 1) {
-        if (header.sequence <= received.sequence) ++stats_.duplicate_frames;
-        else received.gap = true;
+        if (header.sequence <= received.sequence)
+            ++stats_.duplicate_frames;
+        else
+            received.gap = true;
         return std::optional<Bytes>();
     }
     received.sequence = header.sequence;

@@ -14,8 +14,8 @@
 
 namespace molink {
 
-/// One link: its queues, its two tracks, what arrives on them. The hub decides which connections carry
-/// it. Thread: the node's loop.
+/// One link: its queues, its two tracks, what arrives on them. The hub decides which connections
+/// carry it. Thread: the node's loop.
 class LinkChannel {
 public:
     LinkChannel(std::uint64_t token, bool dialed, const ChannelOptions& options,
@@ -25,8 +25,8 @@ public:
     bool dialed() const { return dialed_; }
 
     // -- Connections
-    /// `connection` carries `track` from now on; the peer has everything up to `peer_received`, what is
-    /// missing goes out again. Errors: data_loss when that was never sent.
+    /// `connection` carries `track` from now on; the peer has everything up to `peer_received`,
+    /// what is missing goes out again. Errors: data_loss when that was never sent.
     Status attach(Track track, ConnectionId connection, std::uint64_t peer_received);
     void detach(Track track) { connections_[index(track)].reset(); }
     std::optional<ConnectionId> connection(Track track) const { return connections_[index(track)]; }

@@ -1,5 +1,5 @@
-// See link_meter.h. The cycle of eight round trips (one at 5/4 of the rate, one at 3/4, six at it) finds
-// bandwidth that became free; a queue beyond the bound switches to 3/4 until it is gone.
+// See link_meter.h. The cycle of eight round trips (one at 5/4 of the rate, one at 3/4, six at it)
+// finds bandwidth that became free; a queue beyond the bound switches to 3/4 until it is gone.
 #include "channel/link_meter.h"
 
 #include <algorithm>
@@ -27,9 +27,9 @@ void LinkMeter::add(const Sample& sample) {
     update_rate(sample);
     const bool queue = rtt > min_rtt_us_ + hol_bound_us_;
     if (!paced_) {
-        window_bytes_ = std::min(std::max(window_bytes_, limits::kFirstWindowBytes) +
-                                     sample.acked_bytes,
-                                 kLargestWindowBytes);
+        window_bytes_ =
+            std::min(std::max(window_bytes_, limits::kFirstWindowBytes) + sample.acked_bytes,
+                     kLargestWindowBytes);
         if (queue && rate_ > 0 && !sample.app_limited) {
             paced_ = true;
             cycle_begin_us_ = sample.now_us;
@@ -42,7 +42,8 @@ void LinkMeter::update_rate(const Sample& sample) {
     const double interval = static_cast<double>(std::max<std::int64_t>(sample.round_trip_us, 1));
     const double rate = static_cast<double>(sample.delivered_bytes) / interval;
     if (sample.app_limited && rate <= rate_) return;
-    const std::int64_t horizon = sample.now_us - std::max<std::int64_t>(10 * smoothed_rtt_us_, 1000);
+    const std::int64_t horizon =
+        sample.now_us - std::max<std::int64_t>(10 * smoothed_rtt_us_, 1000);
     while (!samples_.empty() && samples_.front().at_us < horizon) samples_.pop_front();
     while (!samples_.empty() && samples_.back().rate <= rate) samples_.pop_back();
     samples_.push_back({sample.now_us, rate});

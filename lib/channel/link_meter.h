@@ -7,22 +7,22 @@
 
 namespace molink {
 
-/// Measures one direction of a link from acknowledgements, and says how fast and how much may be sent.
-/// After BBR (Cardwell et al., 2016) in outline: the delivery rate is a windowed maximum, samples of a
-/// sender that had nothing to send never lower it, the window is two bandwidth-delay products, and the
-/// pace falls at once when the round trip exceeds its minimum by the head-of-line bound. Until a queue
-/// has been seen the link is not paced at all and the window doubles.
-/// Thread: the node's loop.
+/// Measures one direction of a link from acknowledgements, and says how fast and how much may be
+/// sent. After BBR (Cardwell et al., 2016) in outline: the delivery rate is a windowed maximum,
+/// samples of a sender that had nothing to send never lower it, the window is two bandwidth-delay
+/// products, and the pace falls at once when the round trip exceeds its minimum by the head-of-line
+/// bound. Until a queue has been seen the link is not paced at all and the window doubles. Thread:
+/// the node's loop.
 class LinkMeter {
 public:
     explicit LinkMeter(std::int64_t hol_bound_us) : hol_bound_us_(hol_bound_us) {}
 
     struct Sample {
         std::int64_t now_us = 0;
-        std::int64_t round_trip_us = 0;   ///< without the peer's hold time
+        std::int64_t round_trip_us = 0;  ///< without the peer's hold time
         std::size_t acked_bytes = 0;
         std::uint64_t delivered_bytes = 0;  ///< acknowledged between sending and acknowledgement
-        bool app_limited = false;         ///< the sender had nothing more to send
+        bool app_limited = false;           ///< the sender had nothing more to send
     };
     void add(const Sample& sample);
     /// After a reset: what was measured stays, the window begins anew.

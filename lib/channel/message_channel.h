@@ -21,21 +21,21 @@ namespace molink {
 /// Counters of one lane of a channel, since it was made.
 struct LaneStats {
     std::uint64_t messages = 0;
-    std::uint64_t bytes = 0;          ///< payload, without frame headers
-    std::int64_t queued_us = 0;       ///< sum over messages of the time from send() to the last frame
+    std::uint64_t bytes = 0;     ///< payload, without frame headers
+    std::int64_t queued_us = 0;  ///< sum over messages of the time from send() to the last frame
 };
 
 struct ChannelStats {
     std::array<LaneStats, kLaneCount> sent;
     std::array<LaneStats, kLaneCount> received;
-    std::uint64_t sent_wire_bytes = 0;      ///< frames with headers and acknowledgements
+    std::uint64_t sent_wire_bytes = 0;  ///< frames with headers and acknowledgements
     std::uint64_t received_wire_bytes = 0;
     std::uint64_t resent_bytes = 0;
     std::uint64_t duplicate_frames = 0;
-    std::uint64_t bad_frames = 0;           ///< refused: malformed, checksum, out of window
+    std::uint64_t bad_frames = 0;  ///< refused: malformed, checksum, out of window
     std::int64_t smoothed_rtt_us = 0;
     std::int64_t min_rtt_us = 0;
-    LinkModel link;                          ///< measured, sending direction
+    LinkModel link;  ///< measured, sending direction
 };
 
 /// Where whole messages go. Called inside on_frame(), on the node's loop.

@@ -11,8 +11,8 @@
 
 namespace molink {
 
-/// Puts the frames of each lane together. One message per lane is under way at a time; memory grows with
-/// what arrived, never with what a header promises. Thread: the node's loop.
+/// Puts the frames of each lane together. One message per lane is under way at a time; memory grows
+/// with what arrived, never with what a header promises. Thread: the node's loop.
 class Reassembler {
 public:
     /// Takes a frame's payload. Gives the message when it was the last of it and not dropped.

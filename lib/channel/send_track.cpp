@@ -1,5 +1,6 @@
 // Reliability of one track: go-back from the last acknowledged frame. The transport keeps order and
-// loses only at a reset, so nothing finer is needed; duplicates are dropped by number at the other end.
+// loses only at a reset, so nothing finer is needed; duplicates are dropped by number at the other
+// end.
 #include "channel/send_track.h"
 
 #include <utility>

@@ -8,8 +8,8 @@
 
 namespace molink {
 
-/// The sending half of one track: frames keep their number until the peer has acknowledged them, and go
-/// out again from there after a reset. Thread: the node's loop.
+/// The sending half of one track: frames keep their number until the peer has acknowledged them,
+/// and go out again from there after a reset. Thread: the node's loop.
 class SendTrack {
 public:
     /// Keeps a frame (number next_sequence()) to be handed to the transport.
@@ -23,12 +23,12 @@ public:
 
     /// What an acknowledgement took off the track.
     struct Acked {
-        std::size_t bytes = 0;         ///< payload newly acknowledged
-        std::int64_t sent_us = 0;      ///< when the newest of them first went out
+        std::size_t bytes = 0;               ///< payload newly acknowledged
+        std::int64_t sent_us = 0;            ///< when the newest of them first went out
         std::uint64_t delivered_before = 0;  ///< bytes acknowledged on the track at that time
     };
-    /// The peer has everything up to `sequence`. Nothing when that is not new; false in `valid` when it
-    /// was never sent.
+    /// The peer has everything up to `sequence`. Nothing when that is not new; false in `valid`
+    /// when it was never sent.
     Acked acknowledge(std::uint64_t sequence, bool& valid);
     /// Everything unacknowledged goes out again.
     void rewind() { sent_ = 0; }

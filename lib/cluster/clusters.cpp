@@ -1,7 +1,7 @@
-// The built-in membership policies: whoever dials the seed, or a fixed list of names. Both only decide;
-// the head node does the talking. Order matters because stages follow it.
-#include <algorithm>
+// The built-in membership policies: whoever dials the seed, or a fixed list of names. Both only
+// decide; the head node does the talking. Order matters because stages follow it.
 #include <molink/cluster.h>
+#include <algorithm>
 
 #include "base/error.h"
 #include "base/limits.h"
@@ -64,17 +64,17 @@ public:
     }
 
 private:
-    /// Nodes with an override are put among themselves in the order of their layers; one that asks for
-    /// the first layers goes to the front, one that asks for later layers behind those without override.
+    /// Nodes with an override are put among themselves in the order of their layers; one that asks
+    /// for the first layers goes to the front, one that asks for later layers behind those without
+    /// override.
     static void place_overrides(std::vector<const NodeInfo*>& order) {
         const auto key = [](const NodeInfo* node) {
             if (!node->fixed_layers) return std::int32_t{0};
             const std::int32_t begin = node->fixed_layers->begin;
             return begin == 0 ? std::int32_t{-1} : begin;
         };
-        std::stable_sort(order.begin(), order.end(), [&](const NodeInfo* a, const NodeInfo* b) {
-            return key(a) < key(b);
-        });
+        std::stable_sort(order.begin(), order.end(),
+                         [&](const NodeInfo* a, const NodeInfo* b) { return key(a) < key(b); });
     }
 
     std::size_t stages_;
@@ -100,8 +100,9 @@ public:
     std::vector<NodeId> select(std::span<const NodeInfo> members) override {
         std::vector<NodeId> ids;
         for (const std::string& name : names_) {
-            const auto found = std::find_if(members.begin(), members.end(),
-                                            [&](const NodeInfo& node) { return node.name == name; });
+            const auto found =
+                std::find_if(members.begin(), members.end(),
+                             [&](const NodeInfo& node) { return node.name == name; });
             if (found == members.end()) return {};
             ids.push_back(found->id);
         }

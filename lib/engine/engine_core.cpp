@@ -1,6 +1,7 @@
-// Requests in, events out: admission, the life of sequences and the end of epochs. The planning half is
-// in engine_step.cpp, the retirement half in engine_retire.cpp. A sequence's blocks go back to the pool
-// only when every part that names them is retired or its epoch has ended (DESIGN section 4, Blocks).
+// Requests in, events out: admission, the life of sequences and the end of epochs. The planning
+// half is in engine_step.cpp, the retirement half in engine_retire.cpp. A sequence's blocks go back
+// to the pool only when every part that names them is retired or its epoch has ended (DESIGN
+// section 4, Blocks).
 #include "engine/engine_core.h"
 
 #include <algorithm>
@@ -53,17 +54,18 @@ Status EngineCore::submit(AdmittedRequest request, std::int64_t now_us) {
     const auto waiting = static_cast<std::int32_t>(waiting_.size());
     if (running_ + waiting >= options_.max_running + options_.max_waiting) {
         return make_error(StatusCode::resource_exhausted,
-                          "{} requests run and {} wait; the limits are {} and {}", running_, waiting,
-                          options_.max_running, options_.max_waiting);
+                          "{} requests run and {} wait; the limits are {} and {}", running_,
+                          waiting, options_.max_running, options_.max_waiting);
     }
     const auto prompt = static_cast<std::int32_t>(request.prompt.size());
     const std::int32_t positions = prompt + request.max_tokens;
     const std::int32_t blocks = (positions + options_.block_tokens - 1) / options_.block_tokens;
     if (blocks > pool_.total()) {
-        return make_error(StatusCode::resource_exhausted,
-                          "request of {} prompt and up to {} output tokens needs {} KV blocks of {} "
-                          "positions; the pipeline has {}",
-                          prompt, request.max_tokens, blocks, options_.block_tokens, pool_.total());
+        return make_error(
+            StatusCode::resource_exhausted,
+            "request of {} prompt and up to {} output tokens needs {} KV blocks of {} "
+            "positions; the pipeline has {}",
+            prompt, request.max_tokens, blocks, options_.block_tokens, pool_.total());
     }
     auto sequence = std::make_unique<Sequence>();
     sequence->view.id = SequenceId(next_sequence_++);
@@ -171,8 +173,8 @@ Status EngineCore::check() const {
         held += static_cast<std::int64_t>(sequence->blocks.size());
     }
     if (serving_ && held != pool_.total() - pool_.free_count()) {
-        return make_error(StatusCode::internal, "sequences hold {} KV blocks, the pool lent {}", held,
-                          pool_.total() - pool_.free_count());
+        return make_error(StatusCode::internal, "sequences hold {} KV blocks, the pool lent {}",
+                          held, pool_.total() - pool_.free_count());
     }
     return {};
 }

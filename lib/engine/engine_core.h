@@ -44,8 +44,8 @@ struct EngineCoreOptions {
     const Tokenizer* tokenizer = nullptr;  ///< null: events carry tokens without text
 };
 
-/// The head's engine without I/O: owns requests, sequences and block ids; asks the scheduler for plans,
-/// checks them, turns them into parts, and turns retirement records into tokens and events.
+/// The head's engine without I/O: owns requests, sequences and block ids; asks the scheduler for
+/// plans, checks them, turns them into parts, and turns retirement records into tokens and events.
 /// Thread: the head's loop. Time comes as now_us with every call.
 class EngineCore {
 public:
@@ -60,8 +60,8 @@ public:
     void end_epoch(const Status& reason, std::int64_t now_us);
     bool serving() const { return serving_; }
 
-    /// Takes a request in. Errors: unavailable (no pipeline), resource_exhausted (queue full, or more
-    /// blocks than there are). On error no event follows.
+    /// Takes a request in. Errors: unavailable (no pipeline), resource_exhausted (queue full, or
+    /// more blocks than there are). On error no event follows.
     Status submit(AdmittedRequest request, std::int64_t now_us);
     void cancel(RequestId request, const Status& reason, std::int64_t now_us);
     void cancel_all(const Status& reason, std::int64_t now_us);

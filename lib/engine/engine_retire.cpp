@@ -1,6 +1,6 @@
-// The retirement half of the engine: records from the last stage become tokens, events and free blocks.
-// A record is checked against what was launched before anything is believed: the pipeline must never
-// give out a token that no stage sampled for that position.
+// The retirement half of the engine: records from the last stage become tokens, events and free
+// blocks. A record is checked against what was launched before anything is believed: the pipeline
+// must never give out a token that no stage sampled for that position.
 #include <algorithm>
 #include <utility>
 
@@ -127,7 +127,8 @@ void EngineCore::report(const LaunchedPart& launched, const Retire& retire, std:
     meter_.add(launched.kind, launched.rows, retire.stage_times);
     meter_.fill(stages_);
     std::vector<PartReport::Stage> stages;
-    for (const StageTime& time : retire.stage_times) stages.push_back({time.compute_us, time.wait_us});
+    for (const StageTime& time : retire.stage_times)
+        stages.push_back({time.compute_us, time.wait_us});
     PartReport part;
     part.kind = launched.kind;
     part.rows = launched.rows;

@@ -1,6 +1,6 @@
-// The planning half of the engine: view -> plan -> check -> blocks -> parts. A plan becomes at most two
-// parts of one step, decode rows and prefill slices apart, because decode must never wait for prefill
-// rows. Relies on admission having reserved every block a sequence can need.
+// The planning half of the engine: view -> plan -> check -> blocks -> parts. A plan becomes at most
+// two parts of one step, decode rows and prefill slices apart, because decode must never wait for
+// prefill rows. Relies on admission having reserved every block a sequence can need.
 #include <algorithm>
 #include <utility>
 
@@ -96,9 +96,8 @@ void EngineCore::launch(const StepPlan& plan, std::int64_t now_us) {
         }
         launch_part(std::move(part), std::move(launched));
     }
-    counters_.max_micro_batches_in_flight =
-        std::max(counters_.max_micro_batches_in_flight,
-                 static_cast<std::int32_t>(steps_in_flight_.size()));
+    counters_.max_micro_batches_in_flight = std::max(
+        counters_.max_micro_batches_in_flight, static_cast<std::int32_t>(steps_in_flight_.size()));
 }
 
 void EngineCore::admit(Sequence& sequence) {

@@ -25,18 +25,18 @@ struct AdmittedRequest {
     std::int64_t submitted_us = 0;
 };
 
-/// One sequence of a request through its life: waiting -> prefilling -> decoding -> finished. Finished
-/// ones stay until every part that names them is retired.
+/// One sequence of a request through its life: waiting -> prefilling -> decoding -> finished.
+/// Finished ones stay until every part that names them is retired.
 struct Sequence {
     enum class Phase : std::uint8_t { waiting, prefilling, decoding, finished };
 
-    SequenceView view;       // what policies see; view.id is the sequence id
+    SequenceView view;  // what policies see; view.id is the sequence id
     AdmittedRequest request;
     Phase phase = Phase::waiting;
-    bool opened = false;                 // its full description went out
-    std::vector<Token> tokens;           // prompt and output
+    bool opened = false;        // its full description went out
+    std::vector<Token> tokens;  // prompt and output
     std::vector<BlockId> blocks;
-    std::int32_t reserved_left = 0;      // blocks reserved and not yet taken
+    std::int32_t reserved_left = 0;  // blocks reserved and not yet taken
     std::int32_t output_count = 0;
     std::int64_t first_token_us = 0;
     std::unique_ptr<Detokenizer> detokenizer;  // null without a tokenizer

@@ -1,5 +1,6 @@
-// Block accounting on the head. A stack of free ids keeps recently used pages warm; reservations make
-// admission the only place where memory can be refused. Relies on being called from one thread.
+// Block accounting on the head. A stack of free ids keeps recently used pages warm; reservations
+// make admission the only place where memory can be refused. Relies on being called from one
+// thread.
 #include "kv/block_pool.h"
 
 #include <cassert>

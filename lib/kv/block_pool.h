@@ -9,9 +9,9 @@
 namespace molink {
 
 /// Accounts for the KV blocks of an epoch; the ids mean the same on every stage. No device memory.
-/// A sequence first reserves what it may need at most, then takes blocks out of its reservation as it
-/// grows, so that a running sequence never lacks a block. Blocks carry reference counts.
-/// Thread: the head's loop.
+/// A sequence first reserves what it may need at most, then takes blocks out of its reservation as
+/// it grows, so that a running sequence never lacks a block. Blocks carry reference counts. Thread:
+/// the head's loop.
 class BlockPool {
 public:
     explicit BlockPool(std::int64_t block_count = 0);

@@ -1,5 +1,5 @@
-// The table of architectures, generated from the files in arch/, and the gate between what a spec can say
-// and what the shared blocks can execute today.
+// The table of architectures, generated from the files in arch/, and the gate between what a spec
+// can say and what the shared blocks can execute today.
 #include "model/arch_table.h"
 
 #include "base/error.h"
@@ -59,7 +59,8 @@ Result<const Architecture*> find_architecture(std::string_view name) {
 Status check_supported(const ModelSpec& spec) {
     MOLINK_RETURN_IF_ERROR(check_attention(spec));
     if (spec.norm.kind != NormKind::rms) return unsupported(spec, "layer norm");
-    if (spec.norm.placement != NormPlacement::before) return unsupported(spec, "norms after a block");
+    if (spec.norm.placement != NormPlacement::before)
+        return unsupported(spec, "norms after a block");
     if (spec.norm.unit_offset) return unsupported(spec, "norm weights stored minus one");
     if (spec.residual != ResidualKind::sequential) return unsupported(spec, "parallel residuals");
     if (!spec.mlp.gated) return unsupported(spec, "an MLP without a gate");

@@ -28,8 +28,8 @@ struct OuterTensors {
     std::string head;
 };
 
-/// What an architecture file states: the names it answers to in config.json, how the configuration maps
-/// to the spec, and which tensors feed it.
+/// What an architecture file states: the names it answers to in config.json, how the configuration
+/// maps to the spec, and which tensors feed it.
 struct Architecture {
     std::vector<std::string_view> names;
     Result<ModelSpec> (*make_spec)(const ConfigFile& config);
@@ -40,8 +40,8 @@ struct Architecture {
 /// The architecture of that name. Errors: unimplemented, listing the known ones.
 Result<const Architecture*> find_architecture(std::string_view name);
 
-/// The architecture that config.json names and the spec it makes of it, checked for what the blocks can
-/// execute. Errors: as ConfigFile, unimplemented naming the field.
+/// The architecture that config.json names and the spec it makes of it, checked for what the blocks
+/// can execute. Errors: as ConfigFile, unimplemented naming the field.
 struct Described {
     const Architecture* architecture = nullptr;
     ModelSpec spec;

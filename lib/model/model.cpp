@@ -1,5 +1,6 @@
-// Running a range of layers: the shared blocks over a ragged batch. Everything is a sequence of backend
-// ops on buffers made at load time; nothing is allocated per batch. Loading is in model_load.cpp.
+// Running a range of layers: the shared blocks over a ragged batch. Everything is a sequence of
+// backend ops on buffers made at load time; nothing is allocated per batch. Loading is in
+// model_load.cpp.
 #include "model/model.h"
 
 #include <cmath>
@@ -108,15 +109,15 @@ void Model::attention(const Layer& layer, const BatchArgs& batch, const KvPages&
     attend.out = floats(buffers_->attended);
     attend.q_stride = stride;
     attend.heads = spec.heads;
-    attend.scale = spec.scale != 0 ? spec.scale
-                                   : 1.0f / std::sqrt(static_cast<float>(spec.head_dim));
+    attend.scale =
+        spec.scale != 0 ? spec.scale : 1.0f / std::sqrt(static_cast<float>(spec.head_dim));
     attend.soft_cap = spec.soft_cap;
     attend.window = kind.sliding_window;
     backend_.attention(attend);
     product(*layer.o, layer.o_bias.get(), floats(buffers_->attended), batch.rows,
             floats(buffers_->projected));
-    backend_.add({hidden, floats(buffers_->projected), batch.rows * spec_.hidden,
-                  spec_.residual_scale});
+    backend_.add(
+        {hidden, floats(buffers_->projected), batch.rows * spec_.hidden, spec_.residual_scale});
 }
 
 void Model::mlp(const Layer& layer, std::int64_t rows, float* hidden) {

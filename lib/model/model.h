@@ -37,8 +37,8 @@ inline constexpr std::int32_t kLogitRows = 16;
 using LoadStep = std::function<bool(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
 /// Bytes that the part's weights, and the buffers for one batch, take on the backend.
-std::uint64_t part_weight_bytes(const Backend& backend, const ModelSpec& spec, const ModelPart& part,
-                                WeightStorage storage);
+std::uint64_t part_weight_bytes(const Backend& backend, const ModelSpec& spec,
+                                const ModelPart& part, WeightStorage storage);
 std::uint64_t part_workspace_bytes(const Backend& backend, const ModelSpec& spec,
                                    const ModelBounds& bounds);
 
@@ -59,11 +59,11 @@ public:
 
     /// Token ids [rows], each in the vocabulary, to hidden rows [rows, hidden]. First stage only.
     void embed(const std::int32_t* ids, std::int64_t rows, float* hidden);
-    /// Runs the layers on `hidden` [batch.rows, hidden] in place. `pages[i]` belongs to the part's i-th
-    /// layer and already names the blocks of the batch.
+    /// Runs the layers on `hidden` [batch.rows, hidden] in place. `pages[i]` belongs to the part's
+    /// i-th layer and already names the blocks of the batch.
     void run_layers(const BatchArgs& batch, const std::vector<KvPages>& pages, float* hidden);
-    /// Final norm and LM head of the hidden rows listed: logits [rows, vocabulary], at most kLogitRows.
-    /// Valid until the next call. Last stage only.
+    /// Final norm and LM head of the hidden rows listed: logits [rows, vocabulary], at most
+    /// kLogitRows. Valid until the next call. Last stage only.
     const float* logits(const float* hidden, const std::int32_t* rows_to_take, std::int64_t rows);
 
 private:
@@ -78,8 +78,8 @@ private:
     Status load_outer(const Checkpoint& checkpoint, const Described& described,
                       WeightStorage storage);
     Status make_buffers(const ModelBounds& bounds);
-    void attention(const Layer& layer, const BatchArgs& batch, const KvPages& pages, std::size_t index,
-                   float* hidden);
+    void attention(const Layer& layer, const BatchArgs& batch, const KvPages& pages,
+                   std::size_t index, float* hidden);
     void mlp(const Layer& layer, std::int64_t rows, float* hidden);
     void norm(const float* x, const DeviceBuffer& weight, std::int64_t rows, float* out);
     void product(const PackedMatrix& weight, const DeviceBuffer* bias, const float* x,

@@ -1,6 +1,6 @@
-// Loading a range of layers: exact sizes first, then tensor by tensor from the mapped checkpoint into the
-// backend's own layout, each released once it is packed, so that a stage touches only its own layers and
-// the host never holds them twice.
+// Loading a range of layers: exact sizes first, then tensor by tensor from the mapped checkpoint
+// into the backend's own layout, each released once it is packed, so that a stage touches only its
+// own layers and the host never holds them twice.
 #include <algorithm>
 #include <cstring>
 
@@ -71,7 +71,8 @@ public:
     }
 
     /// Vectors as float32, one after the other; an empty name stands for zeros.
-    Status vectors(std::initializer_list<Source> sources, std::unique_ptr<DeviceBuffer>& out) const {
+    Status vectors(std::initializer_list<Source> sources,
+                   std::unique_ptr<DeviceBuffer>& out) const {
         std::vector<float> values;
         bool any = false;
         for (const Source& source : sources) {
@@ -111,14 +112,14 @@ private:
 
 }  // namespace
 
-std::uint64_t part_weight_bytes(const Backend& backend, const ModelSpec& spec, const ModelPart& part,
-                                WeightStorage storage) {
+std::uint64_t part_weight_bytes(const Backend& backend, const ModelSpec& spec,
+                                const ModelPart& part, WeightStorage storage) {
     const Widths w(spec);
     std::uint64_t bytes =
         static_cast<std::uint64_t>(part.layers.size()) * layer_bytes(backend, spec, storage);
     if (part.has_embedding) {
-        bytes += static_cast<std::uint64_t>(w.vocabulary * w.hidden) *
-                 data_type_bytes(spec.stored_type);
+        bytes +=
+            static_cast<std::uint64_t>(w.vocabulary * w.hidden) * data_type_bytes(spec.stored_type);
     }
     if (part.has_head) {
         bytes += backend.packed_bytes(w.vocabulary, w.hidden, matrix_type(spec, storage)) +
@@ -133,7 +134,8 @@ std::uint64_t part_workspace_bytes(const Backend& backend, const ModelSpec& spec
     const auto rows = static_cast<std::uint64_t>(bounds.max_rows);
     const auto per_row = static_cast<std::uint64_t>(2 * w.hidden + 2 * w.q + 2 * w.kv + 3 * w.ffn);
     const std::int64_t widest = std::max({w.hidden, w.q, w.ffn});
-    return rows * per_row * 4 + static_cast<std::uint64_t>(kLogitRows * (w.hidden + w.vocabulary)) * 4 +
+    return rows * per_row * 4 +
+           static_cast<std::uint64_t>(kLogitRows * (w.hidden + w.vocabulary)) * 4 +
            backend.matmul_workspace_bytes(std::max(bounds.max_rows, kLogitRows), widest) +
            static_cast<std::uint64_t>(bounds.max_context) *
                static_cast<std::uint64_t>(spec.rope.rotary_dim) * 4 +
@@ -145,7 +147,8 @@ Status Model::make_buffers(const ModelBounds& bounds) {
     buffers_ = std::make_unique<Buffers>();
     const auto make = [&](std::unique_ptr<DeviceBuffer>& buffer, std::int64_t rows,
                           std::int64_t width) -> Status {
-        MOLINK_ASSIGN_OR_RETURN(buffer, backend_.allocate(static_cast<std::size_t>(rows * width) * 4));
+        MOLINK_ASSIGN_OR_RETURN(buffer,
+                                backend_.allocate(static_cast<std::size_t>(rows * width) * 4));
         return {};
     };
     const std::int64_t rows = bounds.max_rows;
@@ -174,9 +177,10 @@ Status Model::load_layer(const Checkpoint& checkpoint, const LayerTensors& names
                          WeightStorage storage, Layer& layer) {
     const Widths w(spec_);
     const Packer packer(backend_, checkpoint, storage);
-    MOLINK_RETURN_IF_ERROR(packer.vectors({{names.attention_norm, w.hidden}}, layer.attention_norm));
-    MOLINK_RETURN_IF_ERROR(packer.matrix({{names.q, w.q}, {names.k, w.kv}, {names.v, w.kv}}, w.hidden,
-                                         layer.qkv));
+    MOLINK_RETURN_IF_ERROR(
+        packer.vectors({{names.attention_norm, w.hidden}}, layer.attention_norm));
+    MOLINK_RETURN_IF_ERROR(
+        packer.matrix({{names.q, w.q}, {names.k, w.kv}, {names.v, w.kv}}, w.hidden, layer.qkv));
     MOLINK_RETURN_IF_ERROR(packer.vectors(
         {{names.q_bias, w.q}, {names.k_bias, w.kv}, {names.v_bias, w.kv}}, layer.qkv_bias));
     MOLINK_RETURN_IF_ERROR(packer.matrix({{names.o, w.hidden}}, w.q, layer.o));
@@ -184,8 +188,8 @@ Status Model::load_layer(const Checkpoint& checkpoint, const LayerTensors& names
     MOLINK_RETURN_IF_ERROR(packer.vectors({{names.mlp_norm, w.hidden}}, layer.mlp_norm));
     MOLINK_RETURN_IF_ERROR(
         packer.matrix({{names.gate, w.ffn}, {names.up, w.ffn}}, w.hidden, layer.gate_up));
-    MOLINK_RETURN_IF_ERROR(packer.vectors({{names.gate_bias, w.ffn}, {names.up_bias, w.ffn}},
-                                          layer.gate_up_bias));
+    MOLINK_RETURN_IF_ERROR(
+        packer.vectors({{names.gate_bias, w.ffn}, {names.up_bias, w.ffn}}, layer.gate_up_bias));
     MOLINK_RETURN_IF_ERROR(packer.matrix({{names.down, w.hidden}}, w.ffn, layer.down));
     return packer.vectors({{names.down_bias, w.hidden}}, layer.down_bias);
 }

@@ -13,8 +13,8 @@ struct RopeTable {
     std::vector<float> sin;
 };
 
-/// Inverse frequencies after scaling, [rotary_dim / 2]; linear and llama3 as their papers' reference
-/// implementations compute them, rounded to float32.
+/// Inverse frequencies after scaling, [rotary_dim / 2]; linear and llama3 as their papers'
+/// reference implementations compute them, rounded to float32.
 std::vector<float> rope_frequencies(const RopeSpec& rope);
 
 /// The table for positions [0, context).

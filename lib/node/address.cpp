@@ -1,5 +1,5 @@
-// What a node may be told, checked before anything is opened. Nothing is encrypted yet, so an address
-// that another machine could reach is refused unless the operator says that this is meant.
+// What a node may be told, checked before anything is opened. Nothing is encrypted yet, so an
+// address that another machine could reach is refused unless the operator says that this is meant.
 #include "node/address.h"
 
 #include "base/error.h"
@@ -28,8 +28,8 @@ Status check_form(std::string_view option, std::string_view address) {
         if (address.starts_with(scheme) && address.size() > scheme.size()) return {};
     }
     return invalid_argument(
-        "{} is '{}'; an address looks like tcp://127.0.0.1:7100, ipc:///path or inproc://name", option,
-        address);
+        "{} is '{}'; an address looks like tcp://127.0.0.1:7100, ipc:///path or inproc://name",
+        option, address);
 }
 
 }  // namespace
@@ -51,7 +51,8 @@ Status check_address(std::string_view option, const std::string& address, bool i
     MOLINK_RETURN_IF_ERROR(check_form(option, address));
     if (insecure || is_local_address(address)) return {};
     return invalid_argument(
-        "{} {} can be reached from other machines and nothing is encrypted yet; use a loopback address, "
+        "{} {} can be reached from other machines and nothing is encrypted yet; use a loopback "
+        "address, "
         "or set insecure if the network between the nodes is trusted",
         option, address);
 }
@@ -79,7 +80,8 @@ Status check_node_options(const NodeOptions& options) {
     }
     MOLINK_RETURN_IF_ERROR(check_range("threads", options.threads, 0, 256));
     if (options.memory_bytes < 0) {
-        return invalid_argument("memory_bytes is {}; it must not be negative", options.memory_bytes);
+        return invalid_argument("memory_bytes is {}; it must not be negative",
+                                options.memory_bytes);
     }
     if (options.layers && (options.layers->begin < 0 || options.layers->empty())) {
         return invalid_argument("layers {}-{} is not a range", options.layers->begin,
@@ -92,7 +94,8 @@ Status check_node_options(const NodeOptions& options) {
     constexpr std::int64_t kHourUs = 3'600'000'000;
     MOLINK_RETURN_IF_ERROR(check_range<std::int64_t>("node_lost_after_us",
                                                      options.node_lost_after_us, 100'000, kHourUs));
-    return check_range<std::int64_t>("reconnect_within_us", options.reconnect_within_us, 0, kHourUs);
+    return check_range<std::int64_t>("reconnect_within_us", options.reconnect_within_us, 0,
+                                     kHourUs);
 }
 
 Status check_engine_options(const EngineOptions& options) {
@@ -103,8 +106,8 @@ Status check_engine_options(const EngineOptions& options) {
                                        static_cast<std::int32_t>(limits::kMaxRunning)));
     MOLINK_RETURN_IF_ERROR(check_range("max_waiting", options.max_waiting, 0,
                                        static_cast<std::int32_t>(limits::kMaxWaiting)));
-    MOLINK_RETURN_IF_ERROR(check_range("max_step_tokens", options.max_step_tokens, 1,
-                                       limits::kMaxStepTokens));
+    MOLINK_RETURN_IF_ERROR(
+        check_range("max_step_tokens", options.max_step_tokens, 1, limits::kMaxStepTokens));
     MOLINK_RETURN_IF_ERROR(
         check_range("max_slice_tokens", options.max_slice_tokens, 1, options.max_step_tokens));
     MOLINK_RETURN_IF_ERROR(check_range("max_context", options.max_context, 0,

@@ -1,6 +1,6 @@
-// Callbacks run here and nowhere else, so that a slow or re-entrant callback can never stall the loop or
-// deadlock with it. The state is shared with the thread because an engine may be destroyed from inside
-// a callback; the thread then ends by itself.
+// Callbacks run here and nowhere else, so that a slow or re-entrant callback can never stall the
+// loop or deadlock with it. The state is shared with the thread because an engine may be destroyed
+// from inside a callback; the thread then ends by itself.
 #include "node/delivery.h"
 
 #include <condition_variable>
@@ -23,7 +23,9 @@ Delivery::Delivery() : state_(std::make_shared<State>()) {
     thread_ = std::thread([state = state_] { run(state); });
 }
 
-Delivery::~Delivery() { stop(); }
+Delivery::~Delivery() {
+    stop();
+}
 
 void Delivery::stop() {
     {
@@ -39,7 +41,9 @@ void Delivery::stop() {
     }
 }
 
-bool Delivery::on_delivery_thread() const { return thread_.get_id() == std::this_thread::get_id(); }
+bool Delivery::on_delivery_thread() const {
+    return thread_.get_id() == std::this_thread::get_id();
+}
 
 void Delivery::add(RequestId request, RequestCallback callback) {
     const std::lock_guard lock(state_->mutex);

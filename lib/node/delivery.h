@@ -9,9 +9,9 @@
 
 namespace molink {
 
-/// The one thread that runs callbacks. Events of a request reach its callback in order, with no lock
-/// held; after the last one the callback is destroyed.
-/// The queue is bounded by the tokens that running requests may still produce.
+/// The one thread that runs callbacks. Events of a request reach its callback in order, with no
+/// lock held; after the last one the callback is destroyed. The queue is bounded by the tokens that
+/// running requests may still produce.
 class Delivery final : public RequestEventSink {
 public:
     Delivery();
@@ -27,8 +27,8 @@ public:
     bool on_delivery_thread() const;
     /// Requests whose last event was not delivered yet.
     std::size_t active() const;
-    /// Delivers what is queued and joins the thread; from the delivery thread itself it only arranges
-    /// for the end.
+    /// Delivers what is queued and joins the thread; from the delivery thread itself it only
+    /// arranges for the end.
     void stop();
 
 private:

@@ -1,6 +1,6 @@
 // The public Engine: composes a head node, its threads and its policies, validates requests on the
-// caller's thread and answers questions from published copies or on the loop. Nothing that takes long
-// happens on the loop thread.
+// caller's thread and answers questions from published copies or on the loop. Nothing that takes
+// long happens on the loop thread.
 #include <molink/engine.h>
 
 #include <atomic>
@@ -67,11 +67,11 @@ private:
 
     mutable std::mutex mutex_;
     std::condition_variable changed_;
-    ClusterView published_;           // under mutex_
-    Status build_error_;              // under mutex_
-    std::int64_t kv_blocks_ = 0;      // under mutex_
+    ClusterView published_;                              // under mutex_
+    Status build_error_;                                 // under mutex_
+    std::int64_t kv_blocks_ = 0;                         // under mutex_
     std::uint64_t published_count_ = ~std::uint64_t{0};  // loop thread
-    bool closed_ = false;             // under mutex_
+    bool closed_ = false;                                // under mutex_
 };
 
 Result<std::unique_ptr<Engine>> EngineImpl::open(EngineOptions options) {
@@ -107,9 +107,9 @@ Status EngineImpl::build(EngineOptions options) {
     policies.partitioner =
         options.partitioner ? std::move(options.partitioner) : make_cost_partitioner();
     delivery_ = std::make_unique<Delivery>();
-    head_ = std::make_unique<HeadNode>(make_head_config(options, std::move(identity), model),
-                                       std::move(policies), *parts_.clock, executor_.get(),
-                                       parts_.log);
+    head_ =
+        std::make_unique<HeadNode>(make_head_config(options, std::move(identity), model),
+                                   std::move(policies), *parts_.clock, executor_.get(), parts_.log);
     make_core(options);
     hub_ = make_node_hub(parts_, options, *head_);
     head_->attach(*hub_, *core_);
@@ -232,8 +232,9 @@ Result<AdmittedRequest> EngineImpl::admit(GenerateRequest request) const {
     AdmittedRequest admitted;
     MOLINK_ASSIGN_OR_RETURN(admitted.prompt, prompt_of(request));
     if (admitted.prompt.size() >= static_cast<std::size_t>(max_context_)) {
-        return invalid_argument("the prompt has {} tokens; the context has room for {} and one new one",
-                                admitted.prompt.size(), max_context_ - 1);
+        return invalid_argument(
+            "the prompt has {} tokens; the context has room for {} and one new one",
+            admitted.prompt.size(), max_context_ - 1);
     }
     const auto prompt = static_cast<std::int32_t>(admitted.prompt.size());
     admitted.max_tokens = max_context_ - prompt;

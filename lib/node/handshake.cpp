@@ -1,5 +1,6 @@
-// Who may join: every property that must be equal on all nodes, checked one by one so that a refusal
-// names the one that differs and both values. Kept free of I/O so that each refusal can be tested.
+// Who may join: every property that must be equal on all nodes, checked one by one so that a
+// refusal names the one that differs and both values. Kept free of I/O so that each refusal can be
+// tested.
 #include "base/error.h"
 #include "node/address.h"
 #include "node/node_identity.h"
@@ -15,8 +16,8 @@ Status differs(std::string_view what, std::string_view node, const std::string& 
 }
 
 Status check_memory(const Hello& hello, const PartitionModel& model) {
-    const std::int64_t need = model.layer_bytes + model.workspace_bytes +
-                              model.min_blocks * model.kv_layer_block_bytes;
+    const std::int64_t need =
+        model.layer_bytes + model.workspace_bytes + model.min_blocks * model.kv_layer_block_bytes;
     if (static_cast<std::int64_t>(hello.memory_bytes) >= need) return {};
     constexpr double kMiB = 1 << 20;
     return make_error(StatusCode::resource_exhausted,
@@ -55,10 +56,10 @@ Status check_hello(const Hello& hello, const NodeIdentity& head, const Partition
     const std::string& node = hello.node_name;
     if (node.empty()) return invalid_argument("the node gives no name");
     if (hello.protocol_major != kProtocolMajor) {
-        return differs("protocol version", node,
-                       fmt::format("{}.{} ({})", hello.protocol_major, hello.protocol_minor,
-                                   hello.release),
-                       fmt::format("{}.{} ({})", kProtocolMajor, kProtocolMinor, kReleaseName));
+        return differs(
+            "protocol version", node,
+            fmt::format("{}.{} ({})", hello.protocol_major, hello.protocol_minor, hello.release),
+            fmt::format("{}.{} ({})", kProtocolMajor, kProtocolMinor, kReleaseName));
     }
     if (hello.model_layers != head.spec.layers) {
         return differs("a model of", node, fmt::format("{} layers", hello.model_layers),

@@ -1,7 +1,7 @@
-// Building a pipeline and taking it down. A pipeline lives for one epoch: nodes selected by the cluster
-// policy, layers split by the partitioner (and checked), stages loaded, KV blocks agreed, served. When
-// a node is lost the epoch ends, every request it touched ends with a clear error, and the head waits
-// for what is missing.
+// Building a pipeline and taking it down. A pipeline lives for one epoch: nodes selected by the
+// cluster policy, layers split by the partitioner (and checked), stages loaded, KV blocks agreed,
+// served. When a node is lost the epoch ends, every request it touched ends with a clear error, and
+// the head waits for what is missing.
 #include <algorithm>
 
 #include "base/error.h"

@@ -1,6 +1,6 @@
-// Who is in the cluster: hellos, refusals, liveness. A node counts as lost after silence, after a reset
-// that is not healed in time, or at once when it breaks the protocol; links that never say hello are
-// closed. Only the head owns deadlines.
+// Who is in the cluster: hellos, refusals, liveness. A node counts as lost after silence, after a
+// reset that is not healed in time, or at once when it breaks the protocol; links that never say
+// hello are closed. Only the head owns deadlines.
 #include <algorithm>
 
 #include "base/error.h"
@@ -34,7 +34,9 @@ std::vector<NodeInfo> HeadNode::member_infos() const {
     return infos;
 }
 
-void HeadNode::on_link_up(LinkId link, bool) { strangers_[link] = clock_.now_us(); }
+void HeadNode::on_link_up(LinkId link, bool) {
+    strangers_[link] = clock_.now_us();
+}
 
 void HeadNode::on_link_interrupted(LinkId link) {
     Member* member = member_of(link);
@@ -127,12 +129,12 @@ void HeadNode::lose_node(NodeId node, const std::string& reason) {
     const StageRecord* stage = build_.find(node);
     std::string text = fmt::format("node '{}'", name);
     if (stage != nullptr) {
-        text += fmt::format(" (layers {}-{})", stage->plan.layers.begin, stage->plan.layers.end - 1);
+        text +=
+            fmt::format(" (layers {}-{})", stage->plan.layers.begin, stage->plan.layers.end - 1);
     }
     text += " was lost: " + reason;
     log_(LogLevel::error, "{}", text);
-    dismiss(member->link,
-            {StatusCode::unavailable, "the head gave this node up: " + reason});
+    dismiss(member->link, {StatusCode::unavailable, "the head gave this node up: " + reason});
     members_.erase(std::find_if(members_.begin(), members_.end(),
                                 [&](const Member& other) { return other.info.id == node; }));
     if (stage != nullptr) end_pipeline(Status(StatusCode::unavailable, text));
@@ -153,10 +155,10 @@ void HeadNode::check_liveness(std::int64_t now_us) {
                       fmt::format("its connection was reset and did not come back within {:.1f} s",
                                   static_cast<double>(config_.reconnect_within_us) / 1e6));
         } else if (silent > config_.node_lost_after_us) {
-            lose_node(member.info.id, fmt::format("no sign of life for {:.1f} s (limit {:.1f} s)",
-                                                  static_cast<double>(silent) / 1e6,
-                                                  static_cast<double>(config_.node_lost_after_us) /
-                                                      1e6));
+            lose_node(member.info.id,
+                      fmt::format("no sign of life for {:.1f} s (limit {:.1f} s)",
+                                  static_cast<double>(silent) / 1e6,
+                                  static_cast<double>(config_.node_lost_after_us) / 1e6));
         }
     }
     std::vector<LinkId> late;

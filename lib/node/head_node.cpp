@@ -1,6 +1,7 @@
 // The head's state machine: the way of messages and of parts. Membership is in head_members.cpp,
-// pipelines in head_build.cpp. Nothing here blocks, reads a socket or a clock of its own; whatever goes
-// wrong with one node ends in lose_node(), whatever goes wrong with the pipeline in end_pipeline().
+// pipelines in head_build.cpp. Nothing here blocks, reads a socket or a clock of its own; whatever
+// goes wrong with one node ends in lose_node(), whatever goes wrong with the pipeline in
+// end_pipeline().
 #include "node/head_node.h"
 
 #include <utility>
@@ -59,8 +60,8 @@ void HeadNode::on_message(LinkId link, Lane, Epoch, Bytes bytes) {
     Member* member = member_of(link);
     if (!message) {
         if (member != nullptr) {
-            lose_node(member->info.id, "it sent a message that cannot be read: " +
-                                           message.error().message());
+            lose_node(member->info.id,
+                      "it sent a message that cannot be read: " + message.error().message());
         } else {
             refuse(link, message.error());
         }
@@ -119,7 +120,9 @@ void HeadNode::on_retire(NodeId node, const Retire& retire) {
     }
 }
 
-void HeadNode::launch(Part part) { route(build_.first(), std::move(part)); }
+void HeadNode::launch(Part part) {
+    route(build_.first(), std::move(part));
+}
 
 void HeadNode::route(NodeId node, Part part) {
     if (node == kHead && session_ != nullptr) {
@@ -138,11 +141,21 @@ void HeadNode::send(NodeId node, Lane lane, const Message& message) {
     if (!sent.ok()) log_(LogLevel::warning, "send to '{}': {}", member->info.name, sent.message());
 }
 
-void HeadNode::stage_progress(const LoadProgress& progress) { on_progress(kHead, progress); }
-void HeadNode::stage_loaded(const StageLoaded& loaded) { on_loaded(kHead, loaded); }
-void HeadNode::stage_ready(const StageReady& ready) { on_ready(kHead, ready); }
-void HeadNode::stage_failed(const StageFailed& failed) { on_failed(kHead, failed); }
-void HeadNode::stage_retire(Retire retire) { on_retire(kHead, retire); }
+void HeadNode::stage_progress(const LoadProgress& progress) {
+    on_progress(kHead, progress);
+}
+void HeadNode::stage_loaded(const StageLoaded& loaded) {
+    on_loaded(kHead, loaded);
+}
+void HeadNode::stage_ready(const StageReady& ready) {
+    on_ready(kHead, ready);
+}
+void HeadNode::stage_failed(const StageFailed& failed) {
+    on_failed(kHead, failed);
+}
+void HeadNode::stage_retire(Retire retire) {
+    on_retire(kHead, retire);
+}
 
 void HeadNode::stage_forward(Part part) {
     if (build_.active() && part.epoch == epoch_) route(build_.next_of(kHead), std::move(part));
@@ -152,7 +165,8 @@ void HeadNode::farewell() {
     const std::vector<Member> members = members_;
     for (const Member& member : members) {
         if (member.info.id == kHead) continue;
-        send(member.info.id, Lane::control, Refuse{StatusCode::cancelled, "the head closed the cluster"});
+        send(member.info.id, Lane::control,
+             Refuse{StatusCode::cancelled, "the head closed the cluster"});
     }
 }
 

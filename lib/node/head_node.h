@@ -38,15 +38,14 @@ struct HeadPolicies {
     std::unique_ptr<Partitioner> partitioner;
 };
 
-/// The head of a cluster as a state machine without I/O: membership, building pipelines, routing parts,
-/// noticing lost nodes. Advances by messages (HubSink), its own stage's events and tick(); the engine
-/// core inside owns the requests. Production drives it with a loop thread, a simulator with virtual
-/// time.
-/// Thread: the node's loop.
+/// The head of a cluster as a state machine without I/O: membership, building pipelines, routing
+/// parts, noticing lost nodes. Advances by messages (HubSink), its own stage's events and tick();
+/// the engine core inside owns the requests. Production drives it with a loop thread, a simulator
+/// with virtual time. Thread: the node's loop.
 class HeadNode final : public HubSink, public StagePorts, public PartSink {
 public:
-    /// `clock`, `executor` (null without a local stage) and what `policies` hold outlive nothing else;
-    /// attach() must follow before anything else.
+    /// `clock`, `executor` (null without a local stage) and what `policies` hold outlive nothing
+    /// else; attach() must follow before anything else.
     HeadNode(HeadConfig config, HeadPolicies policies, const Clock& clock, StageExecutor* executor,
              Log log);
     ~HeadNode() override;

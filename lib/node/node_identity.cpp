@@ -1,6 +1,6 @@
-// What a node knows of itself before it meets others. Reads the model's description and samples of its
-// files, measures the machine with the model's own layers, and turns both into the numbers that handshake
-// and partitioner work with.
+// What a node knows of itself before it meets others. Reads the model's description and samples of
+// its files, measures the machine with the model's own layers, and turns both into the numbers that
+// handshake and partitioner work with.
 #include "node/node_identity.h"
 
 #include <algorithm>
@@ -26,12 +26,13 @@ Status check_layers(const NodeOptions& options, const ModelSpec& spec) {
 }
 
 Status check_q8(const ModelSpec& spec) {
-    for (std::int32_t width : {spec.hidden, spec.attention.heads * spec.attention.head_dim,
-                               spec.mlp.ffn}) {
+    for (std::int32_t width :
+         {spec.hidden, spec.attention.heads * spec.attention.head_dim, spec.mlp.ffn}) {
         if (width % 32 == 0) continue;
-        return invalid_argument("weights q8_0: a matrix of the model is {} wide; a multiple of 32 is "
-                                "needed",
-                                width);
+        return invalid_argument(
+            "weights q8_0: a matrix of the model is {} wide; a multiple of 32 is "
+            "needed",
+            width);
     }
     return {};
 }
@@ -73,8 +74,9 @@ Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string
     return identity;
 }
 
-Result<PartitionModel> make_partition_model(const NodeOptions& options, const NodeIdentity& identity,
-                                            std::int32_t max_rows, std::int32_t max_context) {
+Result<PartitionModel> make_partition_model(const NodeOptions& options,
+                                            const NodeIdentity& identity, std::int32_t max_rows,
+                                            std::int32_t max_context) {
     BackendOptions backend_options;
     backend_options.threads = 1;
     MOLINK_ASSIGN_OR_RETURN(auto backend, make_backend(options.backend, backend_options));
@@ -90,8 +92,7 @@ Result<PartitionModel> make_partition_model(const NodeOptions& options, const No
     model.head_bytes = bytes({{0, 0}, false, true});
     model.workspace_bytes =
         static_cast<std::int64_t>(part_workspace_bytes(*backend, spec, {max_rows, max_context}));
-    const ElementType kv =
-        options.kv_type == DataType::f16 ? ElementType::f16 : ElementType::f32;
+    const ElementType kv = options.kv_type == DataType::f16 ? ElementType::f16 : ElementType::f32;
     model.kv_layer_block_bytes = static_cast<std::int64_t>(backend->kv_block_bytes(
         options.block_tokens, spec.attention.kv_heads, spec.attention.head_dim, kv));
     const std::int64_t positions = std::min<std::int64_t>(max_context, limits::kMinKvPositions);
@@ -100,7 +101,8 @@ Result<PartitionModel> make_partition_model(const NodeOptions& options, const No
     return model;
 }
 
-Status check_vocabulary(const Tokenizer& tokenizer, const ModelSpec& spec, const std::string& file) {
+Status check_vocabulary(const Tokenizer& tokenizer, const ModelSpec& spec,
+                        const std::string& file) {
     if (tokenizer.vocabulary_size() <= spec.vocabulary) return {};
     return invalid_argument("{}: the tokenizer has {} tokens; the model's vocabulary has {}", file,
                             tokenizer.vocabulary_size(), spec.vocabulary);

@@ -32,17 +32,19 @@ struct NodeIdentity {
     NodeProfile profile;
 };
 
-/// Reads the model's description and, when `probe`, measures this machine with the model's own layers.
-/// `default_name` is used when the options give none. Errors as Engine::open.
+/// Reads the model's description and, when `probe`, measures this machine with the model's own
+/// layers. `default_name` is used when the options give none. Errors as Engine::open.
 Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string& default_name,
                                    bool probe);
 
-/// Sizes a partitioner needs, for parts of up to `max_rows` rows and sequences of up to `max_context`
-/// positions.
-Result<PartitionModel> make_partition_model(const NodeOptions& options, const NodeIdentity& identity,
-                                            std::int32_t max_rows, std::int32_t max_context);
+/// Sizes a partitioner needs, for parts of up to `max_rows` rows and sequences of up to
+/// `max_context` positions.
+Result<PartitionModel> make_partition_model(const NodeOptions& options,
+                                            const NodeIdentity& identity, std::int32_t max_rows,
+                                            std::int32_t max_context);
 
-/// Refuses a tokenizer that knows more tokens than the model. Errors: invalid_argument, both numbers.
+/// Refuses a tokenizer that knows more tokens than the model. Errors: invalid_argument, both
+/// numbers.
 Status check_vocabulary(const Tokenizer& tokenizer, const ModelSpec& spec, const std::string& file);
 
 /// What a worker tells the head. `advertise`: what others dial.

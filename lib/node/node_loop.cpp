@@ -14,7 +14,9 @@ NodeLoop::NodeLoop(ChannelHub& hub, const Clock& clock, Task tick,
                    std::function<std::int64_t()> next_timer_us)
     : hub_(hub), clock_(clock), tick_(std::move(tick)), next_timer_us_(std::move(next_timer_us)) {}
 
-NodeLoop::~NodeLoop() { stop(); }
+NodeLoop::~NodeLoop() {
+    stop();
+}
 
 void NodeLoop::start() {
     thread_ = std::thread([this] { run(); });

@@ -1,6 +1,7 @@
-// The worker's state machine: joining, its stage, its peers. A worker never decides about the cluster:
-// when something of its own fails it tells the head and waits for the next assignment; when the head is
-// lost or closes, its work is over. Parts are only taken from the head and from the stage before.
+// The worker's state machine: joining, its stage, its peers. A worker never decides about the
+// cluster: when something of its own fails it tells the head and waits for the next assignment;
+// when the head is lost or closes, its work is over. Parts are only taken from the head and from
+// the stage before.
 #include "node/worker_node.h"
 
 #include <utility>
@@ -52,10 +53,11 @@ void WorkerNode::check_liveness(std::int64_t now_us) {
         return;
     }
     if (head_interrupted_us_ != 0 && now_us - head_interrupted_us_ > config_.reconnect_within_us) {
-        end(make_error(StatusCode::unavailable,
-                       "the head '{}' was lost: its connection was reset and did not come back within "
-                       "{:.1f} s",
-                       head_name_, seconds(config_.reconnect_within_us)));
+        end(make_error(
+            StatusCode::unavailable,
+            "the head '{}' was lost: its connection was reset and did not come back within "
+            "{:.1f} s",
+            head_name_, seconds(config_.reconnect_within_us)));
         return;
     }
     if (now_us - head_heard_us_ > config_.head_lost_after_us) {
@@ -65,11 +67,11 @@ void WorkerNode::check_liveness(std::int64_t now_us) {
         return;
     }
     if (next_interrupted_us_ != 0 && now_us - next_interrupted_us_ > config_.reconnect_within_us) {
-        fail_stage(StatusCode::unavailable,
-                   fmt::format("the link to the next stage at {} was reset and did not come back "
-                               "within {:.1f} s",
-                               session_.assignment().next_address,
-                               seconds(config_.reconnect_within_us)));
+        fail_stage(
+            StatusCode::unavailable,
+            fmt::format("the link to the next stage at {} was reset and did not come back "
+                        "within {:.1f} s",
+                        session_.assignment().next_address, seconds(config_.reconnect_within_us)));
     }
     std::vector<LinkId> late;
     for (const auto& [link, since] : strangers_) {
@@ -117,7 +119,8 @@ void WorkerNode::on_link_lost(LinkId link, const Status& reason) {
     strangers_.erase(link);
     if (previous_ && link == *previous_) previous_.reset();
     if (link == head_) {
-        const Status lost = reason.with_context(fmt::format("link to the head at {}", config_.join));
+        const Status lost =
+            reason.with_context(fmt::format("link to the head at {}", config_.join));
         end(lost.ok() ? Status(StatusCode::unavailable, "the head was lost") : lost);
     } else if (next_ && link == *next_) {
         fail_stage(StatusCode::unavailable, "the link to the next stage at " +
@@ -164,8 +167,8 @@ void WorkerNode::handle_head(Message message) {
         if (refuse->code == StatusCode::cancelled) {
             end(Status());  // the cluster is closed
         } else {
-            end(Status(refuse->code, (welcomed_ ? "dismissed: " : "refused by the head: ") +
-                                         refuse->reason));
+            end(Status(refuse->code,
+                       (welcomed_ ? "dismissed: " : "refused by the head: ") + refuse->reason));
         }
     } else if (!std::holds_alternative<Heartbeat>(message)) {
         end(make_error(StatusCode::data_loss, "the head sent a {} message, which only workers send",
@@ -246,7 +249,8 @@ void WorkerNode::fail_stage(StatusCode code, const std::string& reason) {
 
 void WorkerNode::report_ready() {
     if (!pages_ready_ || state_ != NodeState::loading) return;
-    // The next stage must know us before the first part can reach it: lanes do not wait for each other.
+    // The next stage must know us before the first part can reach it: lanes do not wait for each
+    // other.
     if (next_ && (!next_up_ || hub_->pending_bytes(*next_) > 0)) return;
     state_ = NodeState::ready;
     send_head(Lane::control, StageReady{epoch_});
@@ -262,9 +266,13 @@ void WorkerNode::stage_loaded(const StageLoaded& loaded) {
     send_head(Lane::control, loaded);
 }
 
-void WorkerNode::stage_ready(const StageReady&) { pages_ready_ = true; }
+void WorkerNode::stage_ready(const StageReady&) {
+    pages_ready_ = true;
+}
 
-void WorkerNode::stage_failed(const StageFailed& failed) { fail_stage(failed.code, failed.reason); }
+void WorkerNode::stage_failed(const StageFailed& failed) {
+    fail_stage(failed.code, failed.reason);
+}
 
 void WorkerNode::stage_forward(Part part) {
     const Lane lane = part.kind == PartKind::decode ? Lane::decode : Lane::prefill;
@@ -277,7 +285,9 @@ void WorkerNode::stage_forward(Part part) {
     if (!sent.ok()) fail_stage(sent.code(), sent.message());
 }
 
-void WorkerNode::stage_retire(Retire retire) { send_head(Lane::token, Message(std::move(retire))); }
+void WorkerNode::stage_retire(Retire retire) {
+    send_head(Lane::token, Message(std::move(retire)));
+}
 
 void WorkerNode::send_head(Lane lane, const Message& message) {
     if (!head_up_) return;

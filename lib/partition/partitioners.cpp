@@ -29,7 +29,11 @@ public:
 
 }  // namespace
 
-std::unique_ptr<Partitioner> make_even_partitioner() { return std::make_unique<EvenPartitioner>(); }
-std::unique_ptr<Partitioner> make_cost_partitioner() { return std::make_unique<CostPartitioner>(); }
+std::unique_ptr<Partitioner> make_even_partitioner() {
+    return std::make_unique<EvenPartitioner>();
+}
+std::unique_ptr<Partitioner> make_cost_partitioner() {
+    return std::make_unique<CostPartitioner>();
+}
 
 }  // namespace molink

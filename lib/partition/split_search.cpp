@@ -1,7 +1,8 @@
-// The exact search behind the built-in partitioners. Two dynamic programmes over (node, layers placed
-// so far): the first finds the smallest possible largest cost, the second, among all splits within the
-// tolerance of it, the one that leaves most KV blocks on its smallest stage, because while the ring is
-// bound by latency memory for KV is throughput. Relies on stage times being additive over layers.
+// The exact search behind the built-in partitioners. Two dynamic programmes over (node, layers
+// placed so far): the first finds the smallest possible largest cost, the second, among all splits
+// within the tolerance of it, the one that leaves most KV blocks on its smallest stage, because
+// while the ring is bound by latency memory for KV is throughput. Relies on stage times being
+// additive over layers.
 #include "partition/split_search.h"
 
 #include <algorithm>
@@ -21,7 +22,9 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kTolerance = 1.02;
 
-bool has_embedding(std::size_t index) { return index == 0; }
+bool has_embedding(std::size_t index) {
+    return index == 0;
+}
 bool has_head(const PartitionInput& input, std::size_t index) {
     return index + 1 == input.nodes.size();
 }
@@ -32,8 +35,8 @@ bool permitted(const PartitionInput& input, std::size_t index, LayerRange layers
     return stage_kv_blocks(input, index, layers) >= input.model.min_blocks;
 }
 
-/// best[i][l]: value of the best way to give the first l layers to nodes 0..i; from[i][l]: where the
-/// range of node i begins in it.
+/// best[i][l]: value of the best way to give the first l layers to nodes 0..i; from[i][l]: where
+/// the range of node i begins in it.
 struct Table {
     std::vector<std::vector<double>> best;
     std::vector<std::vector<std::int32_t>> from;
@@ -70,12 +73,14 @@ Status check_overrides(const PartitionInput& input) {
         if (!node.fixed) continue;
         const LayerRange range = *node.fixed;
         if (range.begin < 0 || range.empty() || range.end > input.model.layers) {
-            return invalid_argument("layers {}-{} asked for by '{}' are not within the model's 0-{}",
-                                    range.begin, range.end - 1, node.name, input.model.layers - 1);
+            return invalid_argument(
+                "layers {}-{} asked for by '{}' are not within the model's 0-{}", range.begin,
+                range.end - 1, node.name, input.model.layers - 1);
         }
         if (before != nullptr && before->fixed->end > range.begin) {
             return invalid_argument(
-                "layers {}-{} asked for by '{}' overlap or precede layers {}-{} of '{}', which stands "
+                "layers {}-{} asked for by '{}' overlap or precede layers {}-{} of '{}', which "
+                "stands "
                 "before it in the pipeline",
                 range.begin, range.end - 1, node.name, before->fixed->begin, before->fixed->end - 1,
                 before->name);
@@ -98,14 +103,16 @@ Status explain_no_split(const PartitionInput& input) {
         have += node.memory_bytes;
         list += fmt::format("{}{} {:.3f} GiB", list.empty() ? "" : ", ", node.name,
                             static_cast<double>(node.memory_bytes) / (1 << 30));
-        if (node.fixed) list += fmt::format(" (layers {}-{})", node.fixed->begin, node.fixed->end - 1);
+        if (node.fixed)
+            list += fmt::format(" (layers {}-{})", node.fixed->begin, node.fixed->end - 1);
     }
-    return make_error(StatusCode::resource_exhausted,
-                      "no split of {} layers fits over {} nodes: weights, workspace and {} KV blocks "
-                      "need {:.3f} GiB in all ({:.3f} GiB per layer), available {:.3f} GiB ({})",
-                      model.layers, nodes, model.min_blocks, static_cast<double>(need) / (1 << 30),
-                      static_cast<double>(model.layer_bytes) / (1 << 30),
-                      static_cast<double>(have) / (1 << 30), list);
+    return make_error(
+        StatusCode::resource_exhausted,
+        "no split of {} layers fits over {} nodes: weights, workspace and {} KV blocks "
+        "need {:.3f} GiB in all ({:.3f} GiB per layer), available {:.3f} GiB ({})",
+        model.layers, nodes, model.min_blocks, static_cast<double>(need) / (1 << 30),
+        static_cast<double>(model.layer_bytes) / (1 << 30), static_cast<double>(have) / (1 << 30),
+        list);
 }
 
 PartitionPlan build_plan(const PartitionInput& input, const Table& table) {
@@ -194,10 +201,11 @@ Status check_partition(const PartitionInput& input, const PartitionPlan& plan) {
         const PartitionNode& node = input.nodes[i];
         if (stage.node != node.id || stage.layers.begin != next || stage.layers.empty() ||
             stage.has_embedding != has_embedding(i) || stage.has_head != has_head(input, i)) {
-            return make_error(StatusCode::internal,
-                              "partition gives stage {} ('{}') layers {}-{}; they must follow layer {} "
-                              "and hold at least one",
-                              i, node.name, stage.layers.begin, stage.layers.end - 1, next - 1);
+            return make_error(
+                StatusCode::internal,
+                "partition gives stage {} ('{}') layers {}-{}; they must follow layer {} "
+                "and hold at least one",
+                i, node.name, stage.layers.begin, stage.layers.end - 1, next - 1);
         }
         if (!permitted(input, i, stage.layers)) {
             return make_error(StatusCode::resource_exhausted,

@@ -22,9 +22,9 @@ double link_row_us(const PartitionInput& input, std::size_t index);
 /// Cost of giving `layers` to node `index`.
 using StageCost = std::function<double(std::size_t index, LayerRange layers)>;
 
-/// Contiguous split of all layers over all nodes in order, at least one layer each, that minimises the
-/// largest cost; among splits within 2 % of it, the one whose smallest stage holds the most KV blocks.
-/// Exact, O(nodes x layers^2). Errors as Partitioner::partition.
+/// Contiguous split of all layers over all nodes in order, at least one layer each, that minimises
+/// the largest cost; among splits within 2 % of it, the one whose smallest stage holds the most KV
+/// blocks. Exact, O(nodes x layers^2). Errors as Partitioner::partition.
 Result<PartitionPlan> search_split(const PartitionInput& input, const StageCost& cost);
 
 }  // namespace molink

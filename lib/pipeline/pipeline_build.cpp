@@ -1,6 +1,6 @@
-// Bringing a pipeline up, as a state machine over messages. Kept apart from the head node so that every
-// order of arrivals can be tested without links. Relies on messages of other epochs being filtered out
-// by the caller.
+// Bringing a pipeline up, as a state machine over messages. Kept apart from the head node so that
+// every order of arrivals can be tested without links. Relies on messages of other epochs being
+// filtered out by the caller.
 #include "pipeline/pipeline_build.h"
 
 #include <algorithm>
@@ -46,7 +46,8 @@ Result<bool> PipelineBuild::on_loaded(NodeId node, const StageLoaded& loaded) {
     }
     if (loaded.kv_block_capacity == 0) {
         return make_error(StatusCode::resource_exhausted,
-                          "node {} has no room for a single KV block beside its weights", node.value);
+                          "node {} has no room for a single KV block beside its weights",
+                          node.value);
     }
     stage->loaded = true;
     stage->kv_block_capacity = loaded.kv_block_capacity;

@@ -21,8 +21,9 @@ struct StageRecord {
     std::uint64_t kv_block_capacity = 0;
 };
 
-/// The head's state machine that brings an epoch's pipeline up: assign -> every stage loaded -> agree
-/// on the number of KV blocks -> every stage ready. Sends nothing itself. Thread: the head's loop.
+/// The head's state machine that brings an epoch's pipeline up: assign -> every stage loaded ->
+/// agree on the number of KV blocks -> every stage ready. Sends nothing itself. Thread: the head's
+/// loop.
 class PipelineBuild {
 public:
     /// A pipeline of `epoch` from a checked plan; `assigns` as the head will send them.

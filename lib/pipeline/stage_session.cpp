@@ -1,6 +1,7 @@
-// The life of one stage: assigned, loaded, started, serving. It only translates between messages and
-// executor calls, so that workers, a head with a local stage and the simulator share one behaviour.
-// Relies on the executor dropping parts of another epoch and answering every call with an event.
+// The life of one stage: assigned, loaded, started, serving. It only translates between messages
+// and executor calls, so that workers, a head with a local stage and the simulator share one
+// behaviour. Relies on the executor dropping parts of another epoch and answering every call with
+// an event.
 #include "pipeline/stage_session.h"
 
 #include <utility>

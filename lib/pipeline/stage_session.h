@@ -7,8 +7,8 @@
 
 namespace molink {
 
-/// Where a stage session puts what its stage says. A worker turns these into messages, a head with a
-/// stage of its own handles them as if they had come from one. Called on the node's loop.
+/// Where a stage session puts what its stage says. A worker turns these into messages, a head with
+/// a stage of its own handles them as if they had come from one. Called on the node's loop.
 class StagePorts {
 public:
     virtual ~StagePorts() = default;
@@ -27,15 +27,14 @@ public:
 class StageSession {
 public:
     /// Both must outlive the session.
-    StageSession(StageExecutor& executor, StagePorts& ports)
-        : executor_(executor), ports_(ports) {}
+    StageSession(StageExecutor& executor, StagePorts& ports) : executor_(executor), ports_(ports) {}
 
     /// Begins a new epoch: drops the old stage and loads the new one.
     void assign(const Assign& assign);
     /// Allocates pages. Errors: failed_precondition for another epoch or before it is loaded.
     Status start(const StageStart& start);
-    /// Runs a part of this epoch; parts of older epochs are dropped. Errors: failed_precondition when
-    /// the stage is not ready.
+    /// Runs a part of this epoch; parts of older epochs are dropped. Errors: failed_precondition
+    /// when the stage is not ready.
     Status submit(Part part, std::int64_t now_us);
     /// Hands on what the executor has finished. Returns the number of events.
     std::size_t pump();

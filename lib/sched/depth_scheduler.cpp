@@ -1,7 +1,7 @@
-// The plain policy: first come, first served, with a fixed number of micro-batches under way. Running
-// sequences are dealt evenly over the micro-batches, so that every stage has one to work on; prompts
-// are cut into slices, and a sequence may have several slices under way at once, one per stage.
-// Relies on the engine calling plan() until the plan stays empty.
+// The plain policy: first come, first served, with a fixed number of micro-batches under way.
+// Running sequences are dealt evenly over the micro-batches, so that every stage has one to work
+// on; prompts are cut into slices, and a sequence may have several slices under way at once, one
+// per stage. Relies on the engine calling plan() until the plan stays empty.
 #include <algorithm>
 
 #include <molink/scheduler.h>

@@ -1,5 +1,5 @@
-// What a node tells about its machine. Profiles are measured, not looked up: the same processor is twice
-// as fast or slow with other memory, other neighbours, another power plan.
+// What a node tells about its machine. Profiles are measured, not looked up: the same processor is
+// twice as fast or slow with other memory, other neighbours, another power plan.
 #include "stage/device_probe.h"
 
 #include <algorithm>
@@ -46,8 +46,8 @@ Result<NodeProfile> probe_node(Backend& backend, const Checkpoint& checkpoint,
     const ModelSpec& spec = described.spec;
     const ModelPart part{{0, 1}, false, false};
     const std::int32_t rows = std::min(kSliceRows, spec.context);
-    MOLINK_ASSIGN_OR_RETURN(auto model, Model::load(backend, checkpoint, described, part, storage,
-                                                    {rows, rows}));
+    MOLINK_ASSIGN_OR_RETURN(
+        auto model, Model::load(backend, checkpoint, described, part, storage, {rows, rows}));
     KvPages pages;
     pages.block_tokens = kBlockTokens;
     pages.kv_heads = spec.attention.kv_heads;
@@ -58,8 +58,8 @@ Result<NodeProfile> probe_node(Backend& backend, const Checkpoint& checkpoint,
     MOLINK_ASSIGN_OR_RETURN(auto page, backend.allocate(block));
     pages.base = page->data();
     const auto width = static_cast<std::size_t>(spec.hidden);
-    MOLINK_ASSIGN_OR_RETURN(auto hidden,
-                            backend.allocate(static_cast<std::size_t>(rows) * width * sizeof(float)));
+    MOLINK_ASSIGN_OR_RETURN(
+        auto hidden, backend.allocate(static_cast<std::size_t>(rows) * width * sizeof(float)));
     const std::vector<float> ones(static_cast<std::size_t>(rows) * width, 1.0f);
     std::vector<std::int32_t> positions(static_cast<std::size_t>(rows));
     for (std::int32_t i = 0; i < rows; ++i) positions[static_cast<std::size_t>(i)] = i;
@@ -97,7 +97,8 @@ std::int64_t available_memory_bytes() {
     const std::int64_t limit = read_number("/sys/fs/cgroup/memory.max", -1);
     const std::int64_t used = read_number("/sys/fs/cgroup/memory.current", 0);
     if (limit >= 0) available = std::min(available, std::max<std::int64_t>(limit - used, 0));
-    return available == std::numeric_limits<std::int64_t>::max() ? std::int64_t{1} << 30 : available;
+    return available == std::numeric_limits<std::int64_t>::max() ? std::int64_t{1} << 30
+                                                                 : available;
 }
 
 std::string host_id() {

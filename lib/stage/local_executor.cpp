@@ -1,7 +1,7 @@
-// The compute thread of a node. Calls from the loop only queue; results wait in a queue until the loop
-// takes them. Decode parts overtake prefill parts, but after a few in a row a waiting prefill part gets its
-// turn, so that a bottleneck stage with decode always at the door still prefills. A new load() makes
-// everything of the epoch before it void, also a load under way.
+// The compute thread of a node. Calls from the loop only queue; results wait in a queue until the
+// loop takes them. Decode parts overtake prefill parts, but after a few in a row a waiting prefill
+// part gets its turn, so that a bottleneck stage with decode always at the door still prefills. A
+// new load() makes everything of the epoch before it void, also a load under way.
 #include "stage/local_executor.h"
 
 #include <atomic>
@@ -107,12 +107,12 @@ private:
 
     std::mutex mutex_;
     std::condition_variable signal_;
-    std::optional<StageConfig> load_;      // under mutex_
-    std::optional<std::uint64_t> start_;   // under mutex_
-    std::deque<Waiting> decode_;           // under mutex_
-    std::deque<Waiting> prefill_;          // under mutex_
-    std::deque<StageEvent> events_;        // under mutex_
-    bool stopping_ = false;                // under mutex_
+    std::optional<StageConfig> load_;     // under mutex_
+    std::optional<std::uint64_t> start_;  // under mutex_
+    std::deque<Waiting> decode_;          // under mutex_
+    std::deque<Waiting> prefill_;         // under mutex_
+    std::deque<StageEvent> events_;       // under mutex_
+    bool stopping_ = false;               // under mutex_
     std::atomic<std::uint32_t> wanted_epoch_{0};
 
     // Compute thread only:
@@ -142,8 +142,9 @@ void LocalExecutor::fail(const Status& status) {
 }
 
 std::optional<LocalExecutor::Waiting> LocalExecutor::take_part() {
-    const bool prefill_turn = !prefill_.empty() &&
-                              (decode_.empty() || decodes_in_a_row_ >= limits::kDecodesBeforePrefill);
+    const bool prefill_turn =
+        !prefill_.empty() &&
+        (decode_.empty() || decodes_in_a_row_ >= limits::kDecodesBeforePrefill);
     auto& queue = prefill_turn ? prefill_ : decode_;
     if (queue.empty()) return std::nullopt;
     decodes_in_a_row_ = prefill_turn ? 0 : decodes_in_a_row_ + 1;
@@ -242,7 +243,8 @@ void LocalExecutor::do_part(Waiting waiting) {
     }
     StageTime time;
     time.compute_us = static_cast<std::uint32_t>(clock_.now_us() - begin);
-    time.wait_us = static_cast<std::uint32_t>(std::max<std::int64_t>(begin - waiting.arrival_us, 0));
+    time.wait_us =
+        static_cast<std::uint32_t>(std::max<std::int64_t>(begin - waiting.arrival_us, 0));
     result->part.stage_times.push_back(time);
     StageEvent event;
     event.kind = StageEventKind::result;

@@ -22,8 +22,8 @@ struct LocalExecutorOptions {
     std::string backend = "cpu";
 };
 
-/// A stage on this machine: one compute thread that owns backend, weights and pages. `clock` must outlive
-/// it. Errors: of make_backend, ConfigFile and Checkpoint.
+/// A stage on this machine: one compute thread that owns backend, weights and pages. `clock` must
+/// outlive it. Errors: of make_backend, ConfigFile and Checkpoint.
 Result<std::unique_ptr<StageExecutor>> make_local_executor(const LocalExecutorOptions& options,
                                                            const Clock& clock,
                                                            std::function<void()> notify);

@@ -1,6 +1,6 @@
-// Checks every part against what the stage knows. A gap in positions, a block that does not exist or a
-// token outside the vocabulary would otherwise read memory that holds something else, and the answer would
-// be wrong without a sign.
+// Checks every part against what the stage knows. A gap in positions, a block that does not exist
+// or a token outside the vocabulary would otherwise read memory that holds something else, and the
+// answer would be wrong without a sign.
 #include "stage/sequence_table.h"
 
 #include "base/error.h"
@@ -52,9 +52,10 @@ Status SequenceTable::run(const Part& part, const SequenceRun& run) {
     const std::int64_t end = std::int64_t{run.position} + run.count;
     const bool told = run.tokens.size() == static_cast<std::size_t>(run.count);
     if (!told && end > static_cast<std::int64_t>(sequence.prompt.size())) {
-        return make_error(StatusCode::data_loss,
-                          "part {}: sequence {} runs to position {} without tokens; its prompt has {}",
-                          part.id.value, run.id.value, end, sequence.prompt.size());
+        return make_error(
+            StatusCode::data_loss,
+            "part {}: sequence {} runs to position {} without tokens; its prompt has {}",
+            part.id.value, run.id.value, end, sequence.prompt.size());
     }
     for (Token token : run.tokens) {
         if (token >= 0 && token < bounds_.vocabulary) continue;
@@ -69,10 +70,9 @@ Status SequenceTable::run(const Part& part, const SequenceRun& run) {
         sequence.blocks.push_back(block.value);
     }
     if (static_cast<std::int64_t>(sequence.blocks.size()) * bounds_.block_tokens < end) {
-        return make_error(StatusCode::data_loss,
-                          "part {}: sequence {} runs to position {} with {} blocks of {}",
-                          part.id.value, run.id.value, end, sequence.blocks.size(),
-                          bounds_.block_tokens);
+        return make_error(
+            StatusCode::data_loss, "part {}: sequence {} runs to position {} with {} blocks of {}",
+            part.id.value, run.id.value, end, sequence.blocks.size(), bounds_.block_tokens);
     }
     sequence.next_position = static_cast<std::int32_t>(end);
     return {};

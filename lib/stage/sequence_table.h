@@ -36,8 +36,8 @@ public:
     };
     explicit SequenceTable(const Bounds& bounds) : bounds_(bounds) {}
 
-    /// Takes in a part: opens, new blocks, positions, releases. Errors: data_loss naming part, sequence
-    /// and numbers; the epoch cannot go on then.
+    /// Takes in a part: opens, new blocks, positions, releases. Errors: data_loss naming part,
+    /// sequence and numbers; the epoch cannot go on then.
     Status apply(const Part& part);
     /// Only for sequences of a part that was applied.
     const StageSequence& at(SequenceId id) const { return sequences_.at(id); }

@@ -23,13 +23,14 @@ struct StageConfig {
     DataType activation_type = DataType::f32;  ///< of what goes to the next stage
     std::int32_t max_rows = 0;                 ///< of one part
     std::int32_t max_sequences = 0;
-    std::int32_t max_context = 0;              ///< positions of one sequence
-    std::uint64_t memory_bytes = 0;            ///< weights, workspace and KV together
-    std::uint64_t max_kv_blocks = 0;           ///< more are of no use
+    std::int32_t max_context = 0;     ///< positions of one sequence
+    std::uint64_t memory_bytes = 0;   ///< weights, workspace and KV together
+    std::uint64_t max_kv_blocks = 0;  ///< more are of no use
 };
 
-/// A finished part. On the last stage `sampled` holds what it chose; elsewhere part.activations holds
-/// the output rows for the next stage, in StageConfig::activation_type. stage_times has grown by one.
+/// A finished part. On the last stage `sampled` holds what it chose; elsewhere part.activations
+/// holds the output rows for the next stage, in StageConfig::activation_type. stage_times has grown
+/// by one.
 struct PartResult {
     Part part;
     std::vector<SampledRun> sampled;
@@ -53,10 +54,10 @@ struct StageEvent {
 /// implement it. Calls return at once; what comes of them is fetched with poll().
 ///
 /// Sequences: a part's opens are known from then on, its new blocks are appended to the sequence's
-/// table, its releases are forgotten. Decode parts overtake prefill parts; parts of one kind keep their
-/// order. A part of another epoch is dropped.
-/// Thread: all calls from the node's loop. `notify` given at creation is called from any thread when
-/// poll() has something; it must not block.
+/// table, its releases are forgotten. Decode parts overtake prefill parts; parts of one kind keep
+/// their order. A part of another epoch is dropped. Thread: all calls from the node's loop.
+/// `notify` given at creation is called from any thread when poll() has something; it must not
+/// block.
 class StageExecutor {
 public:
     virtual ~StageExecutor() = default;

@@ -1,6 +1,6 @@
-// One part through one stage: tokens or activations in, layers, activations or sampled tokens out. The
-// ragged batch is built anew for every part from the sequence table. Rows whose logits nobody asks for
-// never meet the LM head.
+// One part through one stage: tokens or activations in, layers, activations or sampled tokens out.
+// The ragged batch is built anew for every part from the sequence table. Rows whose logits nobody
+// asks for never meet the LM head.
 #include "stage/stage_runner.h"
 
 #include <algorithm>
@@ -25,24 +25,24 @@ Result<std::uint64_t> StageRunner::block_capacity() const {
     const ModelBounds bounds{config_.max_rows, config_.max_context};
     const std::uint64_t workspace = part_workspace_bytes(backend_, spec_, bounds);
     const std::uint64_t used = weight_bytes() + workspace;
-    const std::uint64_t block =
-        static_cast<std::uint64_t>(config_.layers.size()) *
-        backend_.kv_block_bytes(block_tokens_, spec_.attention.kv_heads, spec_.attention.head_dim,
-                                kv_type_);
+    const std::uint64_t block = static_cast<std::uint64_t>(config_.layers.size()) *
+                                backend_.kv_block_bytes(block_tokens_, spec_.attention.kv_heads,
+                                                        spec_.attention.head_dim, kv_type_);
     if (config_.memory_bytes < used + block) {
-        return make_error(StatusCode::resource_exhausted,
-                          "layers {}-{} need {} bytes of weights, {} of workspace and {} per KV block; "
-                          "the node may use {}",
-                          config_.layers.begin, config_.layers.end - 1, weight_bytes(), workspace,
-                          block, config_.memory_bytes);
+        return make_error(
+            StatusCode::resource_exhausted,
+            "layers {}-{} need {} bytes of weights, {} of workspace and {} per KV block; "
+            "the node may use {}",
+            config_.layers.begin, config_.layers.end - 1, weight_bytes(), workspace, block,
+            config_.memory_bytes);
     }
     return std::min((config_.memory_bytes - used) / block, config_.max_kv_blocks);
 }
 
 Status StageRunner::start(std::uint64_t kv_blocks) {
     const AttentionSpec& attention = spec_.attention;
-    const std::size_t block = backend_.kv_block_bytes(block_tokens_, attention.kv_heads,
-                                                      attention.head_dim, kv_type_);
+    const std::size_t block =
+        backend_.kv_block_bytes(block_tokens_, attention.kv_heads, attention.head_dim, kv_type_);
     for (std::int32_t i = 0; i < config_.layers.size(); ++i) {
         MOLINK_ASSIGN_OR_RETURN(auto buffer, backend_.allocate(block * kv_blocks));
         KvPages pages;
@@ -101,7 +101,8 @@ Status StageRunner::read_input(const Part& part, std::int64_t rows) {
         return {};
     }
     host_hidden_.resize(static_cast<std::size_t>(rows * spec_.hidden));
-    MOLINK_RETURN_IF_ERROR(decode_activations(part.activation_type, part.activations, host_hidden_));
+    MOLINK_RETURN_IF_ERROR(
+        decode_activations(part.activation_type, part.activations, host_hidden_));
     backend_.copy_to_device(hidden, host_hidden_.data(), host_hidden_.size() * sizeof(float));
     return {};
 }
@@ -137,8 +138,7 @@ void StageRunner::sample(const Part& part, PartResult& result) {
     std::vector<std::int32_t> wanted;  // rows that meet the LM head
     std::int32_t row = 0;
     for (const SequenceRun& run : part.runs) {
-        const std::int32_t count =
-            table_->at(run.id).hash_logits ? run.count : run.sample_count;
+        const std::int32_t count = table_->at(run.id).hash_logits ? run.count : run.sample_count;
         for (std::int32_t i = run.count - count; i < run.count; ++i) wanted.push_back(row + i);
         row += run.count;
     }

@@ -1,5 +1,5 @@
-// The built-in transmit policies. Each looks at the lanes at the moment the link is free and names one
-// frame. Kept together because each is a few lines over the same two helpers.
+// The built-in transmit policies. Each looks at the lanes at the moment the link is free and names
+// one frame. Kept together because each is a few lines over the same two helpers.
 #include <algorithm>
 
 #include <molink/transmit.h>
@@ -81,8 +81,9 @@ public:
     }
 };
 
-/// Deficit counting: every byte of an urgent lane sent while a bulky one waits earns that one its share;
-/// a lane that has earned a frame sends it before the next urgent one. Control and token never wait.
+/// Deficit counting: every byte of an urgent lane sent while a bulky one waits earns that one its
+/// share; a lane that has earned a frame sends it before the next urgent one. Control and token
+/// never wait.
 class FairPolicy final : public TransmitPolicy {
 public:
     explicit FairPolicy(const FairTransmitOptions& options)
@@ -94,7 +95,8 @@ public:
     TransmitPlan next(const TransmitView& view) override {
         if (waits(view, Lane::control) || waits(view, Lane::token)) return most_urgent(view);
         const std::size_t bulky = bulky_bytes(view);
-        if (turn(view, Lane::bulk, bulk_credit_)) return spend(view, Lane::bulk, bulky, bulk_credit_);
+        if (turn(view, Lane::bulk, bulk_credit_))
+            return spend(view, Lane::bulk, bulky, bulk_credit_);
         if (turn(view, Lane::prefill, prefill_credit_)) {
             return spend(view, Lane::prefill, bulky, prefill_credit_);
         }

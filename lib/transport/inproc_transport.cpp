@@ -1,5 +1,6 @@
-// Nodes inside one process: queues under one lock per hub. Small and obviously right rather than fast;
-// a frame costs one move. Bounded per connection, so that back-pressure works as over a network.
+// Nodes inside one process: queues under one lock per hub. Small and obviously right rather than
+// fast; a frame costs one move. Bounded per connection, so that back-pressure works as over a
+// network.
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -32,7 +33,7 @@ struct Box;
 struct Connection {
     Box* peer = nullptr;  // null while not connected
     ConnectionId peer_connection;
-    std::string dialled;  // address; empty for an accepted one
+    std::string dialled;             // address; empty for an accepted one
     std::size_t waiting_frames = 0;  // at the peer, sent by us
 };
 
@@ -111,12 +112,13 @@ public:
 
     Result<std::string> listen(const std::string& address) override {
         if (!address.starts_with("inproc://") || address.size() == 9) {
-            return invalid_argument("listen at '{}': an in-process address looks like inproc://name",
-                                    address);
+            return invalid_argument(
+                "listen at '{}': an in-process address looks like inproc://name", address);
         }
         const std::lock_guard lock(hub_->mutex);
         if (hub_->listeners.contains(address)) {
-            return make_error(StatusCode::unavailable, "listen at {}: the address is in use", address);
+            return make_error(StatusCode::unavailable, "listen at {}: the address is in use",
+                              address);
         }
         hub_->listeners[address] = &box_;
         box_.address = address;
@@ -223,6 +225,8 @@ std::unique_ptr<Transport> Hub::make_transport() {
 
 }  // namespace
 
-std::shared_ptr<InprocHub> make_inproc_hub() { return std::make_shared<Hub>(); }
+std::shared_ptr<InprocHub> make_inproc_hub() {
+    return std::make_shared<Hub>();
+}
 
 }  // namespace molink

@@ -1,6 +1,6 @@
-// A weak link in user space: frames leave at the model's bandwidth and arrive after its delay, order
-// kept, buffer bounded. It shapes what this side sends; wrap both sides for a link that is slow both
-// ways. Relies on poll() being called: that is when due frames go out.
+// A weak link in user space: frames leave at the model's bandwidth and arrive after its delay,
+// order kept, buffer bounded. It shapes what this side sends; wrap both sides for a link that is
+// slow both ways. Relies on poll() being called: that is when due frames go out.
 #include <algorithm>
 #include <deque>
 #include <map>
@@ -105,8 +105,8 @@ private:
 
     /// What a router in front of the link would hold: a round trip's worth, at least 64 KiB.
     std::size_t buffer_bytes() const {
-        const double product = model_.bytes_per_s * 2e-6 *
-                               static_cast<double>(model_.delay_us + model_.jitter_us);
+        const double product =
+            model_.bytes_per_s * 2e-6 * static_cast<double>(model_.delay_us + model_.jitter_us);
         return static_cast<std::size_t>(std::max(product, 65536.0)) +
                static_cast<std::size_t>(product);
     }

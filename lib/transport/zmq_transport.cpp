@@ -1,6 +1,7 @@
-// The ZeroMQ transport: one ROUTER that accepts, one DEALER per dialled connection, each with a monitor
-// that tells when it is up. ROUTER_MANDATORY and IMMEDIATE make a full or missing peer visible instead of
-// queueing without bound; LINGER 0 keeps destruction from blocking. The only file that knows ZeroMQ.
+// The ZeroMQ transport: one ROUTER that accepts, one DEALER per dialled connection, each with a
+// monitor that tells when it is up. ROUTER_MANDATORY and IMMEDIATE make a full or missing peer
+// visible instead of queueing without bound; LINGER 0 keeps destruction from blocking. The only
+// file that knows ZeroMQ.
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -106,7 +107,8 @@ Result<std::string> ZmqTransport::listen(const std::string& address) {
         return resolved;
     } catch (const zmq::error_t& error) {
         if (error.num() == EADDRINUSE) {
-            return make_error(StatusCode::unavailable, "listen at {}: the address is in use", address);
+            return make_error(StatusCode::unavailable, "listen at {}: the address is in use",
+                              address);
         }
         if (error.num() == EINVAL || error.num() == EPROTONOSUPPORT || error.num() == ENODEV ||
             error.num() == ENAMETOOLONG) {
@@ -148,7 +150,8 @@ SendOutcome ZmqTransport::send(ConnectionId connection, Frame&& frame) {
     }
     const auto found = dialled_.find(connection);
     if (found == dialled_.end() || !found->second.up) return SendOutcome::closed;
-    const int sent = zmq_send(found->second.socket.handle(), frame.data(), frame.size(), ZMQ_DONTWAIT);
+    const int sent =
+        zmq_send(found->second.socket.handle(), frame.data(), frame.size(), ZMQ_DONTWAIT);
     return sent >= 0 ? SendOutcome::accepted : SendOutcome::full;
 }
 
@@ -189,8 +192,7 @@ std::size_t ZmqTransport::poll(std::int64_t timeout_us, TransportSink& sink) {
         items.push_back({dialled.socket.handle(), 0, ZMQ_POLLIN, 0});
         order.push_back(connection);
     }
-    const long timeout_ms =
-        pending_.empty() ? static_cast<long>((timeout_us + 999) / 1000) : 0;
+    const long timeout_ms = pending_.empty() ? static_cast<long>((timeout_us + 999) / 1000) : 0;
     if (zmq_poll(items.data(), static_cast<int>(items.size()), timeout_ms) < 0) return 0;
     if ((items[0].revents & ZMQ_POLLIN) != 0) {
         std::uint64_t drained = 0;
@@ -236,7 +238,8 @@ std::size_t ZmqTransport::receive_accepted(TransportSink& sink) {
         }
         if (parts.size() != 1) continue;  // not one of ours
         const ConnectionId connection = accepted_connection(peer.to_string(), sink);
-        sink.on_frame(connection, {static_cast<const std::byte*>(parts[0].data()), parts[0].size()});
+        sink.on_frame(connection,
+                      {static_cast<const std::byte*>(parts[0].data()), parts[0].size()});
     }
     return events;
 }
@@ -295,7 +298,8 @@ Result<std::unique_ptr<Transport>> make_zmq_transport(const ZmqTransportOptions&
         return std::unique_ptr<Transport>(std::make_unique<ZmqTransport>(options, wake_fd));
     } catch (const zmq::error_t& error) {
         ::close(wake_fd);
-        return make_error(StatusCode::resource_exhausted, "make a ZeroMQ context: {}", error.what());
+        return make_error(StatusCode::resource_exhausted, "make a ZeroMQ context: {}",
+                          error.what());
     }
 }
 

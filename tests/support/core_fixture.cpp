@@ -93,8 +93,8 @@ bool CoreFixture::deliver_one(Random& random) {
     }
     const std::size_t at = busy[choice];
     Hop& hop = hops_[at];
-    auto& queue =
-        hop.decode.empty() || (!hop.prefill.empty() && random.below(4) == 0) ? hop.prefill : hop.decode;
+    auto& queue = hop.decode.empty() || (!hop.prefill.empty() && random.below(4) == 0) ? hop.prefill
+                                                                                       : hop.decode;
     Part part = std::move(queue.front());
     queue.pop_front();
     stages_[at]->submit(std::move(part), now_us);
@@ -131,6 +131,8 @@ std::uint64_t CoreFixture::stage_errors() const {
     return errors;
 }
 
-std::size_t CoreFixture::known_sequences() const { return stages_.front()->known_sequences(); }
+std::size_t CoreFixture::known_sequences() const {
+    return stages_.front()->known_sequences();
+}
 
 }  // namespace molink::test

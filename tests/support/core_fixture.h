@@ -12,9 +12,9 @@
 
 namespace molink::test {
 
-/// An engine core over a chain of fold stages in one thread. Parts wait in queues between the stages;
-/// deliver_one() moves one of them, chosen by the caller's random numbers (parts of one kind keep their
-/// order, decode may overtake prefill).
+/// An engine core over a chain of fold stages in one thread. Parts wait in queues between the
+/// stages; deliver_one() moves one of them, chosen by the caller's random numbers (parts of one
+/// kind keep their order, decode may overtake prefill).
 class CoreFixture : public PartSink, public RequestEventSink {
 public:
     CoreFixture(std::int32_t stages, std::int32_t layers, EngineCoreOptions options,

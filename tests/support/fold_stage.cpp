@@ -8,16 +8,22 @@
 namespace molink::test {
 namespace {
 
-std::uint64_t embed(Token token) { return mix64(static_cast<std::uint64_t>(token) + 1); }
+std::uint64_t embed(Token token) {
+    return mix64(static_cast<std::uint64_t>(token) + 1);
+}
 
 std::uint64_t slot_value(std::uint64_t hidden, std::int32_t layer, std::int32_t position) {
     return mix64(hidden ^ mix64(static_cast<std::uint64_t>(layer) * 1000003u +
                                 static_cast<std::uint64_t>(position)));
 }
 
-std::uint64_t fold(std::uint64_t sum, std::uint64_t value) { return mix64(sum * 31 + value); }
+std::uint64_t fold(std::uint64_t sum, std::uint64_t value) {
+    return mix64(sum * 31 + value);
+}
 
-Token to_token(std::uint64_t hidden) { return static_cast<Token>(hidden % kFoldVocabulary); }
+Token to_token(std::uint64_t hidden) {
+    return static_cast<Token>(hidden % kFoldVocabulary);
+}
 
 }  // namespace
 
@@ -66,7 +72,8 @@ void FoldStage::load(const StageConfig& config) {
 
 void FoldStage::start(std::uint64_t kv_blocks) {
     blocks_ = kv_blocks;
-    slots_.assign(static_cast<std::size_t>(config_.layers.size()) * kv_blocks * kFoldBlockTokens, {});
+    slots_.assign(static_cast<std::size_t>(config_.layers.size()) * kv_blocks * kFoldBlockTokens,
+                  {});
     StageEvent ready;
     ready.kind = StageEventKind::ready;
     push(std::move(ready));
@@ -75,9 +82,10 @@ void FoldStage::start(std::uint64_t kv_blocks) {
 FoldStage::Slot& FoldStage::slot(const Known& known, std::int32_t layer, std::int32_t position) {
     const std::uint64_t block =
         known.blocks[static_cast<std::size_t>(position / kFoldBlockTokens)].value;
-    const auto index = (static_cast<std::uint64_t>(layer - config_.layers.begin) * blocks_ + block) *
-                           kFoldBlockTokens +
-                       static_cast<std::uint64_t>(position % kFoldBlockTokens);
+    const auto index =
+        (static_cast<std::uint64_t>(layer - config_.layers.begin) * blocks_ + block) *
+            kFoldBlockTokens +
+        static_cast<std::uint64_t>(position % kFoldBlockTokens);
     return slots_[index];
 }
 

@@ -16,10 +16,10 @@ inline constexpr std::int32_t kFoldBlockTokens = 16;
 std::vector<Token> fold_oracle(const std::vector<Token>& prompt, std::int32_t count,
                                std::int32_t layers);
 
-/// A stage without a model whose right answer is known. It keeps pages: a slot holds the value, position
-/// and epoch of one token in one layer; every layer folds all slots up to its own position through the
-/// block table. A wrong table, a stale page or a lost part changes the token. Hidden rows are 8 bytes
-/// (two f32 of activation_type f32). Works inside submit(); thread: one.
+/// A stage without a model whose right answer is known. It keeps pages: a slot holds the value,
+/// position and epoch of one token in one layer; every layer folds all slots up to its own position
+/// through the block table. A wrong table, a stale page or a lost part changes the token. Hidden
+/// rows are 8 bytes (two f32 of activation_type f32). Works inside submit(); thread: one.
 class FoldStage final : public StageExecutor {
 public:
     explicit FoldStage(std::function<void()> notify = {}) : notify_(std::move(notify)) {}

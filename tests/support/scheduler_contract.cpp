@@ -29,12 +29,13 @@ Run run_load(const SchedulerFactory& make, std::uint64_t seed) {
     options.max_running = static_cast<std::int32_t>(1 + random.below(12));
     options.max_waiting = 64;
     options.max_step_tokens = static_cast<std::int32_t>(1 + random.below(100));
-    options.max_slice_tokens =
-        static_cast<std::int32_t>(1 + random.below(static_cast<std::uint64_t>(options.max_step_tokens)));
+    options.max_slice_tokens = static_cast<std::int32_t>(
+        1 + random.below(static_cast<std::uint64_t>(options.max_step_tokens)));
     options.block_tokens = kFoldBlockTokens;
     options.vocabulary = kFoldVocabulary;
     const auto stages = static_cast<std::int32_t>(1 + random.below(5));
-    CoreFixture fixture(stages, 6, options, make(), static_cast<std::int64_t>(12 + random.below(40)));
+    CoreFixture fixture(stages, 6, options, make(),
+                        static_cast<std::int64_t>(12 + random.below(40)));
     const std::size_t requests = 20;
     std::size_t submitted = 0;
     for (std::size_t hop = 0; hop < 200'000; ++hop) {

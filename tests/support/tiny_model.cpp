@@ -8,8 +8,8 @@
 
 #include <string>
 
-#include "base/error.h"
 #include <molink/random_model.h>
+#include "base/error.h"
 #include "support/temp_dir.h"
 
 namespace {

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Trains the bundled model: a small Llama on the King James Bible (public domain).
 
-Needs Debian's packages bible-kjv and bible-kjv-text for the text, and torch, transformers, tokenizers
-and safetensors from PyPI. Nobody who only uses the model needs any of them.
+Needs Debian's packages bible-kjv and bible-kjv-text for the text, and torch, transformers,
+tokenizers and safetensors from PyPI. Nobody who only uses the model needs any of them.
 
     python3 train.py --out . --steps 3000
 
@@ -20,7 +20,8 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers,
+                        processors, trainers)
 from transformers import LlamaConfig, LlamaForCausalLM
 
 BOS, EOS = "<|begin_of_text|>", "<|end_of_text|>"
@@ -144,7 +145,8 @@ def main():
             done = max(done, (time.time() - begin) / 60 / args.minutes)
         if done >= 1:
             break
-        rate = args.rate * min(1, (step + 1) / warm) * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
+        cosine = (1 + math.cos(math.pi * done)) / 2
+        rate = args.rate * min(1, (step + 1) / warm) * (0.05 + 0.95 * cosine)
         for group in optimizer.param_groups:
             group["lr"] = rate
         loss = loss_of(model, batch_of(train, args.rows, args.length, generator), args.bf16)

@@ -8,7 +8,9 @@
 namespace molink {
 namespace {
 
-std::int32_t narrow(std::int64_t value) { return static_cast<std::int32_t>(value); }
+std::int32_t narrow(std::int64_t value) {
+    return static_cast<std::int32_t>(value);
+}
 
 Result<RopeScalingKind> scaling_kind(const ConfigObject& rope) {
     MOLINK_ASSIGN_OR_RETURN(auto kind, rope.optional_string("rope_type"));
@@ -20,9 +22,10 @@ Result<RopeScalingKind> scaling_kind(const ConfigObject& rope) {
     if (*kind == "dynamic") return RopeScalingKind::dynamic;
     if (*kind == "llama3") return RopeScalingKind::llama3;
     if (*kind == "yarn") return RopeScalingKind::yarn;
-    return make_error(StatusCode::unimplemented,
-                      "{}: rope type '{}' is unknown; known: default, linear, dynamic, llama3, yarn",
-                      rope.where(), *kind);
+    return make_error(
+        StatusCode::unimplemented,
+        "{}: rope type '{}' is unknown; known: default, linear, dynamic, llama3, yarn",
+        rope.where(), *kind);
 }
 
 Status read_scaling(const ConfigObject& from, const ModelSpec& spec, RopeSpec& rope) {
@@ -66,8 +69,9 @@ Status read_attention(const ConfigFile& config, ModelSpec& spec) {
     attention.heads = narrow(heads);
     attention.kv_heads = narrow(kv_heads.value_or(heads));
     if (attention.heads % attention.kv_heads != 0) {
-        return invalid_argument("{}: num_attention_heads {} is not a multiple of num_key_value_heads {}",
-                                config.where(), attention.heads, attention.kv_heads);
+        return invalid_argument(
+            "{}: num_attention_heads {} is not a multiple of num_key_value_heads {}",
+            config.where(), attention.heads, attention.kv_heads);
     }
     if (!head_dim && spec.hidden % attention.heads != 0) {
         return invalid_argument("{}: hidden_size {} is not a multiple of num_attention_heads {}",
@@ -79,7 +83,8 @@ Status read_attention(const ConfigFile& config, ModelSpec& spec) {
                                 attention.head_dim);
     }
     MOLINK_ASSIGN_OR_RETURN(const auto bias, config.optional_boolean("attention_bias"));
-    attention.q_bias = attention.k_bias = attention.v_bias = attention.o_bias = bias.value_or(false);
+    attention.q_bias = attention.k_bias = attention.v_bias = attention.o_bias =
+        bias.value_or(false);
     return {};
 }
 

@@ -95,7 +95,8 @@ TEST_CASE("what does not fit is refused with the numbers") {
     CoreFixture fixture(1, 6, small_options(), make_depth_scheduler(), 4);
     const RequestId large = fixture.submit(numbered(60, 0), 20);
     REQUIRE(fixture.outcomes[large].status.code() == StatusCode::resource_exhausted);
-    REQUIRE(fixture.outcomes[large].status.message().find("needs 5 KV blocks") != std::string::npos);
+    REQUIRE(fixture.outcomes[large].status.message().find("needs 5 KV blocks") !=
+            std::string::npos);
     Status last;
     for (int i = 0; i < 13; ++i) last = fixture.outcomes[fixture.submit(numbered(4, i), 4)].status;
     REQUIRE(last.code() == StatusCode::resource_exhausted);
@@ -110,7 +111,8 @@ TEST_CASE("a wrong plan is refused, counted and replaced") {
             switch (calls_++ % 4) {
                 case 0: plan.decode.push_back(SequenceId(99999)); break;
                 case 1:
-                    if (!view.waiting.empty()) plan.prefill.push_back({view.waiting[0]->id, 100000});
+                    if (!view.waiting.empty())
+                        plan.prefill.push_back({view.waiting[0]->id, 100000});
                     break;
                 case 2:
                     if (!view.decodable.empty()) {

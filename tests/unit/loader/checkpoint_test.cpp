@@ -24,9 +24,8 @@ void write_shards(const TempDir& dir) {
                safetensors_file("{" + tensor_entry("a", "F32", "[2]", "[0,8]") + "}", "aaaabbbb"));
     write_file(dir / "two.safetensors",
                safetensors_file("{" + tensor_entry("b", "F16", "[1,3]", "[0,6]") + "}", "cccddd"));
-    write_file(
-        dir / "model.safetensors.index.json",
-        R"({"metadata": {"total_size": 14},
+    write_file(dir / "model.safetensors.index.json",
+               R"({"metadata": {"total_size": 14},
                    "weight_map": {"a": "one.safetensors", "b": "two.safetensors"}})");
 }
 

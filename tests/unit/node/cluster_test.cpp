@@ -1,4 +1,5 @@
-// Head and workers as state machines in virtual time: joining, splitting, serving, refusing, losing.
+// Head and workers as state machines in virtual time: joining, splitting, serving, refusing,
+// losing.
 #include "support/catch.h"
 #include "support/cluster_fixture.h"
 
@@ -8,7 +9,8 @@ using test::FoldWorker;
 
 namespace {
 
-const std::vector<Token> kPrompt{5, 9, 2, 8, 4, 4, 1, 7, 3, 250, 999, 12, 0, 6, 31, 77, 41, 5, 5, 5};
+const std::vector<Token> kPrompt{5,   9,  2, 8, 4,  4,  1,  7, 3, 250,
+                                 999, 12, 0, 6, 31, 77, 41, 5, 5, 5};
 
 void check_tokens(ClusterFixture& cluster, int requests) {
     std::vector<RequestId> ids;
@@ -82,7 +84,10 @@ TEST_CASE("a node that differs is refused with both values") {
         {"a KV cache of f16", [](NodeIdentity& id) { id.kv_type = DataType::f16; }},
         {"KV blocks of 32 tokens", [](NodeIdentity& id) { id.block_tokens = 32; }},
         {"offers 0.0 MiB", [](NodeIdentity& id) { id.memory_bytes = 900; }},
-        {"asks for layers 4-8", [](NodeIdentity& id) { id.layers = LayerRange{4, 9}; }},
+        {"asks for layers 4-8",
+         [](NodeIdentity& id) {
+             id.layers = LayerRange{4, 9};
+         }},
     };
     for (const Case& item : cases) {
         ClusterFixture cluster(2, true);

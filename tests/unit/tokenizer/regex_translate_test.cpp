@@ -104,22 +104,21 @@ TEST_CASE("characters by number, and letters that mean something else in PCRE2",
 }
 
 TEST_CASE("what has no counterpart is refused by name and place", "[regex]") {
-    const std::vector<std::pair<std::string, std::string>> cases = {
-        {"ab(a)\\1", "offset 5"},
-        {"[a-z&&[^b]]", "intersection"},
-        {"[a[^bc]]", "inner class"},
-        {"[[:alpha:]]", "POSIX"},
-        {"(?m)a", "group"},
-        {"(?<n>a)", "group"},
-        {"\\K", "\\K"},
-        {"\\pL", "property"},
-        {"\\p{Script=Han}", "property"},
-        {"[\\D]", "complement"},
-        {"\\xE9", "byte"},
-        {"\\u12", "number"},
-        {"a\\", "backslash"},
-        {"[ab", "class"},
-        {"ab)", "parenthesis"}};
+    const std::vector<std::pair<std::string, std::string>> cases = {{"ab(a)\\1", "offset 5"},
+                                                                    {"[a-z&&[^b]]", "intersection"},
+                                                                    {"[a[^bc]]", "inner class"},
+                                                                    {"[[:alpha:]]", "POSIX"},
+                                                                    {"(?m)a", "group"},
+                                                                    {"(?<n>a)", "group"},
+                                                                    {"\\K", "\\K"},
+                                                                    {"\\pL", "property"},
+                                                                    {"\\p{Script=Han}", "property"},
+                                                                    {"[\\D]", "complement"},
+                                                                    {"\\xE9", "byte"},
+                                                                    {"\\u12", "number"},
+                                                                    {"a\\", "backslash"},
+                                                                    {"[ab", "class"},
+                                                                    {"ab)", "parenthesis"}};
     for (const auto& [pattern, expected] : cases) {
         const auto translated = translate_regex(pattern);
         INFO(pattern);
