@@ -77,8 +77,8 @@ struct RopeArgs {
     bool interleaved = false;
 };
 
-/// One layer's pages of KV cache. A page holds block_tokens positions of all KV heads; how it is laid
-/// out inside is the backend's own business (Backend::kv_block_bytes).
+/// One layer's pages of KV cache. A page holds block_tokens positions of all KV heads; how it is
+/// laid out inside is the backend's own business (Backend::kv_block_bytes).
 struct KvPages {
     void* base = nullptr;  ///< first byte of page 0 of this layer
     std::int64_t block_bytes = 0;
@@ -88,10 +88,9 @@ struct KvPages {
     ElementType type = ElementType::f32;
 };
 
-/// Where the rows of a ragged batch stand. Row r belongs to sequence sequence_of_row[r], at absolute
-/// position positions[r]; the blocks of sequence s are
-/// block_ids[block_offsets[s] .. block_offsets[s + 1]), block k holding positions
-/// [k * block_tokens, (k + 1) * block_tokens).
+/// Where the rows of a ragged batch stand. Row r belongs to sequence sequence_of_row[r], at
+/// absolute position positions[r]; the blocks of sequence s are block_ids[block_offsets[s] ..
+/// block_offsets[s + 1]), block k holding positions [k * block_tokens, (k + 1) * block_tokens).
 struct BatchArgs {
     const std::int32_t* positions = nullptr;        ///< [rows]
     const std::int32_t* sequence_of_row = nullptr;  ///< [rows], non-decreasing
@@ -105,8 +104,8 @@ struct BatchArgs {
 struct KvWriteArgs {
     KvPages pages;
     BatchArgs batch;
-    const float* k = nullptr;  ///< [rows, kv_heads, head_dim], rows k_stride apart
-    const float* v = nullptr;  ///< [rows, kv_heads, head_dim], rows v_stride apart
+    const float* k = nullptr;   ///< [rows, kv_heads, head_dim], rows k_stride apart
+    const float* v = nullptr;   ///< [rows, kv_heads, head_dim], rows v_stride apart
     std::int64_t k_stride = 0;  ///< elements
     std::int64_t v_stride = 0;  ///< elements
 };
@@ -117,8 +116,8 @@ struct KvWriteArgs {
 struct AttentionArgs {
     KvPages pages;
     BatchArgs batch;
-    const float* q = nullptr;  ///< [rows, heads, head_dim], rows q_stride apart
-    float* out = nullptr;      ///< [rows, heads, head_dim] contiguous
+    const float* q = nullptr;   ///< [rows, heads, head_dim], rows q_stride apart
+    float* out = nullptr;       ///< [rows, heads, head_dim] contiguous
     std::int64_t q_stride = 0;  ///< elements
     std::int32_t heads = 0;     ///< a multiple of pages.kv_heads
     float scale = 1.0f;

@@ -1,4 +1,5 @@
-// The backends that are compiled in. A new one is a folder and a row here; the op conformance test then
+// The backends that are compiled in. A new one is a
+// folder and a row here; the op conformance test then
 // runs on it unchanged.
 #include "backend/cpu/cpu_backend.h"
 #include "base/error.h"
@@ -21,7 +22,8 @@ std::vector<std::string_view> backend_names() {
     return names;
 }
 
-Result<std::unique_ptr<Backend>> make_backend(std::string_view name, const BackendOptions& options) {
+Result<std::unique_ptr<Backend>> make_backend(std::string_view name,
+                                              const BackendOptions& options) {
     std::string known;
     for (const Row& row : kBackends) {
         if (row.name == name) return row.make(options);

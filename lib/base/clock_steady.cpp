@@ -1,5 +1,6 @@
-// The only reader of the system clock. Everything else receives a Clock, so that a simulator can
-// replace time.
+// The only reader of the system clock. Everything else
+// receives a Clock, so that a simulator can replace
+// time.
 #include <chrono>
 
 #include <molink/clock.h>

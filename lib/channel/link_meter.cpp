@@ -1,5 +1,6 @@
-// See link_meter.h. The cycle of eight round trips (one at 5/4 of the rate, one at 3/4, six at it)
-// finds bandwidth that became free; a queue beyond the bound switches to 3/4 until it is gone.
+// See link_meter.h. The cycle of eight round trips (one at 5/4 of the rate, one
+// at 3/4, six at it) finds bandwidth that became free; a queue beyond the bound
+// switches to 3/4 until it is gone.
 #include "channel/link_meter.h"
 
 #include <algorithm>

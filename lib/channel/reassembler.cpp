@@ -1,5 +1,6 @@
-// Chunks to messages. Frames of a lane arrive in order, so anything that does not continue the
-// message under way is a broken or hostile peer, and the link ends.
+// Chunks to messages. Frames of a lane arrive in order, so anything that does
+// not continue the message under way is a broken or hostile peer, and the link
+// ends.
 #include "channel/reassembler.h"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
-// The built-in membership policies: whoever dials the seed, or a fixed list of names. Both only
-// decide; the head node does the talking. Order matters because stages follow it.
+// The built-in membership policies: whoever dials the seed, or a fixed list of
+// names. Both only decide; the head node does the talking. Order matters because
+// stages follow it.
 #include <molink/cluster.h>
 #include <algorithm>
 

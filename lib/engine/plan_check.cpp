@@ -1,5 +1,6 @@
-// The gate between policy and mechanism: nothing a scheduler says reaches the block pool or a link
-// unless it passes here. Cost is linear in the plan and in the queue positions it names.
+// The gate between policy and mechanism: nothing a scheduler says reaches the
+// block pool or a link unless it passes here. Cost is linear in the plan and in
+// the queue positions it names.
 #include "engine/plan_check.h"
 
 #include <algorithm>

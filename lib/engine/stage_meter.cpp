@@ -1,5 +1,6 @@
-// Service times of stages as policies see them: exponentially smoothed over about ten parts, so
-// that a change of load shows within a second and a single hiccup does not.
+// Service times of stages as policies see them: exponentially smoothed over
+// about ten parts, so that a change of load shows within a second and a single
+// hiccup does not.
 #include "engine/stage_meter.h"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
-// Sizes that follow from a model's specification, for partitioner and memory plans. They live
-// beside the loader because they must agree with what the weight files hold; no file is read here.
+// Sizes that follow from a model's specification, for partitioner and memory
+// plans. They live beside the loader because they must agree with what the
+// weight files hold; no file is read here.
 #include <molink/model_spec.h>
 
 #include <algorithm>

@@ -1,5 +1,6 @@
-// The table of architectures, generated from the files in arch/, and the gate between what a spec
-// can say and what the shared blocks can execute today.
+// The table of architectures, generated from the files in arch/, and
+// the gate between what a spec can say and what the shared blocks
+// can execute today.
 #include "model/arch_table.h"
 
 #include "base/error.h"

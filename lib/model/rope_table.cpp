@@ -1,5 +1,6 @@
-// Rotary tables. Angles are float32 products of position and float32 frequency, as the reference
-// implementations have them; cosine and sine are taken in double and rounded once.
+// Rotary tables. Angles are float32 products of position and float32 frequency,
+// as the reference implementations have them; cosine and sine are taken in
+// double and rounded once.
 #include "model/rope_table.h"
 
 #include <cmath>

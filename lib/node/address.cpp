@@ -1,5 +1,6 @@
-// What a node may be told, checked before anything is opened. Nothing is encrypted yet, so an
-// address that another machine could reach is refused unless the operator says that this is meant.
+// What a node may be told, checked before anything is opened. Nothing is
+// encrypted yet, so an address that another machine could reach is refused
+// unless the operator says that this is meant.
 #include "node/address.h"
 
 #include "base/error.h"

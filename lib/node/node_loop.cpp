@@ -1,5 +1,6 @@
-// One loop thread per node: poll the hub, run what other threads posted, tick the node. The state
-// machines never see a second thread, which is what lets a simulator drive the same code.
+// One loop thread per node: poll the hub, run what other threads posted, tick
+// the node. The state machines never see a second thread, which is what lets a
+// simulator drive the same code.
 #include "node/node_loop.h"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
-// Putting a node together: transport, listening address, hub, stage executor. One place for head
-// and worker, so that both obey the same options.
+// Putting a node together: transport, listening address, hub, stage
+// executor. One place for head and worker, so that both obey the
+// same options.
 #include "node/node_parts.h"
 
 #include "base/error.h"

@@ -1,5 +1,6 @@
-// The public Worker: composes a worker node and its thread. The calling threads only read published
-// copies and wait; the node itself decides when its work is over.
+// The public Worker: composes a worker node and its thread. The calling threads
+// only read published copies and wait; the node itself decides when its work is
+// over.
 #include <molink/worker.h>
 
 #include <chrono>

@@ -1,5 +1,6 @@
-// The built-in partitioners: the same exact search under two ideas of what a stage costs. Kept
-// together because each is a few lines on top of split_search.
+// The built-in partitioners: the same exact search under two ideas
+// of what a stage costs. Kept together because each is a few lines
+// on top of split_search.
 #include <molink/partitioner.h>
 
 #include "partition/split_search.h"

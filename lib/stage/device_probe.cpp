@@ -1,5 +1,6 @@
-// What a node tells about its machine. Profiles are measured, not looked up: the same processor is
-// twice as fast or slow with other memory, other neighbours, another power plan.
+// What a node tells about its machine. Profiles are measured, not looked up: the
+// same processor is twice as fast or slow with other memory, other neighbours,
+// another power plan.
 #include "stage/device_probe.h"
 
 #include <algorithm>

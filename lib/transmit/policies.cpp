@@ -1,5 +1,6 @@
-// The built-in transmit policies. Each looks at the lanes at the moment the link is free and names
-// one frame. Kept together because each is a few lines over the same two helpers.
+// The built-in transmit policies. Each looks at the lanes at the moment the link
+// is free and names one frame. Kept together because each is a few lines over
+// the same two helpers.
 #include <algorithm>
 
 #include <molink/transmit.h>

@@ -3,10 +3,11 @@
 
     python3 make_logits_golden.py [--out data/logits]
 
-Needs torch, transformers and safetensors from PyPI; the tests only need the files. Each folder holds
-config.json, model.safetensors (or shards) and golden.safetensors: prompt [48] int32, prefill [48, vocab]
-float32 logits of the whole prompt, output [32] int32 greedy tokens, steps [32, vocab] float32 logits, the
-first of which follows the prompt. Computed in float32 from the stored weights, eager attention.
+Needs torch, transformers and safetensors from PyPI; the tests only need the files. Each folder
+holds config.json, model.safetensors (or shards) and golden.safetensors: prompt [48] int32, prefill
+[48, vocab] float32 logits of the whole prompt, output [32] int32 greedy tokens, steps [32, vocab]
+float32 logits, the first of which follows the prompt. Computed in float32 from the stored weights
+with eager attention.
 """
 import argparse
 import json
@@ -24,17 +25,21 @@ COMMON = dict(vocab_size=320, hidden_size=64, num_hidden_layers=6, num_attention
 PROMPT, STEPS = 48, 32
 
 MODELS = {
-    "llama2_mha_f32": (dict(num_key_value_heads=4, tie_word_embeddings=False), torch.float32, "old", None),
-    "llama3_gqa_bf16": (dict(num_key_value_heads=2, tie_word_embeddings=True), torch.bfloat16, "new", None),
+    "llama2_mha_f32": (dict(num_key_value_heads=4, tie_word_embeddings=False),
+                       torch.float32, "old", None),
+    "llama3_gqa_bf16": (dict(num_key_value_heads=2, tie_word_embeddings=True),
+                        torch.bfloat16, "new", None),
     "llama31_rope_f16": (dict(num_key_value_heads=2, tie_word_embeddings=False,
                               rope_parameters=dict(rope_type="llama3", rope_theta=500.0, factor=8.0,
                                                    low_freq_factor=1.0, high_freq_factor=4.0,
                                                    original_max_position_embeddings=32)),
                          torch.float16, "new", None),
     "llama_linear_f32": (dict(num_key_value_heads=1, tie_word_embeddings=False,
-                              rope_parameters=dict(rope_type="linear", rope_theta=1000.0, factor=4.0)),
+                              rope_parameters=dict(rope_type="linear", rope_theta=1000.0,
+                                                   factor=4.0)),
                          torch.float32, "old", None),
-    "llama_bias_sharded_f32": (dict(num_key_value_heads=2, tie_word_embeddings=False, attention_bias=True,
+    "llama_bias_sharded_f32": (dict(num_key_value_heads=2, tie_word_embeddings=False,
+                                    attention_bias=True,
                                     mlp_bias=True, head_dim=24), torch.float32, "new", "150KB"),
 }
 
@@ -63,7 +68,8 @@ def write(name, out):
                 if "norm" in key:
                     tensor.copy_(1 + 0.2 * torch.randn_like(tensor))
                 elif "embed" in key:
-                    scale = 0.15 if config.tie_word_embeddings else 1.0  # else a token repeats itself
+                    # A tied model with larger embeddings repeats its last token.
+                    scale = 0.15 if config.tie_word_embeddings else 1.0
                     tensor.copy_(scale * torch.randn_like(tensor))
                 else:
                     gain = 2.0 if "q_proj.weight" in key or "k_proj.weight" in key else 1.0
@@ -97,7 +103,8 @@ def write(name, out):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data" / "logits")
     out = parser.parse_args().out
     torch.set_num_threads(1)

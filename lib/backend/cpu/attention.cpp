@@ -1,8 +1,9 @@
-// Causal attention over pages, and writing them. Scores, maxima and sums go by tiles of 16 absolute
-// positions, in order, with an online softmax per (row, head), so that the bits depend on nothing but the
-// positions: not on the batch, the slices, the block size or the SIMD width. A score is one chain over
-// head_dim (lanes are positions), an output one chain over positions (lanes are outputs). Up to four
-// (row, head) pairs of one KV head are worked on together, which hides the latency of the chains.
+// Causal attention over pages, and writing them. Scores, maxima and sums go by tiles of 16
+// absolute positions, in order, with an online softmax per (row, head), so that the bits depend on
+// nothing but the positions: not on the batch, the slices, the block size or the SIMD width. A
+// score is one chain over head_dim (lanes are positions), an output one chain over positions
+// (lanes are outputs). Up to four (row, head) pairs of one KV head are worked on together, which
+// hides the latency of the chains.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -47,12 +48,15 @@ using F32 = hn::CappedTag<float, 16>;
 constexpr std::size_t kLanes = hn::MaxLanes(F32());
 constexpr std::size_t kTileVectors = 16 / kLanes;
 
-HWY_INLINE hn::Vec<F32> load(F32 d, const float* from) { return hn::LoadU(d, from); }
+HWY_INLINE hn::Vec<F32> load(F32 d, const float* from) {
+    return hn::LoadU(d, from);
+}
 HWY_INLINE hn::Vec<F32> load(F32 d, const hwy::float16_t* from) {
     return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, F32>(), from));
 }
 
-/// Scores of `count` items against the tile whose keys begin at `k` ([head_dim] rows, `stride` apart).
+/// Scores of `count` items against the tile whose keys begin at `k` ([head_dim] rows, `stride`
+/// apart).
 template <typename T>
 HWY_INLINE void score_tile(const AttentionItem* items, std::size_t count, const T* k,
                            std::int64_t stride, std::int64_t head_dim, float (*scores)[16]) {
@@ -78,7 +82,8 @@ HWY_INLINE void score_tile(const AttentionItem* items, std::size_t count, const 
     }
 }
 
-/// Turns scores into weights relative to the running maximum; positions outside [low, high) weigh 0.
+/// Turns scores into weights relative to the running maximum; positions outside [low, high) weigh
+/// 0.
 HWY_INLINE void weigh_tile(AttentionItem& item, float* scores, std::int64_t low, std::int64_t high,
                            const AttentionArgs& args, std::int64_t v_width) {
     const F32 d;
@@ -189,7 +194,8 @@ void block(const AttentionArgs& args, const RowBlock& rows, std::int64_t kv_head
             item.q = args.q + row * args.q_stride + head * head_dim;
             item.out = args.out + (row * args.heads + head) * head_dim;
             item.last = position;
-            item.first = args.window > 0 ? std::max<std::int64_t>(0, position - args.window + 1) : 0;
+            item.first =
+                args.window > 0 ? std::max<std::int64_t>(0, position - args.window + 1) : 0;
             item.maximum = -std::numeric_limits<float>::infinity();
             std::fill(std::begin(item.sums), std::end(item.sums), 0.0f);
             std::fill(item.acc, item.acc + KvLayout(args.pages).v_width, 0.0f);

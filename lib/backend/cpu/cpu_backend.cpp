@@ -1,5 +1,6 @@
-// The glue of the CPU backend: memory, and the split of every op over threads. Work is split over rows,
-// panels or heads, never over a sum, so the number of threads cannot change a bit.
+// The glue of the CPU backend: memory, and the split of every op over threads.
+// Work is split over rows, panels or heads, never over a sum, so the number of
+// threads cannot change a bit.
 #include "backend/cpu/cpu_backend.h"
 
 #include <sched.h>
@@ -27,8 +28,7 @@ int usable_cores() {
 }  // namespace
 
 CpuBackend::CpuBackend(int threads)
-    : pool_(threads),
-      description_(fmt::format("{}, {} threads", cpu::simd_target(), threads)) {}
+    : pool_(threads), description_(fmt::format("{}, {} threads", cpu::simd_target(), threads)) {}
 
 Result<std::unique_ptr<Backend>> CpuBackend::make(const BackendOptions& options) {
     if (cpu::simd_target().empty()) {
@@ -43,7 +43,8 @@ Result<std::unique_ptr<Backend>> CpuBackend::make(const BackendOptions& options)
 template <typename Body>
 void CpuBackend::for_rows(std::int64_t rows, std::int64_t width, const Body& body) {
     const auto count = static_cast<std::size_t>(rows);
-    const std::int64_t each = std::max<std::int64_t>(1, kWorthSplitting / std::max<std::int64_t>(width, 1));
+    const std::int64_t each =
+        std::max<std::int64_t>(1, kWorthSplitting / std::max<std::int64_t>(width, 1));
     pool_.parallel_for(count, static_cast<std::size_t>(each),
                        [&](std::size_t begin, std::size_t end) {
                            for (std::size_t row = begin; row < end; ++row) {
@@ -85,7 +86,8 @@ void CpuBackend::embed(const EmbedArgs& args) {
     for_rows(args.rows, args.hidden, [&](std::int64_t row) {
         float* out = args.out + row * args.hidden;
         ConvertArgs widen;
-        widen.in = static_cast<const std::byte*>(args.table) + args.ids[row] * args.hidden * element;
+        widen.in =
+            static_cast<const std::byte*>(args.table) + args.ids[row] * args.hidden * element;
         widen.out = out;
         widen.in_type = args.table_type;
         widen.count = args.hidden;
@@ -134,21 +136,22 @@ void CpuBackend::kv_write(const KvWriteArgs& args) {
             reinterpret_cast<std::uint16_t*>(to)[index] = f32_to_f16(value);
         }
     };
-    for_rows(args.batch.rows, std::int64_t{2} * pages.kv_heads * pages.head_dim, [&](std::int64_t row) {
-        const std::int64_t position = args.batch.positions[row];
-        std::byte* page =
-            cpu::page_of(pages, args.batch, args.batch.sequence_of_row[row], position);
-        const std::int64_t slot = position % pages.block_tokens;
-        for (std::int64_t head = 0; head < pages.kv_heads; ++head) {
-            const float* k = args.k + row * args.k_stride + head * pages.head_dim;
-            const float* v = args.v + row * args.v_stride + head * pages.head_dim;
-            const std::int64_t v_base = (head * pages.block_tokens + slot) * layout.v_width;
-            for (std::int64_t i = 0; i < pages.head_dim; ++i) {
-                store(page, (head * pages.head_dim + i) * pages.block_tokens + slot, k[i]);
-                store(page + layout.k_bytes, v_base + i, v[i]);
+    for_rows(
+        args.batch.rows, std::int64_t{2} * pages.kv_heads * pages.head_dim, [&](std::int64_t row) {
+            const std::int64_t position = args.batch.positions[row];
+            std::byte* page =
+                cpu::page_of(pages, args.batch, args.batch.sequence_of_row[row], position);
+            const std::int64_t slot = position % pages.block_tokens;
+            for (std::int64_t head = 0; head < pages.kv_heads; ++head) {
+                const float* k = args.k + row * args.k_stride + head * pages.head_dim;
+                const float* v = args.v + row * args.v_stride + head * pages.head_dim;
+                const std::int64_t v_base = (head * pages.block_tokens + slot) * layout.v_width;
+                for (std::int64_t i = 0; i < pages.head_dim; ++i) {
+                    store(page, (head * pages.head_dim + i) * pages.block_tokens + slot, k[i]);
+                    store(page + layout.k_bytes, v_base + i, v[i]);
+                }
             }
-        }
-    });
+        });
 }
 
 void CpuBackend::attention(const AttentionArgs& args) {
@@ -178,8 +181,12 @@ void CpuBackend::gather_rows(const GatherRowsArgs& args) {
     }
 }
 
-void CpuBackend::convert(const ConvertArgs& args) { cpu::convert(args); }
-void CpuBackend::scale_cap(const ScaleCapArgs& args) { cpu::scale_cap(args); }
+void CpuBackend::convert(const ConvertArgs& args) {
+    cpu::convert(args);
+}
+void CpuBackend::scale_cap(const ScaleCapArgs& args) {
+    cpu::scale_cap(args);
+}
 
 void CpuBackend::argmax(const ArgmaxArgs& args) {
     for_rows(args.rows, args.width, [&](std::int64_t row) { cpu::argmax_row(args, row); });

@@ -1,5 +1,6 @@
-// Elementary functions for vectors, included once per SIMD target. Own polynomials with explicit fused
-// multiply-adds, so that every target gives the same bits; errors are a few units in the last place.
+// Elementary functions for vectors, included once per SIMD target. Own polynomials with explicit
+// fused multiply-adds, so that every target gives the same bits; errors are a few units in the last
+// place.
 #if defined(MOLINK_CPU_MATH_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef MOLINK_CPU_MATH_INL_H
 #undef MOLINK_CPU_MATH_INL_H

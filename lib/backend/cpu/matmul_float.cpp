@@ -1,7 +1,7 @@
-// y = x W^T for f32, f16 and bf16 weights. One lane is one output and its sum over k is a single chain of
-// fused multiply-adds in order, so the tile shape (how many rows and vectors at once) changes speed and
-// never bits. Rows are interleaved in the workspace ([k][rows of the tile]) so that broadcasts read
-// memory in order; panels are dealt to threads.
+// y = x W^T for f32, f16 and bf16 weights. One lane is one output and its sum over k is a single
+// chain of fused multiply-adds in order, so the tile shape (how many rows and vectors at once)
+// changes speed and never bits. Rows are interleaved in the workspace ([k][rows of the tile]) so
+// that broadcasts read memory in order; panels are dealt to threads.
 #include <algorithm>
 #include <cstring>
 
@@ -27,7 +27,9 @@ constexpr std::size_t tile_vectors(std::size_t rows) {
     return vectors;
 }
 
-HWY_INLINE hn::Vec<F32> load(F32 d, const float* from) { return hn::Load(d, from); }
+HWY_INLINE hn::Vec<F32> load(F32 d, const float* from) {
+    return hn::Load(d, from);
+}
 HWY_INLINE hn::Vec<F32> load(F32 d, const hwy::float16_t* from) {
     return hn::PromoteTo(d, hn::Load(hn::Rebind<hwy::float16_t, F32>(), from));
 }
@@ -100,8 +102,7 @@ void panel_all(const std::byte* panel, const float* x, std::size_t k, float* y,
 void float_panel(const CpuMatrix& matrix, std::size_t panel, const float* x, float* y,
                  std::size_t y_stride, std::size_t rows) {
     const auto k = static_cast<std::size_t>(matrix.k);
-    const std::size_t width =
-        std::min(kPanel, static_cast<std::size_t>(matrix.n) - panel * kPanel);
+    const std::size_t width = std::min(kPanel, static_cast<std::size_t>(matrix.n) - panel * kPanel);
     float* to = y + panel * kPanel;
     const std::byte* from = matrix.panel(panel);
     if (matrix.type == DataType::f32) {

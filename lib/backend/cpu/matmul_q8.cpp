@@ -1,8 +1,9 @@
-// y = x W^T for Q8_0 weights. Activations are quantised per row in groups of 32 (scale amax / 127 in f32,
-// round to nearest even); per group the integer dot product is exact in int32, so it may be computed any
-// way, and the scaled sums are added in group order by one chain of fused multiply-adds per output:
-// acc = fma(float(dot), weight_scale * row_scale, acc). Bytes are weights + 128, so that they widen without
-// sign; 128 times the row's group sum is taken off again.
+// y = x W^T for Q8_0 weights. Activations are quantised per row in groups of 32 (scale amax / 127
+// in f32, round to nearest even); per group the integer dot product is exact in int32, so it may
+// be computed any way, and the scaled sums are added in group order by one chain of fused
+// multiply-adds per output: acc = fma(float(dot), weight_scale * row_scale, acc). Bytes are
+// weights + 128, so that they widen without sign; 128 times the row's group sum is taken off
+// again.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -22,9 +23,9 @@ namespace molink::cpu {
 /// One quantised row in the workspace: per group a scale and an offset, then per quad two words:
 /// values 0 and 2 as int16, values 1 and 3 as int16.
 struct Q8Rows {
-    float* scales;           // [rows][groups]
-    std::int32_t* offsets;   // [rows][groups], -128 * sum of the group's bytes
-    std::int32_t* words;     // [rows][groups][8][2]
+    float* scales;          // [rows][groups]
+    std::int32_t* offsets;  // [rows][groups], -128 * sum of the group's bytes
+    std::int32_t* words;    // [rows][groups][8][2]
     std::size_t groups;
 
     Q8Rows(void* workspace, std::size_t rows, std::size_t k)
@@ -45,8 +46,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Without vectors: the same definition, one output after the other.
 void q8_panel(const CpuMatrix& matrix, std::size_t panel, const Q8Rows& x, float* y,
               std::size_t y_stride, std::size_t rows) {
-    const std::size_t width =
-        std::min(kPanel, static_cast<std::size_t>(matrix.n) - panel * kPanel);
+    const std::size_t width = std::min(kPanel, static_cast<std::size_t>(matrix.n) - panel * kPanel);
     for (std::size_t row = 0; row < rows; ++row) {
         for (std::size_t lane = 0; lane < width; ++lane) {
             float sum = 0;
@@ -168,8 +168,7 @@ void panel_rows(const std::byte* w, const Q8Rows& x, std::size_t row, float* y,
 
 void q8_panel(const CpuMatrix& matrix, std::size_t panel, const Q8Rows& x, float* y,
               std::size_t y_stride, std::size_t rows) {
-    const std::size_t width =
-        std::min(kPanel, static_cast<std::size_t>(matrix.n) - panel * kPanel);
+    const std::size_t width = std::min(kPanel, static_cast<std::size_t>(matrix.n) - panel * kPanel);
     const std::byte* w = matrix.panel(panel);
     float* to = y + panel * kPanel;
     std::size_t row = 0;

@@ -1,6 +1,6 @@
-// Repacking weights at load. The product kernels want outputs side by side; checkpoints store them one
-// after the other. Work is split over panels; a panel's source rows are read in order, so that pages of a
-// mapped file are touched once.
+// Repacking weights at load. The product kernels want outputs side by side; checkpoints store them
+// one after the other. Work is split over panels; a panel's source rows are read in order, so that
+// pages of a mapped file are touched once.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -110,8 +110,8 @@ Status check_sources(const MatrixSource* parts, std::size_t count, DataType type
                                 data_type_name(type));
     }
     if (type == DataType::q8_0 && parts[0].k % static_cast<std::int64_t>(kGroup) != 0) {
-        return invalid_argument("pack as q8_0 of width {}, which is not a multiple of {}", parts[0].k,
-                                kGroup);
+        return invalid_argument("pack as q8_0 of width {}, which is not a multiple of {}",
+                                parts[0].k, kGroup);
     }
     return {};
 }
@@ -127,7 +127,9 @@ Result<std::unique_ptr<HostBuffer>> HostBuffer::make(std::size_t bytes) {
     return std::unique_ptr<HostBuffer>(new HostBuffer(data, bytes));
 }
 
-HostBuffer::~HostBuffer() { std::free(data_); }
+HostBuffer::~HostBuffer() {
+    std::free(data_);
+}
 
 std::size_t packed_matrix_bytes(std::int64_t n, std::int64_t k, DataType type) {
     const auto rows = static_cast<std::size_t>(n);

@@ -11,8 +11,8 @@
 
 namespace molink {
 
-/// Outputs that stand side by side in a packed matrix: lane j of panel p is output p * 64 + j, whatever
-/// the SIMD width, so that one lane computes one output.
+/// Outputs that stand side by side in a packed matrix: lane j of panel p is output p * 64 + j,
+/// whatever the SIMD width, so that one lane computes one output.
 inline constexpr std::size_t kPanel = 64;
 /// Values along k that share a scale in Q8_0.
 inline constexpr std::size_t kGroup = 32;
@@ -34,8 +34,9 @@ private:
 
 /// Weights [n, k] as panels.
 ///   f32, f16, bf16: [panel][k][64] of the type.
-///   q8_0: [panel][group] of { f16 scale[64], uint8 quad[8][64][4] }. A weight is scale * (byte - 128);
-///   the scale is amax / 127 of its 32 weights, rounded to f16, and bytes round to nearest even.
+///   q8_0: [panel][group] of { f16 scale[64], uint8 quad[8][64][4] }. A weight is scale * (byte -
+///   128); the scale is amax / 127 of its 32 weights, rounded to f16, and bytes round to nearest
+///   even.
 /// Outputs beyond n are zero.
 class CpuMatrix final : public PackedMatrix {
 public:

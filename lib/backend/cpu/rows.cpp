@@ -1,6 +1,7 @@
-// Ops that work on a row, or on a range of values, at a time: norm, gate, rope, conversions and the small
-// ones. Sums run over 16 virtual lanes (lane i takes elements i, i + 16, ...), so vectors of 4, 8 or 16
-// give the same bits; tails are handled by padding with zeros, never by another order.
+// Ops that work on a row, or on a range of values, at a time: norm, gate, rope, conversions and
+// the small ones. Sums run over 16 virtual lanes (lane i takes elements i, i + 16, ...), so
+// vectors of 4, 8 or 16 give the same bits; tails are handled by padding with zeros, never by
+// another order.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -21,7 +22,8 @@ namespace molink::cpu::HWY_NAMESPACE {
 using F32 = hn::CappedTag<float, 16>;
 constexpr std::size_t kLanes = hn::MaxLanes(F32());
 
-/// Calls body(offset, vector loaded, count) over [0, count) in vectors; the last one is padded with 0.
+/// Calls body(offset, vector loaded, count) over [0, count) in vectors; the last one is padded with
+/// 0.
 template <class Body>
 HWY_INLINE void for_vectors(std::size_t count, const Body& body) {
     std::size_t i = 0;
@@ -99,32 +101,35 @@ void gate(const GateArgs& args, std::int64_t row) {
     const float* in = args.gate + row * args.gate_stride;
     const float* up = args.up == nullptr ? nullptr : args.up + row * args.up_stride;
     float* out = args.out + row * args.width;
-    for_vectors(static_cast<std::size_t>(args.width), [&](std::size_t at, std::size_t count) HWY_ATTR {
-        auto value = activate(args.kind, load_some(in + at, count));
-        if (up != nullptr) value = hn::Mul(value, load_some(up + at, count));
-        store_some(value, out + at, count);
-    });
+    for_vectors(static_cast<std::size_t>(args.width),
+                [&](std::size_t at, std::size_t count) HWY_ATTR {
+                    auto value = activate(args.kind, load_some(in + at, count));
+                    if (up != nullptr) value = hn::Mul(value, load_some(up + at, count));
+                    store_some(value, out + at, count);
+                });
 }
 
 void scale_and_cap(const ScaleCapArgs& args) {
     const F32 d;
     const auto scale = hn::Set(d, args.scale);
     const auto cap = hn::Set(d, args.cap);
-    for_vectors(static_cast<std::size_t>(args.count), [&](std::size_t at, std::size_t count) HWY_ATTR {
-        auto value = hn::Mul(load_some(args.x + at, count), scale);
-        if (args.cap != 0) value = hn::Mul(cap, tanh_of(d, hn::Div(value, cap)));
-        store_some(value, args.x + at, count);
-    });
+    for_vectors(static_cast<std::size_t>(args.count),
+                [&](std::size_t at, std::size_t count) HWY_ATTR {
+                    auto value = hn::Mul(load_some(args.x + at, count), scale);
+                    if (args.cap != 0) value = hn::Mul(cap, tanh_of(d, hn::Div(value, cap)));
+                    store_some(value, args.x + at, count);
+                });
 }
 
 void add_scaled(const AddArgs& args) {
     const F32 d;
     const auto scale = hn::Set(d, args.scale);
-    for_vectors(static_cast<std::size_t>(args.count), [&](std::size_t at, std::size_t count) HWY_ATTR {
-        const auto sum = hn::MulAdd(load_some(args.y + at, count), scale,
-                                    load_some(args.x + at, count));
-        store_some(sum, args.x + at, count);
-    });
+    for_vectors(
+        static_cast<std::size_t>(args.count), [&](std::size_t at, std::size_t count) HWY_ATTR {
+            const auto sum =
+                hn::MulAdd(load_some(args.y + at, count), scale, load_some(args.x + at, count));
+            store_some(sum, args.x + at, count);
+        });
 }
 
 /// Half of a rotation: a' = a c - b s, b' = b c + a s.
@@ -146,14 +151,15 @@ void rope(const RopeArgs& args, std::int64_t row) {
             }
             continue;
         }
-        for_vectors(static_cast<std::size_t>(half), [&](std::size_t at, std::size_t count) HWY_ATTR {
-            const auto a = load_some(x + at, count);
-            const auto b = load_some(x + half + at, count);
-            const auto c = load_some(cos + at, count);
-            const auto s = load_some(sin + at, count);
-            store_some(hn::MulSub(a, c, hn::Mul(b, s)), x + at, count);
-            store_some(hn::MulAdd(b, c, hn::Mul(a, s)), x + half + at, count);
-        });
+        for_vectors(static_cast<std::size_t>(half),
+                    [&](std::size_t at, std::size_t count) HWY_ATTR {
+                        const auto a = load_some(x + at, count);
+                        const auto b = load_some(x + half + at, count);
+                        const auto c = load_some(cos + at, count);
+                        const auto s = load_some(sin + at, count);
+                        store_some(hn::MulSub(a, c, hn::Mul(b, s)), x + at, count);
+                        store_some(hn::MulAdd(b, c, hn::Mul(a, s)), x + half + at, count);
+                    });
     }
 }
 
@@ -171,10 +177,18 @@ HWY_EXPORT(rope);
 void rms_norm_row(const RmsNormArgs& args, std::int64_t row) {
     HWY_DYNAMIC_DISPATCH(rms_norm)(args, row);
 }
-void gate_row(const GateArgs& args, std::int64_t row) { HWY_DYNAMIC_DISPATCH(gate)(args, row); }
-void scale_cap(const ScaleCapArgs& args) { HWY_DYNAMIC_DISPATCH(scale_and_cap)(args); }
-void add(const AddArgs& args) { HWY_DYNAMIC_DISPATCH(add_scaled)(args); }
-void rope_row(const RopeArgs& args, std::int64_t row) { HWY_DYNAMIC_DISPATCH(rope)(args, row); }
+void gate_row(const GateArgs& args, std::int64_t row) {
+    HWY_DYNAMIC_DISPATCH(gate)(args, row);
+}
+void scale_cap(const ScaleCapArgs& args) {
+    HWY_DYNAMIC_DISPATCH(scale_and_cap)(args);
+}
+void add(const AddArgs& args) {
+    HWY_DYNAMIC_DISPATCH(add_scaled)(args);
+}
+void rope_row(const RopeArgs& args, std::int64_t row) {
+    HWY_DYNAMIC_DISPATCH(rope)(args, row);
+}
 
 void add_bias_row(const AddBiasArgs& args, std::int64_t row) {
     AddArgs one;

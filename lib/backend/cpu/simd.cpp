@@ -1,6 +1,6 @@
-// Which SIMD targets may run here. Only those that fuse multiply and add qualify, because a target without
-// it would round differently; the best one is chosen by Highway at the first call of a kernel. Tests
-// walk through the others with use_simd_target().
+// Which SIMD targets may run here. Only those that fuse multiply and add qualify, because a target
+// without it would round differently; the best one is chosen by Highway at the first call of a
+// kernel. Tests walk through the others with use_simd_target().
 #include <hwy/highway.h>
 
 #include "backend/cpu/kernels.h"
@@ -8,10 +8,12 @@
 namespace molink::cpu {
 namespace {
 
-constexpr std::int64_t kFused = HWY_AVX2 | HWY_AVX3 | HWY_AVX3_DL | HWY_NEON | HWY_SVE | HWY_SVE2 |
-                                HWY_SVE_256 | HWY_SVE2_128;
+constexpr std::int64_t kFused =
+    HWY_AVX2 | HWY_AVX3 | HWY_AVX3_DL | HWY_NEON | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128;
 
-std::int64_t usable() { return hwy::SupportedTargets() & HWY_TARGETS & kFused; }
+std::int64_t usable() {
+    return hwy::SupportedTargets() & HWY_TARGETS & kFused;
+}
 
 }  // namespace
 

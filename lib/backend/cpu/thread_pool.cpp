@@ -1,6 +1,6 @@
-// A pool with one loop under way at a time. Pieces are handed out by a counter, so a thread that is slowed
-// down by another process simply takes fewer of them. Every worker checks in once per loop; that makes
-// the end of a loop a single counter to wait on.
+// A pool with one loop under way at a time. Pieces are handed out by a counter, so a thread that
+// is slowed down by another process simply takes fewer of them. Every worker checks in once per
+// loop; that makes the end of a loop a single counter to wait on.
 #include "backend/cpu/thread_pool.h"
 
 #include <algorithm>

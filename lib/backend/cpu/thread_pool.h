@@ -9,8 +9,8 @@
 
 namespace molink {
 
-/// Runs loops on a fixed set of threads, the caller's among them. Threads spin for a moment after a loop
-/// (the next op of a layer follows at once), then sleep. Thread: one caller at a time.
+/// Runs loops on a fixed set of threads, the caller's among them. Threads spin for a moment after a
+/// loop (the next op of a layer follows at once), then sleep. Thread: one caller at a time.
 class ThreadPool {
 public:
     using Body = std::function<void(std::size_t begin, std::size_t end)>;

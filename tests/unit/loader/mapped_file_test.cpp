@@ -1,3 +1,4 @@
+// Mapped files: content, emptiness, refusal of what is no file.
 #include "loader/mapped_file.h"
 
 #include <sys/stat.h>
