@@ -18,13 +18,21 @@ namespace {
 __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3")))
 #endif
 std::uint64_t
+// Folds `count` values as four streams side by side, which keeps more lines in flight than one.
 fold(const std::uint64_t* data, std::size_t count) {
-    std::uint64_t lanes[64] = {};
-    for (std::size_t i = 0; i + 64 <= count; i += 64) {
-        for (std::size_t j = 0; j < 64; ++j) lanes[j] ^= data[i + j];
+    constexpr std::size_t kStreams = 4;
+    constexpr std::size_t kLanes = 16;
+    std::uint64_t lanes[kStreams][kLanes] = {};
+    const std::size_t part = count / kStreams;
+    for (std::size_t i = 0; i + kLanes <= part; i += kLanes) {
+        for (std::size_t s = 0; s < kStreams; ++s) {
+            for (std::size_t j = 0; j < kLanes; ++j) lanes[s][j] ^= data[s * part + i + j];
+        }
     }
     std::uint64_t all = 0;
-    for (const std::uint64_t lane : lanes) all ^= lane;
+    for (const auto& stream : lanes) {
+        for (const std::uint64_t lane : stream) all ^= lane;
+    }
     return all;
 }
 
@@ -51,23 +59,33 @@ std::string cpu_model() {
     return "unknown";
 }
 
-ReadBench::ReadBench(std::size_t bytes) : data_(bytes / 8, 0x0123456789abcdefull) {}
+ReadBench::ReadBench(Backend& backend, std::size_t bytes) : count_(bytes / 8) {
+    auto buffer = backend.allocate(bytes);
+    if (!buffer) return;
+    buffer_ = std::move(*buffer);
+    data_ = static_cast<std::uint64_t*>(buffer_->data());
+    std::fill_n(data_, count_, 0x0123456789abcdefull);
+}
 
 double ReadBench::run(ThreadPool& pool) {
     constexpr std::size_t kPiece = std::size_t{1} << 17;  // 1 MiB
+    if (data_ == nullptr) return 0;
     std::atomic<std::uint64_t> sum{0};
-    const double begin_s = now_s();
-    pool.parallel_for(data_.size() / kPiece, 1, [&](std::size_t begin, std::size_t end) {
-        sum ^= fold(data_.data() + begin * kPiece, (end - begin) * kPiece);
-    });
-    const double seconds = now_s() - begin_s;
+    double best_s = 1e9;
+    for (int pass = 0; pass < 3; ++pass) {
+        const double begin_s = now_s();
+        pool.parallel_for(count_ / kPiece, 1, [&](std::size_t begin, std::size_t end) {
+            for (std::size_t i = begin; i < end; ++i) sum ^= fold(data_ + i * kPiece, kPiece);
+        });
+        best_s = std::min(best_s, now_s() - begin_s);
+    }
     data_[0] ^= sum.load() & 1;  // keeps the reads
-    return static_cast<double>(data_.size() * 8) / seconds / 1e9;
+    return static_cast<double>(count_ * 8) / best_s / 1e9;
 }
 
 #ifdef MOLINK_BENCH_OPENBLAS
-bool have_openblas() {
-    return true;
+std::string openblas_kernel() {
+    return openblas_get_corename();
 }
 
 SgemmBench::SgemmBench()
@@ -87,8 +105,8 @@ double SgemmBench::run(int threads) {
     return flops / (now_s() - begin_s) / 1e9;
 }
 #else
-bool have_openblas() {
-    return false;
+std::string openblas_kernel() {
+    return {};
 }
 SgemmBench::SgemmBench() = default;
 double SgemmBench::run(int) {

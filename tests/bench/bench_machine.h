@@ -2,9 +2,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "backend/backend.h"
 #include "backend/cpu/thread_pool.h"
 
 namespace molink::bench {
@@ -22,15 +24,18 @@ std::string cpu_model();
 /// Reads one large buffer with all threads of a pool.
 class ReadBench {
 public:
-    explicit ReadBench(std::size_t bytes);
-    /// GB/s of one pass.
+    ReadBench(Backend& backend, std::size_t bytes);
+    /// GB/s of the best of three passes.
     double run(ThreadPool& pool);
 
 private:
-    std::vector<std::uint64_t> data_;
+    std::unique_ptr<DeviceBuffer> buffer_;
+    std::uint64_t* data_ = nullptr;
+    std::size_t count_;
 };
 
-bool have_openblas();
+/// Which kernels OpenBLAS picked (OPENBLAS_CORETYPE overrides); empty: built without OpenBLAS.
+std::string openblas_kernel();
 
 /// Single-precision products of a 160m layer at 512 rows by OpenBLAS.
 class SgemmBench {

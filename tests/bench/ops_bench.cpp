@@ -75,8 +75,12 @@ void print_ops(const char* what, const Times& times) {
 void print(const Result& result) {
     std::printf("\n%d threads (%s)\n", result.threads, result.description.c_str());
     std::printf("  memory read %.1f GB/s", median(result.read));
-    if (have_openblas()) std::printf(", OpenBLAS sgemm %.1f GFLOP/s\n", median(result.sgemm));
-    if (!have_openblas()) std::printf("; built without OpenBLAS: no share of it\n");
+    if (openblas_kernel().empty()) {
+        std::printf("; built without OpenBLAS: no share of it\n");
+    } else {
+        std::printf(", OpenBLAS (%s) sgemm %.1f GFLOP/s\n", openblas_kernel().c_str(),
+                    median(result.sgemm));
+    }
     for (const auto& [type, r] : result.types) {
         std::printf("  %-5s decode %.1f MB: %.2f ms, %.1f GB/s, %.0f %% of read\n",
                     std::string(data_type_name(type)).c_str(), static_cast<double>(r.bytes) / 1e6,
@@ -121,7 +125,6 @@ void write_json(const char* path, const std::vector<Result>& results) {
 
 void run(const Options& options) {
     std::printf("cpu: %s\n", cpu_model().c_str());
-    ReadBench read(std::size_t{512} << 20);
     SgemmBench sgemm;
     std::map<DataType, Weights> weights;
     std::vector<Result> results;
@@ -145,6 +148,7 @@ void run(const Options& options) {
     for (const DataType type : options.types) {
         weights.emplace(type, Weights::make(*backends.back(), type));
     }
+    ReadBench read(*backends.back(), std::size_t{512} << 20);
     for (int repeat = 0; repeat < options.repeats; ++repeat) {
         for (std::size_t i = 0; i < results.size(); ++i) {
             ThreadPool pool(results[i].threads);

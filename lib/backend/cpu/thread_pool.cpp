@@ -1,6 +1,8 @@
-// A pool with one loop under way at a time. Pieces are handed out by a counter, so a thread that
-// is slowed down by another process simply takes fewer of them. Every worker checks in once per
-// loop; that makes the end of a loop a single counter to wait on.
+// A pool with one loop under way at a time. Pieces are handed out by a counter, so a thread that is
+// slowed down by another process simply takes fewer of them. The end of a loop waits for pieces, not
+// for threads: a worker that wakes up too late finds nothing to claim and holds up nobody. The
+// counter carries the number of its loop, so a late claim fails; who has claimed a piece may read
+// the loop's fields, because the caller waits for that piece.
 #include "backend/cpu/thread_pool.h"
 
 #include <algorithm>
@@ -42,10 +44,14 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::work() {
-    while (true) {
-        const std::size_t begin = next_.fetch_add(chunk_, std::memory_order_relaxed);
-        if (begin >= count_) return;
+    std::uint64_t open = open_.load(std::memory_order_acquire);
+    while ((open & 0xffffffffu) != 0) {
+        if (!open_.compare_exchange_weak(open, open - 1, std::memory_order_acquire)) continue;
+        const std::size_t piece = pieces_ - static_cast<std::uint32_t>(open);
+        const std::size_t begin = piece * chunk_;
         (*body_)(begin, std::min(begin + chunk_, count_));
+        if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
+        open = open_.load(std::memory_order_acquire);
     }
 }
 
@@ -56,7 +62,6 @@ void ThreadPool::run_worker() {
         seen = generation_.load(std::memory_order_acquire);
         if (stopping_.load(std::memory_order_relaxed)) return;
         work();
-        if (working_.fetch_sub(1, std::memory_order_acq_rel) == 1) working_.notify_one();
     }
 }
 
@@ -66,18 +71,21 @@ void ThreadPool::parallel_for(std::size_t count, std::size_t chunk, const Body& 
         body(0, count);
         return;
     }
+    constexpr std::size_t kMaxPieces = 0xffffffffu;
     body_ = &body;
     count_ = count;
-    chunk_ = std::max<std::size_t>(chunk, 1);
-    next_.store(0, std::memory_order_relaxed);
-    working_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
-    generation_.fetch_add(1, std::memory_order_release);
+    chunk_ = std::max({chunk, std::size_t{1}, (count + kMaxPieces - 1) / kMaxPieces});
+    pieces_ = static_cast<std::uint32_t>((count + chunk_ - 1) / chunk_);
+    unfinished_.store(pieces_, std::memory_order_relaxed);
+    const std::uint32_t loop = generation_.load(std::memory_order_relaxed) + 1;
+    open_.store(std::uint64_t{loop} << 32 | pieces_, std::memory_order_release);
+    generation_.store(loop, std::memory_order_release);
     generation_.notify_all();
     work();
-    std::uint32_t left = working_.load(std::memory_order_acquire);
+    std::uint32_t left = unfinished_.load(std::memory_order_acquire);
     while (left != 0) {
-        await_change(working_, left);
-        left = working_.load(std::memory_order_acquire);
+        await_change(unfinished_, left);
+        left = unfinished_.load(std::memory_order_acquire);
     }
 }
 

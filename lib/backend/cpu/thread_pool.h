@@ -31,12 +31,15 @@ private:
     void work();
 
     std::vector<std::thread> workers_;
+    // Written by the caller while no piece is out, read by who has claimed a piece.
     const Body* body_ = nullptr;
     std::size_t count_ = 0;
     std::size_t chunk_ = 1;
-    std::atomic<std::size_t> next_{0};
+    std::uint32_t pieces_ = 0;
+    /// Loop number in the upper half, pieces not yet claimed in the lower half.
+    std::atomic<std::uint64_t> open_{0};
     std::atomic<std::uint32_t> generation_{0};
-    std::atomic<std::uint32_t> working_{0};
+    std::atomic<std::uint32_t> unfinished_{0};
     std::atomic<bool> stopping_{false};
 };
 
