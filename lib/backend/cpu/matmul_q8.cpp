@@ -1,9 +1,9 @@
-// y = x W^T for Q8_0 weights. Activations are quantised per row in groups of 32 (scale amax / 127
-// in f32, round to nearest even); per group the integer dot product is exact in int32, so it may
-// be computed any way, and the scaled sums are added in group order by one chain of fused
-// multiply-adds per output: acc = fma(float(dot), weight_scale * row_scale, acc). Bytes are
-// weights + 128, so that they widen without sign; 128 times the row's group sum is taken off
-// again.
+// y = x W^T for Q8_0 weights. Activations are quantised per row in groups of 32 (scale amax / 127 in
+// f32, round to nearest even); per group the integer dot product is exact in int32, so it may be
+// computed any way (byte dot products where the target has them), and the scaled sums are added in
+// group order by one chain of fused multiply-adds per output:
+// acc = fma(float(dot), weight_scale * row_scale, acc). Bytes are weights + 128, so that they widen
+// without sign; 128 times the row's group sum is taken off again.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -12,6 +12,7 @@
 #include "tensor/dtype.h"
 
 #undef HWY_TARGET_INCLUDE
+#define HWY_WANT_AVX3_DL  // has byte dot products
 #define HWY_TARGET_INCLUDE "backend/cpu/matmul_q8.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
@@ -20,8 +21,9 @@
 #define MOLINK_MATMUL_Q8_ONCE
 namespace molink::cpu {
 
-/// One quantised row in the workspace: per group a scale and an offset, then per quad two words:
-/// values 0 and 2 as int16, values 1 and 3 as int16.
+/// Quantised rows in the workspace: per group a scale and an offset, and per quad two words: values 0
+/// and 2 as int16, values 1 and 3 as int16. Targets with byte dot products keep one word instead:
+/// the four values as int8. Writer and reader run on the same target.
 struct Q8Rows {
     float* scales;          // [rows][groups]
     std::int32_t* offsets;  // [rows][groups], -128 * sum of the group's bytes
@@ -78,13 +80,27 @@ using I32 = hn::Rebind<std::int32_t, F32>;
 using I16 = hn::Repartition<std::int16_t, F32>;
 using U16 = hn::Repartition<std::uint16_t, F32>;
 constexpr std::size_t kLanes = hn::MaxLanes(F32());
-constexpr std::size_t kRegisters = HWY_TARGET <= HWY_AVX3 ? 10 : 4;
+constexpr std::size_t kRegisters = HWY_TARGET <= HWY_AVX3 ? 10 : 4;  // of sums, and of dots
 
 constexpr std::size_t tile_vectors(std::size_t rows) {
     std::size_t vectors = 1;
     while (vectors * 2 * rows <= kRegisters && vectors * 2 * kLanes <= kPanel) vectors *= 2;
     return vectors;
 }
+
+#if HWY_TARGET == HWY_AVX3_DL
+constexpr std::size_t kWords = 1;  // of a quad of activations
+
+HWY_INLINE __m512i split(const std::uint16_t* bytes) { return _mm512_loadu_si512(bytes); }
+
+/// sum + the dot product of 4 unsigned by 4 signed bytes per 32-bit lane; does not saturate. In
+/// assembly, because Highway 1.0.3 does not name VNNI among the features of this target.
+HWY_INLINE hn::Vec<I32> add_quad(__m512i quad, const std::int32_t* words, hn::Vec<I32> sum) {
+    asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum.raw) : "v"(quad), "m"(*words));
+    return sum;
+}
+#else
+constexpr std::size_t kWords = 2;
 
 /// sum + a[2i] * b[2i] + a[2i + 1] * b[2i + 1] per 32-bit lane, exact.
 HWY_INLINE hn::Vec<I32> add_pairs(hn::Vec<I16> a, hn::Vec<I16> b, hn::Vec<I32> sum) {
@@ -102,15 +118,35 @@ HWY_INLINE hn::Vec<I32> add_pairs(hn::Vec<I16> a, hn::Vec<I16> b, hn::Vec<I32> s
 #endif
 }
 
+/// Quads of bytes, widened: bytes 0 and 2, bytes 1 and 3.
+struct Widened {
+    hn::Vec<I16> even;
+    hn::Vec<I16> odd;
+};
+
+HWY_INLINE Widened split(const std::uint16_t* bytes) {
+    const I16 d16;
+    const U16 du16;
+    const auto quad = hn::LoadU(du16, bytes);
+    return {hn::BitCast(d16, hn::And(quad, hn::Set(du16, 0x00ff))),
+            hn::BitCast(d16, hn::ShiftRight<8>(quad))};
+}
+
+HWY_INLINE hn::Vec<I32> add_quad(const Widened& quad, const std::int32_t* words,
+                                 hn::Vec<I32> sum) {
+    const I32 d;
+    const I16 d16;
+    sum = add_pairs(quad.even, hn::BitCast(d16, hn::Set(d, words[0])), sum);
+    return add_pairs(quad.odd, hn::BitCast(d16, hn::Set(d, words[1])), sum);
+}
+#endif
+
 /// R rows x V vectors over all groups. `w` is a panel, already moved to its first output `at`.
 template <std::size_t R, std::size_t V>
 HWY_INLINE void tile(const std::byte* HWY_RESTRICT w, std::size_t at, const Q8Rows& x,
                      std::size_t row, float* HWY_RESTRICT y) {
     const F32 d;
     const I32 di;
-    const I16 d16;
-    const U16 du16;
-    const auto low_bytes = hn::Set(du16, 0x00ff);
     hn::Vec<F32> sum[R][V];
     for (std::size_t r = 0; r < R; ++r) {
         for (std::size_t v = 0; v < V; ++v) sum[r][v] = hn::Zero(d);
@@ -125,15 +161,10 @@ HWY_INLINE void tile(const std::byte* HWY_RESTRICT w, std::size_t at, const Q8Ro
         }
         for (std::size_t q = 0; q < kGroup / 4; ++q) {
             for (std::size_t v = 0; v < V; ++v) {
-                const auto quad = hn::LoadU(du16, bytes + q * kPanel * 2 + v * kLanes * 2);
-                const auto even = hn::BitCast(d16, hn::And(quad, low_bytes));
-                const auto odd = hn::BitCast(d16, hn::ShiftRight<8>(quad));
+                const auto quad = split(bytes + q * kPanel * 2 + v * kLanes * 2);
                 for (std::size_t r = 0; r < R; ++r) {
-                    const std::int32_t* words = x.words + (((row + r) * x.groups + g) * 8 + q) * 2;
-                    const auto x02 = hn::BitCast(d16, hn::Set(di, words[0]));
-                    const auto x13 = hn::BitCast(d16, hn::Set(di, words[1]));
-                    dot[r][v] = add_pairs(even, x02, dot[r][v]);
-                    dot[r][v] = add_pairs(odd, x13, dot[r][v]);
+                    const std::size_t at_quad = ((row + r) * x.groups + g) * 8 + q;
+                    dot[r][v] = add_quad(quad, x.words + at_quad * kWords, dot[r][v]);
                 }
             }
         }
@@ -196,6 +227,13 @@ void quantise_row(const float* x, std::size_t row, const Q8Rows& out) {
         out.scales[at] = scale;
         out.offsets[at] = -128 * total;
         for (std::size_t q = 0; q < kGroup / 4; ++q) {
+#if HWY_TARGET == HWY_AVX3_DL
+            std::uint32_t word = 0;
+            for (std::size_t i = 0; i < 4; ++i) {
+                word |= static_cast<std::uint32_t>(bytes[4 * q + i] & 0xff) << (8 * i);
+            }
+            out.words[at * 8 + q] = static_cast<std::int32_t>(word);
+#else
             const auto pair = [&](std::size_t low, std::size_t high) {
                 const auto bits = static_cast<std::uint32_t>(bytes[4 * q + low] & 0xffff) |
                                   static_cast<std::uint32_t>(bytes[4 * q + high]) << 16;
@@ -203,6 +241,7 @@ void quantise_row(const float* x, std::size_t row, const Q8Rows& out) {
             };
             out.words[(at * 8 + q) * 2] = pair(0, 2);
             out.words[(at * 8 + q) * 2 + 1] = pair(1, 3);
+#endif
         }
     }
 }
