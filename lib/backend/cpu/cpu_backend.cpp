@@ -25,6 +25,37 @@ int usable_cores() {
     return std::max(1, CPU_COUNT(&set));
 }
 
+/// K and V of one row into its page; T holds one element.
+template <typename T>
+void write_kv_row(const KvWriteArgs& args, std::int64_t row) {
+    constexpr std::int64_t kPiece = 64;
+    const KvPages& pages = args.pages;
+    const cpu::KvLayout layout(pages);
+    const std::int64_t position = args.batch.positions[row];
+    std::byte* page = cpu::page_of(pages, args.batch, args.batch.sequence_of_row[row], position);
+    const std::int64_t slot = position % pages.block_tokens;
+    ConvertArgs narrow;
+    narrow.out_type = pages.type;
+    for (std::int64_t head = 0; head < pages.kv_heads; ++head) {
+        narrow.in = args.v + row * args.v_stride + head * pages.head_dim;
+        narrow.out = reinterpret_cast<T*>(page + layout.k_bytes) +
+                     (head * pages.block_tokens + slot) * layout.v_width;
+        narrow.count = pages.head_dim;
+        cpu::convert(narrow);
+        T* to = reinterpret_cast<T*>(page) + head * pages.head_dim * pages.block_tokens + slot;
+        for (std::int64_t begin = 0; begin < pages.head_dim; begin += kPiece) {
+            T values[kPiece];
+            narrow.in = args.k + row * args.k_stride + head * pages.head_dim + begin;
+            narrow.out = values;
+            narrow.count = std::min(kPiece, pages.head_dim - begin);
+            cpu::convert(narrow);
+            for (std::int64_t i = 0; i < narrow.count; ++i) {
+                to[(begin + i) * pages.block_tokens] = values[i];
+            }
+        }
+    }
+}
+
 }  // namespace
 
 CpuBackend::CpuBackend(int threads)
@@ -128,30 +159,14 @@ void CpuBackend::rope(const RopeArgs& args) {
 
 void CpuBackend::kv_write(const KvWriteArgs& args) {
     const KvPages& pages = args.pages;
-    const cpu::KvLayout layout(pages);
-    const auto store = [&](std::byte* to, std::int64_t index, float value) {
-        if (pages.type == ElementType::f32) {
-            reinterpret_cast<float*>(to)[index] = value;
-        } else {
-            reinterpret_cast<std::uint16_t*>(to)[index] = f32_to_f16(value);
-        }
-    };
-    for_rows(
-        args.batch.rows, std::int64_t{2} * pages.kv_heads * pages.head_dim, [&](std::int64_t row) {
-            const std::int64_t position = args.batch.positions[row];
-            std::byte* page =
-                cpu::page_of(pages, args.batch, args.batch.sequence_of_row[row], position);
-            const std::int64_t slot = position % pages.block_tokens;
-            for (std::int64_t head = 0; head < pages.kv_heads; ++head) {
-                const float* k = args.k + row * args.k_stride + head * pages.head_dim;
-                const float* v = args.v + row * args.v_stride + head * pages.head_dim;
-                const std::int64_t v_base = (head * pages.block_tokens + slot) * layout.v_width;
-                for (std::int64_t i = 0; i < pages.head_dim; ++i) {
-                    store(page, (head * pages.head_dim + i) * pages.block_tokens + slot, k[i]);
-                    store(page + layout.k_bytes, v_base + i, v[i]);
-                }
-            }
-        });
+    for_rows(args.batch.rows, std::int64_t{2} * pages.kv_heads * pages.head_dim,
+             [&](std::int64_t row) {
+                 if (pages.type == ElementType::f32) {
+                     write_kv_row<float>(args, row);
+                 } else {
+                     write_kv_row<std::uint16_t>(args, row);
+                 }
+             });
 }
 
 void CpuBackend::attention(const AttentionArgs& args) {

@@ -209,31 +209,43 @@ void q8_panel(const CpuMatrix& matrix, std::size_t panel, const Q8Rows& x, float
 }
 #endif  // HWY_TARGET
 
+/// Bytes of one group, as int32, with their sum; gives back the scale.
+HWY_INLINE float quantise_group(const float* values, std::int32_t* bytes, std::int32_t* total) {
+    const hn::CappedTag<float, 16> d;
+    const hn::RebindToSigned<decltype(d)> di;
+    auto most = hn::Zero(d);
+    for (std::size_t i = 0; i < kGroup; i += hn::Lanes(d)) {
+        most = hn::Max(most, hn::Abs(hn::LoadU(d, values + i)));
+    }
+    const float largest = hn::GetLane(hn::MaxOfLanes(d, most));
+    const auto inverse = hn::Set(d, largest > 0 ? 127.0f / largest : 0.0f);
+    auto sum = hn::Zero(di);
+    for (std::size_t i = 0; i < kGroup; i += hn::Lanes(d)) {
+        const auto rounded = hn::NearestInt(hn::Mul(hn::LoadU(d, values + i), inverse));
+        hn::Store(rounded, di, bytes + i);
+        sum = hn::Add(sum, rounded);
+    }
+    *total = hn::GetLane(hn::SumOfLanes(di, sum));
+    return largest / 127.0f;
+}
+
 /// Quantises one row into the workspace.
 void quantise_row(const float* x, std::size_t row, const Q8Rows& out) {
+    HWY_ALIGN std::int32_t bytes[kGroup];
     for (std::size_t g = 0; g < out.groups; ++g) {
-        const float* values = x + g * kGroup;
-        float largest = 0;
-        for (std::size_t i = 0; i < kGroup; ++i) largest = std::max(largest, std::fabs(values[i]));
-        const float scale = largest / 127.0f;
-        const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
-        std::int32_t bytes[kGroup];
-        std::int32_t total = 0;
-        for (std::size_t i = 0; i < kGroup; ++i) {
-            bytes[i] = static_cast<std::int32_t>(std::nearbyintf(values[i] * inverse));
-            total += bytes[i];
-        }
         const std::size_t at = row * out.groups + g;
-        out.scales[at] = scale;
+        std::int32_t total = 0;
+        out.scales[at] = quantise_group(x + g * kGroup, bytes, &total);
         out.offsets[at] = -128 * total;
-        for (std::size_t q = 0; q < kGroup / 4; ++q) {
 #if HWY_TARGET == HWY_AVX3_DL
-            std::uint32_t word = 0;
-            for (std::size_t i = 0; i < 4; ++i) {
-                word |= static_cast<std::uint32_t>(bytes[4 * q + i] & 0xff) << (8 * i);
-            }
-            out.words[at * 8 + q] = static_cast<std::int32_t>(word);
+        const I32 d;
+        const hn::Rebind<std::int8_t, I32> d8;
+        auto* to = reinterpret_cast<std::int8_t*>(out.words + at * 8);
+        for (std::size_t i = 0; i < kGroup; i += kLanes) {
+            hn::StoreU(hn::DemoteTo(d8, hn::Load(d, bytes + i)), d8, to + i);
+        }
 #else
+        for (std::size_t q = 0; q < kGroup / 4; ++q) {
             const auto pair = [&](std::size_t low, std::size_t high) {
                 const auto bits = static_cast<std::uint32_t>(bytes[4 * q + low] & 0xffff) |
                                   static_cast<std::uint32_t>(bytes[4 * q + high]) << 16;
@@ -241,8 +253,8 @@ void quantise_row(const float* x, std::size_t row, const Q8Rows& out) {
             };
             out.words[(at * 8 + q) * 2] = pair(0, 2);
             out.words[(at * 8 + q) * 2 + 1] = pair(1, 3);
-#endif
         }
+#endif
     }
 }
 

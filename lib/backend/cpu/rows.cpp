@@ -163,6 +163,65 @@ void rope(const RopeArgs& args, std::int64_t row) {
     }
 }
 
+HWY_INLINE hn::Vec<F32> load_as_float(const float* from) { return hn::LoadU(F32(), from); }
+HWY_INLINE hn::Vec<F32> load_as_float(const hwy::float16_t* from) {
+    return hn::PromoteTo(F32(), hn::LoadU(hn::Rebind<hwy::float16_t, F32>(), from));
+}
+HWY_INLINE hn::Vec<F32> load_as_float(const std::uint16_t* from) {  // bf16
+    const hn::Rebind<std::uint32_t, F32> du;
+    const auto bits = hn::PromoteTo(du, hn::LoadU(hn::Rebind<std::uint16_t, F32>(), from));
+    return hn::BitCast(F32(), hn::ShiftLeft<16>(bits));
+}
+
+HWY_INLINE void store_narrow(hn::Vec<F32> value, float* to) { hn::StoreU(value, F32(), to); }
+HWY_INLINE void store_narrow(hn::Vec<F32> value, hwy::float16_t* to) {
+    const hn::Rebind<hwy::float16_t, F32> d16;
+    hn::StoreU(hn::DemoteTo(d16, value), d16, to);
+}
+HWY_INLINE void store_narrow(hn::Vec<F32> value, std::uint16_t* to) {  // bf16
+    const hn::Rebind<std::uint32_t, F32> du;
+    const hn::Rebind<std::int32_t, F32> di;
+    const hn::Rebind<std::uint16_t, F32> d16;
+    const auto bits = hn::BitCast(du, value);
+    const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
+    const auto rounded = hn::Add(hn::Add(bits, hn::Set(du, 0x7fff)), odd);
+    const auto quiet = hn::Or(bits, hn::Set(du, 0x400000));
+    const auto is_nan = hn::RebindMask(du, hn::Ne(value, value));
+    const auto top = hn::ShiftRight<16>(hn::IfThenElse(is_nan, quiet, rounded));
+    hn::StoreU(hn::DemoteTo(d16, hn::BitCast(di, top)), d16, to);
+}
+
+/// Whole vectors; gives back how many values that was.
+template <typename From, typename To>
+HWY_INLINE std::int64_t convert_run(const ConvertArgs& args) {
+    const auto step = static_cast<std::int64_t>(kLanes);
+    std::int64_t i = 0;
+    for (; i + step <= args.count; i += step) {
+        store_narrow(load_as_float(static_cast<const From*>(args.in) + i),
+                     static_cast<To*>(args.out) + i);
+    }
+    return i;
+}
+
+template <typename From>
+HWY_INLINE std::int64_t convert_from(const ConvertArgs& args) {
+    switch (args.out_type) {
+        case ElementType::f32: return convert_run<From, float>(args);
+        case ElementType::f16: return convert_run<From, hwy::float16_t>(args);
+        case ElementType::bf16: return convert_run<From, std::uint16_t>(args);
+    }
+    return 0;
+}
+
+std::int64_t convert_vectors(const ConvertArgs& args) {
+    switch (args.in_type) {
+        case ElementType::f32: return convert_from<float>(args);
+        case ElementType::f16: return convert_from<hwy::float16_t>(args);
+        case ElementType::bf16: return convert_from<std::uint16_t>(args);
+    }
+    return 0;
+}
+
 }  // namespace molink::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -173,6 +232,7 @@ HWY_EXPORT(gate);
 HWY_EXPORT(scale_and_cap);
 HWY_EXPORT(add_scaled);
 HWY_EXPORT(rope);
+HWY_EXPORT(convert_vectors);
 
 void rms_norm_row(const RmsNormArgs& args, std::int64_t row) {
     HWY_DYNAMIC_DISPATCH(rms_norm)(args, row);
@@ -199,12 +259,13 @@ void add_bias_row(const AddBiasArgs& args, std::int64_t row) {
 }
 
 void convert(const ConvertArgs& args) {
-    const auto read = [&](std::int64_t i) {
-        if (args.in_type == ElementType::f32) return static_cast<const float*>(args.in)[i];
-        const std::uint16_t bits = static_cast<const std::uint16_t*>(args.in)[i];
+    const auto read = [&](std::int64_t at) {
+        if (args.in_type == ElementType::f32) return static_cast<const float*>(args.in)[at];
+        const std::uint16_t bits = static_cast<const std::uint16_t*>(args.in)[at];
         return args.in_type == ElementType::f16 ? f16_to_f32(bits) : bf16_to_f32(bits);
     };
-    for (std::int64_t i = 0; i < args.count; ++i) {
+    std::int64_t i = HWY_DYNAMIC_DISPATCH(convert_vectors)(args);
+    for (; i < args.count; ++i) {
         const float value = read(i);
         if (args.out_type == ElementType::f32) {
             static_cast<float*>(args.out)[i] = value;
