@@ -1,0 +1,74 @@
+// What the depth scheduler plans from hand-made views; the contract test runs it under load.
+#include <molink/scheduler.h>
+
+#include <vector>
+
+#include "support/catch.h"
+
+using namespace molink;
+
+namespace {
+
+struct Scene {
+    std::vector<SequenceView> sequences = std::vector<SequenceView>(10);
+    std::vector<const SequenceView*> waiting, prefilling, decodable;
+    std::vector<StageView> stages = std::vector<StageView>(3);
+    SchedulerView view;
+
+    Scene() {
+        for (std::size_t i = 0; i < sequences.size(); ++i) {
+            sequences[i].id = SequenceId(i + 1);
+            sequences[i].prompt_tokens = 100;
+            sequences[i].blocks_reserved = 10;
+        }
+        view.max_running = 8;
+        view.max_step_tokens = 64;
+        view.max_slice_tokens = 32;
+        view.free_blocks = 100;
+    }
+
+    StepPlan plan(Scheduler& scheduler) {
+        view.waiting = waiting;
+        view.prefilling = prefilling;
+        view.decodable = decodable;
+        view.stages = stages;
+        StepPlan plan;
+        scheduler.plan(view, plan);
+        return plan;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("running sequences are dealt over as many micro-batches as there are stages") {
+    Scene scene;
+    for (std::size_t i = 0; i < 7; ++i) scene.decodable.push_back(&scene.sequences[i]);
+    const auto scheduler = make_depth_scheduler();
+    REQUIRE(scene.plan(*scheduler).decode.size() == 3);
+    scene.view.decode_parts_in_flight = 3;
+    REQUIRE(scene.plan(*scheduler).decode.empty());
+    DepthSchedulerOptions one;
+    one.depth = 1;
+    scene.view.decode_parts_in_flight = 0;
+    REQUIRE(scene.plan(*make_depth_scheduler(one)).decode.size() == 7);
+}
+
+TEST_CASE("prompts are sliced and admission is first come, first served") {
+    Scene scene;
+    scene.prefilling = {&scene.sequences[0]};
+    scene.waiting = {&scene.sequences[1], &scene.sequences[2]};
+    const auto scheduler = make_depth_scheduler();
+    StepPlan plan = scene.plan(*scheduler);
+    REQUIRE(plan.prefill.size() == 2);
+    REQUIRE(plan.prefill[0].sequence == SequenceId(1));
+    REQUIRE(plan.prefill[0].count == 32);
+    REQUIRE(plan.prefill[1].sequence == SequenceId(2));
+
+    scene.view.free_blocks = 9;  // the first in line does not fit, so nobody behind it may pass
+    scene.sequences[2].blocks_reserved = 1;
+    plan = scene.plan(*scheduler);
+    REQUIRE(plan.prefill.size() == 1);
+    scene.view.free_blocks = 100;
+    scene.view.running = 8;
+    REQUIRE(scene.plan(*scheduler).prefill.size() == 1);
+}
