@@ -1,8 +1,9 @@
-// Causal attention over pages. Scores, maxima and sums go by tiles of 16 absolute positions, in order,
-// with an online softmax per (row, head), so that the bits depend on nothing but the positions: not on
-// the batch, the slices, the block size or the SIMD width. A score is one chain over head_dim (lanes
-// are positions), an output one chain over positions (lanes are outputs). Up to four (row, head) pairs
-// of one KV head and several tiles are worked on together, which hides the latency of the chains.
+// Causal attention over pages. Scores, maxima and sums go by tiles of 16 absolute positions, in
+// order, with an online softmax per (row, head), so that the bits depend on nothing but the
+// positions: not on the batch, the slices, the block size or the SIMD width. A score is one chain
+// over head_dim (lanes are positions), an output one chain over positions (lanes are outputs). Up
+// to four (row, head) pairs of one KV head and several tiles are worked on together, which hides
+// the latency of the chains.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -109,7 +110,8 @@ HWY_INLINE void score_tiles(const AttentionItem* items, std::size_t count, const
     }
 }
 
-/// Turns scores into weights relative to the running maximum; positions outside [low, high) weigh 0.
+/// Turns scores into weights relative to the running maximum; positions outside [low, high) weigh
+/// 0.
 HWY_INLINE void weigh_tile(AttentionItem& item, float* scores, const TileRange& range,
                            const AttentionArgs& args, std::int64_t v_width) {
     const F32 d;

@@ -20,6 +20,9 @@ using F32 = hn::CappedTag<float, 16>;
 constexpr std::size_t kLanes = hn::MaxLanes(F32());
 constexpr std::size_t kRegisters = HWY_TARGET <= HWY_AVX3 ? 24 : 12;
 
+/// How far ahead a single row asks for weights, bytes.
+constexpr std::size_t kAhead = 4096;
+
 /// Vectors of outputs per tile of R rows: what fits into registers, a power of two, within a panel.
 constexpr std::size_t tile_vectors(std::size_t rows) {
     std::size_t vectors = 1;
@@ -50,6 +53,12 @@ HWY_INLINE void tile(const T* HWY_RESTRICT w, const float* HWY_RESTRICT x, std::
     }
     for (std::size_t i = 0; i < k; ++i) {
         hn::Vec<F32> weights[V];
+        if (R == 1) {
+            for (std::size_t at = 0; at < V * kLanes * sizeof(T); at += 64) {
+                __builtin_prefetch(reinterpret_cast<const std::byte*>(w + i * kPanel) + kAhead +
+                                   at);
+            }
+        }
         for (std::size_t v = 0; v < V; ++v) weights[v] = load(d, w + i * kPanel + v * kLanes);
         for (std::size_t r = 0; r < R; ++r) {
             const auto value = hn::Set(d, x[i * R + r]);

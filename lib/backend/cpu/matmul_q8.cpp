@@ -1,5 +1,5 @@
-// y = x W^T for Q8_0 weights. Activations are quantised per row in groups of 32 (scale amax / 127 in
-// f32, round to nearest even); per group the integer dot product is exact in int32, so it may be
+// y = x W^T for Q8_0 weights. Activations are quantised per row in groups of 32 (scale amax / 127
+// in f32, round to nearest even); per group the integer dot product is exact in int32, so it may be
 // computed any way (byte dot products where the target has them), and the scaled sums are added in
 // group order by one chain of fused multiply-adds per output:
 // acc = fma(float(dot), weight_scale * row_scale, acc). Bytes are weights + 128, so that they widen
@@ -21,8 +21,8 @@
 #define MOLINK_MATMUL_Q8_ONCE
 namespace molink::cpu {
 
-/// Quantised rows in the workspace: per group a scale and an offset, and per quad two words: values 0
-/// and 2 as int16, values 1 and 3 as int16. Targets with byte dot products keep one word instead:
+/// Quantised rows in the workspace: per group a scale and an offset, and per quad two words: values
+/// 0 and 2 as int16, values 1 and 3 as int16. Targets with byte dot products keep one word instead:
 /// the four values as int8. Writer and reader run on the same target.
 struct Q8Rows {
     float* scales;          // [rows][groups]
@@ -91,7 +91,9 @@ constexpr std::size_t tile_vectors(std::size_t rows) {
 #if HWY_TARGET == HWY_AVX3_DL
 constexpr std::size_t kWords = 1;  // of a quad of activations
 
-HWY_INLINE __m512i split(const std::uint16_t* bytes) { return _mm512_loadu_si512(bytes); }
+HWY_INLINE __m512i split(const std::uint16_t* bytes) {
+    return _mm512_loadu_si512(bytes);
+}
 
 /// sum + the dot product of 4 unsigned by 4 signed bytes per 32-bit lane; does not saturate. In
 /// assembly, because Highway 1.0.3 does not name VNNI among the features of this target.
@@ -132,8 +134,7 @@ HWY_INLINE Widened split(const std::uint16_t* bytes) {
             hn::BitCast(d16, hn::ShiftRight<8>(quad))};
 }
 
-HWY_INLINE hn::Vec<I32> add_quad(const Widened& quad, const std::int32_t* words,
-                                 hn::Vec<I32> sum) {
+HWY_INLINE hn::Vec<I32> add_quad(const Widened& quad, const std::int32_t* words, hn::Vec<I32> sum) {
     const I32 d;
     const I16 d16;
     sum = add_pairs(quad.even, hn::BitCast(d16, hn::Set(d, words[0])), sum);

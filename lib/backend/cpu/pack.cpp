@@ -1,6 +1,8 @@
 // Repacking weights at load. The product kernels want outputs side by side; checkpoints store them
 // one after the other. Work is split over panels; a panel's source rows are read in order, so that
 // pages of a mapped file are touched once.
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -119,11 +121,16 @@ Status check_sources(const MatrixSource* parts, std::size_t count, DataType type
 }  // namespace
 
 Result<std::unique_ptr<HostBuffer>> HostBuffer::make(std::size_t bytes) {
-    const std::size_t rounded = (std::max<std::size_t>(bytes, 1) + 63) / 64 * 64;
-    void* data = std::aligned_alloc(64, rounded);
-    if (data == nullptr) {
+    constexpr std::size_t kHugePage = std::size_t{2} << 20;
+    const std::size_t alignment = bytes >= 2 * kHugePage ? kHugePage : 64;
+    void* data = nullptr;
+    if (posix_memalign(&data, alignment, std::max<std::size_t>(bytes, 64)) != 0) {
         return make_error(StatusCode::resource_exhausted, "allocate {} bytes", bytes);
     }
+#ifdef MADV_HUGEPAGE
+    // Reading weights walks through all of them for every token. A refusal costs only speed.
+    if (alignment == kHugePage) madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+#endif
     return std::unique_ptr<HostBuffer>(new HostBuffer(data, bytes));
 }
 

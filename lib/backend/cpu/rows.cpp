@@ -163,7 +163,9 @@ void rope(const RopeArgs& args, std::int64_t row) {
     }
 }
 
-HWY_INLINE hn::Vec<F32> load_as_float(const float* from) { return hn::LoadU(F32(), from); }
+HWY_INLINE hn::Vec<F32> load_as_float(const float* from) {
+    return hn::LoadU(F32(), from);
+}
 HWY_INLINE hn::Vec<F32> load_as_float(const hwy::float16_t* from) {
     return hn::PromoteTo(F32(), hn::LoadU(hn::Rebind<hwy::float16_t, F32>(), from));
 }
@@ -173,7 +175,9 @@ HWY_INLINE hn::Vec<F32> load_as_float(const std::uint16_t* from) {  // bf16
     return hn::BitCast(F32(), hn::ShiftLeft<16>(bits));
 }
 
-HWY_INLINE void store_narrow(hn::Vec<F32> value, float* to) { hn::StoreU(value, F32(), to); }
+HWY_INLINE void store_narrow(hn::Vec<F32> value, float* to) {
+    hn::StoreU(value, F32(), to);
+}
 HWY_INLINE void store_narrow(hn::Vec<F32> value, hwy::float16_t* to) {
     const hn::Rebind<hwy::float16_t, F32> d16;
     hn::StoreU(hn::DemoteTo(d16, value), d16, to);

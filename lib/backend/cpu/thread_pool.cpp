@@ -1,6 +1,6 @@
 // A pool with one loop under way at a time. Pieces are handed out by a counter, so a thread that is
-// slowed down by another process simply takes fewer of them. The end of a loop waits for pieces, not
-// for threads: a worker that wakes up too late finds nothing to claim and holds up nobody. The
+// slowed down by another process simply takes fewer of them. The end of a loop waits for pieces,
+// not for threads: a worker that wakes up too late finds nothing to claim and holds up nobody. The
 // counter carries the number of its loop, so a late claim fails; who has claimed a piece may read
 // the loop's fields, because the caller waits for that piece.
 #include "backend/cpu/thread_pool.h"
