@@ -29,6 +29,7 @@ struct Setup {
     DataType kv = DataType::f32;
     DataType wire = DataType::f32;
     float temperature = 0;
+    LinkModel link;  // shapes what every node sends; all zero: unshaped
 };
 
 struct Output {
@@ -80,8 +81,10 @@ void fill(NodeOptions& options, const Setup& setup, const std::string& model,
     options.model_dir = model;
     options.name = name;
     options.listen = "inproc://" + name;
-    options.transport = [network]() -> Result<std::unique_ptr<Transport>> {
-        return network->make_transport();
+    options.transport = [network, link = setup.link]() -> Result<std::unique_ptr<Transport>> {
+        auto plain = network->make_transport();
+        if (link.bytes_per_s <= 0) return plain;
+        return make_shaped_transport(std::move(plain), link, steady_clock());
     };
     options.threads = setup.threads;
     options.weights = setup.weights;
@@ -206,6 +209,19 @@ TEST_CASE("seeded sampling gives the same tokens however the work is split") {
     REQUIRE(expected.tokens != greedy.tokens);
     for (const Setup& setup : variations(base))
         REQUIRE(run(dir.path().string(), setup) == expected);
+}
+
+TEST_CASE("a weak link between the nodes changes nothing but time") {
+    TempDir dir;
+    REQUIRE(write_tiny_model(dir.path()).ok());
+    const Output expected = run(dir.path().string(), Setup());
+    Setup setup;
+    setup.nodes = 3;
+    setup.neighbours = 7;
+    setup.link.bytes_per_s = 12.5e6;
+    setup.link.delay_us = 2000;
+    setup.link.jitter_us = 1000;
+    REQUIRE(run(dir.path().string(), setup) == expected);
 }
 
 TEST_CASE("half-precision wires give the same result for the same split") {
