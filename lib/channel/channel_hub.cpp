@@ -2,6 +2,7 @@
 // and track it carries and where to go on; the answer says the same for the other direction. A
 // connection that breaks leaves its link standing, a link ends when a peer says so, does not know
 // it any more, or sends what cannot be right.
+#include <deque>
 #include <limits>
 #include <map>
 #include <unordered_map>
@@ -74,6 +75,7 @@ private:
     void lose(LinkId link, const Status& reason);
     void forget(LinkId link, bool say_bye);
     void close_lingering(std::int64_t now_us);
+    void drop_half_open(std::int64_t now_us);
     std::int64_t next_timer_us(std::int64_t now_us) const;
 
     Transport& transport_;
@@ -84,6 +86,7 @@ private:
     std::unordered_map<std::uint64_t, LinkId> by_token_;
     std::unordered_map<ConnectionId, Carried> carried_;
     std::vector<std::pair<ConnectionId, std::int64_t>> lingering_;
+    std::deque<std::pair<LinkId, std::int64_t>> accepted_;  // may still be half open; until when
     Epoch epoch_;
     std::uint64_t next_link_ = 1;
     std::uint64_t next_token_ = 0;
@@ -211,6 +214,11 @@ void Hub::on_hello(ConnectionId connection, const FrameHeader& header) {
         reject(connection, header, RejectReason::version);
         return;
     }
+    if (carried_.contains(connection)) {
+        on_disconnected(connection);  // one hello per connection; another one is nonsense
+        transport_.close(connection);
+        return;
+    }
     const auto known = by_token_.find(header.link);
     LinkId link;
     if (known == by_token_.end()) {
@@ -220,6 +228,7 @@ void Hub::on_hello(ConnectionId connection, const FrameHeader& header) {
             return;
         }
         link = add_link(header.link, false);
+        accepted_.emplace_back(link, clock_.now_us() + limits::kHelloWithinUs);
     } else {
         link = known->second;
         if (find(link)->dialed()) {
@@ -346,12 +355,23 @@ void Hub::close_lingering(std::int64_t now_us) {
     });
 }
 
+/// A peer that opened one track and never the other must not hold a place for good.
+void Hub::drop_half_open(std::int64_t now_us) {
+    while (!accepted_.empty() && accepted_.front().second <= now_us) {
+        const LinkId link = accepted_.front().first;
+        accepted_.pop_front();
+        const LinkChannel* channel = find(link);
+        if (channel != nullptr && !channel->was_up) forget(link, false);
+    }
+}
+
 std::int64_t Hub::next_timer_us(std::int64_t now_us) const {
     std::int64_t next = std::numeric_limits<std::int64_t>::max();
     for (const auto& [link, channel] : links_) {
         next = std::min(next, channel->next_timer_us(now_us));
     }
     for (const auto& [connection, until] : lingering_) next = std::min(next, until);
+    if (!accepted_.empty()) next = std::min(next, accepted_.front().second);
     return next;
 }
 
@@ -365,6 +385,7 @@ std::size_t Hub::poll(std::int64_t timeout_us) {
         channel->send_acks(transport_, now);
         channel->pump(transport_, now);
     }
+    drop_half_open(now);
     if (!lingering_.empty()) close_lingering(now);
     return events;
 }

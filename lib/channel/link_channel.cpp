@@ -33,12 +33,13 @@ LinkChannel::LinkChannel(std::uint64_t token, bool dialed, const ChannelOptions&
 
 Status LinkChannel::attach(Track track, ConnectionId connection, std::uint64_t peer_received) {
     SendTrack& sender = tracks_[index(track)];
-    bool valid = false;
-    sender.acknowledge(peer_received, valid);
+    // Fewer than it acknowledged before: another process answers at this address.
+    bool valid = peer_received >= sender.acked();
+    if (valid) sender.acknowledge(peer_received, valid);
     if (!valid) {
         return make_error(StatusCode::data_loss,
-                          "the peer says it has frame {}; the next to be sent is {}", peer_received,
-                          sender.next_sequence());
+                          "the peer says it has frame {}; {} are acknowledged, the next is {}",
+                          peer_received, sender.acked(), sender.next_sequence());
     }
     sender.rewind();
     meter_.restart();
@@ -49,7 +50,9 @@ Status LinkChannel::attach(Track track, ConnectionId connection, std::uint64_t p
 Status LinkChannel::queue(Lane lane, Epoch epoch, Bytes message, std::int64_t now_us) {
     const auto at = static_cast<std::size_t>(lane);
     std::size_t waiting = message.size();
-    for (std::size_t bytes : queued_bytes_) waiting += bytes;
+    for (std::size_t i = 0; i < kLaneCount; ++i) {
+        waiting += queued_bytes_[i] + queues_[i].size() * kFrameHeaderBytes;
+    }
     if (message.size() > limits::kMaxMessageBytes || waiting > options_.max_queued_bytes) {
         return make_error(
             StatusCode::resource_exhausted,
@@ -142,7 +145,7 @@ void LinkChannel::cut(const TransmitPlan& plan, std::int64_t now_us) {
     header.total = static_cast<std::uint32_t>(front.bytes.size());
     header.stamp_us = static_cast<std::uint64_t>(now_us);
     const ByteSpan payload = ByteSpan(front.bytes).subspan(front.offset, plan.bytes);
-    sender.push(encode_frame(header, payload), plan.bytes);
+    sender.push(encode_frame(header, payload));
     front.offset += plan.bytes;
     queued_bytes_[at] -= plan.bytes;
     LaneStats& lane = stats_.sent[at];
@@ -252,7 +255,7 @@ Status LinkChannel::on_ack(const FrameHeader& header, std::int64_t now_us) {
     if (acked.bytes == 0) return {};
     last_progress_us_ = now_us;
     const std::int64_t stamp = static_cast<std::int64_t>(header.stamp_us);
-    if (stamp <= 0 || stamp > now_us) return {};
+    if (acked.resent || stamp <= 0 || stamp > now_us) return {};
     LinkMeter::Sample sample;
     sample.now_us = now_us;
     sample.round_trip_us = now_us - stamp - static_cast<std::int64_t>(header.hold_us);

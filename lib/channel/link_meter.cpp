@@ -12,6 +12,9 @@ namespace {
 
 constexpr std::size_t kLargestWindowBytes = 32u << 20;
 constexpr double kPaceOfRate = 0.98;
+/// How late a timer may be without lowering the rate: poll() has a granularity of a millisecond,
+/// a frame takes as long.
+constexpr std::int64_t kCatchUpUs = 3'000;
 
 }  // namespace
 
@@ -69,7 +72,7 @@ double LinkMeter::pace() const {
 std::int64_t LinkMeter::next_send_us(std::int64_t now_us, std::size_t bytes) {
     if (!paced_) return free_us_ = now_us;
     const double cost = static_cast<double>(bytes) / std::max(pace(), 1e-6);
-    free_us_ = std::max(free_us_, now_us) + static_cast<std::int64_t>(cost);
+    free_us_ = std::max(free_us_, now_us - kCatchUpUs) + static_cast<std::int64_t>(cost);
     return free_us_;
 }
 

@@ -19,7 +19,7 @@ Result<std::optional<Bytes>> Reassembler::add(const FrameHeader& header, ByteSpa
     Progress& lane = lanes_[static_cast<std::size_t>(header.lane)];
     const bool begins = !lane.active;
     if (begins) {
-        lane = Progress{true, lane.next_message, lane.next_message + 1, 0, {}};
+        lane = Progress{true, lane.next_message, lane.next_message + 1, 0, header.total, {}};
         lane.bytes.reserve(std::min<std::size_t>(header.total, kFirstReserveBytes));
     }
     if (header.message != lane.message || header.offset != lane.received) {
@@ -27,6 +27,12 @@ Result<std::optional<Bytes>> Reassembler::add(const FrameHeader& header, ByteSpa
                           "lane {}: message {} at byte {} was due, message {} at byte {} came",
                           lane_name(header.lane), lane.message, lane.received, header.message,
                           header.offset);
+    }
+    if (header.total != lane.total || (header.payload == 0 && header.total != 0)) {
+        return make_error(StatusCode::data_loss,
+                          "lane {}: message {} of {} bytes goes on with {} bytes of {}",
+                          lane_name(header.lane), lane.message, lane.total, header.payload,
+                          header.total);
     }
     const bool dropped = header.lane != Lane::control && header.epoch < epoch_.value;
     if (!dropped) lane.bytes.insert(lane.bytes.end(), payload.begin(), payload.end());

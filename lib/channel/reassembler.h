@@ -27,6 +27,7 @@ private:
         std::uint32_t message = 0;
         std::uint32_t next_message = 0;
         std::uint32_t received = 0;
+        std::uint32_t total = 0;
         Bytes bytes;
     };
     std::array<Progress, kLaneCount> lanes_;

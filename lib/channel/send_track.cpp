@@ -7,9 +7,9 @@
 
 namespace molink {
 
-void SendTrack::push(Frame frame, std::size_t payload_bytes) {
-    in_flight_bytes_ += payload_bytes;
-    frames_.push_back({std::move(frame), payload_bytes, 0, 0});
+void SendTrack::push(Frame frame) {
+    in_flight_bytes_ += frame.size();
+    frames_.push_back({std::move(frame), 0, false, 0});
 }
 
 std::size_t SendTrack::send(Transport& transport, ConnectionId connection, std::int64_t now_us) {
@@ -18,7 +18,10 @@ std::size_t SendTrack::send(Transport& transport, ConnectionId connection, std::
         Kept& kept = frames_[sent_];
         Frame copy = kept.frame;
         if (transport.send(connection, std::move(copy)) != SendOutcome::accepted) break;
-        if (kept.sent_us != 0) again += kept.payload;
+        if (kept.sent_us != 0) {
+            again += kept.frame.size();
+            kept.resent = true;
+        }
         kept.sent_us = now_us;
         kept.delivered_before = delivered_;
         ++sent_;
@@ -32,10 +35,11 @@ SendTrack::Acked SendTrack::acknowledge(std::uint64_t sequence, bool& valid) {
     if (!valid) return acked;
     while (acked_ < sequence) {
         const Kept& kept = frames_.front();
-        acked.bytes += kept.payload;
+        acked.bytes += kept.frame.size();
         acked.sent_us = kept.sent_us;
         acked.delivered_before = kept.delivered_before;
-        in_flight_bytes_ -= kept.payload;
+        acked.resent = kept.resent;
+        in_flight_bytes_ -= kept.frame.size();
         frames_.pop_front();
         if (sent_ > 0) --sent_;
         ++acked_;

@@ -13,19 +13,22 @@ namespace molink {
 class SendTrack {
 public:
     /// Keeps a frame (number next_sequence()) to be handed to the transport.
-    void push(Frame frame, std::size_t payload_bytes);
+    void push(Frame frame);
+    /// Number of the newest frame the peer has acknowledged.
+    std::uint64_t acked() const { return acked_; }
     std::uint64_t next_sequence() const { return acked_ + frames_.size() + 1; }
 
-    /// Hands frames to the transport while it takes them. Returns payload bytes sent a second time.
+    /// Hands frames to the transport while it takes them. Returns bytes sent a second time.
     std::size_t send(Transport& transport, ConnectionId connection, std::int64_t now_us);
     /// True when frames wait for the transport to take them.
     bool blocked() const { return sent_ < frames_.size(); }
 
     /// What an acknowledgement took off the track.
     struct Acked {
-        std::size_t bytes = 0;               ///< payload newly acknowledged
+        std::size_t bytes = 0;               ///< newly acknowledged, with headers
         std::int64_t sent_us = 0;            ///< when the newest of them first went out
         std::uint64_t delivered_before = 0;  ///< bytes acknowledged on the track at that time
+        bool resent = false;                 ///< went out twice: says nothing about the round trip
     };
     /// The peer has everything up to `sequence`. Nothing when that is not new; false in `valid`
     /// when it was never sent.
@@ -41,8 +44,8 @@ public:
 private:
     struct Kept {
         Frame frame;
-        std::size_t payload = 0;
         std::int64_t sent_us = 0;  // last time; 0: never
+        bool resent = false;
         std::uint64_t delivered_before = 0;
     };
     std::deque<Kept> frames_;  // unacknowledged, in order

@@ -209,6 +209,8 @@ private:
         if (mine == box_.connections.end() || mine->second.peer == nullptr) return;
         const auto theirs = mine->second.peer->connections.find(mine->second.peer_connection);
         if (theirs == mine->second.peer->connections.end()) return;
+        // Frames from before a reset were counted on a connection that is gone.
+        if (theirs->second.waiting_frames == 0) return;
         if (theirs->second.waiting_frames-- == kMaxWaitingFrames) {
             mine->second.peer->woken = true;
             mine->second.peer->signal.notify_one();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <molink/transport.h>
@@ -45,11 +46,12 @@ public:
     void close(ConnectionId connection) override {
         flush(clock_.now_us() + model_.delay_us + model_.jitter_us, connection);
         queues_.erase(connection);
+        up_.erase(connection);
         inner_->close(connection);
     }
 
     SendOutcome send(ConnectionId connection, Frame&& frame) override {
-        if (!up_[connection]) return SendOutcome::closed;
+        if (!up_.contains(connection)) return SendOutcome::closed;
         const std::int64_t now = clock_.now_us();
         Queue& queue = queues_[connection];
         if (queue.bytes >= buffer_bytes()) return SendOutcome::full;
@@ -88,18 +90,17 @@ public:
 
 private:
     void on_connected(ConnectionId connection) override {
-        up_[connection] = true;
+        up_.insert(connection);
         outer_->on_connected(connection);
     }
 
     void on_disconnected(ConnectionId connection) override {
-        up_[connection] = false;
+        up_.erase(connection);
         queues_.erase(connection);
         outer_->on_disconnected(connection);
     }
 
     void on_frame(ConnectionId connection, std::span<const std::byte> bytes) override {
-        up_[connection] = true;
         outer_->on_frame(connection, bytes);
     }
 
@@ -129,7 +130,7 @@ private:
     const Clock& clock_;
     Random random_{1};
     std::map<ConnectionId, Queue> queues_;
-    std::map<ConnectionId, bool> up_;
+    std::set<ConnectionId> up_;
     TransportSink* outer_ = nullptr;
 };
 

@@ -1,0 +1,229 @@
+// Two hubs over a simulated network in virtual time: whole messages, once, in order, through cuts;
+// priority and pace on a slow link; what a peer that breaks the rules can do.
+#include "base/random.h"
+#include "support/catch.h"
+#include "unit/channel/sim_network.h"
+#include "wire/protocol.h"
+
+using namespace molink;
+using namespace molink::test;
+
+namespace {
+
+Bytes pattern(std::size_t size, std::uint64_t seed) {
+    Bytes bytes(size);
+    for (std::size_t i = 0; i < size; ++i) {
+        bytes[i] = static_cast<std::byte>(counter_random(seed, i / 8) >> (8 * (i % 8)));
+    }
+    return bytes;
+}
+
+struct Pair {
+    explicit Pair(HubOptions options = {}) : a(net, 1, options), b(net, 2, options) {}
+    bool join() {
+        if (!b.transport.listen("sim://b").has_value()) return false;
+        link = *a.hub->dial("sim://b");
+        return until([&] { return !a.sink.up.empty() && !b.sink.up.empty(); });
+    }
+    template <typename Done>
+    bool until(Done done, std::int64_t limit_us = 60'000'000, std::int64_t step_us = 200) {
+        return run_until(net, {&a, &b}, done, limit_us, step_us);
+    }
+    SimNetwork net;
+    SimHost a;
+    SimHost b;
+    LinkId link;
+};
+
+}  // namespace
+
+TEST_CASE("messages of all sizes arrive whole and in order per lane", "[channel]") {
+    Pair pair;
+    pair.net.delay_us = 1000;
+    REQUIRE(pair.join());
+    std::vector<Bytes> sent[kLaneCount];
+    const std::size_t sizes[] = {0, 1, 16383, 16384, 16385, 100'000, 0, 10'000'000};
+    for (std::size_t i = 0; i < std::size(sizes); ++i) {
+        for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
+            sent[lane].push_back(pattern(sizes[i], i * 8 + lane));
+            REQUIRE(pair.a.hub->send(pair.link, static_cast<Lane>(lane), Epoch(7), sent[lane].back())
+                        .ok());
+        }
+    }
+    REQUIRE(pair.until([&] { return pair.b.sink.messages.size() == 5 * std::size(sizes); }));
+    std::size_t next[kLaneCount] = {};
+    for (const auto& message : pair.b.sink.messages) {
+        const auto lane = static_cast<std::size_t>(message.lane);
+        CHECK(message.epoch == Epoch(7));
+        CHECK((message.bytes == sent[lane][next[lane]++]));
+    }
+    REQUIRE(pair.until([&] { return pair.a.hub->pending_bytes(pair.link) == 0; }));
+    CHECK(pair.a.hub->stats(pair.link).resent_bytes == 0);
+}
+
+TEST_CASE("cuts lose and double nothing", "[channel]") {
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        INFO("seed " << seed);
+        Random random(seed);
+        Pair pair;
+        pair.net.delay_us = static_cast<std::int64_t>(random.below(20'000));
+        pair.net.bytes_per_us = random.below(2) == 0 ? 0 : 5;
+        REQUIRE(pair.join());
+        const std::int64_t begin = pair.net.now;
+        std::vector<std::int64_t> cuts;
+        for (int i = 0; i < 4; ++i) {
+            cuts.push_back(begin + static_cast<std::int64_t>(random.below(400'000)));
+        }
+        std::vector<std::uint64_t> sent[2][kLaneCount];
+        std::uint64_t next_seed = 0;
+        const auto& links = pair.b.sink.up;
+        const auto step = [&] {
+            std::erase_if(cuts, [&](std::int64_t at) {
+                if (at > pair.net.now) return false;
+                pair.net.cut();
+                return true;
+            });
+            if (next_seed < 60 && random.below(20) == 0) {
+                const bool forth = random.below(2) == 0;
+                const auto lane = random.below(kLaneCount);
+                const std::uint64_t id = seed * 1000 + next_seed++;
+                Bytes bytes = pattern(8 + random.below(60'000), id);
+                write_le(std::span<std::byte>(bytes), 0, id);
+                sent[forth ? 1 : 0][lane].push_back(id);
+                SimHost& from = forth ? pair.a : pair.b;
+                REQUIRE(from.hub->send(forth ? pair.link : links[0], static_cast<Lane>(lane),
+                                       Epoch(1), std::move(bytes))
+                            .ok());
+            }
+            return next_seed == 60 && cuts.empty() &&
+                   pair.a.sink.messages.size() + pair.b.sink.messages.size() >= 60;
+        };
+        REQUIRE(pair.until(step, 120'000'000));
+        pair.until([] { return false; }, 200'000);
+        std::vector<std::uint64_t> got[2][kLaneCount];
+        for (int to = 0; to < 2; ++to) {
+            for (const auto& message : (to == 1 ? pair.b : pair.a).sink.messages) {
+                got[to][static_cast<std::size_t>(message.lane)].push_back(
+                    read_le<std::uint64_t>(message.bytes, 0));
+            }
+            for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
+                CHECK(got[to][lane] == sent[to][lane]);
+            }
+        }
+        CHECK(pair.a.sink.lost.empty());
+        CHECK(pair.b.sink.lost.empty());
+        CHECK(pair.a.sink.interrupted > 0);
+    }
+}
+
+TEST_CASE("urgent frames pass a full link of 100 Mbit/s and 30 ms", "[channel]") {
+    Pair pair;
+    pair.net.delay_us = 15'000;
+    pair.net.bytes_per_us = 12.5;
+    REQUIRE(pair.join());
+    for (int i = 0; i < 8; ++i) {
+        REQUIRE(pair.a.hub->send(pair.link, Lane::prefill, Epoch(1), Bytes(21'000'000)).ok());
+    }
+    pair.until([] { return false; }, 3'000'000);  // finds its rate
+    const std::uint64_t bytes_before = pair.a.transport.sent_bytes;
+    const std::int64_t begin = pair.net.now;
+    std::int64_t worst = 0;
+    for (int i = 0; i < 100; ++i) {
+        const std::int64_t sent = pair.net.now;
+        const std::size_t heard = pair.b.sink.messages.size();
+        REQUIRE(pair.a.hub->send(pair.link, Lane::decode, Epoch(1), Bytes(2000)).ok());
+        const auto arrived = [&] {
+            for (std::size_t k = heard; k < pair.b.sink.messages.size(); ++k) {
+                if (pair.b.sink.messages[k].lane == Lane::decode) return true;
+            }
+            return false;
+        };
+        REQUIRE(pair.until(arrived, 1'000'000, 100));
+        worst = std::max(worst, pair.net.now - sent - pair.net.delay_us);
+    }
+    const double span = static_cast<double>(pair.net.now - begin);
+    const double busy =
+        static_cast<double>(pair.a.transport.sent_bytes - bytes_before) / (12.5 * span);
+    INFO("worst wait " << worst << " us, busy " << busy);
+    CHECK(worst < 10'000 + 1'400 + 1'000);  // the bound, a frame, steps of the test
+    CHECK(busy > 0.9);
+    CHECK(pair.a.hub->stats(pair.link).link.bytes_per_s == Approx(12.5e6).epsilon(0.1));
+}
+
+TEST_CASE("a link that was cut finds its rate again", "[channel]") {
+    Pair pair;
+    pair.net.delay_us = 15'000;
+    pair.net.bytes_per_us = 12.5;
+    REQUIRE(pair.join());
+    for (int i = 0; i < 8; ++i) {
+        REQUIRE(pair.a.hub->send(pair.link, Lane::bulk, Epoch(1), Bytes(21'000'000)).ok());
+    }
+    pair.until([] { return false; }, 2'000'000);
+    pair.net.redial_us = 1'500'000;
+    pair.net.cut();
+    pair.until([] { return false; }, 2'500'000);
+    REQUIRE(pair.a.sink.resumed == 1);
+    const std::uint64_t before = pair.a.transport.sent_bytes;
+    pair.until([] { return false; }, 2'000'000);
+    CHECK(static_cast<double>(pair.a.transport.sent_bytes - before) / (12.5 * 2e6) > 0.85);
+}
+
+TEST_CASE("a small message on an idle link leaves inside send", "[channel]") {
+    Pair pair;
+    REQUIRE(pair.join());
+    const std::uint64_t before = pair.a.transport.sent_bytes;
+    REQUIRE(pair.a.hub->send(pair.link, Lane::token, Epoch(1), Bytes(100)).ok());
+    CHECK(pair.a.transport.sent_bytes > before);
+}
+
+TEST_CASE("a peer that never acknowledges holds bounded memory", "[channel]") {
+    HubOptions options;
+    options.channel.max_queued_bytes = 1 << 20;
+    Pair pair(options);
+    REQUIRE(pair.join());
+    pair.b.transport.mute = true;
+    Status last;
+    for (int i = 0; i < 200 && last.ok(); ++i) {
+        last = pair.a.hub->send(pair.link, Lane::bulk, Epoch(1), Bytes(100'000));
+        pair.until([] { return false; }, 1000);
+    }
+    CHECK(last.code() == StatusCode::resource_exhausted);
+    CHECK(pair.a.hub->pending_bytes(pair.link) <= (1u << 20) + (64u << 10) + 20'000);
+    Status empty;
+    for (int i = 0; i < 100'000 && empty.ok(); ++i) {
+        empty = pair.a.hub->send(pair.link, Lane::bulk, Epoch(1), {});
+    }
+    CHECK(empty.code() == StatusCode::resource_exhausted);
+}
+
+TEST_CASE("older epochs are dropped, control is not", "[channel]") {
+    Pair pair;
+    REQUIRE(pair.join());
+    pair.b.hub->set_epoch(Epoch(5));
+    REQUIRE(pair.a.hub->send(pair.link, Lane::decode, Epoch(4), Bytes(10)).ok());
+    REQUIRE(pair.a.hub->send(pair.link, Lane::control, Epoch(4), Bytes(11)).ok());
+    REQUIRE(pair.a.hub->send(pair.link, Lane::decode, Epoch(5), Bytes(12)).ok());
+    REQUIRE(pair.until([&] { return pair.b.sink.messages.size() == 2; }));
+    CHECK(pair.b.sink.messages[0].bytes.size() == 11);
+    CHECK(pair.b.sink.messages[1].bytes.size() == 12);
+}
+
+TEST_CASE("a restarted peer means a lost link, closing says so", "[channel]") {
+    Pair pair;
+    REQUIRE(pair.join());
+    SECTION("closed by the peer") {
+        pair.b.hub->close(pair.b.sink.up[0]);
+        REQUIRE(pair.until([&] { return !pair.a.sink.lost.empty(); }, 1'000'000));
+    }
+    SECTION("restarted") {
+        SimHost again(pair.net, 3);
+        pair.b.transport.break_all();
+        REQUIRE(again.transport.listen("sim://b").has_value());
+        REQUIRE(run_until(pair.net, {&pair.a, &again}, [&] { return !pair.a.sink.lost.empty(); },
+                          5'000'000));
+        CHECK(pair.a.sink.interrupted == 1);
+        CHECK(pair.a.sink.resumed == 0);
+    }
+    CHECK(pair.a.sink.lost[0].code() == StatusCode::unavailable);
+    CHECK(pair.a.hub->send(pair.link, Lane::token, Epoch(1), {}).code() == StatusCode::not_found);
+}

@@ -1,0 +1,221 @@
+// What strangers and broken peers can do with raw frames: end their own connection or link, never
+// another one.
+#include "base/random.h"
+#include "channel/frame_header.h"
+#include "support/catch.h"
+#include "unit/channel/sim_network.h"
+#include "wire/protocol.h"
+
+using namespace molink;
+using namespace molink::test;
+
+namespace {
+
+/// Speaks frames by hand.
+struct Stranger final : TransportSink {
+    explicit Stranger(SimNetwork& network) : transport(network) {}
+    void on_connected(ConnectionId connection) override { up.push_back(connection); }
+    void on_disconnected(ConnectionId) override { ++down; }
+    void on_frame(ConnectionId, std::span<const std::byte> bytes) override {
+        ByteSpan payload;
+        auto header = decode_frame(bytes, payload);
+        REQUIRE(header.has_value());
+        heard.push_back(*header);
+    }
+    SimTransport transport;
+    std::vector<ConnectionId> up;
+    std::vector<FrameHeader> heard;
+    int down = 0;
+};
+
+struct World {
+    World() {
+        REQUIRE(b.transport.listen("sim://b").has_value());
+        link = *a.hub->dial("sim://b");
+        REQUIRE(run([&] { return !a.sink.up.empty() && !b.sink.up.empty(); }));
+    }
+    template <typename Done>
+    bool run(Done done, std::int64_t limit_us = 1'000'000) {
+        return run_until(net, {&a, &b}, [&] {
+            stranger.transport.poll(0, stranger);
+            return done();
+        }, limit_us, 1000);
+    }
+    ConnectionId connect() {
+        const std::size_t before = stranger.up.size();
+        REQUIRE(stranger.transport.connect("sim://b").has_value());
+        REQUIRE(run([&] { return stranger.up.size() > before; }));
+        return stranger.up.back();
+    }
+    void send(ConnectionId connection, Frame frame) {
+        stranger.transport.send(connection, std::move(frame));
+        run([] { return false; }, 3'000);
+    }
+    FrameHeader hello(std::uint64_t token, Track track) {
+        FrameHeader header;
+        header.type = FrameType::hello;
+        header.version = kProtocolMajor;
+        header.link = token;
+        header.track = track;
+        return header;
+    }
+    /// Opens a link and returns its urgent connection.
+    ConnectionId open(std::uint64_t token) {
+        const std::size_t before = b.sink.up.size();
+        const ConnectionId urgent = connect();
+        send(urgent, encode_frame(hello(token, Track::urgent)));
+        send(connect(), encode_frame(hello(token, Track::bulky)));
+        REQUIRE(b.sink.up.size() == before + 1);
+        return urgent;
+    }
+    bool others_work() {
+        const std::size_t before = b.sink.messages.size();
+        return a.hub->send(link, Lane::decode, Epoch(1), Bytes(40'000)).ok() &&
+               run([&] { return b.sink.messages.size() > before; });
+    }
+    SimNetwork net;
+    SimHost a{net, 1};
+    SimHost b{net, 2};
+    Stranger stranger{net};
+    LinkId link;
+};
+
+FrameHeader data(std::uint64_t token, std::uint64_t sequence) {
+    FrameHeader header;
+    header.link = token;
+    header.sequence = sequence;
+    header.lane = Lane::decode;
+    header.total = 100;
+    return header;
+}
+
+}  // namespace
+
+TEST_CASE("random bytes and flipped bits never pass for a frame", "[channel]") {
+    Random random(4);
+    ByteSpan payload;
+    const Frame good = encode_frame(data(9, 1), Bytes(100, std::byte{3}));
+    REQUIRE(decode_frame(good, payload).has_value());
+    CHECK(payload.size() == 100);
+    for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
+        Frame bad = good;
+        bad[bit / 8] ^= static_cast<std::byte>(1 << (bit % 8));
+        // Bytes 58 and 59 are reserved, and covered by the checksum like all others.
+        CHECK_FALSE(decode_frame(bad, payload).has_value());
+    }
+    for (std::size_t size = 0; size < good.size(); ++size) {
+        CHECK_FALSE(decode_frame(ByteSpan(good).first(size), payload).has_value());
+    }
+    for (int i = 0; i < 10'000; ++i) {
+        Frame noise(random.below(200));
+        for (std::byte& byte : noise) byte = static_cast<std::byte>(random.next());
+        CHECK_FALSE(decode_frame(noise, payload).has_value());
+    }
+}
+
+TEST_CASE("garbage from strangers disturbs nobody", "[channel]") {
+    World world;
+    Random random(5);
+    for (int i = 0; i < 300; ++i) {
+        const ConnectionId connection = world.connect();
+        Frame noise(random.below(300));
+        for (std::byte& byte : noise) byte = static_cast<std::byte>(random.next());
+        world.send(connection, std::move(noise));
+    }
+    CHECK(world.b.sink.up.size() == 1);
+    CHECK(world.b.sink.lost.empty());
+    CHECK(world.others_work());
+}
+
+TEST_CASE("a peer that breaks the rules loses its link only", "[channel]") {
+    World world;
+    const ConnectionId urgent = world.open(77);
+    FrameHeader header = data(77, 1);
+    Bytes payload(50);
+    SECTION("offset beyond what came") { header.offset = 10; }
+    SECTION("another message") { header.message = 3; }
+    SECTION("another link") { header.link = 78; }
+    SECTION("payload beyond the message") { header.total = 20; }
+    SECTION("promises too much") { header.total = 0xffffffff; }
+    SECTION("an empty piece") { payload.clear(); }
+    SECTION("wrong track") { header.lane = Lane::bulk; }
+    SECTION("acknowledges what was never sent") {
+        header = FrameHeader{};
+        header.type = FrameType::ack;
+        header.link = 77;
+        header.sequence = 1'000'000;
+    }
+    SECTION("garbage") {
+        world.send(urgent, Frame(64, std::byte{9}));
+        header.type = FrameType::bye;
+    }
+    world.send(urgent, encode_frame(header, payload));
+    REQUIRE(world.b.sink.lost.size() == 1);
+    CHECK(world.b.sink.lost[0].code() == StatusCode::data_loss);
+    CHECK(world.b.sink.messages.empty());
+    CHECK(world.others_work());
+}
+
+TEST_CASE("a message keeps the size it began with", "[channel]") {
+    World world;
+    const ConnectionId urgent = world.open(77);
+    world.send(urgent, encode_frame(data(77, 1), Bytes(50)));
+    FrameHeader header = data(77, 2);
+    header.offset = 50;
+    SECTION("doubled") {
+        world.send(urgent, encode_frame(data(77, 1), Bytes(50)));
+        world.send(urgent, encode_frame(header, Bytes(50)));
+        CHECK(world.b.sink.lost.empty());
+        CHECK(world.b.sink.messages.size() == 1);
+    }
+    SECTION("changed") {
+        header.total = 200;
+        world.send(urgent, encode_frame(header, Bytes(50)));
+        CHECK(world.b.sink.lost.size() == 1);
+    }
+}
+
+TEST_CASE("another protocol version is refused with both numbers", "[channel]") {
+    World world;
+    const ConnectionId connection = world.connect();
+    FrameHeader hello = world.hello(5, Track::urgent);
+    hello.version = kProtocolMajor + 3;
+    world.send(connection, encode_frame(hello));
+    REQUIRE(world.stranger.heard.size() == 1);
+    CHECK(world.stranger.heard[0].type == FrameType::reject);
+    CHECK(world.stranger.heard[0].version == kProtocolMajor);
+    CHECK(world.b.sink.up.size() == 1);
+
+    // The same the other way round: the dialled peer is the newer one.
+    REQUIRE(world.stranger.transport.listen("sim://s").has_value());
+    REQUIRE(world.a.hub->dial("sim://s").has_value());
+    REQUIRE(world.run([&] { return world.stranger.heard.size() >= 3; }));
+    FrameHeader reject = world.stranger.heard[1];
+    reject.type = FrameType::reject;
+    reject.flags = static_cast<std::uint8_t>(RejectReason::version);
+    reject.version = kProtocolMajor + 3;
+    world.send(world.stranger.up[1], encode_frame(reject));
+    REQUIRE(world.a.sink.lost.size() == 1);
+    CHECK(world.a.sink.lost[0].message().find(std::to_string(kProtocolMajor + 3)) !=
+          std::string::npos);
+    CHECK(world.others_work());
+}
+
+TEST_CASE("half-open links do not hold their places for good", "[channel]") {
+    World world;
+    for (std::uint64_t token = 100; token < 100 + 300; ++token) {
+        world.send(world.connect(), encode_frame(world.hello(token, Track::urgent)));
+    }
+    CHECK(world.stranger.heard.back().type == FrameType::reject);
+    world.run([] { return false; }, 12'000'000);
+    world.open(1000);
+    CHECK(world.others_work());
+}
+
+TEST_CASE("a second hello on a connection ends it", "[channel]") {
+    World world;
+    const ConnectionId urgent = world.open(77);
+    world.send(urgent, encode_frame(world.hello(78, Track::urgent)));
+    CHECK(world.b.sink.interrupted == 1);
+    CHECK(world.others_work());
+}
