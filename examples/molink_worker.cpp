@@ -20,13 +20,18 @@ int fail(const Status& status, int code) {
     return code;
 }
 
-/// Follows the worker until its work is over.
-Status follow(Worker& worker) {
+/// Follows the worker until its work is over; `links` are its counters as last seen.
+Status follow(Worker& worker, std::vector<LinkMetrics>& links) {
     std::uint32_t epoch = 0;
     while (!interrupted()) {
         const Status over = worker.wait(kPollUs);
-        if (over.code() != StatusCode::deadline_exceeded) return over;
+        if (over.code() != StatusCode::deadline_exceeded) {
+            const WorkerView view = worker.view();
+            if (!view.links.empty()) links = view.links;
+            return over;
+        }
         const WorkerView view = worker.view();
+        links = view.links;
         if (view.epoch == epoch || view.state != NodeState::ready) continue;
         epoch = view.epoch;
         fmt::print(stderr, "molink-worker: serves layers {}-{}, {} of weights, {} KV blocks\n",
@@ -60,13 +65,16 @@ int run(int argc, char** argv) {
     ConsoleLog log("molink-worker");
     options.log = &log;
     options.log_level = flags.verbose ? LogLevel::info : LogLevel::warning;
+    const std::string name = flags.name.empty() ? "worker" : flags.name;
     auto worker = Worker::open(std::move(options));
     if (!worker) {
         return fail(worker.error(), worker.error().code() == StatusCode::invalid_argument ? 2 : 1);
     }
     fmt::print(stderr, "molink-worker: listens at {}\n", (*worker)->view().address);
     catch_interrupts();
-    const Status over = follow(**worker);
+    std::vector<LinkMetrics> links;
+    const Status over = follow(**worker, links);
+    print_links(name, links);
     return over.ok() ? 0 : fail(over, 1);
 }
 

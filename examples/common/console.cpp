@@ -67,10 +67,10 @@ void print_split(const ClusterView& view, const ModelSpec& spec, const NodeOptio
     }
 }
 
-void print_links(const MetricsSnapshot& metrics) {
-    for (const LinkMetrics& link : metrics.links) {
-        fmt::print(stderr, "link {:<16} sent {}, received {}, round trip {:.2f} ms\n", link.peer,
-                   format_bytes(static_cast<std::int64_t>(link.sent_bytes)),
+void print_links(const std::string& from, const std::vector<LinkMetrics>& links) {
+    for (const LinkMetrics& link : links) {
+        fmt::print(stderr, "link {} - {}: sent {}, received {}, round trip {:.2f} ms\n", from,
+                   link.peer, format_bytes(static_cast<std::int64_t>(link.sent_bytes)),
                    format_bytes(static_cast<std::int64_t>(link.received_bytes)),
                    static_cast<double>(link.round_trip_us) / 1000);
     }
