@@ -29,10 +29,9 @@ Result<std::optional<Bytes>> Reassembler::add(const FrameHeader& header, ByteSpa
                           header.offset);
     }
     if (header.total != lane.total || (header.payload == 0 && header.total != 0)) {
-        return make_error(StatusCode::data_loss,
-                          "lane {}: message {} of {} bytes goes on with {} bytes of {}",
-                          lane_name(header.lane), lane.message, lane.total, header.payload,
-                          header.total);
+        return make_error(
+            StatusCode::data_loss, "lane {}: message {} of {} bytes goes on with {} bytes of {}",
+            lane_name(header.lane), lane.message, lane.total, header.payload, header.total);
     }
     const bool dropped = header.lane != Lane::control && header.epoch < epoch_.value;
     if (!dropped) lane.bytes.insert(lane.bytes.end(), payload.begin(), payload.end());

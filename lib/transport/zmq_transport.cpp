@@ -3,13 +3,17 @@
 // visible instead of queueing without bound; LINGER 0 keeps destruction from blocking. The only
 // file that knows ZeroMQ.
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <deque>
 #include <map>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include <zmq.hpp>
 
@@ -35,6 +39,26 @@ struct Event {
     enum class Kind : std::uint8_t { connected, disconnected } kind;
     ConnectionId connection;
 };
+
+/// Somebody listens at the socket file of an ipc:// address. ZeroMQ itself would remove the file
+/// and take its place.
+bool ipc_in_use(std::string_view address) {
+    constexpr std::string_view kScheme = "ipc://";
+    sockaddr_un to{};
+    if (!address.starts_with(kScheme)) return false;
+    const std::string_view path = address.substr(kScheme.size());
+    if (path.empty() || path[0] == '@' || path[0] == '*' || path.size() >= sizeof to.sun_path) {
+        return false;
+    }
+    const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (probe < 0) return false;
+    to.sun_family = AF_UNIX;
+    std::memcpy(to.sun_path, path.data(), path.size());
+    const bool answered = ::connect(probe, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
+    const bool in_use = answered || errno == EAGAIN;  // EAGAIN: its queue of callers is full
+    ::close(probe);
+    return in_use;
+}
 
 class ZmqTransport final : public Transport {
 public:
@@ -62,6 +86,7 @@ public:
     }
 
 private:
+    std::size_t poll_sockets(std::int64_t timeout_us, TransportSink& sink);
     zmq::socket_t make_socket(zmq::socket_type type);
     std::size_t receive_accepted(TransportSink& sink);
     std::size_t receive_dialled(ConnectionId connection, TransportSink& sink);
@@ -96,6 +121,9 @@ zmq::socket_t ZmqTransport::make_socket(zmq::socket_type type) {
 }
 
 Result<std::string> ZmqTransport::listen(const std::string& address) {
+    if (ipc_in_use(address)) {
+        return make_error(StatusCode::unavailable, "listen at {}: the address is in use", address);
+    }
     try {
         zmq::socket_t router = make_socket(zmq::socket_type::router);
         router.set(zmq::sockopt::router_mandatory, true);
@@ -182,6 +210,14 @@ void ZmqTransport::close(ConnectionId connection) {
 }
 
 std::size_t ZmqTransport::poll(std::int64_t timeout_us, TransportSink& sink) {
+    try {
+        return poll_sockets(timeout_us, sink);
+    } catch (const zmq::error_t&) {
+        return 1;  // interrupted by a signal; what is there stays there for the next call
+    }
+}
+
+std::size_t ZmqTransport::poll_sockets(std::int64_t timeout_us, TransportSink& sink) {
     std::vector<zmq::pollitem_t> items;
     std::vector<ConnectionId> order;
     items.push_back({nullptr, wake_fd_, ZMQ_POLLIN, 0});

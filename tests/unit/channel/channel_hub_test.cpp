@@ -46,8 +46,9 @@ TEST_CASE("messages of all sizes arrive whole and in order per lane", "[channel]
     for (std::size_t i = 0; i < std::size(sizes); ++i) {
         for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
             sent[lane].push_back(pattern(sizes[i], i * 8 + lane));
-            REQUIRE(pair.a.hub->send(pair.link, static_cast<Lane>(lane), Epoch(7), sent[lane].back())
-                        .ok());
+            REQUIRE(
+                pair.a.hub->send(pair.link, static_cast<Lane>(lane), Epoch(7), sent[lane].back())
+                    .ok());
         }
     }
     REQUIRE(pair.until([&] { return pair.b.sink.messages.size() == 5 * std::size(sizes); }));
@@ -91,8 +92,9 @@ TEST_CASE("cuts lose and double nothing", "[channel]") {
                 write_le(std::span<std::byte>(bytes), 0, id);
                 sent[forth ? 1 : 0][lane].push_back(id);
                 SimHost& from = forth ? pair.a : pair.b;
-                REQUIRE(from.hub->send(forth ? pair.link : links[0], static_cast<Lane>(lane),
-                                       Epoch(1), std::move(bytes))
+                REQUIRE(from.hub
+                            ->send(forth ? pair.link : links[0], static_cast<Lane>(lane), Epoch(1),
+                                   std::move(bytes))
                             .ok());
             }
             return next_seed == 60 && cuts.empty() &&
@@ -219,8 +221,8 @@ TEST_CASE("a restarted peer means a lost link, closing says so", "[channel]") {
         SimHost again(pair.net, 3);
         pair.b.transport.break_all();
         REQUIRE(again.transport.listen("sim://b").has_value());
-        REQUIRE(run_until(pair.net, {&pair.a, &again}, [&] { return !pair.a.sink.lost.empty(); },
-                          5'000'000));
+        REQUIRE(run_until(
+            pair.net, {&pair.a, &again}, [&] { return !pair.a.sink.lost.empty(); }, 5'000'000));
         CHECK(pair.a.sink.interrupted == 1);
         CHECK(pair.a.sink.resumed == 0);
     }

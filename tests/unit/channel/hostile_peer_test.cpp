@@ -36,10 +36,13 @@ struct World {
     }
     template <typename Done>
     bool run(Done done, std::int64_t limit_us = 1'000'000) {
-        return run_until(net, {&a, &b}, [&] {
-            stranger.transport.poll(0, stranger);
-            return done();
-        }, limit_us, 1000);
+        return run_until(
+            net, {&a, &b},
+            [&] {
+                stranger.transport.poll(0, stranger);
+                return done();
+            },
+            limit_us, 1000);
     }
     ConnectionId connect() {
         const std::size_t before = stranger.up.size();
@@ -132,13 +135,27 @@ TEST_CASE("a peer that breaks the rules loses its link only", "[channel]") {
     const ConnectionId urgent = world.open(77);
     FrameHeader header = data(77, 1);
     Bytes payload(50);
-    SECTION("offset beyond what came") { header.offset = 10; }
-    SECTION("another message") { header.message = 3; }
-    SECTION("another link") { header.link = 78; }
-    SECTION("payload beyond the message") { header.total = 20; }
-    SECTION("promises too much") { header.total = 0xffffffff; }
-    SECTION("an empty piece") { payload.clear(); }
-    SECTION("wrong track") { header.lane = Lane::bulk; }
+    SECTION("offset beyond what came") {
+        header.offset = 10;
+    }
+    SECTION("another message") {
+        header.message = 3;
+    }
+    SECTION("another link") {
+        header.link = 78;
+    }
+    SECTION("payload beyond the message") {
+        header.total = 20;
+    }
+    SECTION("promises too much") {
+        header.total = 0xffffffff;
+    }
+    SECTION("an empty piece") {
+        payload.clear();
+    }
+    SECTION("wrong track") {
+        header.lane = Lane::bulk;
+    }
     SECTION("acknowledges what was never sent") {
         header = FrameHeader{};
         header.type = FrameType::ack;

@@ -56,8 +56,8 @@ SendOutcome SimTransport::send(ConnectionId id, Frame&& frame) {
     free = std::max(free, network_.now);
     if (free - network_.now > network_.buffer_us) return SendOutcome::full;
     if (network_.bytes_per_us > 0) {
-        free += static_cast<std::int64_t>(static_cast<double>(frame.size()) /
-                                          network_.bytes_per_us);
+        free +=
+            static_cast<std::int64_t>(static_cast<double>(frame.size()) / network_.bytes_per_us);
     }
     sent_bytes += frame.size();
     if (mute) return SendOutcome::accepted;

@@ -40,8 +40,8 @@ void check_contract(const Factory& make) {
             const TransmitView view = random_view(random);
             const TransmitPlan plan = policy->next(view);
             const TransmitPlan again = twin->next(view);
-            CHECK((plan.send == again.send && plan.lane == again.lane &&
-                   plan.bytes == again.bytes));
+            CHECK(
+                (plan.send == again.send && plan.lane == again.lane && plan.bytes == again.bytes));
             bool any = false;
             for (const LaneView& lane : view.lanes) any = any || lane.queued_messages > 0;
             REQUIRE(plan.send == any);

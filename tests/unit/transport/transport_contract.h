@@ -1,0 +1,54 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <molink/transport.h>
+
+#include "support/catch.h"
+
+namespace molink::test {
+
+/// What a contract test needs to know of an implementation.
+struct TransportUnderTest {
+    std::function<std::unique_ptr<Transport>()> make;
+    std::string address;       ///< to listen at; may hold a wildcard
+    std::string late_address;  ///< a fixed one nobody listens at yet
+    std::size_t largest_frame = 17'000;
+};
+
+/// Writes down events; echoes frames when told to.
+struct Peer final : TransportSink {
+    explicit Peer(std::unique_ptr<Transport> t) : transport(std::move(t)) {}
+    void on_connected(ConnectionId connection) override { up.push_back(connection); }
+    void on_disconnected(ConnectionId connection) override { down.push_back(connection); }
+    void on_frame(ConnectionId connection, std::span<const std::byte> bytes) override {
+        frames[connection].emplace_back(bytes.begin(), bytes.end());
+        if (echo) transport->send(connection, Frame(bytes.begin(), bytes.end()));
+    }
+    std::unique_ptr<Transport> transport;
+    std::vector<ConnectionId> up;
+    std::vector<ConnectionId> down;
+    std::map<ConnectionId, std::vector<Frame>> frames;
+    bool echo = false;
+};
+
+/// Polls all peers until `done` holds; false when it never did (10,000 rounds).
+template <typename Done>
+bool poll_until(const std::vector<Peer*>& peers, Done done) {
+    for (int i = 0; i < 10'000; ++i) {
+        if (done()) return true;
+        for (Peer* peer : peers) {
+            if (peer->transport) peer->transport->poll(500, *peer);
+        }
+    }
+    return false;
+}
+
+/// Any Transport must pass this.
+void check_transport_contract(const TransportUnderTest& subject);
+
+}  // namespace molink::test
