@@ -254,6 +254,7 @@ Status LinkChannel::on_ack(const FrameHeader& header, std::int64_t now_us) {
     if (header.flags != 0) sender.rewind();
     if (acked.bytes == 0) return {};
     last_progress_us_ = now_us;
+    sender.note_delivery(now_us);
     const std::int64_t stamp = static_cast<std::int64_t>(header.stamp_us);
     if (acked.resent || stamp <= 0 || stamp > now_us) return {};
     LinkMeter::Sample sample;
@@ -261,6 +262,7 @@ Status LinkChannel::on_ack(const FrameHeader& header, std::int64_t now_us) {
     sample.round_trip_us = now_us - stamp - static_cast<std::int64_t>(header.hold_us);
     sample.acked_bytes = acked.bytes;
     sample.delivered_bytes = sender.delivered_bytes() - acked.delivered_before;
+    sample.interval_us = std::max(sample.round_trip_us, now_us - acked.delivered_at_us);
     const bool queued = std::any_of(queued_bytes_.begin(), queued_bytes_.end(),
                                     [](std::size_t bytes) { return bytes > 0; });
     sample.app_limited = !queued;

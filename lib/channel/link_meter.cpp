@@ -43,7 +43,7 @@ void LinkMeter::add(const Sample& sample) {
 }
 
 void LinkMeter::update_rate(const Sample& sample) {
-    const double interval = static_cast<double>(std::max<std::int64_t>(sample.round_trip_us, 1));
+    const double interval = static_cast<double>(std::max<std::int64_t>(sample.interval_us, 1));
     const double rate = static_cast<double>(sample.delivered_bytes) / interval;
     if (sample.app_limited && rate <= rate_) return;
     const std::int64_t horizon =

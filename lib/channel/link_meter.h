@@ -22,7 +22,10 @@ public:
         std::int64_t round_trip_us = 0;  ///< without the peer's hold time
         std::size_t acked_bytes = 0;
         std::uint64_t delivered_bytes = 0;  ///< acknowledged between sending and acknowledgement
-        bool app_limited = false;           ///< the sender had nothing more to send
+        /// From the acknowledgement before the frame was sent to this one: counted from the sending
+        /// alone, the rate would come out too high by the distance of two acknowledgements.
+        std::int64_t interval_us = 0;
+        bool app_limited = false;  ///< the sender had nothing more to send
     };
     void add(const Sample& sample);
     /// After a reset: what was measured stays, the window begins anew.

@@ -9,7 +9,7 @@ namespace molink {
 
 void SendTrack::push(Frame frame) {
     in_flight_bytes_ += frame.size();
-    frames_.push_back({std::move(frame), 0, false, 0});
+    frames_.push_back({std::move(frame), 0, false, 0, 0});
 }
 
 std::size_t SendTrack::send(Transport& transport, ConnectionId connection, std::int64_t now_us) {
@@ -23,7 +23,9 @@ std::size_t SendTrack::send(Transport& transport, ConnectionId connection, std::
             kept.resent = true;
         }
         kept.sent_us = now_us;
+        if (sent_ == 0) delivered_at_us_ = now_us;  // idle until now
         kept.delivered_before = delivered_;
+        kept.delivered_at_us = delivered_at_us_;
         ++sent_;
     }
     return again;
@@ -38,6 +40,7 @@ SendTrack::Acked SendTrack::acknowledge(std::uint64_t sequence, bool& valid) {
         acked.bytes += kept.frame.size();
         acked.sent_us = kept.sent_us;
         acked.delivered_before = kept.delivered_before;
+        acked.delivered_at_us = kept.delivered_at_us;
         acked.resent = kept.resent;
         in_flight_bytes_ -= kept.frame.size();
         frames_.pop_front();

@@ -28,11 +28,14 @@ public:
         std::size_t bytes = 0;               ///< newly acknowledged, with headers
         std::int64_t sent_us = 0;            ///< when the newest of them first went out
         std::uint64_t delivered_before = 0;  ///< bytes acknowledged on the track at that time
+        std::int64_t delivered_at_us = 0;    ///< when that was last added to
         bool resent = false;                 ///< went out twice: says nothing about the round trip
     };
     /// The peer has everything up to `sequence`. Nothing when that is not new; false in `valid`
     /// when it was never sent.
     Acked acknowledge(std::uint64_t sequence, bool& valid);
+    /// Time of the newest acknowledgement; the next sample of the rate begins there.
+    void note_delivery(std::int64_t now_us) { delivered_at_us_ = now_us; }
     /// Everything unacknowledged goes out again.
     void rewind() { sent_ = 0; }
 
@@ -47,12 +50,14 @@ private:
         std::int64_t sent_us = 0;  // last time; 0: never
         bool resent = false;
         std::uint64_t delivered_before = 0;
+        std::int64_t delivered_at_us = 0;
     };
     std::deque<Kept> frames_;  // unacknowledged, in order
     std::size_t sent_ = 0;     // of them, handed to the transport since the last rewind
     std::uint64_t acked_ = 0;
     std::size_t in_flight_bytes_ = 0;
     std::uint64_t delivered_ = 0;
+    std::int64_t delivered_at_us_ = 0;
 };
 
 }  // namespace molink

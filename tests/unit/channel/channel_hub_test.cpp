@@ -147,6 +147,7 @@ TEST_CASE("urgent frames pass a full link of 100 Mbit/s and 30 ms", "[channel]")
     const double busy =
         static_cast<double>(pair.a.transport.sent_bytes - bytes_before) / (12.5 * span);
     INFO("worst wait " << worst << " us, busy " << busy);
+    INFO("rate " << pair.a.hub->stats(pair.link).link.bytes_per_s);
     CHECK(worst < 10'000 + 1'400 + 1'000);  // the bound, a frame, steps of the test
     CHECK(busy > 0.9);
     CHECK(pair.a.hub->stats(pair.link).link.bytes_per_s == Approx(12.5e6).epsilon(0.1));
