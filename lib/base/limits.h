@@ -41,10 +41,9 @@ inline constexpr std::int64_t kHeadOfLineBoundUs = 10'000;
 
 // -- Faults (DESIGN section 6)
 inline constexpr std::int64_t kHeartbeatIntervalUs = 1'000'000;
-/// Silence after which a node is lost.
-inline constexpr std::int64_t kNodeLostAfterUs = 15'000'000;
-/// A reset connection that does not come back in this time means a lost node.
-inline constexpr std::int64_t kReconnectWithinUs = 3'000'000;
+/// How much longer a worker waits for its next stage before it tells the head: when a node is lost
+/// the head must notice first, or it would blame the neighbour that complains.
+inline constexpr std::int64_t kNeighbourGraceUs = 3'000'000;
 
 // -- Cluster
 inline constexpr std::size_t kMaxNodes = 256;

@@ -66,12 +66,12 @@ void WorkerNode::check_liveness(std::int64_t now_us) {
                        seconds(now_us - head_heard_us_)));
         return;
     }
-    if (next_interrupted_us_ != 0 && now_us - next_interrupted_us_ > config_.reconnect_within_us) {
-        fail_stage(
-            StatusCode::unavailable,
-            fmt::format("the link to the next stage at {} was reset and did not come back "
-                        "within {:.1f} s",
-                        session_.assignment().next_address, seconds(config_.reconnect_within_us)));
+    const std::int64_t patience = config_.reconnect_within_us + limits::kNeighbourGraceUs;
+    if (next_interrupted_us_ != 0 && now_us - next_interrupted_us_ > patience) {
+        fail_stage(StatusCode::unavailable,
+                   fmt::format("the link to the next stage at {} was lost and did not come back "
+                               "within {:.1f} s",
+                               session_.assignment().next_address, seconds(patience)));
     }
     std::vector<LinkId> late;
     for (const auto& [link, since] : strangers_) {
@@ -123,9 +123,9 @@ void WorkerNode::on_link_lost(LinkId link, const Status& reason) {
             reason.with_context(fmt::format("link to the head at {}", config_.join));
         end(lost.ok() ? Status(StatusCode::unavailable, "the head was lost") : lost);
     } else if (next_ && link == *next_) {
-        fail_stage(StatusCode::unavailable, "the link to the next stage at " +
-                                                session_.assignment().next_address +
-                                                " was lost: " + reason.message());
+        log_(LogLevel::warning, "link to the next stage lost: {}", reason.message());
+        if (next_interrupted_us_ == 0) next_interrupted_us_ = clock_.now_us();
+        next_.reset();
     }
 }
 
@@ -251,7 +251,8 @@ void WorkerNode::report_ready() {
     if (!pages_ready_ || state_ != NodeState::loading) return;
     // The next stage must know us before the first part can reach it: lanes do not wait for each
     // other.
-    if (next_ && (!next_up_ || hub_->pending_bytes(*next_) > 0)) return;
+    const bool last_hop = session_.assignment().next_address.empty();
+    if (!last_hop && (!next_ || !next_up_ || hub_->pending_bytes(*next_) > 0)) return;
     state_ = NodeState::ready;
     send_head(Lane::control, StageReady{epoch_});
 }
@@ -280,7 +281,7 @@ void WorkerNode::stage_forward(Part part) {
         send_head(lane, Message(std::move(part)));
         return;
     }
-    if (!next_) return;  // the stage has failed, and the head knows
+    if (!next_) return;  // lost; the head ends the epoch, or check_liveness tells it
     const Status sent = hub_->send(*next_, lane, epoch_, encode_message(Message(std::move(part))));
     if (!sent.ok()) fail_stage(sent.code(), sent.message());
 }

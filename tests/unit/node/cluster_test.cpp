@@ -159,6 +159,23 @@ TEST_CASE("a killed worker ends what it touched with a clear error, and a new on
     check_tokens(cluster, 4);
 }
 
+TEST_CASE("a node whose neighbour complains is not blamed for the neighbour's loss") {
+    for (const char* victim : {"a", "b"}) {
+        ClusterFixture cluster(3, true);
+        cluster.add_worker("a");
+        cluster.add_worker("b");
+        REQUIRE(cluster.run_until_ready());
+        cluster.submit(kPrompt, 200);
+        REQUIRE(
+            cluster.run_until([&] { return cluster.outcomes.begin()->second.tokens.size() > 5; }));
+        cluster.kill(victim);
+        REQUIRE(cluster.run_until([&] { return cluster.all_ended(); }, 20'000'000));
+        const std::string message = cluster.outcomes.begin()->second.status.message();
+        INFO(message);
+        REQUIRE(message.find("node '" + std::string(victim) + "'") != std::string::npos);
+    }
+}
+
 TEST_CASE("a silent worker is waited for below the limit and lost above it") {
     ClusterFixture cluster(2, true);
     FoldWorker& worker = cluster.add_worker("a");
