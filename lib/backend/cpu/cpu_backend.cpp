@@ -92,7 +92,7 @@ Result<std::unique_ptr<DeviceBuffer>> CpuBackend::allocate(std::size_t bytes) {
 Result<std::unique_ptr<PackedMatrix>> CpuBackend::pack(const MatrixSource* parts, std::size_t count,
                                                        DataType type) {
     MOLINK_ASSIGN_OR_RETURN(std::unique_ptr<PackedMatrix> matrix,
-                            pack_matrix(parts, count, type, pool_));
+                            pack_matrix(parts, count, type, pool_, arena_));
     return matrix;
 }
 

@@ -6,6 +6,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/packed.h"
 #include "backend/cpu/thread_pool.h"
 
 namespace molink {
@@ -50,6 +51,7 @@ private:
     void for_rows(std::int64_t rows, std::int64_t width, const Body& body);
 
     ThreadPool pool_;
+    WeightArena arena_;
     std::string description_;
     std::vector<cpu::RowBlock> row_blocks_;
 };

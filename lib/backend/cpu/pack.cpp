@@ -131,11 +131,21 @@ Result<std::unique_ptr<HostBuffer>> HostBuffer::make(std::size_t bytes) {
     // Reading weights walks through all of them for every token. A refusal costs only speed.
     if (alignment == kHugePage) madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
-    return std::unique_ptr<HostBuffer>(new HostBuffer(data, bytes));
+    std::shared_ptr<void> memory(data, &std::free);
+    return std::unique_ptr<HostBuffer>(new HostBuffer(std::move(memory), data, bytes));
 }
 
-HostBuffer::~HostBuffer() {
-    std::free(data_);
+Result<std::unique_ptr<HostBuffer>> WeightArena::allocate(std::size_t bytes) {
+    constexpr std::size_t kChunkBytes = std::size_t{32} << 20;
+    const std::size_t rounded = (bytes + 63) / 64 * 64;
+    if (rounded > kChunkBytes / 4) return HostBuffer::make(bytes);
+    if (chunk_ == nullptr || kChunkBytes - used_ < rounded) {
+        MOLINK_ASSIGN_OR_RETURN(chunk_, HostBuffer::make(kChunkBytes));
+        used_ = 0;
+    }
+    auto* data = static_cast<std::byte*>(chunk_->data()) + used_;
+    used_ += rounded;
+    return std::unique_ptr<HostBuffer>(new HostBuffer(chunk_->memory_, data, bytes));
 }
 
 std::size_t packed_matrix_bytes(std::int64_t n, std::int64_t k, DataType type) {
@@ -147,14 +157,15 @@ std::size_t packed_matrix_bytes(std::int64_t n, std::int64_t k, DataType type) {
 }
 
 Result<std::unique_ptr<CpuMatrix>> pack_matrix(const MatrixSource* parts, std::size_t count,
-                                               DataType type, ThreadPool& pool) {
+                                               DataType type, ThreadPool& pool,
+                                               WeightArena& arena) {
     MOLINK_RETURN_IF_ERROR(check_sources(parts, count, type));
     auto matrix = std::make_unique<CpuMatrix>();
     matrix->k = parts[0].k;
     matrix->type = type;
     for (std::size_t i = 0; i < count; ++i) matrix->n += parts[i].n;
     MOLINK_ASSIGN_OR_RETURN(matrix->buffer,
-                            HostBuffer::make(packed_matrix_bytes(matrix->n, matrix->k, type)));
+                            arena.allocate(packed_matrix_bytes(matrix->n, matrix->k, type)));
     const auto k = static_cast<std::size_t>(matrix->k);
     const Sources sources{parts, count};
     auto* base = static_cast<std::byte*>(matrix->buffer->data());

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include <molink/status.h>
 
@@ -21,15 +22,30 @@ inline constexpr std::size_t kGroup = 32;
 class HostBuffer final : public DeviceBuffer {
 public:
     static Result<std::unique_ptr<HostBuffer>> make(std::size_t bytes);
-    ~HostBuffer() override;
     void* data() override { return data_; }
     const void* data() const { return data_; }
     std::size_t bytes() const override { return bytes_; }
 
 private:
-    HostBuffer(void* data, std::size_t bytes) : data_(data), bytes_(bytes) {}
+    friend class WeightArena;
+    HostBuffer(std::shared_ptr<void> memory, void* data, std::size_t bytes)
+        : memory_(std::move(memory)), data_(data), bytes_(bytes) {}
+    std::shared_ptr<void> memory_;  // what data_ lies in
     void* data_;
     std::size_t bytes_;
+};
+
+/// Cuts weights of a few hundred KiB out of large chunks, so that they lie in huge pages: reading
+/// them for every token otherwise costs a page walk per 4 KiB. A chunk is freed with its last
+/// buffer. Thread: one caller at a time.
+class WeightArena {
+public:
+    /// Errors: resource_exhausted with the size.
+    Result<std::unique_ptr<HostBuffer>> allocate(std::size_t bytes);
+
+private:
+    std::unique_ptr<HostBuffer> chunk_;
+    std::size_t used_ = 0;
 };
 
 /// Weights [n, k] as panels.
@@ -56,6 +72,6 @@ inline constexpr std::size_t kQ8GroupBytes = kPanel * 2 + kPanel * kGroup;
 std::size_t packed_matrix_bytes(std::int64_t n, std::int64_t k, DataType type);
 
 Result<std::unique_ptr<CpuMatrix>> pack_matrix(const MatrixSource* parts, std::size_t count,
-                                               DataType type, ThreadPool& pool);
+                                               DataType type, ThreadPool& pool, WeightArena& arena);
 
 }  // namespace molink
