@@ -32,7 +32,6 @@ struct ChannelStats {
     std::uint64_t received_wire_bytes = 0;
     std::uint64_t resent_bytes = 0;
     std::uint64_t duplicate_frames = 0;
-    std::uint64_t bad_frames = 0;  ///< refused: malformed, checksum, out of window
     std::int64_t smoothed_rtt_us = 0;
     std::int64_t min_rtt_us = 0;
     LinkModel link;  ///< measured, sending direction
