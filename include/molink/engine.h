@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <molink/cluster.h>
@@ -53,14 +55,21 @@ public:
     virtual Status wait_ready(std::int64_t timeout_us) = 0;
 
     /// Queues a request. Errors: invalid_argument (empty prompt, prompt longer than the context
-    /// with both numbers, token outside the vocabulary, no tokenizer), resource_exhausted (queue
-    /// full, or more KV blocks than the pipeline has), unavailable (a node was lost; says what is
-    /// missing), failed_precondition (closed). On error the callback is never called; after success
-    /// it gets exactly one last event.
+    /// with both numbers, token outside the vocabulary, no tokenizer, an option out of its limits),
+    /// resource_exhausted (queue full, or more KV blocks than the pipeline has), unavailable (a
+    /// node was lost; says what is missing), failed_precondition (closed). On error the callback is
+    /// never called; after success it gets exactly one last event.
     virtual Result<RequestId> submit(GenerateRequest request, RequestCallback callback) = 0;
 
     /// Ends a request early; its last event says cancelled. Unknown or finished ids are ignored.
     virtual void cancel(RequestId request) = 0;
+
+    /// The tokens of `text`; `add_special`: with those that the tokenizer puts around a prompt.
+    /// Errors: failed_precondition (no tokenizer), invalid_argument (not UTF-8). Thread: any.
+    virtual Result<std::vector<Token>> tokenize(std::string_view text, bool add_special) const = 0;
+    /// The bytes of `tokens`, special ones included; a single token need not be whole characters.
+    /// Errors: failed_precondition (no tokenizer). Thread: any.
+    virtual Result<std::string> detokenize(std::span<const Token> tokens) const = 0;
 
     /// The address workers join at, port filled in.
     virtual std::string address() const = 0;

@@ -17,6 +17,9 @@ struct LinkMetrics {
     std::uint64_t resent_bytes = 0;
     std::uint64_t lane_sent_bytes[kLaneCount] = {};  ///< payload, by Lane
     std::uint64_t lane_received_bytes[kLaneCount] = {};
+    std::uint64_t lane_sent_messages[kLaneCount] = {};
+    std::int64_t lane_queue_us[kLaneCount] =
+        {};                          ///< sum over messages, from send to the last frame
     std::int64_t round_trip_us = 0;  ///< smoothed
     LinkModel model;                 ///< measured, away from this node
 };
@@ -31,18 +34,35 @@ struct StageMetrics {
     std::int64_t wait_us = 0;     ///< sum of the time parts were queued at the stage
 };
 
+/// Counts by upper bound, as Prometheus histograms have them.
+struct Histogram {
+    std::vector<double> bounds;          ///< [buckets] upper bounds, ascending
+    std::vector<std::uint64_t> buckets;  ///< [buckets + 1] counts, the last is above all bounds
+    std::uint64_t count = 0;
+    double sum = 0;
+};
+
 /// A consistent copy of an engine's counters.
 struct MetricsSnapshot {
     std::uint64_t requests_submitted = 0;
     std::uint64_t requests_finished = 0;  ///< stop or length
     std::uint64_t requests_failed = 0;
     std::uint64_t requests_cancelled = 0;
-    std::uint64_t prompt_tokens = 0;  ///< prefilled
+    std::uint64_t requests_refused = 0;  ///< queue full, or too large
+    std::uint64_t prompt_tokens = 0;     ///< prefilled, recomputation included
     std::uint64_t output_tokens = 0;
-    std::int32_t running = 0;
-    std::int32_t waiting = 0;
+    std::uint64_t preemptions = 0;
+    std::uint64_t prefix_query_tokens = 0;  ///< prompt tokens looked up at admission
+    std::uint64_t prefix_hit_tokens = 0;    ///< of them, found
+    std::int32_t running = 0;               ///< sequences
+    std::int32_t waiting = 0;               ///< sequences
     std::int64_t kv_blocks_total = 0;
-    std::int64_t kv_blocks_free = 0;  ///< not reserved
+    std::int64_t kv_blocks_free = 0;    ///< neither held nor promised, cached ones included
+    std::int64_t kv_blocks_cached = 0;  ///< held by nobody, kept for the prefix cache
+    Histogram time_to_first_token_s;    ///< from submit()
+    Histogram time_per_output_token_s;  ///< mean of each completion, without its first token
+    Histogram queue_s;                  ///< from submit() to the first part
+    Histogram request_s;                ///< from submit() to the completion's end
     std::uint32_t epoch = 0;
     std::int32_t max_micro_batches_in_flight = 0;  ///< highest number seen in this epoch
     std::uint64_t plans_refused = 0;  ///< plans of the scheduler that the check refused

@@ -83,6 +83,11 @@ struct EngineOptions : NodeOptions {
     std::int32_t max_slice_tokens = 256;
     /// Positions per sequence; 0: the model's context. Smaller needs less memory.
     std::int32_t max_context = 0;
+    /// Blocks of finished prompts are kept and found again by prompts that begin alike.
+    bool prefix_cache = true;
+    /// Bytes queued towards the first stage above which no more parts are launched. Default 32 MiB.
+    /// Limits: at least 1.
+    std::int64_t max_in_flight_bytes = 32 << 20;
     /// Policies; nullptr: make_seed_cluster(stages), make_cost_partitioner, make_depth_scheduler.
     std::unique_ptr<Cluster> cluster;
     std::unique_ptr<Partitioner> partitioner;

@@ -12,15 +12,30 @@
 
 namespace molink {
 
+/// Where a sequence stands.
+enum class SequenceState : std::uint8_t {
+    waiting = 0,     ///< not admitted, or preempted
+    prefilling = 1,  ///< admitted, prompt not fully scheduled
+    in_flight = 2,   ///< waits for its next token
+    decodable = 3,   ///< its next token can start
+    finished = 4,    ///< only its last parts are under way; in no queue
+};
+
 /// One sequence as a scheduler sees it. Positions count from 0.
 struct SequenceView {
     SequenceId id;
+    SequenceState state = SequenceState::waiting;
     std::int64_t arrival_us = 0;     ///< when the request was submitted
-    std::int32_t prompt_tokens = 0;  ///< tokens to prefill
+    std::int32_t prompt_tokens = 0;  ///< tokens to prefill; after a preemption with those generated
     std::int32_t max_tokens = 0;     ///< positions it may reach: prompt + output
-    std::int32_t scheduled = 0;      ///< positions computed or under way
+    /// Positions computed, under way or, while it waits, found in the prefix cache when it was last
+    /// looked up (the first few of the queue are looked up before every plan).
+    std::int32_t scheduled = 0;
     std::int32_t parts_in_flight = 0;
-    std::int32_t blocks_reserved = 0;  ///< KV blocks it will need at most
+    /// KV blocks that its next run takes out of free_blocks: of a waiting one its whole prompt's,
+    /// of a decodable one 0 or 1; a prefilling one has what it needs.
+    std::int32_t blocks_needed = 0;
+    std::int32_t blocks_held = 0;  ///< what preempting it can free at most
 };
 
 /// One stage as measured. Smoothed; 0 while unknown.
@@ -37,8 +52,8 @@ struct StageView {
 struct SchedulerView {
     std::int64_t now_us = 0;
     std::uint64_t step_seed = 0;  ///< the only source of randomness a policy may use
-    /// Not admitted, by arrival. A prefill run of one of them admits it; its blocks_reserved must
-    /// fit into free_blocks.
+    /// Not admitted or preempted, by arrival. A prefill run of one of them admits it; its
+    /// blocks_needed must fit into free_blocks.
     std::span<const SequenceView* const> waiting;
     /// Admitted, prompt not fully scheduled, by admission.
     std::span<const SequenceView* const> prefilling;
@@ -50,7 +65,8 @@ struct SchedulerView {
     std::int32_t decode_parts_in_flight = 0;
     std::int32_t prefill_parts_in_flight = 0;
     std::int32_t prefill_rows_in_flight = 0;
-    std::int64_t free_blocks = 0;       ///< not reserved by anyone
+    std::int64_t free_blocks = 0;       ///< neither held nor promised; what the prefix cache
+                                        ///< keeps beyond running sequences counts as free
     std::span<const StageView> stages;  ///< [n_stages], n_stages >= 1
     // Limits, from EngineOptions:
     std::int32_t max_running = 0;
@@ -69,7 +85,11 @@ struct PrefillRun {
 struct StepPlan {
     std::vector<SequenceId> decode;   ///< each from view.decodable, at most once
     std::vector<PrefillRun> prefill;  ///< each from view.prefilling or view.waiting, at most once
-    bool empty() const { return decode.empty() && prefill.empty(); }
+    /// Sequences that give up their blocks before the rest of the plan starts, and are computed
+    /// anew later: each from view.prefilling or view.decodable, with no part in flight and not
+    /// otherwise in the plan. The rest may use the blocks only when a next view shows them as free.
+    std::vector<SequenceId> preempt;
+    bool empty() const { return decode.empty() && prefill.empty() && preempt.empty(); }
 };
 
 /// What one finished micro-batch part took.
@@ -98,7 +118,8 @@ public:
     virtual std::string_view name() const = 0;
     /// Fills `plan` (empty on entry) with one micro-batch. Called again, with the view brought up
     /// to date, until it stays empty. An empty plan while nothing is under way would wait for ever,
-    /// so the built-in policy plans instead.
+    /// so the built-in policy plans instead; it also preempts when blocks have run out and a policy
+    /// that never preempts is stuck.
     virtual void plan(const SchedulerView& view, StepPlan& plan) = 0;
     /// Learns from a finished part. Default: ignores it.
     virtual void observe(const PartReport& report);

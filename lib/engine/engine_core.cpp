@@ -72,7 +72,7 @@ Status EngineCore::submit(AdmittedRequest request, std::int64_t now_us) {
     sequence->view.arrival_us = now_us;
     sequence->view.prompt_tokens = prompt;
     sequence->view.max_tokens = positions;
-    sequence->view.blocks_reserved = blocks;
+    sequence->view.blocks_needed = blocks;
     sequence->tokens = request.prompt;
     sequence->request = std::move(request);
     if (options_.tokenizer != nullptr) {
@@ -116,6 +116,7 @@ void EngineCore::finish(Sequence& sequence, FinishReason reason, const Status& s
     RequestEvent event;
     event.request = sequence.request.id;
     event.finish_reason = reason;
+    event.last = true;
     event.status = status;
     if (sequence.detokenizer != nullptr) event.text = sequence.detokenizer->flush();
     event.prompt_token_count = sequence.view.prompt_tokens;

@@ -104,8 +104,8 @@ void EngineCore::admit(Sequence& sequence) {
     waiting_.remove(&sequence.view);
     prefilling_.push_back(&sequence.view);
     sequence.phase = Sequence::Phase::prefilling;
-    pool_.reserve(sequence.view.blocks_reserved);
-    sequence.reserved_left = sequence.view.blocks_reserved;
+    pool_.reserve(sequence.view.blocks_needed);
+    sequence.reserved_left = sequence.view.blocks_needed;
     ++running_;
 }
 

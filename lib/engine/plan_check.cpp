@@ -70,7 +70,7 @@ private:
 
     Status admit(const SequenceView& sequence) {
         ++admitted_;
-        blocks_ -= sequence.blocks_reserved;
+        blocks_ -= sequence.blocks_needed;
         if (view_.running + admitted_ > view_.max_running) {
             return invalid_argument("plan admits sequence {} as number {} of {} running",
                                     sequence.id.value, view_.running + admitted_,
@@ -79,7 +79,7 @@ private:
         if (blocks_ < 0) {
             return invalid_argument(
                 "plan admits sequence {}, which needs {} KV blocks: {} short of them",
-                sequence.id.value, sequence.blocks_reserved, -blocks_);
+                sequence.id.value, sequence.blocks_needed, -blocks_);
         }
         return {};
     }

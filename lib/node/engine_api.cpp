@@ -35,6 +35,8 @@ public:
     Status wait_ready(std::int64_t timeout_us) override;
     Result<RequestId> submit(GenerateRequest request, RequestCallback callback) override;
     void cancel(RequestId request) override;
+    Result<std::vector<Token>> tokenize(std::string_view text, bool add_special) const override;
+    Result<std::string> detokenize(std::span<const Token> tokens) const override;
     std::string address() const override { return parts_.advertise; }
     const ModelSpec& model() const override { return head_->identity().spec; }
     ClusterView cluster() const override;
@@ -229,6 +231,13 @@ Result<AdmittedRequest> EngineImpl::admit(GenerateRequest request) const {
     if (request.max_tokens < 0) {
         return invalid_argument("max_tokens is {}; it must not be negative", request.max_tokens);
     }
+    const bool plain = sampling.top_k == 0 && sampling.top_p == 1 && sampling.min_p == 0 &&
+                       sampling.logit_bias.empty() && sampling.repetition_penalty == 1 &&
+                       sampling.presence_penalty == 0 && sampling.frequency_penalty == 0;
+    if (!plain || request.n != 1 || request.min_tokens != 0 || request.logprobs >= 0 ||
+        !request.stop.empty() || !request.stop_tokens.empty()) {
+        return Status(StatusCode::unimplemented, "only temperature and seed are implemented");
+    }
     AdmittedRequest admitted;
     MOLINK_ASSIGN_OR_RETURN(admitted.prompt, prompt_of(request));
     if (admitted.prompt.size() >= static_cast<std::size_t>(max_context_)) {
@@ -270,6 +279,7 @@ Result<RequestId> EngineImpl::submit(GenerateRequest request, RequestCallback ca
         RequestEvent event;
         event.request = request_id;
         event.finish_reason = FinishReason::error;
+        event.last = true;
         event.status = taken;
         event.prompt_token_count = prompt;
         event.total_us = now - submitted;
@@ -285,6 +295,22 @@ void EngineImpl::cancel(RequestId request) {
         core_->cancel(request, Status(StatusCode::cancelled, "cancelled by the caller"),
                       parts_.clock->now_us());
     });
+}
+
+Result<std::vector<Token>> EngineImpl::tokenize(std::string_view text, bool add_special) const {
+    if (tokenizer_ == nullptr) {
+        return Status(StatusCode::failed_precondition, "the model folder has no tokenizer.json");
+    }
+    return tokenizer_->encode(text, add_special);
+}
+
+Result<std::string> EngineImpl::detokenize(std::span<const Token> tokens) const {
+    if (tokenizer_ == nullptr) {
+        return Status(StatusCode::failed_precondition, "the model folder has no tokenizer.json");
+    }
+    std::string text;
+    for (Token token : tokens) text += tokenizer_->token_bytes(token);
+    return text;
 }
 
 ClusterView EngineImpl::cluster() const {

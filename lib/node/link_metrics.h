@@ -18,6 +18,8 @@ inline LinkMetrics make_link_metrics(const std::string& peer, const ChannelStats
     for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
         metrics.lane_sent_bytes[lane] = stats.sent[lane].bytes;
         metrics.lane_received_bytes[lane] = stats.received[lane].bytes;
+        metrics.lane_sent_messages[lane] = stats.sent[lane].messages;
+        metrics.lane_queue_us[lane] = stats.sent[lane].queued_us;
     }
     metrics.round_trip_us = stats.smoothed_rtt_us;
     metrics.model = stats.link;

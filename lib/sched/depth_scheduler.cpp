@@ -56,8 +56,8 @@ private:
         std::int64_t blocks = view.free_blocks;
         for (const SequenceView* sequence : view.waiting) {
             if (budget <= 0 || running >= view.max_running) return;
-            if (sequence->blocks_reserved > blocks) return;  // first come, first served
-            blocks -= sequence->blocks_reserved;
+            if (sequence->blocks_needed > blocks) return;  // first come, first served
+            blocks -= sequence->blocks_needed;
             ++running;
             slice(*sequence);
         }

@@ -33,7 +33,7 @@ public:
             budget -= count;
         }
         if (budget > 0 && !view.waiting.empty() && view.running < view.max_running &&
-            view.waiting.front()->blocks_reserved <= view.free_blocks) {
+            view.waiting.front()->blocks_needed <= view.free_blocks) {
             plan.prefill.push_back({view.waiting.front()->id, 1});
         }
     }

@@ -19,7 +19,7 @@ struct Scene {
         for (std::size_t i = 0; i < sequences.size(); ++i) {
             sequences[i].id = SequenceId(i + 1);
             sequences[i].prompt_tokens = 100;
-            sequences[i].blocks_reserved = 10;
+            sequences[i].blocks_needed = 10;
         }
         view.max_running = 8;
         view.max_step_tokens = 64;
@@ -65,7 +65,7 @@ TEST_CASE("prompts are sliced and admission is first come, first served") {
     REQUIRE(plan.prefill[1].sequence == SequenceId(2));
 
     scene.view.free_blocks = 9;  // the first in line does not fit, so nobody behind it may pass
-    scene.sequences[2].blocks_reserved = 1;
+    scene.sequences[2].blocks_needed = 1;
     plan = scene.plan(*scheduler);
     REQUIRE(plan.prefill.size() == 1);
     scene.view.free_blocks = 100;
