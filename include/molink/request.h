@@ -48,6 +48,7 @@ struct SamplingParams {
     /// Seed of this request's random numbers; the same seed gives the same tokens whatever runs
     /// beside it. Not set: drawn at admission. Completions after the first use seeds made from it.
     std::optional<std::uint64_t> seed;
+    friend bool operator==(const SamplingParams&, const SamplingParams&) = default;
 };
 
 /// One generation. Give `prompt`, or `prompt_tokens` for a model without a tokenizer file.

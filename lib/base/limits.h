@@ -65,6 +65,15 @@ inline constexpr std::int32_t kMaxBlockTokens = 4096;
 inline constexpr std::uint64_t kMaxKvBlocks = std::uint64_t{1} << 32;
 /// Sampling temperature; above it the draw is as good as uniform.
 inline constexpr float kMaxTemperature = 100.0f;
+/// Penalties; logits of trained models stay within some tens.
+inline constexpr float kMaxPenalty = 100.0f;
+inline constexpr float kMaxLogitBias = 100.0f;
+/// Biased tokens of a request: three times what the OpenAI service takes.
+inline constexpr std::size_t kMaxLogitBiases = 1024;
+/// Alternatives reported beside a token; what other servers permit.
+inline constexpr std::int32_t kMaxLogprobs = 20;
+/// Stop tokens of a request and those of the model's configuration together.
+inline constexpr std::size_t kMaxStopTokens = 128;
 /// Nesting and number of tables the verifier accepts; the schema nests four deep, and the largest
 /// part has three lists of sequences and one of stage times.
 inline constexpr std::uint32_t kMaxWireDepth = 8;
@@ -89,7 +98,16 @@ inline constexpr int kDecodesBeforePrefill = 4;
 inline constexpr std::int32_t kMaxStepTokens = 8192;
 /// Micro-batches planned before the loop turns to messages again.
 inline constexpr std::size_t kMaxPlansPerTick = 64;
+/// Waiting sequences whose prefix is looked up before a plan; more would cost time in every step
+/// for sequences that do not start yet.
+inline constexpr std::size_t kPrefixLookahead = 2;
 inline constexpr std::size_t kMaxRunning = 1024;
+/// Completions of one request, stop tokens and stop strings, and the length of one of these: twice
+/// and more what other servers take.
+inline constexpr std::int32_t kMaxCompletions = 64;
+inline constexpr std::size_t kMaxRequestStopTokens = 64;
+inline constexpr std::size_t kMaxStopStrings = 16;
+inline constexpr std::size_t kMaxStopStringBytes = 256;
 inline constexpr std::size_t kMaxWaiting = 65536;
 
 }  // namespace molink::limits

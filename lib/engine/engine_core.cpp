@@ -1,13 +1,15 @@
 // Requests in, events out: admission, the life of sequences and the end of epochs. The planning
-// half is in engine_step.cpp, the retirement half in engine_retire.cpp. A sequence's blocks go back
-// to the pool only when every part that names them is retired or its epoch has ended (DESIGN
-// section 4, Blocks).
+// half is in engine_step.cpp, the retirement half in engine_retire.cpp, blocks and the prefix cache
+// in engine_blocks.cpp. A sequence's blocks go back to the pool only when every part that names
+// them is retired or its epoch has ended (DESIGN section 4, Blocks).
 #include "engine/engine_core.h"
 
 #include <algorithm>
 #include <utility>
 
+#include "base/canary.h"
 #include "base/error.h"
+#include "engine/histogram.h"
 
 namespace molink {
 
@@ -18,7 +20,10 @@ EngineCore::EngineCore(EngineCoreOptions options, std::unique_ptr<Scheduler> sch
       fallback_(make_depth_scheduler()),
       parts_(parts),
       events_(events),
-      log_(log) {}
+      log_(log) {
+    counters_.time_to_first_token_s = counters_.time_per_output_token_s = make_time_histogram();
+    counters_.queue_s = counters_.request_s = make_time_histogram();
+}
 
 EngineCore::~EngineCore() = default;
 
@@ -28,6 +33,7 @@ void EngineCore::begin_epoch(Epoch epoch, std::vector<StageView> stages, std::in
     stages_ = std::move(stages);
     meter_.reset(stages_.size());
     pool_ = BlockPool(kv_blocks);
+    prefixes_.clear();
     counters_.max_micro_batches_in_flight = 0;
 }
 
@@ -49,38 +55,50 @@ void EngineCore::end_epoch(const Status& reason, std::int64_t now_us) {
     by_request_.clear();
 }
 
+Status EngineCore::refuse(Status reason) {
+    ++counters_.requests_refused;
+    return reason;
+}
+
 Status EngineCore::submit(AdmittedRequest request, std::int64_t now_us) {
     if (!serving_) return Status(StatusCode::unavailable, "no pipeline serves");
     const auto waiting = static_cast<std::int32_t>(waiting_.size());
-    if (running_ + waiting >= options_.max_running + options_.max_waiting) {
-        return make_error(StatusCode::resource_exhausted,
-                          "{} requests run and {} wait; the limits are {} and {}", running_,
-                          waiting, options_.max_running, options_.max_waiting);
+    if (running_ + waiting + request.n > options_.max_running + options_.max_waiting) {
+        return refuse(
+            make_error(StatusCode::resource_exhausted,
+                       "{} sequences run and {} wait, {} more ask; the limits are {} and {}",
+                       running_, waiting, request.n, options_.max_running, options_.max_waiting));
     }
     const auto prompt = static_cast<std::int32_t>(request.prompt.size());
     const std::int32_t positions = prompt + request.max_tokens;
-    const std::int32_t blocks = (positions + options_.block_tokens - 1) / options_.block_tokens;
-    if (blocks > pool_.total()) {
-        return make_error(
-            StatusCode::resource_exhausted,
-            "request of {} prompt and up to {} output tokens needs {} KV blocks of {} "
-            "positions; the pipeline has {}",
-            prompt, request.max_tokens, blocks, options_.block_tokens, pool_.total());
+    if (blocks_for(positions) > pool_.total()) {
+        return refuse(
+            make_error(StatusCode::resource_exhausted,
+                       "request of {} prompt and up to {} output tokens needs {} KV blocks of {} "
+                       "positions; the pipeline has {}",
+                       prompt, request.max_tokens, blocks_for(positions), options_.block_tokens,
+                       pool_.total()));
     }
-    auto sequence = std::make_unique<Sequence>();
-    sequence->view.id = SequenceId(next_sequence_++);
-    sequence->view.arrival_us = now_us;
-    sequence->view.prompt_tokens = prompt;
-    sequence->view.max_tokens = positions;
-    sequence->view.blocks_needed = blocks;
-    sequence->tokens = request.prompt;
-    sequence->request = std::move(request);
-    if (options_.tokenizer != nullptr) {
-        sequence->detokenizer = std::make_unique<Detokenizer>(*options_.tokenizer, true);
+    const auto shared = std::make_shared<const AdmittedRequest>(std::move(request));
+    std::vector<SequenceId>& completions = by_request_[shared->id];
+    for (std::int32_t i = 0; i < shared->n; ++i) {
+        auto sequence = std::make_unique<Sequence>();
+        sequence->request = shared;
+        sequence->index = i;
+        sequence->tokens = shared->prompt;
+        sequence->view.id = SequenceId(next_sequence_++);
+        sequence->view.arrival_us = now_us;
+        sequence->view.prompt_tokens = prompt;
+        sequence->view.max_tokens = positions;
+        refresh_need(*sequence);
+        if (options_.tokenizer != nullptr) {
+            sequence->detokenizer = std::make_unique<Detokenizer>(*options_.tokenizer, true);
+        }
+        if (!shared->stop.empty()) sequence->stops = std::make_unique<StopMatcher>(shared->stop);
+        completions.push_back(sequence->view.id);
+        waiting_.push_back(&sequence->view);
+        sequences_[sequence->view.id] = std::move(sequence);
     }
-    by_request_[sequence->request.id] = sequence->view.id;
-    waiting_.push_back(&sequence->view);
-    sequences_[sequence->view.id] = std::move(sequence);
     ++counters_.requests_submitted;
     return {};
 }
@@ -88,64 +106,113 @@ Status EngineCore::submit(AdmittedRequest request, std::int64_t now_us) {
 void EngineCore::cancel(RequestId request, const Status& reason, std::int64_t now_us) {
     const auto found = by_request_.find(request);
     if (found == by_request_.end()) return;
-    Sequence* sequence = find(found->second);
-    if (sequence == nullptr || sequence->phase == Sequence::Phase::finished) return;
     const bool by_caller = reason.code() == StatusCode::cancelled;
-    finish(*sequence, by_caller ? FinishReason::cancelled : FinishReason::error, reason, now_us);
+    const std::vector<SequenceId> completions = found->second;
+    for (SequenceId id : completions) {
+        Sequence* sequence = find(id);
+        if (sequence == nullptr || sequence->view.state == SequenceState::finished) continue;
+        finish(*sequence, by_caller ? FinishReason::cancelled : FinishReason::error, reason,
+               now_us);
+    }
 }
 
 void EngineCore::cancel_all(const Status& reason, std::int64_t now_us) {
     std::vector<RequestId> requests;
-    for (const auto& [request, id] : by_request_) requests.push_back(request);
+    for (const auto& [request, completions] : by_request_) requests.push_back(request);
     std::sort(requests.begin(), requests.end());
     for (RequestId request : requests) cancel(request, reason, now_us);
 }
 
+void EngineCore::leave_queues(Sequence& sequence) {
+    switch (sequence.view.state) {
+        case SequenceState::waiting: waiting_.remove(&sequence.view); break;
+        case SequenceState::prefilling: prefilling_.remove(&sequence.view); break;
+        case SequenceState::decodable: decodable_.remove(&sequence.view); break;
+        case SequenceState::in_flight:
+        case SequenceState::finished: break;
+    }
+}
+
 void EngineCore::finish(Sequence& sequence, FinishReason reason, const Status& status,
                         std::int64_t now_us) {
-    if (sequence.phase == Sequence::Phase::waiting) {
-        waiting_.remove(&sequence.view);
-    } else {
-        prefilling_.remove(&sequence.view);
-        decodable_.remove(&sequence.view);
-        --running_;
+    const bool cancelled = reason == FinishReason::cancelled;
+    const bool was_waiting = sequence.view.state == SequenceState::waiting;
+    if (canary(Canary::cancelled_goes_on) && cancelled && !was_waiting) {
+        events_.on_request_event(last_event(sequence, reason, status, now_us));
+        return;
     }
-    sequence.phase = Sequence::Phase::finished;
-    by_request_.erase(sequence.request.id);
+    leave_queues(sequence);
+    if (!was_waiting) --running_;
+    sequence.view.state = SequenceState::finished;
+    RequestEvent event = last_event(sequence, reason, status, now_us);
+    if (canary(Canary::ended_twice) && cancelled && !was_waiting) events_.on_request_event(event);
+    if (event.last) by_request_.erase(sequence.request->id);
+    events_.on_request_event(std::move(event));
+    count_end(sequence, reason, now_us);
+    if (canary(Canary::leaked_block) && cancelled && !sequence.blocks.empty()) {
+        sequence.blocks.pop_back();
+    }
+    if (canary(Canary::block_reused_early)) give_back_blocks(sequence);
+    forget_if_idle(sequence);
+}
 
+RequestEvent EngineCore::last_event(Sequence& sequence, FinishReason reason, const Status& status,
+                                    std::int64_t now_us) {
+    std::vector<SequenceId>& completions = by_request_[sequence.request->id];
+    std::erase(completions, sequence.view.id);
     RequestEvent event;
-    event.request = sequence.request.id;
+    event.request = sequence.request->id;
+    event.index = sequence.index;
     event.finish_reason = reason;
-    event.last = true;
+    event.last = completions.empty();
     event.status = status;
-    if (sequence.detokenizer != nullptr) event.text = sequence.detokenizer->flush();
-    event.prompt_token_count = sequence.view.prompt_tokens;
+    if (sequence.detokenizer != nullptr) {
+        event.text = sequence.detokenizer->flush();
+        if (sequence.stops != nullptr) {
+            bool stopped = false;
+            event.text = sequence.stops->push(event.text, stopped);
+            event.text += sequence.stops->flush();
+        }
+    }
+    event.prompt_token_count = static_cast<std::int32_t>(sequence.request->prompt.size());
+    event.cached_token_count = sequence.cached_tokens;
     event.output_token_count = sequence.output_count;
     if (sequence.first_token_us != 0) {
-        event.time_to_first_token_us = sequence.first_token_us - sequence.request.submitted_us;
+        event.time_to_first_token_us = sequence.first_token_us - sequence.request->submitted_us;
     }
-    event.total_us = now_us - sequence.request.submitted_us;
+    event.total_us = now_us - sequence.request->submitted_us;
     event.logit_hashes = std::move(sequence.logit_hashes);
-    events_.on_request_event(std::move(event));
+    return event;
+}
 
+void EngineCore::count_end(const Sequence& sequence, FinishReason reason, std::int64_t now_us) {
+    const auto seconds = [](std::int64_t us) { return static_cast<double>(us) * 1e-6; };
     if (reason == FinishReason::cancelled) {
         ++counters_.requests_cancelled;
     } else if (reason == FinishReason::error) {
         ++counters_.requests_failed;
     } else {
         ++counters_.requests_finished;
+        record(counters_.request_s, seconds(now_us - sequence.request->submitted_us));
+        if (sequence.output_count > 1) {
+            const double gaps = sequence.output_count - 1;
+            record(counters_.time_per_output_token_s,
+                   seconds(now_us - sequence.first_token_us) / gaps);
+        }
     }
-    forget_if_idle(sequence);
 }
 
 void EngineCore::forget_if_idle(Sequence& sequence) {
-    if (sequence.phase != Sequence::Phase::finished || sequence.view.parts_in_flight > 0) return;
-    for (BlockId block : sequence.blocks) {
-        const Status released = pool_.release(block);
-        if (!released.ok()) log_(LogLevel::error, "{}", released.message());
+    if (sequence.view.state != SequenceState::finished) return;
+    if (sequence.view.parts_in_flight > 0) {
+        if (canary(Canary::release_before_retire) && sequence.opened) {
+            releases_.push_back(sequence.wire_id);
+            sequence.opened = false;
+        }
+        return;
     }
-    pool_.cancel_reservation(sequence.reserved_left);
-    if (sequence.opened) releases_.push_back(sequence.view.id);
+    give_back_blocks(sequence);
+    if (sequence.opened) releases_.push_back(sequence.wire_id);
     sequences_.erase(sequence.view.id);
 }
 
@@ -160,6 +227,7 @@ void EngineCore::fill_metrics(MetricsSnapshot& metrics) const {
     metrics.waiting = static_cast<std::int32_t>(waiting_.size());
     metrics.kv_blocks_total = pool_.total();
     metrics.kv_blocks_free = pool_.available();
+    metrics.kv_blocks_cached = pool_.idle_count();
     metrics.epoch = epoch_.value;
     metrics.stages = meter_.totals();
     for (std::size_t i = 0; i < metrics.stages.size() && i < stages_.size(); ++i) {
@@ -168,14 +236,20 @@ void EngineCore::fill_metrics(MetricsSnapshot& metrics) const {
 }
 
 Status EngineCore::check() const {
-    MOLINK_RETURN_IF_ERROR(pool_.check());
-    std::int64_t held = 0;
+    std::vector<std::uint32_t> holders(static_cast<std::size_t>(pool_.total()), 0);
+    if (!serving_) return {};
+    std::int64_t promised = 0;
     for (const auto& [id, sequence] : sequences_) {
-        held += static_cast<std::int64_t>(sequence->blocks.size());
+        for (BlockId block : sequence->blocks) ++holders[block.value];
+        promised += sequence->reserved_left;
     }
-    if (serving_ && held != pool_.total() - pool_.free_count()) {
-        return make_error(StatusCode::internal, "sequences hold {} KV blocks, the pool lent {}",
-                          held, pool_.total() - pool_.free_count());
+    MOLINK_RETURN_IF_ERROR(pool_.check(holders));
+    const std::int64_t available = pool_.free_count() + pool_.idle_count() - promised;
+    if (available != pool_.available()) {
+        return make_error(StatusCode::internal,
+                          "{} KV blocks are promised to sequences, {} would be available; the pool "
+                          "says {}",
+                          promised, available, pool_.available());
     }
     return {};
 }

@@ -14,6 +14,7 @@
 #include "engine/stage_meter.h"
 #include "engine/view_queue.h"
 #include "kv/block_pool.h"
+#include "kv/prefix_index.h"
 #include "tokenizer/tokenizer.h"
 #include "wire/messages.h"
 
@@ -24,6 +25,8 @@ class PartSink {
 public:
     virtual ~PartSink() = default;
     virtual void launch(Part part) = 0;
+    /// Bytes launched that have not left yet.
+    virtual std::size_t backlog_bytes() const { return 0; }
 };
 
 /// Where events of requests go. Called on the head's loop; must not call back.
@@ -40,6 +43,8 @@ struct EngineCoreOptions {
     std::int32_t max_slice_tokens = 256;
     std::int32_t block_tokens = 16;
     std::int32_t vocabulary = 0;
+    bool prefix_cache = true;
+    std::size_t max_in_flight_bytes = ~std::size_t{0};  ///< backlog above which nothing is launched
     std::vector<Token> eos_tokens;
     const Tokenizer* tokenizer = nullptr;  ///< null: events carry tokens without text
 };
@@ -60,8 +65,9 @@ public:
     void end_epoch(const Status& reason, std::int64_t now_us);
     bool serving() const { return serving_; }
 
-    /// Takes a request in. Errors: unavailable (no pipeline), resource_exhausted (queue full, or
-    /// more blocks than there are). On error no event follows.
+    /// Takes a request in; each of its completions is a sequence. Errors: unavailable (no
+    /// pipeline), resource_exhausted (queue full, or more blocks than there are). On error no event
+    /// follows.
     Status submit(AdmittedRequest request, std::int64_t now_us);
     void cancel(RequestId request, const Status& reason, std::int64_t now_us);
     void cancel_all(const Status& reason, std::int64_t now_us);
@@ -99,16 +105,39 @@ private:
     void launch(const StepPlan& plan, std::int64_t now_us);
     void launch_part(Part part, LaunchedPart launched);
     void add_run(Sequence& sequence, std::int32_t count, Part& part, LaunchedPart& launched);
-    void admit(Sequence& sequence);
     void open(Sequence& sequence, Part& part);
+    void take_block(Sequence& sequence, SequenceRun& run);
+
+    // engine_blocks.cpp: who holds which blocks
+    void look_up_prefixes();
+    void look_up_prefix(Sequence& sequence) const;
+    void admit(Sequence& sequence);
+    void share_prefix(Sequence& sequence);
+    void preempt(Sequence& sequence);
+    void publish_blocks(Sequence& sequence, std::int32_t positions);
+    void give_back_blocks(Sequence& sequence);
+    void refresh_need(Sequence& sequence) const;
+    std::int32_t blocks_for(std::int32_t positions) const;
 
     Status check_retire(const Retire& retire, const LaunchedPart& launched) const;
+    Status check_sampled(const Retire& retire, const LaunchedRun& run,
+                         const SampledRun& sampled) const;
+    Status check_hashes(const Retire& retire, const LaunchedRun& run,
+                        const SampledRun& sampled) const;
     void take_run(const LaunchedRun& run, const SampledRun* sampled, std::int64_t now_us);
-    void take_token(Sequence& sequence, Token token, std::int64_t now_us);
+    void take_hashes(const LaunchedRun& run, const SampledRun& sampled);
+    void take_token(Sequence& sequence, Token token, const TokenLogprobs* logprobs,
+                    std::int64_t now_us);
+    bool ends_at(const Sequence& sequence, Token token) const;
     void report(const LaunchedPart& launched, const Retire& retire, std::int64_t now_us);
 
     void finish(Sequence& sequence, FinishReason reason, const Status& status, std::int64_t now_us);
+    RequestEvent last_event(Sequence& sequence, FinishReason reason, const Status& status,
+                            std::int64_t now_us);
+    void count_end(const Sequence& sequence, FinishReason reason, std::int64_t now_us);
+    void leave_queues(Sequence& sequence);
     void forget_if_idle(Sequence& sequence);
+    Status refuse(Status reason);
     Sequence* find(SequenceId id);
 
     EngineCoreOptions options_;
@@ -123,8 +152,9 @@ private:
     std::vector<StageView> stages_;
     StageMeter meter_;
     BlockPool pool_;
+    PrefixIndex prefixes_;
     std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;
-    std::unordered_map<RequestId, SequenceId> by_request_;
+    std::unordered_map<RequestId, std::vector<SequenceId>> by_request_;  // completions not ended
     ViewQueue<SequenceView> waiting_;
     ViewQueue<SequenceView> prefilling_;
     ViewQueue<SequenceView> decodable_;
@@ -136,6 +166,7 @@ private:
     std::int32_t prefill_parts_in_flight_ = 0;
     std::int32_t prefill_rows_in_flight_ = 0;
     std::uint64_t next_sequence_ = 1;
+    std::uint64_t next_wire_id_ = 1;
     std::uint64_t next_part_ = 1;
     std::uint64_t next_step_ = 1;
     std::unordered_map<StepId, std::int32_t> steps_in_flight_;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "engine/engine_core.h"
+#include "engine/histogram.h"
 
 namespace molink {
 namespace {
@@ -41,14 +42,14 @@ Status EngineCore::on_retire(const Retire& retire, std::int64_t now_us) {
     if (step != steps_in_flight_.end() && --step->second == 0) steps_in_flight_.erase(step);
     report(launched, retire, now_us);
     for (const LaunchedRun& run : launched.runs) {
-        take_run(run, find_sampled(retire, run.sequence->view.id), now_us);
+        take_run(run, find_sampled(retire, run.sequence->wire_id), now_us);
     }
     return {};
 }
 
 Status EngineCore::check_retire(const Retire& retire, const LaunchedPart& launched) const {
     for (const LaunchedRun& run : launched.runs) {
-        const SampledRun* sampled = find_sampled(retire, run.sequence->view.id);
+        const SampledRun* sampled = find_sampled(retire, run.sequence->wire_id);
         const std::size_t tokens = sampled == nullptr ? 0 : sampled->tokens.size();
         if (tokens != static_cast<std::size_t>(run.sample_count)) {
             return make_error(StatusCode::data_loss,
@@ -57,27 +58,59 @@ Status EngineCore::check_retire(const Retire& retire, const LaunchedPart& launch
                               run.sample_count);
         }
         if (sampled == nullptr) continue;
-        const std::int32_t position = run.position + run.count - run.sample_count + 1;
-        if (tokens > 0 && sampled->position != position) {
-            return make_error(StatusCode::data_loss,
-                              "part {} sampled position {} of sequence {}; {} was asked for",
-                              retire.part.value, sampled->position, run.sequence->view.id.value,
-                              position);
-        }
-        for (Token token : sampled->tokens) {
-            if (token >= 0 && token < options_.vocabulary) continue;
-            return make_error(StatusCode::data_loss,
-                              "part {} sampled token {}; the vocabulary has {}", retire.part.value,
-                              token, options_.vocabulary);
-        }
-        const std::size_t hashes =
-            run.sequence->request.hash_logits ? static_cast<std::size_t>(run.count) : 0;
-        if (sampled->logit_hashes.size() != hashes) {
-            return make_error(StatusCode::data_loss,
-                              "part {} has {} logit hashes for sequence {}; {} were asked for",
-                              retire.part.value, sampled->logit_hashes.size(),
-                              run.sequence->view.id.value, hashes);
-        }
+        MOLINK_RETURN_IF_ERROR(check_sampled(retire, run, *sampled));
+        MOLINK_RETURN_IF_ERROR(check_hashes(retire, run, *sampled));
+    }
+    return {};
+}
+
+Status EngineCore::check_sampled(const Retire& retire, const LaunchedRun& run,
+                                 const SampledRun& sampled) const {
+    const std::uint64_t sequence = run.sequence->view.id.value;
+    const std::int32_t position = run.position + run.count - run.sample_count + 1;
+    if (!sampled.tokens.empty() && sampled.position != position) {
+        return make_error(StatusCode::data_loss,
+                          "part {} sampled position {} of sequence {}; {} was asked for",
+                          retire.part.value, sampled.position, sequence, position);
+    }
+    const auto check_token = [&](Token token) -> Status {
+        if (token >= 0 && token < options_.vocabulary) return {};
+        return make_error(StatusCode::data_loss, "part {} sampled token {}; the vocabulary has {}",
+                          retire.part.value, token, options_.vocabulary);
+    };
+    for (Token token : sampled.tokens) MOLINK_RETURN_IF_ERROR(check_token(token));
+    const std::size_t expected =
+        run.sequence->request->logprobs >= 0 ? static_cast<std::size_t>(run.sample_count) : 0;
+    if (sampled.logprobs.size() != expected) {
+        return make_error(StatusCode::data_loss,
+                          "part {} has {} log-probabilities for sequence {}; {} were asked for",
+                          retire.part.value, sampled.logprobs.size(), sequence, expected);
+    }
+    for (const TokenLogprobs& logprobs : sampled.logprobs) {
+        for (const TokenLogprob& top : logprobs.top) MOLINK_RETURN_IF_ERROR(check_token(top.token));
+    }
+    return {};
+}
+
+Status EngineCore::check_hashes(const Retire& retire, const LaunchedRun& run,
+                                const SampledRun& sampled) const {
+    const Sequence& sequence = *run.sequence;
+    const std::size_t expected =
+        sequence.request->hash_logits ? static_cast<std::size_t>(run.count) : 0;
+    if (sampled.logit_hashes.size() != expected) {
+        return make_error(
+            StatusCode::data_loss, "part {} has {} logit hashes for sequence {}; {} were asked for",
+            retire.part.value, sampled.logit_hashes.size(), sequence.view.id.value, expected);
+    }
+    for (std::size_t i = 0; i < expected; ++i) {
+        const std::size_t position = static_cast<std::size_t>(run.position) + i;
+        if (position >= sequence.logit_hashes.size()) break;
+        const std::uint64_t before = sequence.logit_hashes[position];
+        if (before == 0 || before == sampled.logit_hashes[i]) continue;
+        return make_error(StatusCode::data_loss,
+                          "position {} of sequence {} was computed twice with different logits: "
+                          "{:016x}, then {:016x}",
+                          position, sequence.view.id.value, before, sampled.logit_hashes[i]);
     }
     return {};
 }
@@ -85,26 +118,49 @@ Status EngineCore::check_retire(const Retire& retire, const LaunchedPart& launch
 void EngineCore::take_run(const LaunchedRun& run, const SampledRun* sampled, std::int64_t now_us) {
     Sequence& sequence = *run.sequence;
     --sequence.view.parts_in_flight;
-    if (sequence.phase == Sequence::Phase::finished) {
+    if (sequence.view.state == SequenceState::finished) {
         forget_if_idle(sequence);
         return;
     }
+    sequence.retired = std::max(sequence.retired, run.position + run.count);
+    publish_blocks(sequence, sequence.retired);
     if (sampled == nullptr) return;
-    sequence.logit_hashes.insert(sequence.logit_hashes.end(), sampled->logit_hashes.begin(),
-                                 sampled->logit_hashes.end());
+    take_hashes(run, *sampled);
     // One token per run until drafts are verified; the loop is the shape of both.
     const SequenceId id = sequence.view.id;
-    for (Token token : sampled->tokens) {
-        take_token(sequence, token, now_us);
-        if (find(id) == nullptr || sequence.phase == Sequence::Phase::finished) return;
+    for (std::size_t i = 0; i < sampled->tokens.size(); ++i) {
+        const TokenLogprobs* logprobs =
+            i < sampled->logprobs.size() ? &sampled->logprobs[i] : nullptr;
+        take_token(sequence, sampled->tokens[i], logprobs, now_us);
+        if (find(id) == nullptr || sequence.view.state == SequenceState::finished) return;
     }
 }
 
-void EngineCore::take_token(Sequence& sequence, Token token, std::int64_t now_us) {
-    if (sequence.first_token_us == 0) sequence.first_token_us = now_us;
-    sequence.phase = Sequence::Phase::decoding;
-    const auto& eos = options_.eos_tokens;
-    if (!sequence.request.ignore_eos && std::find(eos.begin(), eos.end(), token) != eos.end()) {
+void EngineCore::take_hashes(const LaunchedRun& run, const SampledRun& sampled) {
+    if (sampled.logit_hashes.empty()) return;
+    auto& hashes = run.sequence->logit_hashes;
+    const auto begin = static_cast<std::size_t>(run.position);
+    hashes.resize(std::max(hashes.size(), begin + sampled.logit_hashes.size()), 0);
+    std::copy(sampled.logit_hashes.begin(), sampled.logit_hashes.end(),
+              hashes.begin() + static_cast<std::ptrdiff_t>(begin));
+}
+
+bool EngineCore::ends_at(const Sequence& sequence, Token token) const {
+    const auto holds = [token](const std::vector<Token>& tokens) {
+        return std::find(tokens.begin(), tokens.end(), token) != tokens.end();
+    };
+    const AdmittedRequest& request = *sequence.request;
+    return holds(request.stop_tokens) || (!request.ignore_eos && holds(options_.eos_tokens));
+}
+
+void EngineCore::take_token(Sequence& sequence, Token token, const TokenLogprobs* logprobs,
+                            std::int64_t now_us) {
+    if (sequence.first_token_us == 0) {
+        sequence.first_token_us = now_us;
+        record(counters_.time_to_first_token_s,
+               static_cast<double>(now_us - sequence.request->submitted_us) * 1e-6);
+    }
+    if (ends_at(sequence, token)) {
         finish(sequence, FinishReason::stop, Status(), now_us);
         return;
     }
@@ -112,14 +168,29 @@ void EngineCore::take_token(Sequence& sequence, Token token, std::int64_t now_us
     ++sequence.output_count;
     ++counters_.output_tokens;
     RequestEvent event;
-    event.request = sequence.request.id;
+    event.request = sequence.request->id;
+    event.index = sequence.index;
     event.tokens.push_back(token);
-    if (sequence.detokenizer != nullptr) event.text = sequence.detokenizer->push(token);
+    if (logprobs != nullptr) event.logprobs.push_back(*logprobs);
+    bool stopped = false;
+    if (sequence.detokenizer != nullptr) {
+        event.text = sequence.detokenizer->push(token);
+        if (sequence.stops != nullptr && sequence.output_count > sequence.request->min_tokens) {
+            event.text = sequence.stops->push(event.text, stopped);
+        }
+    }
     events_.on_request_event(std::move(event));
-    if (sequence.output_count >= sequence.request.max_tokens) {
+    if (stopped) {
+        sequence.detokenizer.reset();  // what it still holds lies beyond the stop string
+        finish(sequence, FinishReason::stop, Status(), now_us);
+        return;
+    }
+    if (sequence.output_count >= sequence.request->max_tokens) {
         finish(sequence, FinishReason::length, Status(), now_us);
         return;
     }
+    sequence.view.state = SequenceState::decodable;
+    refresh_need(sequence);
     decodable_.push_back(&sequence.view);
 }
 

@@ -1,19 +1,22 @@
 // The planning half of the engine: view -> plan -> check -> blocks -> parts. A plan becomes at most
 // two parts of one step, decode rows and prefill slices apart, because decode must never wait for
-// prefill rows. Relies on admission having reserved every block a sequence can need.
+// prefill rows. Relies on plan_check having compared the blocks a plan needs with those that are
+// free.
 #include <algorithm>
 #include <utility>
 
+#include "base/canary.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/random.h"
 #include "engine/engine_core.h"
+#include "engine/histogram.h"
 #include "engine/plan_check.h"
 
 namespace molink {
 
 void EngineCore::step(std::int64_t now_us) {
-    if (!serving_) return;
+    if (!serving_ || parts_.backlog_bytes() > options_.max_in_flight_bytes) return;
     for (std::size_t i = 0; i < limits::kMaxPlansPerTick && plan_once(now_us); ++i) {
     }
 }
@@ -40,7 +43,11 @@ SchedulerView EngineCore::make_view(std::int64_t now_us) const {
 }
 
 bool EngineCore::accept(const SchedulerView& view, StepPlan& plan) {
-    const Status checked = check_plan(view, plan);
+    const auto lookup = [this](SequenceId id) -> const SequenceView* {
+        const auto found = sequences_.find(id);
+        return found == sequences_.end() ? nullptr : &found->second->view;
+    };
+    const Status checked = check_plan(view, lookup, plan);
     if (checked.ok() && !plan.empty()) return true;
     if (!checked.ok()) {
         ++counters_.plans_refused;
@@ -51,20 +58,23 @@ bool EngineCore::accept(const SchedulerView& view, StepPlan& plan) {
     }
     plan = StepPlan();
     fallback_->plan(view, plan);
-    return !plan.empty() && check_plan(view, plan).ok();
+    return !plan.empty() && check_plan(view, lookup, plan).ok();
 }
 
 bool EngineCore::plan_once(std::int64_t now_us) {
     if (waiting_.size() + prefilling_.size() + decodable_.size() == 0) return false;
+    look_up_prefixes();
     const SchedulerView view = make_view(now_us);
     StepPlan plan;
     scheduler_->plan(view, plan);
     if (!accept(view, plan)) return false;
+    for (SequenceId id : plan.preempt) preempt(*find(id));
     launch(plan, now_us);
     return true;
 }
 
 void EngineCore::launch(const StepPlan& plan, std::int64_t now_us) {
+    if (plan.decode.empty() && plan.prefill.empty()) return;
     const StepId step(next_step_++);
     const auto make_part = [&](PartKind kind) {
         Part part;
@@ -91,7 +101,13 @@ void EngineCore::launch(const StepPlan& plan, std::int64_t now_us) {
         LaunchedPart launched = make_record(PartKind::prefill);
         for (const PrefillRun& run : plan.prefill) {
             Sequence& sequence = *find(run.sequence);
-            if (sequence.phase == Sequence::Phase::waiting) admit(sequence);
+            if (sequence.view.state == SequenceState::waiting) {
+                if (!sequence.admitted_once) {
+                    record(counters_.queue_s,
+                           static_cast<double>(now_us - sequence.request->submitted_us) * 1e-6);
+                }
+                admit(sequence);
+            }
             add_run(sequence, run.count, part, launched);
         }
         launch_part(std::move(part), std::move(launched));
@@ -100,55 +116,78 @@ void EngineCore::launch(const StepPlan& plan, std::int64_t now_us) {
         counters_.max_micro_batches_in_flight, static_cast<std::int32_t>(steps_in_flight_.size()));
 }
 
-void EngineCore::admit(Sequence& sequence) {
-    waiting_.remove(&sequence.view);
-    prefilling_.push_back(&sequence.view);
-    sequence.phase = Sequence::Phase::prefilling;
-    pool_.reserve(sequence.view.blocks_needed);
-    sequence.reserved_left = sequence.view.blocks_needed;
-    ++running_;
-}
-
 void EngineCore::open(Sequence& sequence, Part& part) {
+    const AdmittedRequest& request = *sequence.request;
     SequenceOpen open;
-    open.id = sequence.view.id;
-    open.prompt = sequence.request.prompt;
-    open.temperature = sequence.request.temperature;
-    open.seed = sequence.request.seed;
-    open.hash_logits = sequence.request.hash_logits;
+    open.id = sequence.wire_id;
+    open.prompt = sequence.tokens;
+    open.prompt_count = canary(Canary::penalty_history)
+                            ? static_cast<std::int32_t>(sequence.tokens.size())
+                            : static_cast<std::int32_t>(request.prompt.size());
+    open.sampling = request.sampling;
+    if (sequence.index > 0) {
+        open.sampling.seed = counter_random(request.sampling.seed.value_or(0),
+                                            static_cast<std::uint64_t>(sequence.index), 1);
+    }
+    open.min_tokens = request.min_tokens;
+    if (request.min_tokens > 0) {
+        open.stop_tokens = request.stop_tokens;
+        if (!request.ignore_eos) {
+            open.stop_tokens.insert(open.stop_tokens.end(), options_.eos_tokens.begin(),
+                                    options_.eos_tokens.end());
+        }
+    }
+    open.logprobs = request.logprobs;
+    open.hash_logits = request.hash_logits;
     part.opens.push_back(std::move(open));
     sequence.opened = true;
+}
+
+void EngineCore::take_block(Sequence& sequence, SequenceRun& run) {
+    if (sequence.reserved_left > 0) {
+        --sequence.reserved_left;
+    } else {
+        pool_.reserve(1);
+    }
+    const BlockPool::Taken taken = pool_.take();
+    if (taken.evicted) prefixes_.forget(taken.block);
+    sequence.blocks.push_back(taken.block);
+    run.new_blocks.push_back(taken.block);
 }
 
 void EngineCore::add_run(Sequence& sequence, std::int32_t count, Part& part,
                          LaunchedPart& launched) {
     SequenceView& view = sequence.view;
-    if (!sequence.opened) open(sequence, part);
     SequenceRun run;
-    run.id = view.id;
+    if (!sequence.opened) {
+        open(sequence, part);
+        run.new_blocks = sequence.blocks;
+    }
+    run.id = sequence.wire_id;
     run.position = view.scheduled;
     run.count = count;
     if (part.kind == PartKind::decode) {
         run.tokens.push_back(sequence.tokens.back());
         run.sample_count = 1;
         decodable_.remove(&view);
+        view.state = SequenceState::in_flight;
         ++decoding_in_flight_;
     } else {
         prefill_rows_in_flight_ += count;
         if (view.scheduled + count == view.prompt_tokens) {
             run.sample_count = 1;
             prefilling_.remove(&view);
+            view.state = SequenceState::in_flight;
         }
     }
     const std::int32_t end = run.position + count;
     while (static_cast<std::int32_t>(sequence.blocks.size()) * options_.block_tokens < end) {
-        const BlockId block = pool_.take();
-        --sequence.reserved_left;
-        sequence.blocks.push_back(block);
-        run.new_blocks.push_back(block);
+        take_block(sequence, run);
     }
     view.scheduled = end;
     ++view.parts_in_flight;
+    refresh_need(sequence);
+    if (canary(Canary::prefix_unpublished)) publish_blocks(sequence, end);
     launched.rows += count;
     launched.runs.push_back({&sequence, run.position, count, run.sample_count});
     part.runs.push_back(std::move(run));

@@ -1,6 +1,6 @@
 // The gate between policy and mechanism: nothing a scheduler says reaches the
-// block pool or a link unless it passes here. Cost is linear in the plan and in
-// the queue positions it names.
+// block pool or a link unless it passes here. Blocks that the plan's own preemptions free do not
+// count: how many there are shows only when they are free.
 #include "engine/plan_check.h"
 
 #include <algorithm>
@@ -11,38 +11,40 @@
 namespace molink {
 namespace {
 
-using Queue = std::span<const SequenceView* const>;
-
-const SequenceView* find(Queue queue, SequenceId id) {
-    const auto found = std::find_if(queue.begin(), queue.end(),
-                                    [&](const SequenceView* item) { return item->id == id; });
-    return found == queue.end() ? nullptr : *found;
-}
-
 class Checker {
 public:
-    explicit Checker(const SchedulerView& view) : view_(view), blocks_(view.free_blocks) {}
+    Checker(const SchedulerView& view, const SequenceLookup& find)
+        : view_(view), find_(find), blocks_(view.free_blocks) {}
+
+    Status preempt(SequenceId id) {
+        MOLINK_RETURN_IF_ERROR(once(id));
+        const SequenceView* sequence = find_(id);
+        const bool running = sequence != nullptr && (sequence->state == SequenceState::prefilling ||
+                                                     sequence->state == SequenceState::decodable);
+        if (running && sequence->parts_in_flight == 0) return {};
+        return invalid_argument("plan preempts sequence {}, which {}", id.value,
+                                running ? "has parts in flight" : "is not idle and running");
+    }
 
     Status decode(SequenceId id) {
         MOLINK_RETURN_IF_ERROR(once(id));
-        if (find(view_.decodable, id) == nullptr) {
+        const SequenceView* sequence = find_(id);
+        if (sequence == nullptr || sequence->state != SequenceState::decodable) {
             return invalid_argument("plan decodes sequence {}, which is not decodable", id.value);
         }
         ++rows_;
-        return {};
+        return take_blocks(*sequence);
     }
 
     Status prefill(const PrefillRun& run) {
         MOLINK_RETURN_IF_ERROR(once(run.sequence));
-        const SequenceView* sequence = find(view_.prefilling, run.sequence);
-        if (sequence == nullptr) {
-            sequence = find(view_.waiting, run.sequence);
-            if (sequence == nullptr) {
-                return invalid_argument("plan prefills sequence {}, which has nothing to prefill",
-                                        run.sequence.value);
-            }
-            MOLINK_RETURN_IF_ERROR(admit(*sequence));
+        const SequenceView* sequence = find_(run.sequence);
+        const bool waiting = sequence != nullptr && sequence->state == SequenceState::waiting;
+        if (sequence == nullptr || (!waiting && sequence->state != SequenceState::prefilling)) {
+            return invalid_argument("plan prefills sequence {}, which has nothing to prefill",
+                                    run.sequence.value);
         }
+        if (waiting) MOLINK_RETURN_IF_ERROR(admit(*sequence));
         const std::int32_t left = sequence->prompt_tokens - sequence->scheduled;
         if (run.count < 1 || run.count > left || run.count > view_.max_slice_tokens) {
             return invalid_argument(
@@ -70,21 +72,24 @@ private:
 
     Status admit(const SequenceView& sequence) {
         ++admitted_;
-        blocks_ -= sequence.blocks_needed;
         if (view_.running + admitted_ > view_.max_running) {
             return invalid_argument("plan admits sequence {} as number {} of {} running",
                                     sequence.id.value, view_.running + admitted_,
                                     view_.max_running);
         }
-        if (blocks_ < 0) {
-            return invalid_argument(
-                "plan admits sequence {}, which needs {} KV blocks: {} short of them",
-                sequence.id.value, sequence.blocks_needed, -blocks_);
-        }
-        return {};
+        return take_blocks(sequence);
+    }
+
+    Status take_blocks(const SequenceView& sequence) {
+        blocks_ -= sequence.blocks_needed;
+        if (blocks_ >= 0) return {};
+        return invalid_argument(
+            "plan runs sequence {}, which takes {} KV blocks: {} short of them, {} are free",
+            sequence.id.value, sequence.blocks_needed, -blocks_, view_.free_blocks);
     }
 
     const SchedulerView& view_;
+    const SequenceLookup& find_;
     std::unordered_set<SequenceId> seen_;
     std::int64_t blocks_;
     std::int64_t rows_ = 0;
@@ -93,8 +98,9 @@ private:
 
 }  // namespace
 
-Status check_plan(const SchedulerView& view, const StepPlan& plan) {
-    Checker checker(view);
+Status check_plan(const SchedulerView& view, const SequenceLookup& find, const StepPlan& plan) {
+    Checker checker(view, find);
+    for (SequenceId id : plan.preempt) MOLINK_RETURN_IF_ERROR(checker.preempt(id));
     for (SequenceId id : plan.decode) MOLINK_RETURN_IF_ERROR(checker.decode(id));
     for (const PrefillRun& run : plan.prefill) MOLINK_RETURN_IF_ERROR(checker.prefill(run));
     return checker.finish();

@@ -14,6 +14,15 @@ class ViewQueue {
 public:
     void push_back(const T* item) { items_.push_back(item); }
 
+    /// Puts `item` before the first one for which `later` holds.
+    template <typename Later>
+    void insert_before(const T* item, Later later) {
+        const auto begin = items_.begin() + static_cast<std::ptrdiff_t>(head_);
+        const auto place =
+            std::find_if(begin, items_.end(), [&](const T* other) { return later(*other); });
+        items_.insert(place, item);
+    }
+
     /// Removes `item`; false when it is not there.
     bool remove(const T* item) {
         const auto begin = items_.begin() + static_cast<std::ptrdiff_t>(head_);
@@ -26,11 +35,6 @@ public:
             head_ = 0;
         }
         return true;
-    }
-
-    bool contains(const T* item) const {
-        const auto all = span();
-        return std::find(all.begin(), all.end(), item) != all.end();
     }
 
     void clear() {

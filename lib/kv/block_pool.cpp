@@ -1,6 +1,6 @@
-// Block accounting on the head. A stack of free ids keeps recently used pages warm; reservations
-// make admission the only place where memory can be refused. Relies on being called from one
-// thread.
+// Block accounting on the head. A stack of free ids keeps recently used pages warm; idle blocks
+// form a list from the one idle for longest, so that the prefix cache loses first what nobody asked
+// for. Relies on being called from one thread.
 #include "kv/block_pool.h"
 
 #include <cassert>
@@ -10,7 +10,9 @@
 namespace molink {
 
 BlockPool::BlockPool(std::int64_t block_count)
-    : references_(static_cast<std::size_t>(block_count), 0) {
+    : references_(static_cast<std::size_t>(block_count), 0),
+      kept_(references_.size(), false),
+      places_(references_.size()) {
     free_.reserve(references_.size());
     for (std::size_t i = references_.size(); i > 0; --i) {
         free_.push_back(static_cast<std::uint32_t>(i - 1));
@@ -28,18 +30,34 @@ void BlockPool::cancel_reservation(std::int64_t count) {
     reserved_ -= count;
 }
 
-BlockId BlockPool::take() {
-    assert(reserved_ > 0 && !free_.empty());
+BlockPool::Taken BlockPool::take() {
+    assert(reserved_ > 0 && free_.size() + static_cast<std::size_t>(idle_count_) > 0);
     --reserved_;
-    const std::uint32_t id = free_.back();
-    free_.pop_back();
+    Taken taken;
+    taken.evicted = free_.empty();
+    std::uint32_t id = oldest_idle_;
+    if (taken.evicted) {
+        remove_idle(id);
+        kept_[id] = false;
+    } else {
+        id = free_.back();
+        free_.pop_back();
+    }
     references_[id] = 1;
-    return BlockId(id);
+    taken.block = BlockId(id);
+    return taken;
 }
 
 void BlockPool::share(BlockId block) {
+    assert(block.value < references_.size());
+    if (references_[block.value]++ > 0) return;
+    assert(kept_[block.value]);
+    remove_idle(block.value);
+}
+
+void BlockPool::keep(BlockId block) {
     assert(block.value < references_.size() && references_[block.value] > 0);
-    ++references_[block.value];
+    kept_[block.value] = true;
 }
 
 Status BlockPool::release(BlockId block) {
@@ -47,11 +65,46 @@ Status BlockPool::release(BlockId block) {
         return make_error(StatusCode::internal, "release of KV block {} of {}: it is not held",
                           block.value, references_.size());
     }
-    if (--references_[block.value] == 0) free_.push_back(block.value);
+    if (--references_[block.value] > 0) return {};
+    if (kept_[block.value]) {
+        append_idle(block.value);
+    } else {
+        free_.push_back(block.value);
+    }
     return {};
 }
 
-Status BlockPool::check() const {
+void BlockPool::append_idle(std::uint32_t id) {
+    places_[id] = {newest_idle_, kNone};
+    (newest_idle_ == kNone ? oldest_idle_ : places_[newest_idle_].after) = id;
+    newest_idle_ = id;
+    ++idle_count_;
+}
+
+void BlockPool::remove_idle(std::uint32_t id) {
+    const Place place = places_[id];
+    (place.before == kNone ? oldest_idle_ : places_[place.before].after) = place.after;
+    (place.after == kNone ? newest_idle_ : places_[place.after].before) = place.before;
+    places_[id] = {};
+    --idle_count_;
+}
+
+Status BlockPool::check_idle(std::vector<bool>& seen) const {
+    std::int64_t count = 0;
+    for (std::uint32_t id = oldest_idle_; id != kNone; id = places_[id].after) {
+        if (seen[id] || references_[id] != 0 || !kept_[id]) {
+            return make_error(StatusCode::internal, "KV block {} of {} is idle and free or held",
+                              id, references_.size());
+        }
+        seen[id] = true;
+        ++count;
+    }
+    if (count == idle_count_) return {};
+    return make_error(StatusCode::internal, "{} KV blocks are idle, {} were counted", count,
+                      idle_count_);
+}
+
+Status BlockPool::check(const std::vector<std::uint32_t>& holders) const {
     std::vector<bool> seen(references_.size(), false);
     for (std::uint32_t id : free_) {
         if (id >= references_.size() || seen[id] || references_[id] != 0) {
@@ -60,15 +113,21 @@ Status BlockPool::check() const {
         }
         seen[id] = true;
     }
+    MOLINK_RETURN_IF_ERROR(check_idle(seen));
     for (std::size_t id = 0; id < references_.size(); ++id) {
         if (!seen[id] && references_[id] == 0) {
             return make_error(StatusCode::internal, "KV block {} of {} is lost", id,
                               references_.size());
         }
+        if (holders.size() != references_.size() || holders[id] != references_[id]) {
+            return make_error(
+                StatusCode::internal, "KV block {} of {} has {} references; {} sequences hold it",
+                id, references_.size(), references_[id], id < holders.size() ? holders[id] : 0);
+        }
     }
-    if (reserved_ < 0 || reserved_ > free_count()) {
-        return make_error(StatusCode::internal, "{} KV blocks reserved, {} free", reserved_,
-                          free_count());
+    if (reserved_ < 0 || available() < 0) {
+        return make_error(StatusCode::internal, "{} KV blocks reserved, {} free, {} idle",
+                          reserved_, free_count(), idle_count_);
     }
     return {};
 }

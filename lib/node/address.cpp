@@ -111,6 +111,10 @@ Status check_engine_options(const EngineOptions& options) {
         check_range("max_step_tokens", options.max_step_tokens, 1, limits::kMaxStepTokens));
     MOLINK_RETURN_IF_ERROR(
         check_range("max_slice_tokens", options.max_slice_tokens, 1, options.max_step_tokens));
+    if (options.max_in_flight_bytes < 1) {
+        return invalid_argument("max_in_flight_bytes is {}; at least 1 is needed",
+                                options.max_in_flight_bytes);
+    }
     MOLINK_RETURN_IF_ERROR(check_range("max_context", options.max_context, 0,
                                        static_cast<std::int32_t>(limits::kMaxContext)));
     switch (options.wire_type) {

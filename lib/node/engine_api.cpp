@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "engine/request_check.h"
 #include "node/address.h"
 #include "node/delivery.h"
 #include "node/head_node.h"
@@ -150,6 +151,8 @@ void EngineImpl::make_core(EngineOptions& options) {
     core.max_slice_tokens = options.max_slice_tokens;
     core.block_tokens = options.block_tokens;
     core.vocabulary = spec.vocabulary;
+    core.prefix_cache = options.prefix_cache;
+    core.max_in_flight_bytes = static_cast<std::size_t>(options.max_in_flight_bytes);
     core.eos_tokens = spec.eos_tokens;
     core.tokenizer = tokenizer_.get();
     core_ = std::make_unique<EngineCore>(core, std::move(options.scheduler), *head_, *delivery_,
@@ -224,20 +227,7 @@ Status EngineImpl::check_room(std::int32_t prompt, std::int32_t max_tokens) cons
 }
 
 Result<AdmittedRequest> EngineImpl::admit(GenerateRequest request) const {
-    const SamplingParams& sampling = request.sampling;
-    if (!(sampling.temperature >= 0 && sampling.temperature <= 100)) {
-        return invalid_argument("temperature is {}; 0 to 100 are permitted", sampling.temperature);
-    }
-    if (request.max_tokens < 0) {
-        return invalid_argument("max_tokens is {}; it must not be negative", request.max_tokens);
-    }
-    const bool plain = sampling.top_k == 0 && sampling.top_p == 1 && sampling.min_p == 0 &&
-                       sampling.logit_bias.empty() && sampling.repetition_penalty == 1 &&
-                       sampling.presence_penalty == 0 && sampling.frequency_penalty == 0;
-    if (!plain || request.n != 1 || request.min_tokens != 0 || request.logprobs >= 0 ||
-        !request.stop.empty() || !request.stop_tokens.empty()) {
-        return Status(StatusCode::unimplemented, "only temperature and seed are implemented");
-    }
+    MOLINK_RETURN_IF_ERROR(check_request(request, model().vocabulary, tokenizer_ != nullptr));
     AdmittedRequest admitted;
     MOLINK_ASSIGN_OR_RETURN(admitted.prompt, prompt_of(request));
     if (admitted.prompt.size() >= static_cast<std::size_t>(max_context_)) {
@@ -251,9 +241,14 @@ Result<AdmittedRequest> EngineImpl::admit(GenerateRequest request) const {
         admitted.max_tokens = std::min(admitted.max_tokens, request.max_tokens);
     }
     MOLINK_RETURN_IF_ERROR(check_room(prompt, admitted.max_tokens));
+    admitted.min_tokens = std::min(request.min_tokens, admitted.max_tokens);
+    admitted.n = request.n;
     admitted.ignore_eos = request.ignore_eos;
-    admitted.temperature = sampling.temperature;
-    admitted.seed = sampling.seed ? *sampling.seed : system_seed();
+    admitted.stop_tokens = std::move(request.stop_tokens);
+    admitted.stop = std::move(request.stop);
+    admitted.logprobs = request.logprobs;
+    admitted.sampling = std::move(request.sampling);
+    if (!admitted.sampling.seed) admitted.sampling.seed = system_seed();
     admitted.hash_logits = request.hash_logits;
     admitted.submitted_us = parts_.clock->now_us();
     return admitted;

@@ -55,6 +55,12 @@ Hello make_hello(const NodeIdentity& identity, const std::string& advertise) {
 Status check_hello(const Hello& hello, const NodeIdentity& head, const PartitionModel& model) {
     const std::string& node = hello.node_name;
     if (node.empty()) return invalid_argument("the node gives no name");
+    if (hello.protocol_major == kProtocolMajor && hello.protocol_minor < kLeastWorkerMinor) {
+        return make_error(StatusCode::failed_precondition,
+                          "node '{}' has protocol version {}.{}; the head needs at least {}.{}",
+                          node, hello.protocol_major, hello.protocol_minor, kProtocolMajor,
+                          kLeastWorkerMinor);
+    }
     if (hello.protocol_major != kProtocolMajor) {
         return differs(
             "protocol version", node,

@@ -124,6 +124,12 @@ void HeadNode::launch(Part part) {
     route(build_.first(), std::move(part));
 }
 
+std::size_t HeadNode::backlog_bytes() const {
+    const Member* first = find_member(build_.first());
+    if (first == nullptr || first->info.id == kHead) return 0;
+    return hub_->pending_bytes(first->link);
+}
+
 void HeadNode::route(NodeId node, Part part) {
     if (node == kHead && session_ != nullptr) {
         const Status submitted = session_->submit(std::move(part), clock_.now_us());

@@ -80,6 +80,7 @@ public:
     void on_message(LinkId link, Lane lane, Epoch epoch, Bytes message) override;
     // PartSink
     void launch(Part part) override;
+    std::size_t backlog_bytes() const override;
     // StagePorts, for the head's own stage
     void stage_progress(const LoadProgress& progress) override;
     void stage_loaded(const StageLoaded& loaded) override;

@@ -53,6 +53,24 @@ inline double portable_exp(double x) {
     return x < kLeastExponent ? 0.0 : value;
 }
 
+/// ln(x) for x >= 1 with an error below 1e-15; only IEEE arithmetic, as above. With x = 2^n m, m in
+/// [0.7, 1.5): ln m = 2 atanh((m - 1) / (m + 1)).
+double portable_log(double x) {
+    const std::uint64_t bits = std::bit_cast<std::uint64_t>(x);
+    auto n = static_cast<std::int64_t>(bits >> 52) - 1023;
+    double m = std::bit_cast<double>((bits & 0xfffffffffffffull) | (std::uint64_t{1023} << 52));
+    if (m > 1.4142135623730951) {
+        m *= 0.5;
+        ++n;
+    }
+    const double z = (m - 1) / (m + 1);
+    const double zz = z * z;
+    double sum = 0;
+    for (int k = 21; k >= 1; k -= 2) sum = sum * zz + 1.0 / k;
+    constexpr double kLn2 = 0.6931471805599453;
+    return static_cast<double>(n) * kLn2 + 2 * z * sum;
+}
+
 /// Index of the largest logit, the lowest among equals; -1 when all are NaN.
 std::int64_t largest(std::span<const float> logits) {
     std::int64_t best = -1;
@@ -64,11 +82,25 @@ std::int64_t largest(std::span<const float> logits) {
     return best;
 }
 
-/// Unnormalised probabilities: exp((logit - largest) / temperature).
+/// The least likely token that is kept; those before it in the order of likelihood (larger logit
+/// first, lower id among equals) are kept too.
+struct Cut {
+    float logit = -std::numeric_limits<float>::infinity();
+    std::size_t id = std::numeric_limits<std::size_t>::max();
+    bool keeps(float other, std::size_t other_id) const {
+        return other > logit || (other == logit && other_id <= id);
+    }
+};
+
+/// Unnormalised probabilities: exp((logit - largest) / temperature), 0 for what the cut or `least`
+/// drops.
 class Weights {
 public:
     Weights(std::span<const float> logits, float peak, double temperature)
         : logits_(logits), peak_(peak), temperature_(temperature) {}
+
+    void set_cut(const Cut& cut) { cut_ = cut; }
+    void set_least(double least) { least_ = least; }
 
     std::size_t block_count() const { return (logits_.size() + kBlockTokens - 1) / kBlockTokens; }
     std::size_t block_begin(std::size_t block) const { return block * kBlockTokens; }
@@ -78,10 +110,27 @@ public:
         const std::size_t begin = block_begin(index);
         const std::size_t count = std::min(kBlockTokens, logits_.size() - begin);
         for (std::size_t i = 0; i < count; ++i) out[i] = weight(logits_[begin + i]);
+        if (cut_.id == Cut().id && least_ == 0) return count;
+        for (std::size_t i = 0; i < count; ++i) {
+            const bool keep = out[i] >= least_ && cut_.keeps(logits_[begin + i], begin + i);
+            out[i] = keep ? out[i] : 0.0;
+        }
         return count;
     }
 
-private:
+    /// Sum over the vocabulary, in its order.
+    double total() const {
+        std::array<double, kBlockTokens> values;
+        double sum = 0;
+        for (std::size_t b = 0; b < block_count(); ++b) {
+            double block_sum = 0;
+            const std::size_t count = block(b, values);
+            for (std::size_t i = 0; i < count; ++i) block_sum += values[i];
+            sum += block_sum;
+        }
+        return sum;
+    }
+
     /// Equals of the peak weigh 1, which also settles infinities; a NaN weighs nothing.
     double weight(float logit) const {
         const double value =
@@ -90,10 +139,76 @@ private:
         return logit == peak_ ? 1.0 : finite;
     }
 
+private:
     std::span<const float> logits_;
     float peak_;
     double temperature_;
+    Cut cut_;
+    double least_ = 0;
 };
+
+/// Ids in the order of likelihood, as many as were asked for.
+class Ranking {
+public:
+    explicit Ranking(std::span<const float> logits) : logits_(logits) {
+        for (std::size_t i = 0; i < logits.size(); ++i) {
+            if (!std::isnan(logits[i])) ids_.push_back(static_cast<std::uint32_t>(i));
+        }
+    }
+    std::size_t size() const { return ids_.size(); }
+    /// The first `count` ids are in order from now on.
+    void sort(std::size_t count) {
+        count = std::min(count, ids_.size());
+        if (count <= sorted_) return;
+        const auto at = [&](std::size_t i) {
+            return ids_.begin() + static_cast<std::ptrdiff_t>(i);
+        };
+        std::partial_sort(at(sorted_), at(count), ids_.end(),
+                          [&](std::uint32_t a, std::uint32_t b) {
+                              return logits_[a] > logits_[b] || (logits_[a] == logits_[b] && a < b);
+                          });
+        sorted_ = count;
+    }
+    std::uint32_t operator[](std::size_t i) const { return ids_[i]; }
+
+private:
+    std::span<const float> logits_;
+    std::vector<std::uint32_t> ids_;
+    std::size_t sorted_ = 0;
+};
+
+/// Narrows `weights` to what top_k, top_p and min_p keep.
+void apply_filters(std::span<const float> logits, const SamplerState& state, float peak,
+                   Weights& weights) {
+    const bool by_count = state.top_k > 0 && static_cast<std::size_t>(state.top_k) < logits.size();
+    const bool by_mass = state.top_p < 1;
+    if (by_count || by_mass) {
+        Ranking ranking(logits);
+        const auto cut_after = [&](std::size_t count) {
+            ranking.sort(count);
+            const std::uint32_t id = ranking[count - 1];
+            weights.set_cut({logits[id], id});
+        };
+        std::size_t most = ranking.size();
+        if (by_count) {
+            most = std::min(most, static_cast<std::size_t>(state.top_k));
+            cut_after(most);
+        }
+        if (by_mass) {
+            const double target = static_cast<double>(state.top_p) * weights.total();
+            const Weights plain(logits, peak, state.temperature);
+            double mass = 0;
+            std::size_t kept = 0;
+            while (kept < most && (kept == 0 || mass < target)) {
+                if (kept % kBlockTokens == 0) ranking.sort(kept + kBlockTokens);
+                mass += plain.weight(logits[ranking[kept]]);
+                ++kept;
+            }
+            cut_after(kept);
+        }
+    }
+    if (state.min_p > 0) weights.set_least(static_cast<double>(state.min_p));
+}
 
 /// The token where the running sum, from `start`, passes `target`; the last one with any weight
 /// when rounding leaves the sum just below it.
@@ -143,9 +258,66 @@ Token sample_token(std::span<const float> logits, const SamplerState& state,
     if (best < 0) return 0;
     const bool greedy = !(state.temperature > 0);
     if (greedy) return static_cast<Token>(best);
-    const Weights weights(logits, logits[static_cast<std::size_t>(best)], state.temperature);
+    const float peak = logits[static_cast<std::size_t>(best)];
+    Weights weights(logits, peak, state.temperature);
+    apply_filters(logits, state, peak, weights);
     const double u = unit_double(counter_random(state.seed, static_cast<std::uint64_t>(position)));
     return static_cast<Token>(draw(weights, u));
+}
+
+void adjust_logits(std::span<float> logits, const SamplingParams& params,
+                   const TokenHistory& history, std::span<const Token> forbidden) {
+    const auto inside = [&](Token token) {
+        return token >= 0 && static_cast<std::size_t>(token) < logits.size();
+    };
+    constexpr float kNever = -std::numeric_limits<float>::infinity();
+    for (const LogitBias& item : params.logit_bias) {
+        if (!inside(item.token)) continue;
+        float& logit = logits[static_cast<std::size_t>(item.token)];
+        logit = item.bias <= -100.0f ? kNever : logit + item.bias;
+    }
+    for (const auto& [token, count] : history.counts()) {
+        if (!inside(token)) continue;
+        float& logit = logits[static_cast<std::size_t>(token)];
+        if (params.repetition_penalty != 1) {
+            logit =
+                logit > 0 ? logit / params.repetition_penalty : logit * params.repetition_penalty;
+        }
+        if (count == 0) continue;
+        logit -= params.presence_penalty;
+        logit -= params.frequency_penalty * static_cast<float>(count);
+    }
+    for (Token token : forbidden) {
+        if (inside(token)) logits[static_cast<std::size_t>(token)] = kNever;
+    }
+}
+
+TokenLogprobs log_probabilities(std::span<const float> logits, Token token,
+                                std::int32_t top_count) {
+    constexpr float kNever = -std::numeric_limits<float>::infinity();
+    TokenLogprobs result;
+    result.logprob = kNever;
+    const std::int64_t best = largest(logits);
+    if (best < 0) return result;
+    const float peak = logits[static_cast<std::size_t>(best)];
+    const double log_total = portable_log(Weights(logits, peak, 1).total());
+    const auto logprob = [&](float logit) {
+        if (logit == peak) return static_cast<float>(-log_total);
+        if (!(logit > kNever)) return kNever;
+        return static_cast<float>(static_cast<double>(logit) - static_cast<double>(peak) -
+                                  log_total);
+    };
+    if (token >= 0 && static_cast<std::size_t>(token) < logits.size()) {
+        result.logprob = logprob(logits[static_cast<std::size_t>(token)]);
+    }
+    if (top_count <= 0) return result;
+    Ranking ranking(logits);
+    const std::size_t count = std::min(static_cast<std::size_t>(top_count), ranking.size());
+    ranking.sort(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        result.top.push_back({static_cast<Token>(ranking[i]), logprob(logits[ranking[i]])});
+    }
+    return result;
 }
 
 std::uint64_t hash_logits(std::span<const float> logits) {

@@ -23,14 +23,45 @@ Status SequenceTable::open(const Part& part, const SequenceOpen& open) {
         return make_error(StatusCode::data_loss, "part {}: sequence {} has token {}; vocabulary {}",
                           part.id.value, open.id.value, token, bounds_.vocabulary);
     }
+    if (open.prompt_count < 1 ||
+        open.prompt_count > static_cast<std::int32_t>(open.prompt.size())) {
+        return make_error(StatusCode::data_loss,
+                          "part {}: sequence {} counts {} of {} tokens as its prompt",
+                          part.id.value, open.id.value, open.prompt_count, open.prompt.size());
+    }
     StageSequence sequence;
-    sequence.prompt = open.prompt;
-    sequence.temperature = open.temperature;
-    sequence.seed = open.seed;
-    sequence.hash_logits = open.hash_logits;
+    sequence.open = open;
+    sequence.tokens = std::move(sequence.open.prompt);
     if (!sequences_.emplace(open.id, std::move(sequence)).second) {
         return make_error(StatusCode::data_loss, "part {}: sequence {} is open already",
                           part.id.value, open.id.value);
+    }
+    return {};
+}
+
+Status SequenceTable::take_tokens(const Part& part, const SequenceRun& run,
+                                  StageSequence& sequence) {
+    const std::int64_t known = static_cast<std::int64_t>(sequence.tokens.size());
+    if (run.tokens.empty()) {
+        const std::int64_t end = std::int64_t{run.position} + run.count;
+        if (end <= known) return {};
+        return make_error(StatusCode::data_loss,
+                          "part {}: sequence {} runs to position {} without tokens; {} are known",
+                          part.id.value, run.id.value, end, known);
+    }
+    if (run.tokens.size() != static_cast<std::size_t>(run.count) || run.position != known) {
+        return make_error(StatusCode::data_loss,
+                          "part {}: sequence {} brings {} tokens for positions {}+{}; {} are known",
+                          part.id.value, run.id.value, run.tokens.size(), run.position, run.count,
+                          known);
+    }
+    for (Token token : run.tokens) {
+        if (token < 0 || token >= bounds_.vocabulary) {
+            return make_error(StatusCode::data_loss,
+                              "part {}: sequence {} has token {}; vocabulary {}", part.id.value,
+                              run.id.value, token, bounds_.vocabulary);
+        }
+        sequence.tokens.push_back(token);
     }
     return {};
 }
@@ -42,6 +73,10 @@ Status SequenceTable::run(const Part& part, const SequenceRun& run) {
                           part.id.value, run.id.value);
     }
     StageSequence& sequence = found->second;
+    if (sequence.next_position == StageSequence::kAnywhere) {
+        const bool at_a_block = run.position >= 0 && run.position % bounds_.block_tokens == 0;
+        sequence.next_position = at_a_block ? run.position : 0;
+    }
     if (run.position != sequence.next_position || run.count < 1 ||
         run.position > bounds_.max_context - run.count || run.sample_count > run.count) {
         return make_error(StatusCode::data_loss,
@@ -49,19 +84,8 @@ Status SequenceTable::run(const Part& part, const SequenceRun& run) {
                           part.id.value, run.id.value, run.position, run.count,
                           sequence.next_position, bounds_.max_context);
     }
+    MOLINK_RETURN_IF_ERROR(take_tokens(part, run, sequence));
     const std::int64_t end = std::int64_t{run.position} + run.count;
-    const bool told = run.tokens.size() == static_cast<std::size_t>(run.count);
-    if (!told && end > static_cast<std::int64_t>(sequence.prompt.size())) {
-        return make_error(
-            StatusCode::data_loss,
-            "part {}: sequence {} runs to position {} without tokens; its prompt has {}",
-            part.id.value, run.id.value, end, sequence.prompt.size());
-    }
-    for (Token token : run.tokens) {
-        if (token >= 0 && token < bounds_.vocabulary) continue;
-        return make_error(StatusCode::data_loss, "part {}: sequence {} has token {}; vocabulary {}",
-                          part.id.value, run.id.value, token, bounds_.vocabulary);
-    }
     for (BlockId block : run.new_blocks) {
         if (block.value >= bounds_.kv_blocks) {
             return make_error(StatusCode::data_loss, "part {}: sequence {} names block {} of {}",

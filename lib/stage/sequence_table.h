@@ -6,18 +6,21 @@
 
 #include <molink/status.h>
 
+#include "sampling/token_history.h"
 #include "wire/messages.h"
 
 namespace molink {
 
 /// What a stage knows of a sequence.
 struct StageSequence {
-    std::vector<Token> prompt;
+    SequenceOpen open;          // its prompt has moved to `tokens`
+    std::vector<Token> tokens;  // every token that parts have told, by position
     std::vector<std::uint32_t> blocks;
-    std::int32_t next_position = 0;
-    float temperature = 0;
-    std::uint64_t seed = 0;
-    bool hash_logits = false;
+    std::int32_t next_position = kAnywhere;
+
+    /// The first run begins where the prefix cache ends: at any whole block.
+    static constexpr std::int32_t kAnywhere = -1;
+    TokenHistory history;  // of the last stage, for penalties
 };
 
 /// A stage's mirror of the sequences and their block tables, kept up by what parts tell: full
@@ -41,11 +44,13 @@ public:
     Status apply(const Part& part);
     /// Only for sequences of a part that was applied.
     const StageSequence& at(SequenceId id) const { return sequences_.at(id); }
+    StageSequence& at(SequenceId id) { return sequences_.at(id); }
     std::size_t size() const { return sequences_.size(); }
 
 private:
     Status open(const Part& part, const SequenceOpen& open);
     Status run(const Part& part, const SequenceRun& run);
+    Status take_tokens(const Part& part, const SequenceRun& run, StageSequence& sequence);
 
     Bounds bounds_;
     std::unordered_map<SequenceId, StageSequence> sequences_;

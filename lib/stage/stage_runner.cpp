@@ -7,7 +7,6 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "sampling/sampler.h"
 #include "wire/activation_codec.h"
 
 namespace molink {
@@ -85,8 +84,7 @@ Status StageRunner::gather(const Part& part) {
             const std::int32_t position = run.position + i;
             positions_.push_back(position);
             sequence_of_row_.push_back(static_cast<std::int32_t>(s));
-            ids_.push_back(run.tokens.empty() ? sequence.prompt[static_cast<std::size_t>(position)]
-                                              : run.tokens[static_cast<std::size_t>(i)]);
+            ids_.push_back(sequence.tokens[static_cast<std::size_t>(position)]);
         }
         block_ids_.insert(block_ids_.end(), sequence.blocks.begin(), sequence.blocks.end());
         block_offsets_.push_back(static_cast<std::int64_t>(block_ids_.size()));
@@ -138,7 +136,7 @@ void StageRunner::sample(const Part& part, PartResult& result) {
     std::vector<std::int32_t> wanted;  // rows that meet the LM head
     std::int32_t row = 0;
     for (const SequenceRun& run : part.runs) {
-        const std::int32_t count = table_->at(run.id).hash_logits ? run.count : run.sample_count;
+        const std::int32_t count = logit_row_count(run, table_->at(run.id));
         for (std::int32_t i = run.count - count; i < run.count; ++i) wanted.push_back(row + i);
         row += run.count;
     }
@@ -152,36 +150,15 @@ void StageRunner::sample(const Part& part, PartResult& result) {
         backend_.copy_to_host(logits_.data() + done * vocabulary, out,
                               now * vocabulary * sizeof(float));
     }
-    std::int32_t first = 0;  // of the run among the wanted rows
+    std::size_t first = 0;  // of the run among the wanted rows
     for (const SequenceRun& run : part.runs) {
-        const bool hash = table_->at(run.id).hash_logits;
-        if (!hash && run.sample_count == 0) continue;
-        SampledRun sampled;
-        sampled.id = run.id;
-        sampled.position = run.position + run.count - run.sample_count + 1;
-        sample_run(run, first, sampled);
-        result.sampled.push_back(std::move(sampled));
-        first += hash ? run.count : run.sample_count;
-    }
-}
-
-void StageRunner::sample_run(const SequenceRun& run, std::int32_t first_row, SampledRun& sampled) {
-    const StageSequence& sequence = table_->at(run.id);
-    const auto vocabulary = static_cast<std::size_t>(spec_.vocabulary);
-    const auto row = [&](std::int32_t index) {
-        return std::span<const float>(logits_).subspan(static_cast<std::size_t>(index) * vocabulary,
-                                                       vocabulary);
-    };
-    std::int32_t at = first_row;
-    if (sequence.hash_logits) {
-        for (std::int32_t i = 0; i < run.count; ++i) {
-            sampled.logit_hashes.push_back(hash_logits(row(first_row + i)));
-        }
-        at += run.count - run.sample_count;
-    }
-    const SamplerState state{sequence.temperature, sequence.seed};
-    for (std::int32_t i = 0; i < run.sample_count; ++i) {
-        sampled.tokens.push_back(sample_token(row(at + i), state, sampled.position + i));
+        StageSequence& sequence = table_->at(run.id);
+        const auto rows = static_cast<std::size_t>(logit_row_count(run, sequence));
+        if (rows == 0) continue;
+        const auto logits =
+            std::span<const float>(logits_).subspan(first * vocabulary, rows * vocabulary);
+        result.sampled.push_back(sampler_.sample(run, sequence, logits));
+        first += rows;
     }
 }
 

@@ -8,6 +8,7 @@
 
 #include "backend/backend.h"
 #include "model/model.h"
+#include "stage/run_sampler.h"
 #include "stage/sequence_table.h"
 #include "stage/stage_executor.h"
 
@@ -34,7 +35,6 @@ private:
     Status gather(const Part& part);
     Status read_input(const Part& part, std::int64_t rows);
     void sample(const Part& part, PartResult& result);
-    void sample_run(const SequenceRun& run, std::int32_t first_row, SampledRun& sampled);
 
     Backend& backend_;
     std::unique_ptr<Model> model_;
@@ -53,6 +53,7 @@ private:
     std::vector<std::int64_t> block_offsets_;
     std::vector<std::uint32_t> block_ids_;
     std::vector<float> logits_;
+    RunSampler sampler_;
 };
 
 }  // namespace molink

@@ -138,10 +138,14 @@ struct Heartbeat {
 /// Full description of a sequence; goes out once, with its first part.
 struct SequenceOpen {
     SequenceId id;
+    /// Every token that is known; after a preemption with those generated so far.
     std::vector<Token> prompt;
-    float temperature = 0;
-    std::uint64_t seed = 0;
-    bool hash_logits = false;  ///< LM head and a hash for every row
+    std::int32_t prompt_count = 0;  ///< how many of them the caller gave; the rest is output
+    SamplingParams sampling;        ///< its seed is always set
+    std::int32_t min_tokens = 0;    ///< output tokens before which stop_tokens are not sampled
+    std::vector<Token> stop_tokens;
+    std::int32_t logprobs = -1;  ///< as GenerateRequest::logprobs
+    bool hash_logits = false;    ///< LM head and a hash for every row
     friend bool operator==(const SequenceOpen&, const SequenceOpen&) = default;
 };
 
@@ -187,6 +191,7 @@ struct SampledRun {
     SequenceId id;
     std::int32_t position = 0;                ///< of the first token below
     std::vector<Token> tokens;                ///< [sample_count], in position order
+    std::vector<TokenLogprobs> logprobs;      ///< [sample_count] when asked for
     std::vector<std::uint64_t> logit_hashes;  ///< [rows of the run] when asked for
     friend bool operator==(const SampledRun&, const SampledRun&) = default;
 };

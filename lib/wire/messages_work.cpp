@@ -35,17 +35,78 @@ std::vector<T> read_tables(WireReader& reader, const char* name, const Vector* f
 }
 
 flatbuffers::Offset<wire::SequenceOpen> write_open(Builder& builder, const SequenceOpen& open) {
+    const SamplingParams& sampling = open.sampling;
+    std::vector<Token> bias_tokens;
+    std::vector<float> bias_values;
+    for (const LogitBias& bias : sampling.logit_bias) {
+        bias_tokens.push_back(bias.token);
+        bias_values.push_back(bias.bias);
+    }
     const auto prompt = write_list<std::int32_t>(builder, open.prompt);
-    return wire::CreateSequenceOpen(builder, open.id.value, prompt, open.temperature, open.seed,
-                                    open.hash_logits);
+    const auto biased = write_list<std::int32_t>(builder, bias_tokens);
+    const auto biases = write_reals(builder, bias_values);
+    const auto stops = write_list<std::int32_t>(builder, open.stop_tokens);
+    const bool whole = open.prompt_count == static_cast<std::int32_t>(open.prompt.size());
+    wire::SequenceOpenBuilder out(builder);
+    out.add_id(open.id.value);
+    out.add_prompt(prompt);
+    out.add_temperature(sampling.temperature);
+    out.add_seed(sampling.seed.value_or(0));
+    out.add_hash_logits(open.hash_logits);
+    out.add_prompt_count(whole ? 0 : open.prompt_count);
+    out.add_top_k(sampling.top_k);
+    out.add_top_p(sampling.top_p);
+    out.add_min_p(sampling.min_p);
+    out.add_repetition_penalty(sampling.repetition_penalty);
+    out.add_presence_penalty(sampling.presence_penalty);
+    out.add_frequency_penalty(sampling.frequency_penalty);
+    out.add_bias_tokens(biased);
+    out.add_biases(biases);
+    out.add_min_tokens(open.min_tokens);
+    out.add_stop_tokens(stops);
+    out.add_logprob_count(open.logprobs + 1);
+    return out.Finish();
+}
+
+void read_bias(WireReader& reader, const wire::SequenceOpen& from, SamplingParams& to) {
+    const std::vector<Token> tokens = reader.tokens(from.bias_tokens(), limits::kMaxLogitBiases);
+    const std::vector<float> biases =
+        reader.reals("biases", from.biases(), limits::kMaxLogitBiases, limits::kMaxLogitBias);
+    if (tokens.size() != biases.size()) {
+        reader.fail("biases", fmt::format("has {} entries, {} tokens are biased", biases.size(),
+                                          tokens.size()));
+        return;
+    }
+    for (std::size_t i = 0; i < tokens.size(); ++i) to.logit_bias.push_back({tokens[i], biases[i]});
+}
+
+void read_sampling(WireReader& reader, const wire::SequenceOpen& from, SamplingParams& to) {
+    to.temperature =
+        static_cast<float>(reader.real("temperature", from.temperature(), limits::kMaxTemperature));
+    to.seed = from.seed();
+    to.top_k = reader.integer("top_k", from.top_k(), 0, limits::kMaxVocabulary);
+    to.top_p = static_cast<float>(reader.real("top_p", from.top_p(), 1));
+    to.min_p = static_cast<float>(reader.real("min_p", from.min_p(), 1));
+    to.repetition_penalty = static_cast<float>(
+        reader.real("repetition_penalty", from.repetition_penalty(), limits::kMaxPenalty));
+    to.presence_penalty = static_cast<float>(
+        reader.signed_real("presence_penalty", from.presence_penalty(), limits::kMaxPenalty));
+    to.frequency_penalty = static_cast<float>(
+        reader.signed_real("frequency_penalty", from.frequency_penalty(), limits::kMaxPenalty));
+    read_bias(reader, from, to);
 }
 
 void read_open(WireReader& reader, const wire::SequenceOpen& from, SequenceOpen& to) {
     to.id = SequenceId(from.id());
     to.prompt = reader.tokens(from.prompt(), limits::kMaxContext);
-    to.temperature =
-        static_cast<float>(reader.real("temperature", from.temperature(), limits::kMaxTemperature));
-    to.seed = from.seed();
+    const auto known = static_cast<std::int32_t>(to.prompt.size());
+    to.prompt_count = reader.integer("prompt_count", from.prompt_count(), 0, known);
+    if (to.prompt_count == 0) to.prompt_count = known;
+    read_sampling(reader, from, to.sampling);
+    to.min_tokens = reader.integer("min_tokens", from.min_tokens(), 0, limits::kMaxContext);
+    to.stop_tokens = reader.tokens(from.stop_tokens(), limits::kMaxStopTokens);
+    to.logprobs =
+        reader.integer("logprob_count", from.logprob_count(), 0, limits::kMaxLogprobs + 1) - 1;
     to.hash_logits = from.hash_logits();
 }
 
@@ -84,10 +145,37 @@ void read_time(WireReader&, const wire::StageTime& from, StageTime& to) {
     to.wait_us = from.wait_us();
 }
 
+flatbuffers::Offset<wire::TokenLogprobs> write_logprobs(Builder& builder,
+                                                        const TokenLogprobs& logprobs) {
+    std::vector<Token> tokens;
+    std::vector<float> values;
+    for (const TokenLogprob& top : logprobs.top) {
+        tokens.push_back(top.token);
+        values.push_back(top.logprob);
+    }
+    const auto top_tokens = write_list<std::int32_t>(builder, tokens);
+    const auto top_values = write_reals(builder, values);
+    return wire::CreateTokenLogprobs(builder, logprobs.logprob, top_tokens, top_values);
+}
+
+void read_logprobs(WireReader& reader, const wire::TokenLogprobs& from, TokenLogprobs& to) {
+    to.logprob = reader.logarithm("logprob", from.logprob());
+    const std::vector<Token> tokens = reader.tokens(from.top_tokens(), limits::kMaxLogprobs);
+    const std::vector<float> values =
+        reader.logarithms("top_logprobs", from.top_logprobs(), limits::kMaxLogprobs);
+    if (tokens.size() != values.size()) {
+        reader.fail("top_logprobs",
+                    fmt::format("has {} entries for {} tokens", values.size(), tokens.size()));
+        return;
+    }
+    for (std::size_t i = 0; i < tokens.size(); ++i) to.top.push_back({tokens[i], values[i]});
+}
+
 flatbuffers::Offset<wire::SampledRun> write_sampled(Builder& builder, const SampledRun& run) {
     const auto tokens = write_list<std::int32_t>(builder, run.tokens);
     const auto hashes = write_list<std::uint64_t>(builder, run.logit_hashes);
-    return wire::CreateSampledRun(builder, run.id.value, run.position, tokens, hashes);
+    const auto logprobs = write_tables<wire::TokenLogprobs>(builder, run.logprobs, write_logprobs);
+    return wire::CreateSampledRun(builder, run.id.value, run.position, tokens, hashes, logprobs);
 }
 
 void read_sampled(WireReader& reader, const wire::SampledRun& from, SampledRun& to) {
@@ -96,6 +184,8 @@ void read_sampled(WireReader& reader, const wire::SampledRun& from, SampledRun& 
     to.tokens = reader.tokens(from.tokens(), limits::kMaxPartRows);
     to.logit_hashes =
         reader.list<std::uint64_t>("logit_hashes", from.logit_hashes(), limits::kMaxPartRows);
+    to.logprobs = read_tables<TokenLogprobs>(reader, "logprobs", from.logprobs(),
+                                             limits::kMaxPartRows, read_logprobs);
 }
 
 std::int64_t count_rows(const std::vector<SequenceRun>& runs) {

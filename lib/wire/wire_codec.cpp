@@ -53,6 +53,38 @@ StatusCode WireReader::error_code(const char* field, std::int32_t value) {
         integer(field, value, 1, static_cast<std::int32_t>(StatusCode::internal)));
 }
 
+double WireReader::signed_real(const char* field, double value, double high) {
+    if (std::isfinite(value) && value >= -high && value <= high) return value;
+    fail(field, fmt::format("is {}, must be {}..{}", value, -high, high));
+    return 0;
+}
+
+std::vector<float> WireReader::reals(const char* field, const flatbuffers::Vector<float>* values,
+                                     std::size_t most, double high) {
+    std::vector<float> out(length(field, values, most, sizeof(float)));
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        out[i] = static_cast<float>(
+            signed_real(field, values->Get(static_cast<flatbuffers::uoffset_t>(i)), high));
+    }
+    return out;
+}
+
+float WireReader::logarithm(const char* field, float value) {
+    if (value <= 0) return value;
+    fail(field, fmt::format("is {}, not the logarithm of a probability", value));
+    return 0;
+}
+
+std::vector<float> WireReader::logarithms(const char* field,
+                                          const flatbuffers::Vector<float>* values,
+                                          std::size_t most) {
+    std::vector<float> out(length(field, values, most, sizeof(float)));
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        out[i] = logarithm(field, values->Get(static_cast<flatbuffers::uoffset_t>(i)));
+    }
+    return out;
+}
+
 std::string WireReader::text(const char* field, const flatbuffers::String* value) {
     if (value == nullptr || !ok()) return {};
     const std::size_t bytes = value->size();
@@ -65,6 +97,12 @@ std::vector<Token> WireReader::tokens(const flatbuffers::Vector<std::int32_t>* v
     auto out = list<Token>("tokens", values, most);
     for (const Token token : out) integer("token", token, 0, limits::kMaxVocabulary - 1);
     return out;
+}
+
+flatbuffers::Offset<flatbuffers::Vector<float>> write_reals(Builder& builder,
+                                                            const std::vector<float>& values) {
+    if (values.empty()) return 0;
+    return builder.CreateVector(values);
 }
 
 flatbuffers::Offset<flatbuffers::String> write_text(Builder& builder, const std::string& text) {

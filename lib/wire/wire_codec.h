@@ -63,6 +63,15 @@ public:
     std::uint64_t size(const char* field, std::uint64_t value, std::uint64_t high);
     /// Finite and within [0, high].
     double real(const char* field, double value, double high = 1e15);
+    /// Finite and within [-high, high].
+    double signed_real(const char* field, double value, double high);
+    /// A list of them.
+    std::vector<float> reals(const char* field, const flatbuffers::Vector<float>* values,
+                             std::size_t most, double high);
+    /// Of a probability: at most 0, down to minus infinity.
+    float logarithm(const char* field, float value);
+    std::vector<float> logarithms(const char* field, const flatbuffers::Vector<float>* values,
+                                  std::size_t most);
     /// A wire enum as ours, when its number is at most `last`.
     template <typename Ours, typename Wire>
     Ours enumerator(const char* field, Wire value, Ours last) {
@@ -131,6 +140,9 @@ flatbuffers::Offset<flatbuffers::Vector<Rep>> write_list(Builder& builder,
     return offset;
 }
 
+/// Writes a list of numbers; an empty one is left out.
+flatbuffers::Offset<flatbuffers::Vector<float>> write_reals(Builder& builder,
+                                                            const std::vector<float>& values);
 /// Writes a string; an empty one is left out.
 flatbuffers::Offset<flatbuffers::String> write_text(Builder& builder, const std::string& text);
 

@@ -51,7 +51,14 @@ Part part() {
     part.step = StepId(41);
     part.id = PartId(97);
     part.kind = PartKind::prefill;
-    part.opens.push_back(SequenceOpen{SequenceId(12), {1, 450, 6593}, 0.75f, 0xfeedull, true});
+    SequenceOpen open;
+    open.id = SequenceId(12);
+    open.prompt = {1, 450, 6593};
+    open.prompt_count = 3;
+    open.sampling.temperature = 0.75f;
+    open.sampling.seed = 0xfeedull;
+    open.hash_logits = true;
+    part.opens.push_back(std::move(open));
     part.runs.push_back(
         SequenceRun{SequenceId(12), 0, 3, {}, {BlockId(5), BlockId(0xfffffffeu)}, 1});
     part.runs.push_back(SequenceRun{SequenceId(9), 100, 1, {77}, {}, 1});
@@ -67,13 +74,46 @@ Retire retire() {
     retire.epoch = Epoch(3);
     retire.step = StepId(41);
     retire.part = PartId(97);
-    retire.sampled.push_back(SampledRun{SequenceId(12), 3, {29892}, {1, 2, ~0ull}});
-    retire.sampled.push_back(SampledRun{SequenceId(9), 101, {13, 2}, {}});
+    retire.sampled.push_back(SampledRun{SequenceId(12), 3, {29892}, {}, {1, 2, ~0ull}});
+    retire.sampled.push_back(SampledRun{SequenceId(9), 101, {13, 2}, {}, {}});
     retire.stage_times = {StageTime{1200, 30}, StageTime{900, 0}, StageTime{1100, 5}};
     return retire;
 }
 
+/// The part with what protocol 1.1 appended.
+Part part_1_1() {
+    Part part = test::part();
+    SequenceOpen& open = part.opens[0];
+    open.prompt_count = 2;
+    open.sampling.top_k = 40;
+    open.sampling.top_p = 0.875f;
+    open.sampling.min_p = 0.0625f;
+    open.sampling.repetition_penalty = 1.125f;
+    open.sampling.presence_penalty = -0.5f;
+    open.sampling.frequency_penalty = 0.25f;
+    open.sampling.logit_bias = {{450, 2.5f}, {31999, -100.0f}};
+    open.min_tokens = 5;
+    open.stop_tokens = {2, 13};
+    open.logprobs = 3;
+    return part;
+}
+
+Retire retire_1_1() {
+    Retire retire = test::retire();
+    retire.sampled[0].logprobs = {TokenLogprobs{-0.5f, {{29892, -0.5f}, {13, -1.25f}}}};
+    return retire;
+}
+
 }  // namespace
+
+std::vector<WireSample> wire_samples_1_1() {
+    std::vector<WireSample> samples = wire_samples_1_0();
+    for (WireSample& sample : samples) {
+        if (sample.name == "part") sample.message = part_1_1();
+        if (sample.name == "retire") sample.message = retire_1_1();
+    }
+    return samples;
+}
 
 std::vector<WireSample> wire_samples_1_0() {
     return {

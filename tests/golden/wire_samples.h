@@ -15,5 +15,7 @@ struct WireSample {
 
 /// The messages frozen with protocol 1.0, every field away from its default. Never changes.
 std::vector<WireSample> wire_samples_1_0();
+/// Those of protocol 1.1: sampling options, log-probabilities.
+std::vector<WireSample> wire_samples_1_1();
 
 }  // namespace molink::test

@@ -34,18 +34,10 @@ void write_file(const std::string& path, const Bytes& bytes) {
     REQUIRE(file.good());
 }
 
-}  // namespace
-
-TEST_CASE("the samples cover every message once") {
-    const auto samples = test::wire_samples_1_0();
-    REQUIRE(samples.size() == std::variant_size_v<Message>);
-    for (std::size_t i = 0; i < samples.size(); ++i) CHECK(samples[i].message.index() == i);
-}
-
-TEST_CASE("messages of protocol 1.0 decode to what they meant") {
+void check_decoding(const std::string& version, const std::vector<test::WireSample>& samples) {
     const bool write = std::getenv("MOLINK_WRITE_GOLDEN") != nullptr;
-    for (const auto& sample : test::wire_samples_1_0()) {
-        const std::string path = path_of("1.0", sample.name);
+    for (const auto& sample : samples) {
+        const std::string path = path_of(version, sample.name);
         if (write) write_file(path, encode_message(sample.message));
         const Bytes bytes = read_file(path);
         INFO(path);
@@ -55,13 +47,29 @@ TEST_CASE("messages of protocol 1.0 decode to what they meant") {
     }
 }
 
+}  // namespace
+
+TEST_CASE("the samples cover every message once") {
+    const auto samples = test::wire_samples_1_0();
+    REQUIRE(samples.size() == std::variant_size_v<Message>);
+    for (std::size_t i = 0; i < samples.size(); ++i) CHECK(samples[i].message.index() == i);
+}
+
+TEST_CASE("messages of protocol 1.0 decode to what they meant") {
+    check_decoding("1.0", test::wire_samples_1_0());
+}
+
+TEST_CASE("messages of protocol 1.1 decode to what they meant") {
+    check_decoding("1.1", test::wire_samples_1_1());
+}
+
 TEST_CASE("the current version's bytes are stable") {
     // With a new minor version: the samples and the folder of that version.
     REQUIRE(kProtocolMajor == 1);
-    REQUIRE(kProtocolMinor == 0);
-    for (const auto& sample : test::wire_samples_1_0()) {
+    REQUIRE(kProtocolMinor == 1);
+    for (const auto& sample : test::wire_samples_1_1()) {
         INFO(sample.name);
-        const Bytes frozen = read_file(path_of("1.0", sample.name));
+        const Bytes frozen = read_file(path_of("1.1", sample.name));
         CHECK(encode_message(sample.message) == frozen);
         const auto decoded = decode_message(frozen);
         REQUIRE(decoded);

@@ -65,6 +65,7 @@ RequestId CoreFixture::submit(const std::vector<Token>& prompt, std::int32_t max
     request.prompt = prompt;
     request.max_tokens = max_tokens;
     request.ignore_eos = true;
+    request.sampling.seed = 1;
     request.submitted_us = now_us;
     const RequestId id = request.id;
     const Status taken = core.submit(std::move(request), now_us);

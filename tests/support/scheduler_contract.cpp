@@ -46,6 +46,7 @@ Run run_load(const SchedulerFactory& make, std::uint64_t seed) {
             ++submitted;
         }
         fixture.core.step(fixture.now_us);
+        if (hop % 16 == 0) REQUIRE(fixture.core.check().ok());
         if (!fixture.deliver_one(random) && submitted == requests) break;
     }
     for (const auto& [id, outcome] : fixture.outcomes) {

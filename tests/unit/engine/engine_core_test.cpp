@@ -100,7 +100,7 @@ TEST_CASE("what does not fit is refused with the numbers") {
     Status last;
     for (int i = 0; i < 13; ++i) last = fixture.outcomes[fixture.submit(numbered(4, i), 4)].status;
     REQUIRE(last.code() == StatusCode::resource_exhausted);
-    REQUIRE(last.message().find("0 requests run and 12 wait") != std::string::npos);
+    REQUIRE(last.message().find("0 sequences run and 12 wait") != std::string::npos);
 }
 
 TEST_CASE("a wrong plan is refused, counted and replaced") {

@@ -18,9 +18,15 @@ public:
         Random random(view.step_seed);
         if (random.below(4) == 0) return;
         std::int32_t budget = view.max_step_tokens;
+        std::int64_t blocks = view.free_blocks;
         for (const SequenceView* sequence : view.decodable) {
-            if (budget == 0 || random.below(3) == 0) continue;
+            if (random.below(60) == 0 && sequence->parts_in_flight == 0) {
+                plan.preempt.push_back(sequence->id);
+                continue;
+            }
+            if (budget == 0 || random.below(3) == 0 || sequence->blocks_needed > blocks) continue;
             plan.decode.push_back(sequence->id);
+            blocks -= sequence->blocks_needed;
             --budget;
         }
         for (const SequenceView* sequence : view.prefilling) {
@@ -33,7 +39,7 @@ public:
             budget -= count;
         }
         if (budget > 0 && !view.waiting.empty() && view.running < view.max_running &&
-            view.waiting.front()->blocks_needed <= view.free_blocks) {
+            view.waiting.front()->blocks_needed <= blocks) {
             plan.prefill.push_back({view.waiting.front()->id, 1});
         }
     }

@@ -80,6 +80,7 @@ Part opening_part(std::uint32_t epoch = 1) {
     SequenceOpen open;
     open.id = SequenceId(5);
     open.prompt = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    open.prompt_count = 9;
     open.hash_logits = true;
     part.opens.push_back(open);
     SequenceRun run;
@@ -131,9 +132,11 @@ TEST_CASE("parts that cannot be right fail the stage with the numbers") {
         {"names block 16 of 16", [](Part& part) { part.runs[0].new_blocks = {BlockId(16)}; }},
         {"with 0 blocks of 16", [](Part& part) { part.runs[0].new_blocks.clear(); }},
         {"has token 272; vocabulary 272", [](Part& part) { part.opens[0].prompt[2] = 272; }},
-        {"without tokens; its prompt has 9", [](Part& part) { part.runs[0].count = 10; }},
+        {"without tokens; 9 are known", [](Part& part) { part.runs[0].count = 10; }},
         {"has 33 rows; 1 to 32", [](Part& part) { part.runs[0].count = 33; }},
         {"is open already", [](Part& part) { part.opens.push_back(part.opens[0]); }},
+        {"counts 10 of 9 tokens as its prompt",
+         [](Part& part) { part.opens[0].prompt_count = 10; }},
         {"has a prompt of 0 tokens", [](Part& part) { part.opens[0].prompt.clear(); }},
     };
     Stage stage(dir.string());

@@ -94,8 +94,25 @@ SequenceOpen random_open(Random& random) {
     SequenceOpen open;
     open.id = SequenceId(random.next());
     open.prompt = random_tokens(random, random.below(30));
-    open.temperature = static_cast<float>(random.uniform() * 100);
-    open.seed = random.next();
+    open.prompt_count = static_cast<std::int32_t>(open.prompt.size());
+    if (open.prompt.size() > 1 && random.below(2) == 1) {
+        open.prompt_count = random_int(random, 1, open.prompt_count);
+    }
+    SamplingParams& sampling = open.sampling;
+    sampling.temperature = static_cast<float>(random.uniform() * 100);
+    sampling.seed = random.next();
+    if (random.below(2) == 1) {
+        sampling.top_k = random_int(random, 0, 1000);
+        sampling.top_p = static_cast<float>(random.uniform());
+        sampling.min_p = static_cast<float>(random.uniform());
+        sampling.repetition_penalty = static_cast<float>(random.uniform() * 2);
+        sampling.presence_penalty = static_cast<float>(random.uniform() * 4 - 2);
+        sampling.frequency_penalty = static_cast<float>(random.uniform() * 4 - 2);
+        sampling.logit_bias = {{random_int(random, 0, 9), 1.5f}, {random_int(random, 0, 9), -100}};
+        open.min_tokens = random_int(random, 0, 50);
+        open.stop_tokens = random_tokens(random, random.below(3));
+        open.logprobs = random_int(random, -1, 20);
+    }
     open.hash_logits = random.below(2) == 1;
     return open;
 }
@@ -145,6 +162,15 @@ Retire random_retire(Random& random) {
         run.id = SequenceId(random.next());
         run.position = random_int(random, 0, 1 << 24);
         run.tokens = random_tokens(random, random.below(5));
+        for (auto count = random.below(3); count > 0; --count) {
+            TokenLogprobs logprobs;
+            logprobs.logprob = static_cast<float>(-random.uniform() * 30);
+            logprobs.top.resize(random.below(4));
+            for (TokenLogprob& top : logprobs.top) {
+                top = {random_int(random, 0, 99), static_cast<float>(-random.uniform())};
+            }
+            run.logprobs.push_back(std::move(logprobs));
+        }
         run.logit_hashes.resize(random.below(9));
         for (std::uint64_t& hash : run.logit_hashes) hash = random.next();
         retire.sampled.push_back(std::move(run));
@@ -246,7 +272,13 @@ bool valid(const Part& m) {
         rows += run.count;
     }
     for (const SequenceOpen& open : m.opens) {
-        if (!valid(open.prompt) || !valid(open.temperature) || open.temperature > 100) return false;
+        const SamplingParams& sampling = open.sampling;
+        if (!valid(open.prompt) || !valid(sampling.temperature) || sampling.temperature > 100) {
+            return false;
+        }
+        if (!in(sampling.top_k, 0, 1 << 22) || !in(open.logprobs, -1, 20)) return false;
+        if (!(sampling.top_p >= 0 && sampling.top_p <= 1)) return false;
+        if (!in(open.prompt_count, 0, static_cast<std::int64_t>(open.prompt.size()))) return false;
     }
     if (static_cast<int>(m.kind) > 1 || static_cast<int>(m.activation_type) > 2) return false;
     if (rows > 65536 || m.stage_times.size() > 256) return false;

@@ -131,10 +131,10 @@ TEST_CASE("numbers of the sampler must mean something") {
     part.opens.resize(2);
     for (const float bad : {-1.0f, 101.0f, std::numeric_limits<float>::infinity(),
                             std::numeric_limits<float>::quiet_NaN()}) {
-        part.opens[1].temperature = bad;
+        part.opens[1].sampling.temperature = bad;
         CHECK(refusal(part).find("decode Part: opens[1].temperature is ") == 0);
     }
-    part.opens[1].temperature = 100;
+    part.opens[1].sampling.temperature = 100;
     CHECK(refusal(part) == "");
 }
 

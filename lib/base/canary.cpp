@@ -1,0 +1,49 @@
+// The switch of the canary build: one bug per process, chosen before anything runs, so that a run
+// with a bug differs from one without in nothing else. In every other build only the names are
+// here; canary() is a constant there.
+#include "base/canary.h"
+
+#include <array>
+#include <utility>
+
+namespace molink {
+
+Canary canary_by_name(std::string_view name) {
+    constexpr std::array<std::pair<std::string_view, Canary>, 15> kNames{{
+        {"block_reused_early", Canary::block_reused_early},
+        {"prefix_unpublished", Canary::prefix_unpublished},
+        {"stale_epoch", Canary::stale_epoch},
+        {"lost_acknowledgement", Canary::lost_acknowledgement},
+        {"frame_twice", Canary::frame_twice},
+        {"chunk_out_of_order", Canary::chunk_out_of_order},
+        {"random_position", Canary::random_position},
+        {"penalty_history", Canary::penalty_history},
+        {"ended_twice", Canary::ended_twice},
+        {"leaked_block", Canary::leaked_block},
+        {"cancelled_goes_on", Canary::cancelled_goes_on},
+        {"starved_request", Canary::starved_request},
+        {"lost_slice", Canary::lost_slice},
+        {"stop_string_split", Canary::stop_string_split},
+        {"release_before_retire", Canary::release_before_retire},
+    }};
+    for (const auto& [known, which] : kNames) {
+        if (known == name) return which;
+    }
+    return Canary::none;
+}
+
+#ifdef MOLINK_CANARY
+namespace {
+Canary active = Canary::none;
+}  // namespace
+
+bool canary(Canary which) {
+    return which == active;
+}
+
+void set_canary(Canary which) {
+    active = which;
+}
+#endif
+
+}  // namespace molink

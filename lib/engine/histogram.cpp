@@ -1,0 +1,25 @@
+// Histograms of times. The bounds are the same for all, so that graphs of different measures can be
+// laid over each other; a value on a bound belongs to that bound's bucket, as in Prometheus. Not
+// thread-safe: the head's loop counts, a snapshot is a copy.
+#include "engine/histogram.h"
+
+#include <algorithm>
+
+namespace molink {
+
+Histogram make_time_histogram() {
+    Histogram histogram;
+    histogram.bounds = {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
+                        1,     2,     5,     10,   20,   50,   100, 200, 600};
+    histogram.buckets.assign(histogram.bounds.size() + 1, 0);
+    return histogram;
+}
+
+void record(Histogram& histogram, double value) {
+    const auto bound = std::lower_bound(histogram.bounds.begin(), histogram.bounds.end(), value);
+    ++histogram.buckets[static_cast<std::size_t>(bound - histogram.bounds.begin())];
+    ++histogram.count;
+    histogram.sum += value;
+}
+
+}  // namespace molink

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <molink/metrics.h>
+
+namespace molink {
+
+/// An empty histogram of times in seconds, from 1 ms to 10 minutes, about three buckets for every
+/// factor of ten.
+Histogram make_time_histogram();
+
+/// Counts one value.
+void record(Histogram& histogram, double value);
+
+}  // namespace molink

@@ -1,0 +1,65 @@
+// What the last stage does with logits. Everything follows from tokens and positions, so that a
+// sequence that was preempted, or rebuilt after a crash, goes on exactly where it stood: penalties
+// from the tokens before the row, the random number from the absolute position.
+#include "stage/run_sampler.h"
+
+#include "base/canary.h"
+#include "sampling/sampler.h"
+
+namespace molink {
+namespace {
+
+bool needs_history(const SamplingParams& params) {
+    return params.repetition_penalty != 1 || params.presence_penalty != 0 ||
+           params.frequency_penalty != 0;
+}
+
+}  // namespace
+
+std::int32_t logit_row_count(const SequenceRun& run, const StageSequence& sequence) {
+    return sequence.open.hash_logits ? run.count : run.sample_count;
+}
+
+SampledRun RunSampler::sample(const SequenceRun& run, StageSequence& sequence,
+                              std::span<const float> logits) {
+    SampledRun sampled;
+    sampled.id = run.id;
+    sampled.position = run.position + run.count - run.sample_count + 1;
+    const std::int32_t rows = logit_row_count(run, sequence);
+    const std::size_t width = rows > 0 ? logits.size() / static_cast<std::size_t>(rows) : 0;
+    for (std::int32_t i = 0; i < rows; ++i) {
+        const auto row = logits.subspan(static_cast<std::size_t>(i) * width, width);
+        if (sequence.open.hash_logits) sampled.logit_hashes.push_back(hash_logits(row));
+        if (i < rows - run.sample_count) continue;
+        const std::int32_t position = run.position + run.count - rows + i + 1;
+        if (needs_history(sequence.open.sampling)) {
+            sequence.history.advance(sequence.tokens, static_cast<std::size_t>(position),
+                                     static_cast<std::size_t>(sequence.open.prompt_count));
+        }
+        const Token token =
+            choose(sequence, row, canary(Canary::random_position) ? run.position + 1 : position);
+        sampled.tokens.push_back(token);
+        if (sequence.open.logprobs >= 0) {
+            sampled.logprobs.push_back(log_probabilities(row, token, sequence.open.logprobs));
+        }
+    }
+    return sampled;
+}
+
+Token RunSampler::choose(const StageSequence& sequence, std::span<const float> row,
+                         std::int32_t position) {
+    const SequenceOpen& open = sequence.open;
+    const SamplingParams& params = open.sampling;
+    std::span<const Token> forbidden;
+    if (position - open.prompt_count < open.min_tokens) forbidden = open.stop_tokens;
+    if (needs_history(params) || !params.logit_bias.empty() || !forbidden.empty()) {
+        adjusted_.assign(row.begin(), row.end());
+        adjust_logits(adjusted_, params, sequence.history, forbidden);
+        row = adjusted_;
+    }
+    const SamplerState state{params.temperature, params.seed.value_or(0), params.top_k,
+                             params.top_p, params.min_p};
+    return sample_token(row, state, position);
+}
+
+}  // namespace molink
