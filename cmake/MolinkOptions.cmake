@@ -2,6 +2,7 @@
 option(MOLINK_EXAMPLES "Build the programs and examples" ${PROJECT_IS_TOP_LEVEL})
 option(MOLINK_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(MOLINK_INSTALL "Generate install rules and package files" ${PROJECT_IS_TOP_LEVEL})
+option(MOLINK_FUZZ "Build the fuzzers (clang; instruments everything built here)" OFF)
 option(MOLINK_WERROR "Treat warnings as errors" OFF)
 set(MOLINK_SANITIZE "" CACHE STRING "Sanitizers, as in -fsanitize=: address,undefined or thread")
 

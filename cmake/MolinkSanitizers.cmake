@@ -4,3 +4,8 @@ if(MOLINK_SANITIZE)
         -fno-sanitize-recover=all)
     add_link_options(-fsanitize=${MOLINK_SANITIZE})
 endif()
+# MOLINK_FUZZ counts edges everywhere, and turns the standard library's own checks on.
+if(MOLINK_FUZZ)
+    add_compile_options(-fsanitize=fuzzer-no-link)
+    add_compile_definitions(_GLIBCXX_ASSERTIONS)
+endif()

@@ -250,6 +250,7 @@ void Hub::on_welcome(ConnectionId connection, const FrameHeader& header) {
     const Carried carried = carried_.at(connection);
     LinkChannel* channel = find(carried.link);
     if (channel == nullptr || !carried.dialed || header.link != channel->token()) return;
+    if (channel->connection(carried.track) == connection) return;  // one welcome per connection
     attach(carried.link, carried.track, connection, header.sequence);
 }
 
@@ -305,6 +306,11 @@ void Hub::on_linked(const Carried& carried, const FrameHeader& header, ByteSpan 
     if (header.type == FrameType::ack) {
         const Status taken = channel->on_ack(header, now);
         if (!taken.ok()) lose(carried.link, taken);
+        return;
+    }
+    if (!channel->was_up) {
+        // It overtook the other connection's welcome; the node does not know the link yet.
+        channel->put_off(header.track);
         return;
     }
     auto message = channel->on_data(header, payload, now);

@@ -50,6 +50,11 @@ public:
     Result<std::optional<Bytes>> on_data(const FrameHeader& header, ByteSpan payload,
                                          std::int64_t now_us);
     Status on_ack(const FrameHeader& header, std::int64_t now_us);
+    /// A data frame that cannot be taken yet: the peer is asked for it again.
+    void put_off(Track track) {
+        Received& received = received_[index(track)];
+        received.ack_due = received.gap = true;
+    }
 
     ChannelStats stats() const;
     bool was_up = false;  ///< both tracks were attached once

@@ -48,10 +48,19 @@ std::size_t list_bytes(const Message& message) {
     return bytes;
 }
 
+/// The index of `Ours` among the alternatives, from types alone: not every compiler can make a
+/// Message while it compiles.
+template <typename Ours, typename... All>
+constexpr std::size_t index_in(const std::variant<All...>*) {
+    std::size_t index = 0;
+    (void)((std::is_same_v<Ours, All> || (++index, false)) || ...);
+    return index;
+}
+
 /// Reads the body as alternative `Ours` of Message.
 template <typename Ours, typename Wire>
 Result<Message> read_body(const Wire* body, std::size_t bytes) {
-    constexpr std::size_t kIndex = Message(Ours()).index();
+    constexpr std::size_t kIndex = index_in<Ours>(static_cast<const Message*>(nullptr));
     WireReader reader(kNames[kIndex], bytes);
     Ours out;
     read(reader, *body, out);

@@ -135,7 +135,7 @@ Result<ModelSpec> make_spec(const ConfigFile& config) {
                             config.int64("vocab_size", 1, limits::kMaxVocabulary));
     MOLINK_ASSIGN_OR_RETURN(const std::int64_t context,
                             config.int64("max_position_embeddings", 1, limits::kMaxContext));
-    MOLINK_ASSIGN_OR_RETURN(const double epsilon, config.number("rms_norm_eps", 0.0, 1.0));
+    MOLINK_ASSIGN_OR_RETURN(const double epsilon, config.number("rms_norm_eps", 1e-12, 1.0));
     spec.hidden = narrow(hidden);
     spec.layers = narrow(layers);
     spec.vocabulary = narrow(vocabulary);

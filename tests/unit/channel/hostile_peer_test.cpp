@@ -192,6 +192,42 @@ TEST_CASE("a message keeps the size it began with", "[channel]") {
     }
 }
 
+TEST_CASE("data on half a link waits for the other half", "[channel]") {
+    World world;
+    const ConnectionId urgent = world.connect();
+    world.send(urgent, encode_frame(world.hello(88, Track::urgent)));
+    FrameHeader header = data(88, 1);
+    header.total = 50;
+    world.send(urgent, encode_frame(header, Bytes(50)));
+    CHECK(world.b.sink.messages.empty());
+    const FrameHeader answer = world.stranger.heard.back();
+    CHECK((answer.type == FrameType::ack && answer.sequence == 0 && answer.flags == 1));
+    world.send(world.connect(), encode_frame(world.hello(88, Track::bulky)));
+    REQUIRE(world.b.sink.up.size() == 2);
+    world.send(urgent, encode_frame(header, Bytes(50)));
+    CHECK(world.b.sink.messages.size() == 1);
+    CHECK(world.others_work());
+}
+
+TEST_CASE("a second welcome resumes nothing", "[channel]") {
+    World world;
+    REQUIRE(world.stranger.transport.listen("sim://s").has_value());
+    REQUIRE(world.b.hub->dial("sim://s").has_value());
+    auto& heard = world.stranger.heard;
+    REQUIRE(world.run([&] { return heard.size() == 2; }));
+    for (int round = 0; round < 2; ++round) {
+        for (std::size_t i = 0; i < 2; ++i) {
+            FrameHeader welcome = world.hello(heard[i].link, heard[i].track);
+            welcome.type = FrameType::welcome;
+            world.send(world.stranger.up[i], encode_frame(welcome));
+        }
+    }
+    CHECK(world.b.sink.up.size() == 2);
+    CHECK(world.b.sink.resumed == 0);
+    CHECK(world.b.sink.lost.empty());
+    CHECK(world.others_work());
+}
+
 TEST_CASE("another protocol version is refused with both numbers", "[channel]") {
     World world;
     const ConnectionId connection = world.connect();

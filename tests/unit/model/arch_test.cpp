@@ -70,6 +70,20 @@ TEST_CASE("what cannot be executed is refused by name") {
     REQUIRE(unknown.error().message().find("known: LlamaForCausalLM") != std::string::npos);
 }
 
+TEST_CASE("an epsilon that float32 cannot hold is refused: a row of zeros would become NaN") {
+    for (const std::string epsilon : {"0.0", "-1e-6", "1e-60"}) {
+        std::string config = kConfig;
+        config.replace(config.find("1e-6"), 4, epsilon);
+        TempDir dir;
+        write_file(dir / "config.json", config + "}");
+        const auto file = ConfigFile::load(dir.path());
+        REQUIRE(file.has_value());
+        const auto described = describe_model(*file);
+        REQUIRE_FALSE(described.has_value());
+        REQUIRE(described.error().message().find("rms_norm_eps") != std::string::npos);
+    }
+}
+
 TEST_CASE("a spec can say more than the blocks execute, and is then refused by field") {
     const ModelSpec plain = describe("")->spec;
     REQUIRE(check_supported(plain).ok());

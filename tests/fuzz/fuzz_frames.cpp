@@ -1,0 +1,330 @@
+// A node's channel under a hostile peer. The input is a program: connections come and go, frames
+// arrive (raw, well-formed with arbitrary fields, or the very next one that is due), the node sends
+// and closes, time moves. Payload bytes tell lane and message number, so that a message that is
+// mixed up, out of order or taken twice shows.
+#include <algorithm>
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "base/limits.h"
+#include "byte_transport.h"
+#include "channel/channel_hub.h"
+#include "fuzz_input.h"
+#include "wire/protocol.h"
+
+using namespace molink;
+using namespace molink::fuzz;
+
+namespace {
+
+constexpr std::size_t kMaxLinks = 4;
+constexpr int kMaxSteps = 400;
+
+std::byte payload_byte(Lane lane, std::uint32_t message) {
+    return static_cast<std::byte>(static_cast<std::uint32_t>(lane) * 50 + message % 50);
+}
+
+/// Checks what the hub tells its node.
+class Node final : public HubSink {
+public:
+    void on_link_up(LinkId link, bool) override {
+        FUZZ_CHECK(!up.contains(link) && !gone.contains(link));
+        up.insert(link);
+    }
+    void on_link_interrupted(LinkId link) override {
+        FUZZ_CHECK(up.contains(link) && interrupted.insert(link).second);
+    }
+    void on_link_resumed(LinkId link) override {
+        FUZZ_CHECK(up.contains(link) && interrupted.erase(link) == 1);
+    }
+    void on_link_lost(LinkId link, const Status& reason) override {
+        FUZZ_CHECK(!reason.ok() && gone.insert(link).second);
+        up.erase(link);
+        interrupted.erase(link);
+    }
+    void on_message(LinkId link, Lane lane, Epoch epoch, Bytes message) override {
+        FUZZ_CHECK(up.contains(link));
+        FUZZ_CHECK(lane == Lane::control || epoch >= current);
+        FUZZ_CHECK(static_cast<std::size_t>(lane) < kLaneCount);
+        ++messages;
+        if (message.empty()) return;
+        const auto value = static_cast<std::uint32_t>(message.front());
+        FUZZ_CHECK(value / 50 == static_cast<std::uint32_t>(lane));
+        for (const std::byte byte : message) FUZZ_CHECK(byte == message.front());
+        // Numbers rise by less than 50: a program is too short to drop so many in between.
+        auto& next = due[{link, lane}];
+        const std::uint32_t ahead = (value % 50 + 50 - next % 50) % 50;
+        FUZZ_CHECK(ahead <= 40);
+        next += ahead + 1;
+    }
+
+    std::set<LinkId> up, gone, interrupted;
+    std::map<std::pair<LinkId, Lane>, std::uint32_t> due;
+    Epoch current;
+    std::size_t messages = 0;
+};
+
+/// What the peer believes of a link, to make frames that are due next.
+struct PeerLink {
+    std::array<std::uint64_t, kTrackCount> sent{};
+    std::array<std::uint64_t, kTrackCount> received{};
+    std::array<std::uint32_t, kLaneCount> message{};
+    std::array<std::uint32_t, kLaneCount> offset{};
+    std::array<std::uint32_t, kLaneCount> total{};
+};
+
+struct PeerConnection {
+    ConnectionId id;
+    std::uint64_t token = 0;
+    Track track = Track::urgent;
+};
+
+class Program {
+public:
+    Program(const std::uint8_t* data, std::size_t size) : input_(data, size) {
+        HubOptions options;
+        options.max_links = kMaxLinks;
+        options.seed = 7;
+        options.channel.max_queued_bytes = 1u << 18;
+        hub_ = make_channel_hub(transport_, transport_, node_, options);
+        transport_.on_sent = [this](ConnectionId id, const FrameHeader& header) {
+            note_sent(id, header);
+        };
+    }
+
+    void run() {
+        for (int step = 0; step < kMaxSteps && !input_.empty(); ++step) {
+            one_step();
+            if (input_.left() % 2 == 0) poll();
+        }
+        transport_.full = false;
+        for (int i = 0; i < 3; ++i) {
+            transport_.now += limits::kHelloWithinUs;
+            poll();
+        }
+        FUZZ_CHECK(node_.up.size() <= kMaxLinks + dialed_);
+    }
+
+private:
+    void one_step() {
+        switch (input_.below(16)) {
+            case 0: accept(); break;
+            case 1: raw_frame(); break;
+            case 2: arbitrary_frame(); break;
+            case 3: hello(); break;
+            case 4: dial(); break;
+            case 5: up_or_down(); break;
+            case 6: send(); break;
+            case 7: close(); break;
+            case 8: set_epoch(); break;
+            case 9: transport_.now += std::int64_t{input_.u16()} * 100; break;
+            case 10: transport_.full = input_.coin(); break;
+            case 11: acknowledge(); break;
+            case 12: poll(); break;
+            default: next_data(); break;
+        }
+    }
+
+    void poll() {
+        hub_->poll(0);
+        for (const LinkId link : node_.up) {
+            const ChannelStats stats = hub_->stats(link);
+            FUZZ_CHECK(stats.min_rtt_us >= 0 && stats.smoothed_rtt_us >= stats.min_rtt_us);
+            FUZZ_CHECK(stats.link.bytes_per_s >= 0 && stats.link.bytes_per_s < 1e15);
+            FUZZ_CHECK(hub_->pending_bytes(link) < (1u << 20));
+        }
+        for (const LinkId link : node_.gone) FUZZ_CHECK(hub_->pending_bytes(link) == 0);
+    }
+
+    PeerConnection* connection() {
+        return peers_.empty() ? nullptr : &peers_[input_.below(peers_.size())];
+    }
+
+    LinkId link() { return LinkId(input_.below(8)); }
+
+    /// Frames that the node sends tell its tokens to the peer.
+    void note_sent(ConnectionId id, const FrameHeader& header) {
+        for (PeerConnection& peer : peers_) {
+            if (peer.id != id) continue;
+            if (header.type == FrameType::hello) {
+                peer.token = header.link;
+                peer.track = header.track;
+            }
+            PeerLink& known = links_[header.link];
+            auto& received = known.received[static_cast<std::size_t>(header.track)];
+            if (header.type == FrameType::data) received = std::max(received, header.sequence);
+        }
+    }
+
+    void accept() {
+        if (peers_.size() < 16) peers_.push_back({transport_.accept()});
+    }
+
+    void raw_frame() {
+        PeerConnection* peer = connection();
+        if (peer == nullptr) return;
+        const ByteSpan bytes = input_.bytes(input_.u8());
+        ByteSpan payload;
+        // Data that passes the checksum would carry payload without a pattern.
+        if (const auto header = decode_frame(bytes, payload);
+            header.has_value() && header->type == FrameType::data)
+            return;
+        transport_.arrive(peer->id, Frame(bytes.begin(), bytes.end()));
+    }
+
+    void arbitrary_frame() {
+        PeerConnection* peer = connection();
+        if (peer == nullptr) return;
+        FrameHeader header;
+        header.type = static_cast<FrameType>(input_.below(8));
+        header.track = static_cast<Track>(input_.below(3));
+        header.lane = static_cast<Lane>(input_.below(6));
+        header.flags = input_.u8();
+        header.version = input_.coin() ? kProtocolMajor : input_.u16();
+        header.link = input_.coin() ? peer->token : input_.below(5);
+        header.sequence = input_.coin() ? input_.u8() : input_.u64();
+        header.epoch = input_.u8();
+        header.message = input_.coin() ? input_.u8() : input_.u32();
+        header.offset = input_.coin() ? 0 : input_.u32();
+        header.total = input_.coin() ? input_.u8() : input_.u32();
+        header.stamp_us = input_.coin() ? static_cast<std::uint64_t>(transport_.now) : input_.u64();
+        header.hold_us = input_.u16() * std::uint32_t{input_.u16()};
+        const Bytes payload(input_.u8(), payload_byte(header.lane, header.message));
+        transport_.arrive(peer->id, encode_frame(header, payload));
+    }
+
+    void hello() {
+        PeerConnection* peer = connection();
+        if (peer == nullptr) return;
+        const std::uint8_t how = input_.u8();
+        FrameHeader header;
+        header.type = (how & 1) != 0 ? FrameType::welcome : FrameType::hello;
+        if ((how & 1) == 0) {
+            peer->token = 1 + (how >> 1) % 6;
+            peer->track = static_cast<Track>((how >> 4) % 2);
+        }
+        header.track = peer->track;
+        header.link = peer->token;
+        header.version = kProtocolMajor;
+        header.flags = how >> 7;
+        header.sequence = links_[peer->token].received[static_cast<std::size_t>(peer->track)];
+        if ((how & 0x60) == 0x60) header.sequence += input_.u8();
+        if ((how & 1) == 0 && header.flags == 0) links_[peer->token] = PeerLink();
+        transport_.arrive(peer->id, encode_frame(header));
+    }
+
+    /// The frame that continues what this peer sent before, or nearly so.
+    void next_data() {
+        PeerConnection* peer = connection();
+        if (peer == nullptr) return;
+        const std::uint8_t how = input_.u8();
+        PeerLink& known = links_[peer->token];
+        FrameHeader header;
+        header.track = peer->track;
+        header.lane = peer->track == Track::urgent ? static_cast<Lane>(how % 3)
+                                                   : static_cast<Lane>(3 + how % 2);
+        const auto lane = static_cast<std::size_t>(header.lane);
+        if (known.offset[lane] == 0) known.total[lane] = input_.u8() * ((how & 16) != 0 ? 300u : 1);
+        const std::uint32_t left = known.total[lane] - known.offset[lane];
+        header.link = peer->token;
+        header.epoch = 3 + (how >> 2) % 4;
+        header.message = known.message[lane];
+        header.offset = known.offset[lane];
+        header.total = known.total[lane];
+        header.sequence = ++known.sent[static_cast<std::size_t>(peer->track)];
+        header.stamp_us = static_cast<std::uint64_t>(transport_.now);
+        const std::uint32_t size = (how & 32) != 0 ? left : std::min<std::uint32_t>(left, 100);
+        const Bytes payload(size, payload_byte(header.lane, header.message));
+        if ((how & 0xc0) == 0xc0) header.sequence -= input_.below(3);
+        known.offset[lane] += size;
+        if (known.offset[lane] >= known.total[lane]) {
+            known.offset[lane] = 0;
+            ++known.message[lane];
+        }
+        transport_.arrive(peer->id, encode_frame(header, payload));
+    }
+
+    void acknowledge() {
+        PeerConnection* peer = connection();
+        if (peer == nullptr) return;
+        FrameHeader header;
+        header.type = FrameType::ack;
+        header.track = peer->track;
+        header.link = peer->token;
+        header.sequence = links_[peer->token].received[static_cast<std::size_t>(peer->track)];
+        const std::uint8_t how = input_.u8();
+        header.sequence -= std::min<std::uint64_t>(header.sequence, how & 3);
+        header.flags = (how >> 2) & 1;
+        header.stamp_us = static_cast<std::uint64_t>(transport_.now) - input_.u16();
+        header.hold_us = input_.u8() * 100u;
+        transport_.arrive(peer->id, encode_frame(header));
+    }
+
+    void dial() {
+        if (dialed_ >= 3) return;
+        std::set<ConnectionId> before;
+        for (const auto& [id, connection] : transport_.open) before.insert(id);
+        FUZZ_CHECK(hub_->dial("bytes://peer").has_value());
+        ++dialed_;
+        for (const auto& [id, connection] : transport_.open) {
+            if (!before.contains(id)) peers_.push_back({id});
+        }
+    }
+
+    void up_or_down() {
+        PeerConnection* peer = connection();
+        if (peer == nullptr) return;
+        if (input_.coin()) {
+            transport_.bring_down(peer->id);
+        } else {
+            const auto found = transport_.open.find(peer->id);
+            if (found != transport_.open.end() && found->second.dialed && !found->second.up) {
+                transport_.bring_up(peer->id);
+            }
+        }
+    }
+
+    void send() {
+        const LinkId target = link();
+        const auto lane = static_cast<Lane>(input_.below(kLaneCount));
+        const Epoch epoch(input_.u8() % 8u);
+        const Bytes message(std::size_t{input_.u8()} * (input_.coin() ? 1000 : 1));
+        const Status sent = hub_->send(target, lane, epoch, message);
+        if (node_.up.contains(target)) {
+            FUZZ_CHECK(sent.ok() || sent.code() == StatusCode::resource_exhausted);
+        }
+        if (node_.gone.contains(target)) FUZZ_CHECK(sent.code() == StatusCode::not_found);
+    }
+
+    void close() {
+        const LinkId target = link();
+        hub_->close(target);
+        if (node_.up.erase(target) > 0) node_.gone.insert(target);
+        node_.interrupted.erase(target);
+    }
+
+    void set_epoch() {
+        node_.current = Epoch(std::max<std::uint32_t>(node_.current.value,
+                                                      static_cast<std::uint32_t>(input_.below(8))));
+        hub_->set_epoch(node_.current);
+    }
+
+    FuzzInput input_;
+    ByteTransport transport_;
+    Node node_;
+    std::unique_ptr<ChannelHub> hub_;
+    std::vector<PeerConnection> peers_;
+    std::map<std::uint64_t, PeerLink> links_;
+    std::size_t dialed_ = 0;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    Program(data, size).run();
+    return 0;
+}
