@@ -292,7 +292,8 @@ private:
         const LinkId target = link();
         const auto lane = static_cast<Lane>(input_.below(kLaneCount));
         const Epoch epoch(input_.u8() % 8u);
-        const Bytes message(std::size_t{input_.u8()} * (input_.coin() ? 1000 : 1));
+        const std::size_t unit = input_.coin() ? 1000 : 1;
+        const Bytes message(unit * input_.u8());
         const Status sent = hub_->send(target, lane, epoch, message);
         if (node_.up.contains(target)) {
             FUZZ_CHECK(sent.ok() || sent.code() == StatusCode::resource_exhausted);
