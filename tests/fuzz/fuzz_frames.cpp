@@ -24,8 +24,16 @@ namespace {
 constexpr std::size_t kMaxLinks = 4;
 constexpr int kMaxSteps = 400;
 
-std::byte payload_byte(Lane lane, std::uint32_t message) {
-    return static_cast<std::byte>(static_cast<std::uint32_t>(lane) * 50 + message % 50);
+/// The byte at `position` of a message; the one at 0 names lane and number.
+std::byte payload_byte(std::uint32_t first, std::size_t position) {
+    return static_cast<std::byte>(first + position * 37);
+}
+
+Bytes payload_of(const FrameHeader& header, std::size_t size) {
+    const std::uint32_t first = static_cast<std::uint32_t>(header.lane) * 50 + header.message % 50;
+    Bytes payload(size);
+    for (std::size_t i = 0; i < size; ++i) payload[i] = payload_byte(first, header.offset + i);
+    return payload;
 }
 
 /// Checks what the hub tells its node.
@@ -54,7 +62,9 @@ public:
         if (message.empty()) return;
         const auto value = static_cast<std::uint32_t>(message.front());
         FUZZ_CHECK(value / 50 == static_cast<std::uint32_t>(lane));
-        for (const std::byte byte : message) FUZZ_CHECK(byte == message.front());
+        for (std::size_t i = 0; i < message.size(); ++i) {
+            FUZZ_CHECK(message[i] == payload_byte(value, i));
+        }
         // Numbers rise by less than 50: a program is too short to drop so many in between.
         auto& next = due[{link, lane}];
         const std::uint32_t ahead = (value % 50 + 50 - next % 50) % 50;
@@ -193,7 +203,7 @@ private:
         header.total = input_.coin() ? input_.u8() : input_.u32();
         header.stamp_us = input_.coin() ? static_cast<std::uint64_t>(transport_.now) : input_.u64();
         header.hold_us = input_.u16() * std::uint32_t{input_.u16()};
-        const Bytes payload(input_.u8(), payload_byte(header.lane, header.message));
+        const Bytes payload = payload_of(header, input_.u8());
         transport_.arrive(peer->id, encode_frame(header, payload));
     }
 
@@ -238,7 +248,8 @@ private:
         header.sequence = ++known.sent[static_cast<std::size_t>(peer->track)];
         header.stamp_us = static_cast<std::uint64_t>(transport_.now);
         const std::uint32_t size = (how & 32) != 0 ? left : std::min<std::uint32_t>(left, 100);
-        const Bytes payload(size, payload_byte(header.lane, header.message));
+        const Bytes payload = payload_of(header, size);
+        if ((how & 0xc0) == 0x40 && input_.u8() < 32) header.offset += input_.below(3);
         if ((how & 0xc0) == 0xc0) header.sequence -= input_.below(3);
         known.offset[lane] += size;
         if (known.offset[lane] >= known.total[lane]) {
