@@ -248,8 +248,8 @@ private:
         header.sequence = ++known.sent[static_cast<std::size_t>(peer->track)];
         header.stamp_us = static_cast<std::uint64_t>(transport_.now);
         const std::uint32_t size = (how & 32) != 0 ? left : std::min<std::uint32_t>(left, 100);
+        if ((how & 0xc0) == 0x40 && input_.u8() < 32) header.offset += input_.u8() % 3u;
         const Bytes payload = payload_of(header, size);
-        if ((how & 0xc0) == 0x40 && input_.u8() < 32) header.offset += input_.below(3);
         if ((how & 0xc0) == 0xc0) header.sequence -= input_.below(3);
         known.offset[lane] += size;
         if (known.offset[lane] >= known.total[lane]) {
