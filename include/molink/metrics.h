@@ -52,6 +52,7 @@ struct MetricsSnapshot {
     std::uint64_t prompt_tokens = 0;     ///< prefilled, recomputation included
     std::uint64_t output_tokens = 0;
     std::uint64_t preemptions = 0;
+    std::uint64_t prefix_hits = 0;          ///< admissions that found at least one block
     std::uint64_t prefix_query_tokens = 0;  ///< prompt tokens looked up at admission
     std::uint64_t prefix_hit_tokens = 0;    ///< of them, found
     std::int32_t running = 0;               ///< sequences

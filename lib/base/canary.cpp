@@ -22,7 +22,7 @@ Canary canary_by_name(std::string_view name) {
         {"leaked_block", Canary::leaked_block},
         {"cancelled_goes_on", Canary::cancelled_goes_on},
         {"starved_request", Canary::starved_request},
-        {"lost_slice", Canary::lost_slice},
+        {"lost_retirement", Canary::lost_retirement},
         {"stop_string_split", Canary::stop_string_split},
         {"release_before_retire", Canary::release_before_retire},
     }};

@@ -12,16 +12,16 @@ enum class Canary {
     block_reused_early,     ///< blocks of a finished sequence are freed while parts still read them
     prefix_unpublished,     ///< a block enters the prefix cache when its part is launched
     stale_epoch,            ///< frames, parts and records of an older epoch are taken
-    lost_acknowledgement,   ///< now and then an acknowledgement is not counted
+    lost_acknowledgement,   ///< some acknowledged bytes count as under way for ever
     frame_twice,            ///< a frame that was resent is taken a second time
-    chunk_out_of_order,     ///< the chunks of a message are put together in the order of a reset
+    chunk_out_of_order,     ///< now and then a chunk is put before those that came earlier
     random_position,        ///< the random number of a slice's token is keyed by its first row
     penalty_history,        ///< a preempted sequence forgets which of its tokens were output
     ended_twice,            ///< cancelling a request that runs ends it twice
     leaked_block,           ///< a cancelled sequence keeps one block
     cancelled_goes_on,      ///< a cancelled sequence stays decodable
     starved_request,        ///< the scheduler passes over one sequence while others wait
-    lost_slice,             ///< a retired slice is not counted, and the next begins too late
+    lost_retirement,        ///< a part that samples nothing is now and then not retired
     stop_string_split,      ///< a stop string is found only inside the text of one token
     release_before_retire,  ///< stages forget a sequence whose last part is under way
 };

@@ -9,6 +9,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/canary.h"
 #include "base/error.h"
 #include "base/limits.h"
 
@@ -74,7 +75,8 @@ void LinkChannel::set_epoch(Epoch epoch) {
     reassembler_.set_epoch(epoch);
     for (std::size_t lane = 1; lane < kLaneCount; ++lane) {
         std::erase_if(queues_[lane], [&](const Queued& queued) {
-            const bool stale = queued.offset == 0 && queued.epoch < epoch;
+            const bool stale =
+                queued.offset == 0 && queued.epoch < epoch && !canary(Canary::stale_epoch);
             if (stale) queued_bytes_[lane] -= queued.bytes.size();
             return stale;
         });
@@ -224,7 +226,8 @@ Result<std::optional<Bytes>> LinkChannel::on_data(const FrameHeader& header, Byt
     Received& received = received_[index(header.track)];
     stats_.received_wire_bytes += payload.size() + kFrameHeaderBytes;
     received.ack_due = true;
-    if (header.sequence != received.sequence + 1) {
+    const bool twice = canary(Canary::frame_twice) && header.sequence <= received.sequence;
+    if (header.sequence != received.sequence + 1 && !twice) {
         if (header.sequence <= received.sequence)
             ++stats_.duplicate_frames;
         else

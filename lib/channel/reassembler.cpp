@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/canary.h"
 #include "base/error.h"
 
 namespace molink {
@@ -33,8 +34,13 @@ Result<std::optional<Bytes>> Reassembler::add(const FrameHeader& header, ByteSpa
             StatusCode::data_loss, "lane {}: message {} of {} bytes goes on with {} bytes of {}",
             lane_name(header.lane), lane.message, lane.total, header.payload, header.total);
     }
-    const bool dropped = header.lane != Lane::control && header.epoch < epoch_.value;
-    if (!dropped) lane.bytes.insert(lane.bytes.end(), payload.begin(), payload.end());
+    const bool dropped =
+        header.lane != Lane::control && header.epoch < epoch_.value && !canary(Canary::stale_epoch);
+    const bool in_front = canary(Canary::chunk_out_of_order) && header.message % 5 == 4;
+    if (!dropped) {
+        lane.bytes.insert(in_front ? lane.bytes.begin() : lane.bytes.end(), payload.begin(),
+                          payload.end());
+    }
     lane.received += header.payload;
     if (lane.received < header.total) return std::optional<Bytes>();
     lane.active = false;

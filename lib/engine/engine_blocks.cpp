@@ -31,9 +31,17 @@ void EngineCore::refresh_need(Sequence& sequence) const {
 
 void EngineCore::look_up_prefixes() {
     if (!options_.prefix_cache) return;
+    for (SequenceId id : looked_up_) {  // one may wait behind others again, with what was once true
+        Sequence* sequence = find(id);
+        if (sequence == nullptr || sequence->view.state != SequenceState::waiting) continue;
+        sequence->view.scheduled = 0;
+        refresh_need(*sequence);
+    }
+    looked_up_.clear();
     const auto waiting = waiting_.span();
     for (std::size_t i = 0; i < std::min(waiting.size(), limits::kPrefixLookahead); ++i) {
         look_up_prefix(*find(waiting[i]->id));
+        looked_up_.push_back(waiting[i]->id);
     }
 }
 
@@ -80,6 +88,7 @@ void EngineCore::admit(Sequence& sequence) {
     view.state = SequenceState::prefilling;
     share_prefix(sequence);
     counters_.prefix_query_tokens += static_cast<std::uint64_t>(view.prompt_tokens);
+    if (view.scheduled > 0) ++counters_.prefix_hits;
     counters_.prefix_hit_tokens += static_cast<std::uint64_t>(view.scheduled);
     if (!sequence.admitted_once) {
         sequence.cached_tokens = view.scheduled;

@@ -167,12 +167,8 @@ RequestEvent EngineCore::last_event(Sequence& sequence, FinishReason reason, con
     event.last = completions.empty();
     event.status = status;
     if (sequence.detokenizer != nullptr) {
-        event.text = sequence.detokenizer->flush();
-        if (sequence.stops != nullptr) {
-            bool stopped = false;
-            event.text = sequence.stops->push(event.text, stopped);
-            event.text += sequence.stops->flush();
-        }
+        if (sequence.stops != nullptr) event.text = sequence.stops->flush();
+        event.text += sequence.detokenizer->flush();
     }
     event.prompt_token_count = static_cast<std::int32_t>(sequence.request->prompt.size());
     event.cached_token_count = sequence.cached_tokens;
@@ -214,6 +210,14 @@ void EngineCore::forget_if_idle(Sequence& sequence) {
     give_back_blocks(sequence);
     if (sequence.opened) releases_.push_back(sequence.wire_id);
     sequences_.erase(sequence.view.id);
+}
+
+std::size_t EngineCore::ended_in_flight() const {
+    std::size_t count = 0;
+    for (const auto& [id, sequence] : sequences_) {
+        if (sequence->view.state == SequenceState::finished) ++count;
+    }
+    return count;
 }
 
 Sequence* EngineCore::find(SequenceId id) {

@@ -80,6 +80,12 @@ public:
     void step(std::int64_t now_us);
 
     std::size_t in_flight_parts() const { return in_flight_.size(); }
+    /// Parts launched so far.
+    std::uint64_t launched_parts() const { return next_part_ - 1; }
+    /// Ended sequences some part of which is still under way.
+    std::size_t ended_in_flight() const;
+    /// Sequences that stages will be told to forget with the next part.
+    std::size_t pending_releases() const { return releases_.size(); }
     void fill_metrics(MetricsSnapshot& metrics) const;
     /// Self-check of the block accounts; for tests and idle times.
     Status check() const;
@@ -159,6 +165,7 @@ private:
     ViewQueue<SequenceView> prefilling_;
     ViewQueue<SequenceView> decodable_;
     std::unordered_map<PartId, LaunchedPart> in_flight_;
+    std::vector<SequenceId> looked_up_;  // waiting ones whose view shows a prefix hit
     std::vector<SequenceId> releases_;
     std::int32_t running_ = 0;
     std::int32_t decoding_in_flight_ = 0;

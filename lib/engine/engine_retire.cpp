@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/canary.h"
 #include "base/error.h"
 #include "engine/engine_core.h"
 #include "engine/histogram.h"
@@ -21,7 +22,8 @@ const SampledRun* find_sampled(const Retire& retire, SequenceId id) {
 }  // namespace
 
 Status EngineCore::on_retire(const Retire& retire, std::int64_t now_us) {
-    if (!serving_ || retire.epoch != epoch_) return {};
+    const bool stale = !serving_ || retire.epoch != epoch_;
+    if (stale && !canary(Canary::stale_epoch)) return {};
     const auto found = in_flight_.find(retire.part);
     if (found == in_flight_.end()) {
         return make_error(StatusCode::data_loss, "retirement of part {}, which is not under way",

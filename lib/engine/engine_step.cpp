@@ -108,7 +108,9 @@ void EngineCore::launch(const StepPlan& plan, std::int64_t now_us) {
                 }
                 admit(sequence);
             }
-            add_run(sequence, run.count, part, launched);
+            // The cache may have spared more than was known when the plan was made.
+            const std::int32_t left = sequence.view.prompt_tokens - sequence.view.scheduled;
+            add_run(sequence, std::min(run.count, left), part, launched);
         }
         launch_part(std::move(part), std::move(launched));
     }

@@ -1,0 +1,181 @@
+// The fold model and its oracle. The oracle goes through a sequence from the first token to the
+// last with nothing but arrays by position; it shares the sampler's arithmetic with the stages, but
+// none of the code that says which position, history or description belongs to a row.
+#include "sim/fold.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "base/random.h"
+#include "sampling/sampler.h"
+#include "tokenizer/detokenizer.h"
+
+namespace molink::sim {
+namespace {
+
+constexpr std::uint64_t kStep = 0x9e3779b97f4a7c15ull;
+
+std::string tokenizer_json() {
+    const std::string letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    std::vector<std::string> tokens;
+    for (char letter : letters) tokens.emplace_back(1, letter);
+    tokens.emplace_back("\xc4\xa0");  // a blank, as byte-level vocabularies write it
+    tokens.emplace_back(".");
+    tokens.emplace_back("\xc3\x83");  // byte C3: the first half of an accented letter
+    tokens.emplace_back("\xc2\xa9");  // byte A9: the second half of one
+    while (tokens.size() < static_cast<std::size_t>(kFoldEos)) {
+        const std::size_t i = tokens.size();
+        tokens.push_back({letters[i % 26], letters[26 + (i * 7) % 26]});
+    }
+    std::string vocabulary;
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+        vocabulary += (i == 0 ? "\"" : ",\"") + tokens[i] + "\":" + std::to_string(i);
+    }
+    return R"({"version":"1.0","added_tokens":[{"id":)" + std::to_string(kFoldEos) +
+           R"(,"content":"<e>","special":true,"single_word":false,"lstrip":false,"rstrip":false,)"
+           R"("normalized":false}],"normalizer":null,"post_processor":null,)"
+           R"("pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":true},)"
+           R"("decoder":{"type":"ByteLevel"},"model":{"type":"BPE","vocab":{)" +
+           vocabulary + R"(},"merges":[]}})";
+}
+
+/// The pages of one sequence without blocks: [layers][positions].
+class Pages {
+public:
+    explicit Pages(std::int32_t layers) : slots_(static_cast<std::size_t>(layers)) {}
+
+    std::uint64_t run(Token token, std::int32_t position) {
+        std::uint64_t hidden = fold_embed(token);
+        for (std::size_t layer = 0; layer < slots_.size(); ++layer) {
+            auto& slots = slots_[layer];
+            slots.push_back(fold_slot(hidden, static_cast<std::int32_t>(layer), position));
+            std::uint64_t sum = hidden;
+            for (std::size_t p = 0; p < slots.size(); ++p) {
+                sum = fold_add(sum, slots[p], static_cast<std::int32_t>(p));
+            }
+            hidden = sum;
+        }
+        return hidden;
+    }
+
+private:
+    std::vector<std::vector<std::uint64_t>> slots_;
+};
+
+/// Chooses the token of one position as request.h describes it.
+Token choose(const GenerateRequest& request, std::int32_t index, const std::vector<Token>& tokens,
+             std::vector<float> logits) {
+    const SamplingParams& params = request.sampling;
+    const std::size_t prompt = request.prompt_tokens.size();
+    TokenHistory history;
+    const bool penalties = params.repetition_penalty != 1 || params.presence_penalty != 0 ||
+                           params.frequency_penalty != 0;
+    if (penalties) history.advance(tokens, tokens.size(), prompt);
+    std::vector<Token> forbidden;
+    if (static_cast<std::int32_t>(tokens.size() - prompt) < request.min_tokens) {
+        forbidden = request.stop_tokens;
+        if (!request.ignore_eos) forbidden.push_back(kFoldEos);
+    }
+    adjust_logits(logits, params, history, forbidden);
+    std::uint64_t seed = params.seed.value_or(0);
+    if (index > 0) seed = counter_random(seed, static_cast<std::uint64_t>(index), 1);
+    const SamplerState state{params.temperature, seed, params.top_k, params.top_p, params.min_p};
+    return sample_token(logits, state, static_cast<std::int64_t>(tokens.size()));
+}
+
+/// Grows an expected text token by token and finds the first stop string.
+class ExpectedText {
+public:
+    explicit ExpectedText(const GenerateRequest& request)
+        : request_(request), detokenizer_(fold_tokenizer(), true) {}
+
+    /// True when the text ends here.
+    bool push(Token token, std::size_t output_count) {
+        text_ += detokenizer_.push(token);
+        if (output_count <= static_cast<std::size_t>(request_.min_tokens)) {
+            begin_ = text_.size();
+            return false;
+        }
+        std::size_t first = std::string::npos;
+        for (const std::string& stop : request_.stop) {
+            first = std::min(first, text_.find(stop, begin_));
+        }
+        if (first == std::string::npos) return false;
+        text_.resize(first);
+        return true;
+    }
+    std::string finish() { return text_ + detokenizer_.flush(); }
+    const std::string& text() const { return text_; }
+
+private:
+    const GenerateRequest& request_;
+    Detokenizer detokenizer_;
+    std::string text_;
+    std::size_t begin_ = 0;
+};
+
+}  // namespace
+
+std::uint64_t fold_embed(Token token) {
+    return mix64(static_cast<std::uint64_t>(token) + 1);
+}
+
+std::uint64_t fold_slot(std::uint64_t hidden, std::int32_t layer, std::int32_t position) {
+    return mix64(hidden ^ (static_cast<std::uint64_t>(layer) * 1000003u +
+                           static_cast<std::uint64_t>(position) * kStep));
+}
+
+std::uint64_t fold_add(std::uint64_t sum, std::uint64_t slot, std::int32_t position) {
+    return sum + mix64(slot + static_cast<std::uint64_t>(position) * kStep);
+}
+
+void fold_logits(std::uint64_t hidden, std::span<float> logits) {
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+        const std::uint64_t bits = mix64(hidden + (i + 1) * kStep);
+        logits[i] = static_cast<float>(bits >> 40) * 0x1.0p-21f - 4.0f;  // -4 .. 4
+    }
+}
+
+const Tokenizer& fold_tokenizer() {
+    static const std::unique_ptr<const Tokenizer> tokenizer = [] {
+        auto parsed = Tokenizer::parse(tokenizer_json(), "fold");
+        return std::move(*parsed);
+    }();
+    return *tokenizer;
+}
+
+Expected expect(const GenerateRequest& request, std::int32_t index, std::int32_t layers) {
+    Expected expected;
+    Pages pages(layers);
+    ExpectedText text(request);
+    std::vector<Token> tokens = request.prompt_tokens;
+    std::vector<float> logits(static_cast<std::size_t>(kFoldVocabulary));
+    for (std::size_t p = 0; expected.reason == FinishReason::none; ++p) {
+        const std::uint64_t hidden = pages.run(tokens[p], static_cast<std::int32_t>(p));
+        const bool last = p + 1 == tokens.size();
+        if (!last && !request.hash_logits) continue;
+        fold_logits(hidden, logits);
+        if (request.hash_logits) expected.logit_hashes.push_back(hash_logits(logits));
+        if (!last) continue;
+        const Token token = choose(request, index, tokens, logits);
+        const auto& stops = request.stop_tokens;
+        const bool stop = std::find(stops.begin(), stops.end(), token) != stops.end();
+        if (stop || (token == kFoldEos && !request.ignore_eos)) {
+            expected.reason = FinishReason::stop;
+            expected.text = text.finish();
+            break;
+        }
+        tokens.push_back(token);
+        expected.tokens.push_back(token);
+        if (text.push(token, expected.tokens.size())) {
+            expected.reason = FinishReason::stop;
+            expected.text = text.text();
+        } else if (static_cast<std::int32_t>(expected.tokens.size()) == request.max_tokens) {
+            expected.reason = FinishReason::length;
+            expected.text = text.finish();
+        }
+    }
+    return expected;
+}
+
+}  // namespace molink::sim

@@ -1,0 +1,340 @@
+// Scenario files. Every key is read through one small reader that knows which keys were asked for,
+// so that a misspelt one is an error and not a default. What cannot be run is refused by
+// check_scenario, for files and for scenarios made in code alike.
+#include <algorithm>
+#include <set>
+
+#include <molink/sim.h>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "loader/json_parse.h"
+
+namespace molink {
+namespace {
+
+using Json = nlohmann::json;
+
+/// One object of a scenario file. The first violation is kept.
+class Reader {
+public:
+    Reader(const Json& object, std::string path, Status& status)
+        : object_(object), path_(std::move(path)), status_(status) {
+        if (!object.is_object()) fail("", "is not an object");
+    }
+    /// Unknown keys are violations.
+    ~Reader() {
+        if (!object_.is_object()) return;
+        for (const auto& [key, value] : object_.items()) {
+            if (!known_.contains(key)) fail(key, "is not a key of a scenario");
+        }
+    }
+    Reader(const Reader&) = delete;
+    Reader& operator=(const Reader&) = delete;
+
+    template <typename T>
+    void integer(const char* key, T& to) {
+        const Json* value = find(key);
+        if (value == nullptr) return;
+        if (!value->is_number_integer()) {
+            fail(key, "is not an integer");
+            return;
+        }
+        const bool fits = value->is_number_unsigned()
+                              ? value->get<std::uint64_t>() <=
+                                    static_cast<std::uint64_t>(std::numeric_limits<T>::max())
+                              : value->get<std::int64_t>() >=
+                                    static_cast<std::int64_t>(std::numeric_limits<T>::min());
+        if (!fits) {
+            fail(key, "is " + value->dump() + ", out of range");
+            return;
+        }
+        to = value->get<T>();
+    }
+    void number(const char* key, double& to) {
+        const Json* value = find(key);
+        if (value == nullptr) return;
+        if (value->is_number()) {
+            to = value->get<double>();
+        } else {
+            fail(key, "is not a number");
+        }
+    }
+    void text(const char* key, std::string& to) {
+        const Json* value = find(key);
+        if (value == nullptr) return;
+        if (value->is_string()) {
+            to = value->get<std::string>();
+        } else {
+            fail(key, "is not a string");
+        }
+    }
+    void boolean(const char* key, bool& to) {
+        const Json* value = find(key);
+        if (value == nullptr) return;
+        if (value->is_boolean()) {
+            to = value->get<bool>();
+        } else {
+            fail(key, "is neither true nor false");
+        }
+    }
+    template <typename Read>
+    void object(const char* key, Read read) {
+        const Json* value = find(key);
+        if (value == nullptr) return;
+        Reader reader(*value, path_ + key + ".", status_);
+        read(reader);
+    }
+    template <typename T, typename Read>
+    void list(const char* key, std::vector<T>& to, Read read) {
+        const Json* value = find(key);
+        if (value == nullptr) return;
+        if (!value->is_array()) {
+            fail(key, "is not a list");
+            return;
+        }
+        to.clear();
+        for (std::size_t i = 0; i < value->size(); ++i) {
+            Reader reader((*value)[i], fmt::format("{}{}[{}].", path_, key, i), status_);
+            read(reader, to.emplace_back());
+        }
+    }
+    void fail(const std::string& key, const std::string& what) {
+        if (status_.ok()) status_ = invalid_argument("scenario: {}{} {}", path_, key, what);
+    }
+
+private:
+    const Json* find(const char* key) {
+        known_.insert(key);
+        if (!object_.is_object()) return nullptr;
+        const auto found = object_.find(key);
+        return found == object_.end() ? nullptr : &*found;
+    }
+
+    const Json& object_;
+    std::string path_;
+    Status& status_;
+    std::set<std::string> known_;
+};
+
+void read_link(Reader& reader, LinkModel& link) {
+    reader.number("bytes_per_s", link.bytes_per_s);
+    reader.integer("delay_us", link.delay_us);
+    reader.integer("jitter_us", link.jitter_us);
+}
+
+void read_node(Reader& reader, SimNode& node) {
+    reader.text("name", node.name);
+    reader.number("decode_us", node.decode_us);
+    reader.number("prefill_row_us", node.prefill_row_us);
+    reader.integer("kv_blocks", node.kv_blocks);
+}
+
+void read_fault(Reader& reader, SimFault& fault) {
+    std::string kind = "crash";
+    reader.text("kind", kind);
+    reader.integer("at_us", fault.at_us);
+    reader.integer("duration_us", fault.duration_us);
+    reader.text("node", fault.node);
+    reader.text("other", fault.other);
+    reader.number("factor", fault.factor);
+    for (std::size_t i = 0; i < kSimFaultKinds; ++i) {
+        if (kind != sim_fault_name(static_cast<SimFaultKind>(i))) continue;
+        fault.kind = static_cast<SimFaultKind>(i);
+        return;
+    }
+    reader.fail("kind", "is '" + kind + "'; crash, vanish, freeze, slow, stall and cut are known");
+}
+
+void read_workload(Reader& reader, SimWorkload& workload) {
+    reader.integer("requests", workload.requests);
+    reader.integer("begin_us", workload.begin_us);
+    reader.integer("spread_us", workload.spread_us);
+    reader.integer("min_prompt", workload.min_prompt);
+    reader.integer("max_prompt", workload.max_prompt);
+    reader.integer("min_output", workload.min_output);
+    reader.integer("max_output", workload.max_output);
+    reader.number("shared_prefix", workload.shared_prefix);
+    reader.number("follow_up", workload.follow_up);
+    reader.number("cancelled", workload.cancelled);
+    reader.number("several", workload.several);
+    reader.number("sampled", workload.sampled);
+    reader.number("stop_strings", workload.stop_strings);
+    reader.number("hashed", workload.hashed);
+}
+
+void read_scenario(Reader& reader, SimScenario& scenario) {
+    reader.integer("seed", scenario.seed);
+    reader.list("nodes", scenario.nodes, read_node);
+    reader.object("link", [&](Reader& link) { read_link(link, scenario.link); });
+    reader.list("links", scenario.links, [](Reader& item, SimLink& link) {
+        item.text("from", link.from);
+        item.text("to", link.to);
+        item.object("model", [&](Reader& model) { read_link(model, link.model); });
+    });
+    reader.list("faults", scenario.faults, read_fault);
+    reader.object("workload", [&](Reader& item) { read_workload(item, scenario.workload); });
+    reader.integer("layers", scenario.layers);
+    reader.integer("hidden", scenario.hidden);
+    reader.boolean("local_stage", scenario.local_stage);
+    reader.integer("max_running", scenario.max_running);
+    reader.integer("max_waiting", scenario.max_waiting);
+    reader.integer("max_step_tokens", scenario.max_step_tokens);
+    reader.integer("max_slice_tokens", scenario.max_slice_tokens);
+    reader.integer("block_tokens", scenario.block_tokens);
+    reader.integer("max_context", scenario.max_context);
+    reader.boolean("prefix_cache", scenario.prefix_cache);
+    reader.text("scheduler", scenario.scheduler);
+    reader.text("transmit", scenario.transmit);
+    reader.integer("node_lost_after_us", scenario.node_lost_after_us);
+    reader.integer("reconnect_within_us", scenario.reconnect_within_us);
+    reader.integer("safety_us", scenario.safety_us);
+    reader.integer("liveness_us", scenario.liveness_us);
+}
+
+Status in_range(const char* field, double value, double low, double high) {
+    if (value >= low && value <= high) return {};
+    return invalid_argument("scenario: {} is {}; {} to {} are permitted", field, value, low, high);
+}
+
+Status check_link(const LinkModel& link) {
+    MOLINK_RETURN_IF_ERROR(in_range("bytes_per_s", link.bytes_per_s, 0, 1e12));
+    MOLINK_RETURN_IF_ERROR(in_range("delay_us", static_cast<double>(link.delay_us), 0, 6e7));
+    return in_range("jitter_us", static_cast<double>(link.jitter_us), 0, 6e7);
+}
+
+Status check_workload(const SimWorkload& workload, const SimScenario& scenario) {
+    constexpr double kMost = 1e7;
+    MOLINK_RETURN_IF_ERROR(in_range("workload.requests", workload.requests, 0, kMost));
+    MOLINK_RETURN_IF_ERROR(
+        in_range("workload.begin_us", static_cast<double>(workload.begin_us), 0, 1e13));
+    MOLINK_RETURN_IF_ERROR(
+        in_range("workload.spread_us", static_cast<double>(workload.spread_us), 0, 1e13));
+    MOLINK_RETURN_IF_ERROR(in_range("workload.min_prompt", workload.min_prompt, 1, kMost));
+    MOLINK_RETURN_IF_ERROR(
+        in_range("workload.max_prompt", workload.max_prompt, workload.min_prompt, kMost));
+    MOLINK_RETURN_IF_ERROR(in_range("workload.min_output", workload.min_output, 1, kMost));
+    MOLINK_RETURN_IF_ERROR(
+        in_range("workload.max_output", workload.max_output, workload.min_output, kMost));
+    MOLINK_RETURN_IF_ERROR(in_range("workload.max_prompt + workload.max_output",
+                                    workload.max_prompt + workload.max_output, 2,
+                                    scenario.max_context));
+    for (double share :
+         {workload.shared_prefix, workload.follow_up, workload.cancelled, workload.several,
+          workload.sampled, workload.stop_strings, workload.hashed}) {
+        MOLINK_RETURN_IF_ERROR(in_range("a share of the workload", share, 0, 1));
+    }
+    return {};
+}
+
+Status check_engine(const SimScenario& scenario) {
+    MOLINK_RETURN_IF_ERROR(in_range("layers", scenario.layers, 1, limits::kMaxLayers));
+    MOLINK_RETURN_IF_ERROR(in_range("hidden", scenario.hidden, 2, limits::kMaxHidden));
+    MOLINK_RETURN_IF_ERROR(in_range("max_running", scenario.max_running, 1, limits::kMaxRunning));
+    MOLINK_RETURN_IF_ERROR(in_range("max_waiting", scenario.max_waiting, 0, limits::kMaxWaiting));
+    MOLINK_RETURN_IF_ERROR(
+        in_range("max_step_tokens", scenario.max_step_tokens, 1, limits::kMaxStepTokens));
+    MOLINK_RETURN_IF_ERROR(
+        in_range("max_slice_tokens", scenario.max_slice_tokens, 1, scenario.max_step_tokens));
+    MOLINK_RETURN_IF_ERROR(
+        in_range("block_tokens", scenario.block_tokens, 1, limits::kMaxBlockTokens));
+    MOLINK_RETURN_IF_ERROR(in_range("max_context", scenario.max_context, 2, 1 << 20));
+    constexpr double kLongest = 1e13;
+    for (std::int64_t time : {scenario.node_lost_after_us, scenario.reconnect_within_us,
+                              scenario.safety_us, scenario.liveness_us}) {
+        MOLINK_RETURN_IF_ERROR(in_range("a time", static_cast<double>(time), 0, kLongest));
+    }
+    const bool depth =
+        scenario.scheduler == "depth" ||
+        (scenario.scheduler.size() == 7 && scenario.scheduler.rfind("depth-", 0) == 0 &&
+         scenario.scheduler[6] >= '1' && scenario.scheduler[6] <= '9');
+    if (!depth) {
+        return invalid_argument(
+            "scenario: scheduler is '{}'; depth and depth-1 to depth-9 are known",
+            scenario.scheduler);
+    }
+    const std::string& transmit = scenario.transmit;
+    if (transmit == "fair" || transmit == "strict" || transmit == "fifo") return {};
+    return invalid_argument("scenario: transmit is '{}'; fair, strict and fifo are known",
+                            transmit);
+}
+
+Status check_nodes(const SimScenario& scenario, std::set<std::string>& names) {
+    const std::size_t stages = scenario.nodes.size() - (scenario.local_stage ? 0 : 1);
+    if (scenario.nodes.empty() || stages == 0 || stages > limits::kMaxNodes) {
+        return invalid_argument("scenario: {} nodes, local_stage {}: no stage can be held",
+                                scenario.nodes.size(), scenario.local_stage);
+    }
+    if (static_cast<std::int32_t>(stages) > scenario.layers) {
+        return invalid_argument("scenario: {} stages for {} layers", stages, scenario.layers);
+    }
+    for (const SimNode& node : scenario.nodes) {
+        if (node.name.empty() || !names.insert(node.name).second) {
+            return invalid_argument("scenario: node name '{}' is empty or used twice", node.name);
+        }
+        MOLINK_RETURN_IF_ERROR(in_range("decode_us", node.decode_us, 0, 1e8));
+        MOLINK_RETURN_IF_ERROR(in_range("prefill_row_us", node.prefill_row_us, 0, 1e8));
+        MOLINK_RETURN_IF_ERROR(
+            in_range("kv_blocks", static_cast<double>(node.kv_blocks), 1, 1 << 24));
+    }
+    return {};
+}
+
+Status check_fault(const SimScenario& scenario, const SimFault& fault,
+                   const std::set<std::string>& names) {
+    const auto kind = static_cast<std::size_t>(fault.kind);
+    if (kind >= kSimFaultKinds) return invalid_argument("scenario: fault kind {}", kind);
+    const bool pair = fault.kind == SimFaultKind::stall || fault.kind == SimFaultKind::cut;
+    if (!names.contains(fault.node) || (pair && !names.contains(fault.other)) ||
+        (pair && fault.node == fault.other)) {
+        return invalid_argument("scenario: a {} of '{}' and '{}': unknown or equal nodes",
+                                sim_fault_name(fault.kind), fault.node, fault.other);
+    }
+    const bool ends = fault.kind == SimFaultKind::crash || fault.kind == SimFaultKind::vanish;
+    if (ends && fault.node == scenario.nodes.front().name) {
+        return invalid_argument("scenario: a {} of the head '{}'; only workers can",
+                                sim_fault_name(fault.kind), fault.node);
+    }
+    MOLINK_RETURN_IF_ERROR(in_range("at_us", static_cast<double>(fault.at_us), 0, 1e13));
+    MOLINK_RETURN_IF_ERROR(
+        in_range("duration_us", static_cast<double>(fault.duration_us), 0, 1e13));
+    return in_range("factor", fault.factor, 0.001, 1e6);
+}
+
+}  // namespace
+
+Status check_scenario(const SimScenario& scenario) {
+    std::set<std::string> names;
+    MOLINK_RETURN_IF_ERROR(check_nodes(scenario, names));
+    MOLINK_RETURN_IF_ERROR(check_engine(scenario));
+    MOLINK_RETURN_IF_ERROR(check_workload(scenario.workload, scenario));
+    MOLINK_RETURN_IF_ERROR(check_link(scenario.link));
+    for (const SimLink& link : scenario.links) {
+        if (!names.contains(link.from) || !names.contains(link.to)) {
+            return invalid_argument("scenario: a link from '{}' to '{}': unknown nodes", link.from,
+                                    link.to);
+        }
+        MOLINK_RETURN_IF_ERROR(check_link(link.model));
+    }
+    for (const SimFault& fault : scenario.faults) {
+        MOLINK_RETURN_IF_ERROR(check_fault(scenario, fault, names));
+    }
+    return {};
+}
+
+Result<SimScenario> parse_scenario(std::string_view json) {
+    auto document = parse_json(json, "scenario");
+    if (!document) return Status(StatusCode::invalid_argument, document.error().message());
+    SimScenario scenario;
+    Status status;
+    {
+        Reader reader(*document, "", status);
+        read_scenario(reader, scenario);
+    }
+    MOLINK_RETURN_IF_ERROR(status);
+    MOLINK_RETURN_IF_ERROR(check_scenario(scenario));
+    return scenario;
+}
+
+}  // namespace molink

@@ -1,0 +1,208 @@
+// The judges of a simulation. Tokens are compared as they come, so that a wrong one is found where
+// it happened; an end is compared with what the oracle says about the whole completion. Errors are
+// permitted only when a fault that was injected explains them.
+#include "sim/sim_checker.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "tokenizer/unicode.h"
+
+namespace molink::sim {
+namespace {
+
+bool whole_code_points(std::string_view text) {
+    for (std::size_t offset = 0; offset < text.size();) {
+        const Utf8Step step = utf8_step(text, offset);
+        if (step.kind != Utf8Step::Kind::valid) return false;
+        offset += step.length;
+    }
+    return true;
+}
+
+template <typename T>
+bool begins_with(const std::vector<T>& whole, const std::vector<T>& begin) {
+    return begin.size() <= whole.size() && std::equal(begin.begin(), begin.end(), whole.begin());
+}
+
+}  // namespace
+
+void EventChecker::fail(RequestId id, std::int32_t index, const std::string& what) {
+    if (!failure_.empty()) return;
+    failure_ = fmt::format("request {} completion {}: {}", id.value, index, what);
+}
+
+void EventChecker::add(RequestId id, const GenerateRequest& request) {
+    Request& added = requests_[id];
+    added.request = request;
+    added.completions.resize(static_cast<std::size_t>(request.n));
+    ++counts_.requests;
+}
+
+void EventChecker::take(const RequestEvent& event) {
+    std::string line =
+        fmt::format("{} {} {} {} {};", event.request.value, event.index,
+                    static_cast<int>(event.finish_reason), event.total_us, event.text);
+    for (Token token : event.tokens) line += std::to_string(token) + ",";
+    digest_ = hash_string(line, digest_);
+    const auto found = requests_.find(event.request);
+    if (found == requests_.end()) {
+        fail(event.request, event.index, "an event of a request that has ended or never was");
+        return;
+    }
+    Request& request = found->second;
+    if (event.index < 0 || event.index >= request.request.n) {
+        fail(event.request, event.index, "no such completion");
+        return;
+    }
+    Completion& completion = request.completions[static_cast<std::size_t>(event.index)];
+    if (completion.ended) {
+        fail(event.request, event.index, "an event after its end");
+        return;
+    }
+    if (!completion.expected) completion.expected = expect(request.request, event.index, layers_);
+    check_piece(event, request, completion);
+    if (event.finish_reason == FinishReason::none) {
+        if (event.last) fail(event.request, event.index, "last, but not finished");
+        return;
+    }
+    completion.ended = true;
+    ++request.ended;
+    if (event.last != (request.ended == request.request.n)) {
+        fail(event.request, event.index,
+             fmt::format("{} of {} completions ended, last is {}", request.ended, request.request.n,
+                         event.last));
+    }
+    check_end(event, request, completion);
+    count_end(event, request);
+    if (request.ended == request.request.n) requests_.erase(found);
+}
+
+void EventChecker::check_piece(const RequestEvent& event, Request& request,
+                               Completion& completion) {
+    const Expected& expected = *completion.expected;
+    completion.tokens.insert(completion.tokens.end(), event.tokens.begin(), event.tokens.end());
+    completion.text += event.text;
+    counts_.tokens += event.tokens.size();
+    if (!begins_with(expected.tokens, completion.tokens)) {
+        const std::size_t at = completion.tokens.size() - 1;
+        fail(event.request, event.index,
+             fmt::format("token {} is {}, {} was expected", at, completion.tokens[at],
+                         at < expected.tokens.size() ? expected.tokens[at] : -1));
+    }
+    if (!whole_code_points(event.text)) fail(event.request, event.index, "half a code point");
+    if (event.finish_reason == FinishReason::none &&
+        expected.text.compare(0, completion.text.size(), completion.text) != 0) {
+        fail(event.request, event.index,
+             fmt::format("text is '{}', '{}' was expected", completion.text, expected.text));
+    }
+    const std::size_t logprobs = request.request.logprobs >= 0 ? event.tokens.size() : 0;
+    if (event.logprobs.size() != logprobs) {
+        fail(event.request, event.index,
+             fmt::format("{} log-probabilities for {} tokens", event.logprobs.size(),
+                         event.tokens.size()));
+    }
+}
+
+void EventChecker::check_end(const RequestEvent& event, Request& request, Completion& completion) {
+    const Expected& expected = *completion.expected;
+    const auto prompt = static_cast<std::int32_t>(request.request.prompt_tokens.size());
+    const auto output = static_cast<std::int32_t>(completion.tokens.size());
+    if (event.prompt_token_count != prompt || event.output_token_count != output) {
+        fail(event.request, event.index,
+             fmt::format("counts {} + {} tokens, {} + {} were seen", event.prompt_token_count,
+                         event.output_token_count, prompt, output));
+    }
+    check_hashes(event, expected);
+    if (event.finish_reason == FinishReason::error) {
+        const std::string text = event.status.to_string();
+        if (errors_forbidden_ || !justified_(text)) {
+            fail(event.request, event.index, "an error that nothing explains: " + text);
+        }
+        return;
+    }
+    if (event.finish_reason == FinishReason::cancelled) return;
+    if (event.finish_reason != expected.reason || completion.tokens != expected.tokens ||
+        completion.text != expected.text) {
+        fail(event.request, event.index,
+             fmt::format("ended with '{}' after {} tokens and text '{}'; '{}', {} and '{}' were "
+                         "expected",
+                         finish_reason_name(event.finish_reason), output, completion.text,
+                         finish_reason_name(expected.reason), expected.tokens.size(),
+                         expected.text));
+    }
+}
+
+void EventChecker::check_hashes(const RequestEvent& event, const Expected& expected) {
+    for (std::size_t i = 0; i < event.logit_hashes.size(); ++i) {
+        const std::uint64_t hash = event.logit_hashes[i];
+        if (hash == 0) continue;
+        if (i < expected.logit_hashes.size() && hash == expected.logit_hashes[i]) continue;
+        fail(event.request, event.index, fmt::format("the logits of position {} differ", i));
+        return;
+    }
+}
+
+void EventChecker::count_end(const RequestEvent& event, const Request& request) {
+    switch (event.finish_reason) {
+        case FinishReason::error: ++counts_.failed; return;
+        case FinishReason::cancelled: ++counts_.cancelled; return;
+        case FinishReason::stop:
+            if (!request.request.stop.empty()) ++counts_.stop_strings;
+            ++counts_.completions;
+            return;
+        case FinishReason::none:
+        case FinishReason::length: ++counts_.completions; return;
+    }
+}
+
+std::string EventChecker::unfinished() const {
+    for (const auto& [id, request] : requests_) {
+        if (request.ended < request.request.n) {
+            return fmt::format("request {}: {} of {} completions have ended", id.value,
+                               request.ended, request.request.n);
+        }
+    }
+    return {};
+}
+
+std::vector<Token> EventChecker::running_tokens(std::uint64_t random) const {
+    std::vector<RequestId> candidates;
+    for (const auto& [id, request] : requests_) {
+        if (!request.completions[0].tokens.empty()) candidates.push_back(id);
+    }
+    if (candidates.empty()) return {};
+    return tokens_of(candidates[random % candidates.size()]);
+}
+
+std::vector<Token> EventChecker::tokens_of(RequestId id) const {
+    const auto found = requests_.find(id);
+    if (found == requests_.end()) return {};
+    std::vector<Token> tokens = found->second.request.prompt_tokens;
+    const auto& output = found->second.completions[0].tokens;
+    tokens.insert(tokens.end(), output.begin(), output.end());
+    return tokens;
+}
+
+void WatchedScheduler::plan(const SchedulerView& view, StepPlan& plan) {
+    inner_->plan(view, plan);
+    std::size_t last = 0;
+    std::vector<bool> admitted(view.waiting.size(), false);
+    for (const PrefillRun& run : plan.prefill) {
+        for (std::size_t i = 0; i < view.waiting.size(); ++i) {
+            if (view.waiting[i]->id != run.sequence) continue;
+            admitted[i] = true;
+            last = std::max(last, i);
+        }
+    }
+    for (std::size_t i = 0; i < last; ++i) {
+        if (admitted[i]) continue;
+        const SequenceId id = view.waiting[i]->id;
+        if (++passed_[id] > most_passed_ && failure_.empty()) {
+            failure_ = fmt::format("sequence {} waits while later ones are admitted", id.value);
+        }
+    }
+}
+
+}  // namespace molink::sim

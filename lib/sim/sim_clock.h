@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstdint>
+
+#include <molink/clock.h>
+
+namespace molink::sim {
+
+/// Virtual time; whoever drives the simulation sets it.
+class SimClock final : public Clock {
+public:
+    std::int64_t now_us() const override { return now; }
+    std::int64_t now = 0;
+};
+
+}  // namespace molink::sim

@@ -1,0 +1,230 @@
+// Nodes in virtual time. A node is due when something reaches its transport, a timer of its hub or
+// of its state machine runs out, or its stage has finished something; nothing else ever makes it
+// run, so an event that production would miss is missed here too.
+#include "sim/sim_cluster.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "sim/fold.h"
+
+namespace molink::sim {
+namespace {
+
+std::string address_of(const std::string& name) {
+    return "inproc://" + name;
+}
+
+}  // namespace
+
+std::unique_ptr<Scheduler> make_scheduler(const SimScenario& scenario,
+                                          const SimPolicies& policies) {
+    if (policies.scheduler) return policies.scheduler();
+    DepthSchedulerOptions options;
+    const std::string_view name = scenario.scheduler;
+    if (name.size() > 6) std::from_chars(name.data() + 6, name.data() + name.size(), options.depth);
+    return make_depth_scheduler(options);
+}
+
+std::unique_ptr<TransmitPolicy> make_transmit(const SimScenario& scenario,
+                                              const SimPolicies& policies) {
+    if (policies.transmit) return policies.transmit();
+    if (scenario.transmit == "fifo") return make_fifo_transmit_policy();
+    if (scenario.transmit == "strict") return make_strict_transmit_policy();
+    return make_fair_transmit_policy();
+}
+
+template <typename Node>
+std::int64_t SimCluster::Host<Node>::next_event_us() const {
+    const std::int64_t next = std::min({transport->next_event_us(), node->next_timer_us(),
+                                        stage ? stage->next_event_us() : kNever});
+    return std::max(next, frozen_until_us);
+}
+
+template <typename Node>
+void SimCluster::Host<Node>::step(std::int64_t now_us) {
+    if (next_event_us() > now_us) return;
+    hub->poll(kNever);
+    node->tick();
+}
+
+SimCluster::SimCluster(const SimScenario& scenario, const SimPolicies& policies,
+                       RequestEventSink& events)
+    : network(clock, scenario.seed ^ 0x6e6574), scenario_(scenario), policies_(policies) {
+    network.set_default(scenario.link);
+    for (const SimLink& link : scenario.links) network.set_link(link.from, link.to, link.model);
+    make_head(events);
+    for (std::size_t i = 1; i < scenario.nodes.size(); ++i) start_worker(scenario.nodes[i].name);
+}
+
+SimCluster::~SimCluster() {
+    for (auto& [name, host] : workers_) host.hub.reset();
+    head_.hub.reset();
+}
+
+const SimNode& SimCluster::node_of(const std::string& name) const {
+    return *std::find_if(scenario_.nodes.begin(), scenario_.nodes.end(),
+                         [&](const SimNode& node) { return node.name == name; });
+}
+
+NodeIdentity SimCluster::identity_of(const std::string& name) const {
+    NodeIdentity identity;
+    identity.name = name;
+    identity.host_id = name;
+    identity.spec.layers = scenario_.layers;
+    identity.spec.vocabulary = kFoldVocabulary;
+    identity.spec.hidden = scenario_.hidden;
+    identity.model_hash = 0x666f6c64;
+    identity.block_tokens = scenario_.block_tokens;
+    identity.memory_bytes = 1 << 30;
+    identity.memory_own = true;
+    identity.profile.decode_layer_us = std::max(node_of(name).decode_us, 1.0);
+    identity.profile.prefill_row_layer_us = node_of(name).prefill_row_us;
+    return identity;
+}
+
+std::unique_ptr<SimStage> SimCluster::make_stage(const std::string& name) const {
+    const SimNode& node = node_of(name);
+    SimStageOptions options;
+    options.decode_us = node.decode_us;
+    options.prefill_row_us = node.prefill_row_us;
+    options.load_us = 50'000;
+    options.kv_blocks = static_cast<std::uint64_t>(node.kv_blocks);
+    options.block_tokens = scenario_.block_tokens;
+    options.hidden = scenario_.hidden;
+    return std::make_unique<SimStage>(clock, options);
+}
+
+std::unique_ptr<ChannelHub> SimCluster::make_hub(SimTransport& transport, HubSink& sink) {
+    HubOptions options;
+    options.seed = counter_random(scenario_.seed, next_hub_seed_++);
+    options.policy = [this] { return make_transmit(scenario_, policies_); };
+    return make_channel_hub(transport, clock, sink, options);
+}
+
+void SimCluster::make_head(RequestEventSink& events) {
+    const std::string& name = scenario_.nodes.front().name;
+    HeadConfig config;
+    config.identity = identity_of(name);
+    config.partition_model.layers = scenario_.layers;
+    config.partition_model.layer_bytes = 1000;
+    config.partition_model.kv_layer_block_bytes = 64;
+    config.partition_model.min_blocks = 1;
+    config.partition_model.activation_row_bytes = scenario_.hidden * 4;
+    config.local_stage = scenario_.local_stage;
+    config.max_running = scenario_.max_running;
+    config.max_step_tokens = scenario_.max_step_tokens;
+    config.max_context = scenario_.max_context;
+    config.node_lost_after_us = scenario_.node_lost_after_us;
+    config.reconnect_within_us = scenario_.reconnect_within_us;
+    if (scenario_.local_stage) head_.stage = make_stage(name);
+    const auto stages =
+        static_cast<std::int32_t>(scenario_.nodes.size()) - (scenario_.local_stage ? 0 : 1);
+    HeadPolicies policies{make_seed_cluster(stages), make_cost_partitioner()};
+    head_.node =
+        std::make_unique<HeadNode>(config, std::move(policies), clock, head_.stage.get(), Log());
+    EngineCoreOptions options;
+    options.max_running = scenario_.max_running;
+    options.max_waiting = scenario_.max_waiting;
+    options.max_step_tokens = scenario_.max_step_tokens;
+    options.max_slice_tokens = scenario_.max_slice_tokens;
+    options.block_tokens = scenario_.block_tokens;
+    options.vocabulary = kFoldVocabulary;
+    options.prefix_cache = scenario_.prefix_cache;
+    options.eos_tokens = {kFoldEos};
+    options.tokenizer = &fold_tokenizer();
+    core_ = std::make_unique<EngineCore>(options, make_scheduler(scenario_, policies_), *head_.node,
+                                         events, Log());
+    head_.transport = std::make_unique<SimTransport>(network, name);
+    (void)head_.transport->listen(address_of(name));
+    head_.hub = make_hub(*head_.transport, *head_.node);
+    head_.node->attach(*head_.hub, *core_);
+}
+
+void SimCluster::start_worker(const std::string& name) {
+    Host<WorkerNode>& host = workers_[name];
+    host.stage = make_stage(name);
+    host.transport = std::make_unique<SimTransport>(network, name);
+    (void)host.transport->listen(address_of(name));
+    WorkerConfig config;
+    config.identity = identity_of(name);
+    config.join = address_of(scenario_.nodes.front().name);
+    config.join_within_us = kNever / 2;
+    config.head_lost_after_us = scenario_.node_lost_after_us;
+    config.reconnect_within_us = scenario_.reconnect_within_us;
+    host.node = std::make_unique<WorkerNode>(config, clock, *host.stage, Log());
+    host.hub = make_hub(*host.transport, *host.node);
+    (void)host.node->attach(*host.hub, address_of(name));
+}
+
+void SimCluster::stop_worker(const std::string& name, bool silent) {
+    const auto found = workers_.find(name);
+    if (found == workers_.end()) return;
+    Host<WorkerNode>& host = found->second;
+    if (violation_.empty()) violation_ = host.stage->violation();
+    host.transport->mute = silent;
+    host.hub.reset();
+    host.node.reset();
+    if (silent) ghosts_.push_back(std::move(host.transport));
+    workers_.erase(found);
+}
+
+std::vector<std::string> SimCluster::finished_workers() const {
+    std::vector<std::string> names;
+    for (const auto& [name, host] : workers_) {
+        if (host.node->over()) names.push_back(name);
+    }
+    return names;
+}
+
+void SimCluster::freeze(const std::string& name, std::int64_t until_us) {
+    if (name == scenario_.nodes.front().name) {
+        head_.frozen_until_us = until_us;
+    } else if (has_worker(name)) {
+        workers_[name].frozen_until_us = until_us;
+    }
+}
+
+void SimCluster::set_slowness(const std::string& name, double factor) {
+    if (name == scenario_.nodes.front().name) {
+        if (head_.stage) head_.stage->set_slowness(factor);
+    } else if (has_worker(name)) {
+        workers_[name].stage->set_slowness(factor);
+    }
+}
+
+std::int64_t SimCluster::next_event_us() const {
+    std::int64_t next = head_.next_event_us();
+    for (const auto& [name, host] : workers_) next = std::min(next, host.next_event_us());
+    return next;
+}
+
+void SimCluster::step() {
+    head_.step(clock.now);
+    for (auto& [name, host] : workers_) host.step(clock.now);
+}
+
+std::string SimCluster::violation() const {
+    if (!violation_.empty()) return violation_;
+    if (head_.stage && !head_.stage->violation().empty()) return head_.stage->violation();
+    for (const auto& [name, host] : workers_) {
+        if (!host.stage->violation().empty()) return host.stage->violation();
+    }
+    return {};
+}
+
+std::size_t SimCluster::known_sequences() const {
+    std::size_t most = head_.stage ? head_.stage->known_sequences() : 0;
+    for (const auto& [name, host] : workers_) {
+        most = std::max(most, host.stage->known_sequences());
+    }
+    return most;
+}
+
+std::uint64_t SimCluster::resent_bytes() const {
+    std::uint64_t bytes = 0;
+    for (const LinkMetrics& link : head_.node->link_metrics()) bytes += link.resent_bytes;
+    return bytes;
+}
+
+}  // namespace molink::sim

@@ -1,0 +1,96 @@
+// Which injected fault explains which loss. A stall or freeze below the silence limit and a cut
+// that heals in time must cost nothing, so they justify nothing, unless several touch the same node
+// and add up. After a fault its consequences may take the time-outs once more.
+#include "sim/sim_faults.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/limits.h"
+
+namespace molink::sim {
+namespace {
+
+/// Heartbeats, redials and queues on top of a time-out.
+constexpr std::int64_t kMarginUs = 2'500'000;
+
+/// What losing a node may look like. Anything else, above all a message that does not fit, is a
+/// mistake whatever went wrong around it.
+constexpr std::string_view kLossReasons[] = {"did not come back", "no sign of life", "restarted",
+                                             "closed the link", "it left"};
+
+bool touches(const SimFault& fault, const std::string& node) {
+    return fault.node == node || (!fault.other.empty() && fault.other == node);
+}
+
+}  // namespace
+
+static std::string_view fault_name(std::size_t index) {
+    constexpr std::string_view kNames[] = {"crash", "vanish", "freeze", "slow", "stall", "cut"};
+    static_assert(std::size(kNames) == kSimFaultKinds);
+    return index < std::size(kNames) ? kNames[index] : "unknown";
+}
+
+FaultLog::FaultLog(const SimScenario& scenario) : scenario_(scenario) {
+    const std::int64_t aftermath = scenario.node_lost_after_us + scenario.reconnect_within_us +
+                                   limits::kNeighbourGraceUs + 2 * kMarginUs;
+    for (const SimFault& fault : scenario.faults) {
+        if (!severe(fault) && !overlapped(fault)) continue;
+        const std::int64_t until = fault.at_us + fault.duration_us + aftermath;
+        const bool everyone =
+            fault.kind == SimFaultKind::freeze && fault.node == scenario.nodes.front().name;
+        for (const SimNode& node : scenario.nodes) {
+            if (everyone || touches(fault, node.name)) {
+                reasons_.push_back({node.name, fault.at_us, until});
+            }
+        }
+    }
+}
+
+bool FaultLog::severe(const SimFault& fault) const {
+    switch (fault.kind) {
+        case SimFaultKind::crash:
+        case SimFaultKind::vanish: return true;
+        case SimFaultKind::freeze:
+        case SimFaultKind::stall:
+            return fault.duration_us + kMarginUs >= scenario_.node_lost_after_us;
+        case SimFaultKind::cut:
+            return fault.duration_us + kMarginUs / 2 >= scenario_.reconnect_within_us;
+        case SimFaultKind::slow: return false;
+    }
+    return false;
+}
+
+bool FaultLog::overlapped(const SimFault& fault) const {
+    if (fault.kind == SimFaultKind::slow) return false;
+    return std::any_of(
+        scenario_.faults.begin(), scenario_.faults.end(), [&](const SimFault& other) {
+            if (&other == &fault || other.kind == SimFaultKind::slow) return false;
+            const bool apart = other.at_us > fault.at_us + fault.duration_us + kMarginUs ||
+                               fault.at_us > other.at_us + other.duration_us + kMarginUs;
+            const bool head = touches(other, scenario_.nodes.front().name);
+            return !apart && (head || touches(fault, other.node) ||
+                              (!other.other.empty() && touches(fault, other.other)));
+        });
+}
+
+bool FaultLog::explains(const std::string& text, std::int64_t now_us) const {
+    const bool silence = std::any_of(
+        std::begin(kLossReasons), std::end(kLossReasons),
+        [&](std::string_view reason) { return text.find(reason) != std::string::npos; });
+    if (!silence) return false;
+    return std::any_of(reasons_.begin(), reasons_.end(), [&](const Reason& reason) {
+        return now_us >= reason.from_us && now_us <= reason.until_us &&
+               text.find("node '" + reason.node + "'") != std::string::npos;
+    });
+}
+
+}  // namespace molink::sim
+
+namespace molink {
+
+std::string_view sim_fault_name(SimFaultKind kind) {
+    return sim::fault_name(static_cast<std::size_t>(kind));
+}
+
+}  // namespace molink

@@ -1,0 +1,225 @@
+// The network of a simulation. Every transport has a calendar of what reaches it; a connection has
+// a generation, so that a reset makes what is under way stale. The connections between two hosts
+// share a direction's bandwidth; jitter delays frames but never lets one overtake another of its
+// connection, as TCP would not.
+#include "sim/sim_network.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace molink::sim {
+namespace {
+
+constexpr std::string_view kScheme = "inproc://";
+
+std::string host_of(const std::string& address) {
+    return address.substr(kScheme.size());
+}
+
+}  // namespace
+
+SimNetwork::Direction& SimNetwork::direction(const std::string& from, const std::string& to) {
+    const auto [found, added] = directions_.try_emplace({from, to});
+    if (added) found->second.model = default_;
+    return found->second;
+}
+
+void SimNetwork::set_link(const std::string& from, const std::string& to, const LinkModel& model) {
+    direction(from, to).model = model;
+}
+
+void SimNetwork::stall(const std::string& from, const std::string& to, std::int64_t until_us) {
+    auto& until = direction(from, to).stalled_until_us;
+    until = std::max(until, until_us);
+}
+
+bool SimNetwork::severed(const std::string& a, const std::string& b) const {
+    const auto found = severed_until_.find(order(a, b));
+    return found != severed_until_.end() && found->second > clock_.now;
+}
+
+void SimNetwork::cut(const std::string& a, const std::string& b, std::int64_t until_us) {
+    auto& until = severed_until_[order(a, b)];
+    until = std::max(until, until_us);
+    for (SimTransport* transport : transports_) {
+        if (transport->host_ == a) transport->reset_with(b);
+    }
+    // What waited for the link went with its connections.
+    for (Direction* way : {&direction(a, b), &direction(b, a)}) {
+        way->free_us = std::min(way->free_us, clock_.now);
+    }
+}
+
+void SimNetwork::cut_all() {
+    for (SimTransport* transport : transports_) transport->reset_all();
+}
+
+SimTransport::SimTransport(SimNetwork& network, std::string host)
+    : network_(network), host_(std::move(host)) {
+    network_.transports_.push_back(this);
+}
+
+SimTransport::~SimTransport() {
+    if (!mute) reset_all();
+    for (SimTransport* other : network_.transports_) {
+        for (auto& [id, connection] : other->connections_) {
+            if (connection.peer == this) connection.peer = nullptr;  // silence, not a reset
+        }
+    }
+    const auto listener = network_.listeners_.find(address_);
+    if (listener != network_.listeners_.end() && listener->second == this) {
+        network_.listeners_.erase(listener);
+    }
+    std::erase(network_.transports_, this);
+}
+
+Result<std::string> SimTransport::listen(const std::string& address) {
+    if (address.rfind(kScheme, 0) != 0) {
+        return invalid_argument("listen at '{}': a simulated address looks like inproc://host",
+                                address);
+    }
+    network_.listeners_[address] = this;
+    return address_ = address;
+}
+
+Result<ConnectionId> SimTransport::connect(const std::string& address) {
+    if (address.rfind(kScheme, 0) != 0) {
+        return invalid_argument("connect to '{}': a simulated address looks like inproc://host",
+                                address);
+    }
+    const ConnectionId id(next_++);
+    connections_[id].dialled = address;
+    at(network_.clock_.now, {Event::Kind::dial, id, 0, {}});
+    return id;
+}
+
+void SimTransport::dial(ConnectionId id) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end() || found->second.peer != nullptr) return;
+    Connection& mine = found->second;
+    const auto listener = network_.listeners_.find(mine.dialled);
+    const std::int64_t now = network_.clock_.now;
+    if (listener == network_.listeners_.end() || listener->second->mute || mute ||
+        network_.severed(host_, host_of(mine.dialled))) {
+        at(now + network_.redial_us, {Event::Kind::dial, id, 0, {}});
+        return;
+    }
+    mine.peer = listener->second;
+    mine.peer_connection = ConnectionId(mine.peer->next_++);
+    ++mine.generation;
+    mine.last_arrival_us = 0;
+    Connection& back = mine.peer->connections_[mine.peer_connection];
+    back.peer = this;
+    back.peer_connection = id;
+    const std::int64_t up = now + 2 * network_.direction(host_, mine.peer->host_).model.delay_us;
+    at(up, {Event::Kind::connected, id, mine.generation, {}});
+    mine.peer->at(up, {Event::Kind::connected, mine.peer_connection, 0, {}});
+}
+
+SendOutcome SimTransport::send(ConnectionId id, Frame&& frame) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end() || found->second.peer == nullptr) return SendOutcome::closed;
+    Connection& mine = found->second;
+    SimTransport* peer = mine.peer;
+    const std::int64_t now = network_.clock_.now;
+    SimNetwork::Direction& way = network_.direction(host_, peer->host_);
+    const std::int64_t begin = std::max({way.free_us, now, way.stalled_until_us});
+    if (begin - now > network_.buffer_us && way.stalled_until_us <= now) return SendOutcome::full;
+    const double rate = way.model.bytes_per_s;
+    way.free_us = begin;
+    if (rate > 0) {
+        way.free_us += static_cast<std::int64_t>(static_cast<double>(frame.size()) * 1e6 / rate);
+    }
+    sent_bytes += frame.size();
+    ++network_.frames_;
+    if (mute || peer->mute) return SendOutcome::accepted;
+    std::int64_t arrival = way.free_us + way.model.delay_us;
+    if (way.model.jitter_us > 0) {
+        arrival += static_cast<std::int64_t>(
+            network_.random_.below(static_cast<std::uint64_t>(way.model.jitter_us) + 1));
+    }
+    arrival = std::max(arrival, mine.last_arrival_us);
+    mine.last_arrival_us = arrival;
+    const std::uint64_t generation = peer->connections_.at(mine.peer_connection).generation;
+    peer->at(arrival, {Event::Kind::frame, mine.peer_connection, generation, std::move(frame)});
+    return SendOutcome::accepted;
+}
+
+std::size_t SimTransport::poll(std::int64_t timeout_us, TransportSink& sink) {
+    const std::int64_t now = network_.clock_.now;
+    idle_until_us_ = timeout_us >= kNever - now ? kNever : now + timeout_us;
+    woken_ = false;
+    std::size_t count = 0;
+    while (!events_.empty() && events_.begin()->first <= now) {
+        Event event = std::move(events_.extract(events_.begin()).mapped());
+        if (event.kind == Event::Kind::dial) {
+            dial(event.connection);
+            continue;
+        }
+        if (mute) continue;
+        ++count;
+        if (event.kind == Event::Kind::disconnected) {
+            sink.on_disconnected(event.connection);
+            continue;
+        }
+        const auto found = connections_.find(event.connection);
+        if (found == connections_.end() || found->second.generation != event.generation) continue;
+        if (event.kind == Event::Kind::connected) sink.on_connected(event.connection);
+        if (event.kind == Event::Kind::frame) sink.on_frame(event.connection, event.frame);
+    }
+    // Whoever was told something looks again at once: it may have set itself new timers.
+    if (count > 0) idle_until_us_ = now;
+    return count;
+}
+
+std::int64_t SimTransport::next_event_us() const {
+    if (woken_) return network_.clock_.now;
+    const std::int64_t arrival = events_.empty() ? kNever : events_.begin()->first;
+    return std::min(arrival, idle_until_us_);
+}
+
+/// This end of a connection goes down: an accepted one is over, a dialled one is dialled again.
+void SimTransport::part(ConnectionId id) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end() || found->second.peer == nullptr) return;
+    found->second.peer = nullptr;
+    const std::int64_t now = network_.clock_.now;
+    at(now, {Event::Kind::disconnected, id, 0, {}});
+    if (found->second.dialled.empty()) {
+        connections_.erase(found);
+        return;
+    }
+    ++found->second.generation;
+    at(now + network_.redial_us, {Event::Kind::dial, id, 0, {}});
+}
+
+void SimTransport::reset_with(const std::string& other) {
+    std::vector<ConnectionId> ids;
+    for (const auto& [id, connection] : connections_) {
+        if (connection.peer != nullptr && connection.peer->host_ == other) ids.push_back(id);
+    }
+    for (ConnectionId id : ids) {
+        const auto found = connections_.find(id);
+        if (found == connections_.end() || found->second.peer == nullptr) continue;
+        found->second.peer->part(found->second.peer_connection);
+        part(id);
+    }
+}
+
+void SimTransport::reset_all() {
+    std::vector<std::string> others;
+    for (const auto& [id, connection] : connections_) {
+        if (connection.peer != nullptr) others.push_back(connection.peer->host_);
+    }
+    for (const std::string& other : others) reset_with(other);
+}
+
+void SimTransport::close(ConnectionId id) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end()) return;
+    if (found->second.peer != nullptr) found->second.peer->part(found->second.peer_connection);
+    connections_.erase(id);
+}
+
+}  // namespace molink::sim

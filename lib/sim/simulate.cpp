@@ -1,0 +1,384 @@
+// One run: requests arrive, faults happen, nodes take their turns, checkers look. First the safety
+// phase, in which things break; then everything is healed, the liveness phase begins, and whatever
+// is left, with a few new requests, has to come to its end.
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <map>
+
+#include <molink/sim.h>
+
+#include "base/error.h"
+#include "sim/fold.h"
+#include "sim/sim_checker.h"
+#include "sim/sim_cluster.h"
+#include "sim/sim_faults.h"
+#include "sim/sim_workload.h"
+
+namespace molink {
+
+SimCounts& SimCounts::operator+=(const SimCounts& other) {
+    requests += other.requests;
+    completions += other.completions;
+    tokens += other.tokens;
+    refused += other.refused;
+    failed += other.failed;
+    cancelled += other.cancelled;
+    cancelled_in_flight += other.cancelled_in_flight;
+    preemptions += other.preemptions;
+    prefix_hits += other.prefix_hits;
+    stop_strings += other.stop_strings;
+    epoch_changes += other.epoch_changes;
+    for (std::size_t i = 0; i < kSimFaultKinds; ++i) faults[i] += other.faults[i];
+    frames += other.frames;
+    resent_bytes += other.resent_bytes;
+    parts += other.parts;
+    return *this;
+}
+
+namespace sim {
+namespace {
+
+/// Requests of the liveness phase: they meet no fault, so they must succeed.
+constexpr std::int32_t kFinalRequests = 3;
+/// Turns without time going on before something is stuck in a circle.
+constexpr std::int64_t kMostTurnsAtOnce = 200'000;
+/// Turns between two self-checks of the block accounts.
+constexpr std::int64_t kTurnsPerCheck = 16;
+
+class World final : public RequestEventSink {
+public:
+    World(const SimScenario& scenario, const SimPolicies& policies);
+    SimReport run();
+
+    void on_request_event(RequestEvent event) override;
+
+private:
+    using Action = std::function<void()>;
+    void at(std::int64_t time_us, Action action) { actions_.emplace(time_us, std::move(action)); }
+    void schedule_requests();
+    void schedule_faults();
+    void begin(const SimFault& fault);
+    void end(const SimFault& fault);
+    void submit(std::int64_t cancel_after_us);
+    void submit_request(const GenerateRequest& request, std::int64_t cancel_after_us);
+    void cancel(RequestId id);
+    void restart_finished();
+    void heal();
+    void fail(const std::string& what);
+    bool failed() const;
+    bool advance(std::int64_t until_us);
+    void watch_epochs();
+    void check_blocks();
+    void check_rest();
+    bool run_liveness();
+    SimReport report() const;
+
+    const SimScenario scenario_;
+    const bool own_scheduler_;
+    SimPolicies policies_;
+    FaultLog faults_;
+    std::string failure_;
+    std::string unfair_;
+    EventChecker checker_;
+    RequestMaker maker_;
+    SimCluster cluster_;
+    std::multimap<std::int64_t, Action> actions_;
+    std::deque<std::int64_t> follow_ups_;  // wanted; when each is cancelled
+    SimCounts counts_;
+    std::uint64_t next_request_ = 1;
+    std::int64_t turns_ = 0;
+    std::uint32_t epoch_ = 0;
+    std::uint64_t changes_ = 0;
+    std::string last_error_;
+};
+
+SimPolicies watched(const SimScenario& scenario, const SimPolicies& policies, std::string& unfair) {
+    SimPolicies result = policies;
+    // A policy of one's own may have its reasons; the built-in one promises first come, first
+    // served.
+    const std::int32_t most_passed = policies.scheduler ? 1'000'000 : 0;
+    result.scheduler = [&scenario, policies, &unfair, most_passed] {
+        return std::make_unique<WatchedScheduler>(make_scheduler(scenario, policies), most_passed,
+                                                  unfair);
+    };
+    return result;
+}
+
+World::World(const SimScenario& scenario, const SimPolicies& policies)
+    : scenario_(scenario),
+      own_scheduler_(static_cast<bool>(policies.scheduler)),
+      policies_(watched(scenario_, policies, unfair_)),
+      faults_(scenario_),
+      checker_(
+          scenario_.layers,
+          [this](const std::string& text) { return faults_.explains(text, cluster_.clock.now); }),
+      maker_(scenario_),
+      cluster_(scenario_, policies_, *this) {
+    schedule_requests();
+    schedule_faults();
+}
+
+void World::fail(const std::string& what) {
+    if (failure_.empty()) {
+        failure_ =
+            fmt::format("at {:.6f} s: {}", static_cast<double>(cluster_.clock.now) / 1e6, what);
+    }
+}
+
+bool World::failed() const {
+    return !failure_.empty() || !checker_.failure().empty() || !unfair_.empty();
+}
+
+void World::schedule_requests() {
+    for (const PlannedRequest& planned : plan_requests(scenario_)) {
+        at(planned.arrival_us, [this, planned] { submit(planned.cancel_after_us); });
+    }
+}
+
+void World::submit(std::int64_t cancel_after_us) {
+    if (!maker_.wants_follow_up()) {
+        submit_request(maker_.make({}), cancel_after_us);
+    } else if (maker_.below(2) == 0) {
+        follow_ups_.push_back(cancel_after_us);  // as soon as somebody is told a token
+    } else {
+        submit_request(maker_.make(checker_.running_tokens(maker_.below(1u << 30))),
+                       cancel_after_us);
+    }
+}
+
+void World::on_request_event(RequestEvent event) {
+    checker_.take(event);
+    if (follow_ups_.empty() || event.tokens.empty() || checker_.ended(event.request)) return;
+    const std::int64_t cancel_after_us = follow_ups_.front();
+    follow_ups_.pop_front();
+    // Not from inside the engine: the next token of the one that goes on is launched first.
+    at(cluster_.clock.now, [this, id = event.request, cancel_after_us] {
+        submit_request(maker_.make(checker_.tokens_of(id)), cancel_after_us);
+    });
+}
+
+void World::submit_request(const GenerateRequest& request, std::int64_t cancel_after_us) {
+    AdmittedRequest admitted;
+    admitted.id = RequestId(next_request_++);
+    admitted.prompt = request.prompt_tokens;
+    admitted.max_tokens = request.max_tokens;
+    admitted.min_tokens = request.min_tokens;
+    admitted.n = request.n;
+    admitted.ignore_eos = request.ignore_eos;
+    admitted.stop_tokens = request.stop_tokens;
+    admitted.stop = request.stop;
+    admitted.logprobs = request.logprobs;
+    admitted.sampling = request.sampling;
+    admitted.hash_logits = request.hash_logits;
+    admitted.submitted_us = cluster_.clock.now;
+    const RequestId id = admitted.id;
+    const Status taken = cluster_.core().submit(std::move(admitted), cluster_.clock.now);
+    if (!taken.ok()) {
+        ++counts_.refused;
+        const bool fits = taken.code() == StatusCode::resource_exhausted ||
+                          (taken.code() == StatusCode::unavailable &&
+                           cluster_.head().state() != EngineState::ready);
+        if (!fits) fail("refused without a reason: " + taken.to_string());
+        return;
+    }
+    checker_.add(id, request);
+    cluster_.wake_head();
+    if (cancel_after_us >= 0) at(cluster_.clock.now + cancel_after_us, [this, id] { cancel(id); });
+}
+
+void World::cancel(RequestId id) {
+    if (checker_.ended(id)) return;
+    EngineCore& core = cluster_.core();
+    const std::size_t before = core.ended_in_flight();
+    core.cancel(id, Status(StatusCode::cancelled, "cancelled by the caller"), cluster_.clock.now);
+    if (core.ended_in_flight() > before) ++counts_.cancelled_in_flight;
+    if (!checker_.ended(id)) fail(fmt::format("request {} was cancelled and goes on", id.value));
+    cluster_.wake_head();
+}
+
+void World::schedule_faults() {
+    for (const SimFault& fault : scenario_.faults) {
+        at(fault.at_us, [this, &fault] { begin(fault); });
+        at(fault.at_us + fault.duration_us, [this, &fault] { end(fault); });
+    }
+}
+
+void World::begin(const SimFault& fault) {
+    const std::int64_t until = cluster_.clock.now + fault.duration_us;
+    ++counts_.faults[static_cast<std::size_t>(fault.kind)];
+    switch (fault.kind) {
+        case SimFaultKind::crash: cluster_.stop_worker(fault.node, false); return;
+        case SimFaultKind::vanish: cluster_.stop_worker(fault.node, true); return;
+        case SimFaultKind::freeze: cluster_.freeze(fault.node, until); return;
+        case SimFaultKind::slow: cluster_.set_slowness(fault.node, fault.factor); return;
+        case SimFaultKind::stall: cluster_.network.stall(fault.node, fault.other, until); return;
+        case SimFaultKind::cut: cluster_.network.cut(fault.node, fault.other, until); return;
+    }
+}
+
+void World::end(const SimFault& fault) {
+    if (fault.kind == SimFaultKind::slow) cluster_.set_slowness(fault.node, 1);
+    const bool gone = fault.kind == SimFaultKind::crash || fault.kind == SimFaultKind::vanish;
+    if (gone && !cluster_.has_worker(fault.node)) cluster_.start_worker(fault.node);
+}
+
+/// A worker that was given up, or gave up, is started again, as its operator would do.
+void World::restart_finished() {
+    for (const std::string& name : cluster_.finished_workers()) {
+        cluster_.stop_worker(name, false);
+        at(cluster_.clock.now + 500'000, [this, name] {
+            if (!cluster_.has_worker(name)) cluster_.start_worker(name);
+        });
+    }
+}
+
+/// Whatever ends a pipeline or costs a node must be explained by a fault, served or not.
+void World::watch_epochs() {
+    HeadNode& head = cluster_.head();
+    if (head.change_count() == changes_) return;
+    changes_ = head.change_count();
+    const ClusterView view = head.view();
+    if (view.last_error != last_error_ && !view.last_error.empty() &&
+        !faults_.explains(view.last_error, cluster_.clock.now)) {
+        fail("nothing explains what the head says: " + view.last_error);
+    }
+    last_error_ = view.last_error;
+    if (view.state == EngineState::ready && view.epoch != epoch_) {
+        if (epoch_ != 0) ++counts_.epoch_changes;
+        epoch_ = view.epoch;
+    }
+}
+
+void World::check_blocks() {
+    const Status checked = cluster_.core().check();
+    if (!checked.ok()) fail(checked.to_string());
+    const std::string violation = cluster_.violation();
+    if (!violation.empty()) fail(violation);
+}
+
+/// Runs until `until_us`; false when something failed.
+bool World::advance(std::int64_t until_us) {
+    std::int64_t at_once = 0;
+    while (!failed()) {
+        const std::int64_t action = actions_.empty() ? kNever : actions_.begin()->first;
+        const std::int64_t next = std::min(action, cluster_.next_event_us());
+        if (next > until_us) {
+            cluster_.clock.now = until_us;
+            return true;
+        }
+        at_once = next > cluster_.clock.now ? 0 : at_once + 1;
+        if (at_once > kMostTurnsAtOnce) fail("nodes go in circles; time stands still");
+        cluster_.clock.now = std::max(cluster_.clock.now, next);
+        while (!actions_.empty() && actions_.begin()->first <= cluster_.clock.now) {
+            Action due = std::move(actions_.extract(actions_.begin()).mapped());
+            due();
+        }
+        cluster_.step();
+        watch_epochs();
+        restart_finished();
+        if (++turns_ % kTurnsPerCheck == 0) check_blocks();
+    }
+    return false;
+}
+
+void World::heal() {
+    for (const SimNode& node : scenario_.nodes) cluster_.set_slowness(node.name, 1);
+    for (std::int64_t cancel_after_us : follow_ups_)
+        submit_request(maker_.make({}), cancel_after_us);
+    follow_ups_.clear();
+}
+
+bool World::run_liveness() {
+    const std::int64_t end = cluster_.clock.now + scenario_.liveness_us;
+    constexpr std::int64_t kStepUs = 500'000;
+    const auto until = [&](const std::function<bool()>& done) {
+        while (!done() && cluster_.clock.now < end) {
+            if (!advance(cluster_.clock.now + kStepUs)) return false;
+        }
+        return done();
+    };
+    // What faults had begun to do may still come: time-outs run, nodes rejoin.
+    if (!advance(cluster_.clock.now + scenario_.node_lost_after_us +
+                 2 * scenario_.reconnect_within_us)) {
+        return false;
+    }
+    if (!until([&] { return cluster_.core().serving() && checker_.unfinished().empty(); })) {
+        if (!failed()) {
+            const std::string left = checker_.unfinished();
+            fail(left.empty() ? "no pipeline serves although nothing is broken: " +
+                                    cluster_.head().view().missing
+                              : "not ended although nothing is broken: " + left);
+        }
+        return false;
+    }
+    checker_.forbid_errors();
+    for (std::int32_t i = 0; i < kFinalRequests; ++i) submit_request(maker_.make({}), -1);
+    if (!until([&] { return checker_.unfinished().empty(); })) {
+        if (!failed()) fail("a request of the quiet end has not ended: " + checker_.unfinished());
+        return false;
+    }
+    return true;
+}
+
+void World::check_rest() {
+    EngineCore& core = cluster_.core();
+    if (!advance(cluster_.clock.now + 5'000'000)) return;  // the last records come home
+    check_blocks();
+    MetricsSnapshot metrics;
+    core.fill_metrics(metrics);
+    if (core.in_flight_parts() > 0) {
+        fail(fmt::format("{} parts were never retired", core.in_flight_parts()));
+    }
+    if (metrics.running != 0 || metrics.waiting != 0 || core.ended_in_flight() != 0) {
+        fail(fmt::format("{} sequences run, {} wait and {} linger at the end", metrics.running,
+                         metrics.waiting, core.ended_in_flight()));
+    }
+    if (metrics.kv_blocks_free != metrics.kv_blocks_total) {
+        fail(fmt::format("{} of {} KV blocks are free at the end", metrics.kv_blocks_free,
+                         metrics.kv_blocks_total));
+    }
+    if (cluster_.known_sequences() > core.pending_releases()) {
+        fail(fmt::format("a stage knows {} sequences at the end; {} are about to be released",
+                         cluster_.known_sequences(), core.pending_releases()));
+    }
+    if (metrics.plans_refused > 0 && !own_scheduler_) {
+        fail(fmt::format("{} plans were refused", metrics.plans_refused));
+    }
+}
+
+SimReport World::report() const {
+    SimReport report;
+    report.failure =
+        failure_.empty() ? (checker_.failure().empty() ? unfair_ : checker_.failure()) : failure_;
+    report.counts = checker_.counts();
+    report.counts += counts_;
+    report.end_us = cluster_.clock.now;
+    report.digest = checker_.digest();
+    return report;
+}
+
+SimReport World::run() {
+    if (advance(scenario_.safety_us)) {
+        heal();
+        if (run_liveness()) check_rest();
+    }
+    SimReport result = report();
+    cluster_.core().fill_metrics(result.metrics);
+    result.counts.preemptions = result.metrics.preemptions;
+    result.counts.prefix_hits = result.metrics.prefix_hits;
+    result.counts.parts = cluster_.core().launched_parts();
+    result.counts.frames = cluster_.network.frames();
+    result.counts.resent_bytes = cluster_.resent_bytes();
+    return result;
+}
+
+}  // namespace
+}  // namespace sim
+
+Result<SimReport> simulate(const SimScenario& scenario, const SimPolicies& policies) {
+    MOLINK_RETURN_IF_ERROR(check_scenario(scenario));
+    return sim::World(scenario, policies).run();
+}
+
+}  // namespace molink

@@ -1,0 +1,172 @@
+// Scenarios with everything drawn from a seed. Ranges are wide where policies decide and narrow
+// where only time would be spent: few layers, small blocks, short prompts, and just enough memory
+// that sequences have to give way to each other.
+#include <algorithm>
+
+#include <molink/sim.h>
+
+#include "base/random.h"
+
+namespace molink {
+namespace {
+
+class Draw {
+public:
+    explicit Draw(std::uint64_t seed) : random_(seed ^ 0x737761726dull) {}
+
+    std::int64_t between(std::int64_t low, std::int64_t high) {
+        return low +
+               static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(high - low) + 1));
+    }
+    std::int32_t count(std::int32_t low, std::int32_t high) {
+        return static_cast<std::int32_t>(between(low, high));
+    }
+    bool chance(double share) { return random_.uniform() < share; }
+    template <typename T>
+    T one_of(std::initializer_list<T> values) {
+        return *(values.begin() + static_cast<std::ptrdiff_t>(random_.below(values.size())));
+    }
+
+private:
+    Random random_;
+};
+
+LinkModel draw_link(Draw& draw) {
+    LinkModel link;
+    link.bytes_per_s = draw.one_of({0.0, 125e6, 12.5e6, 3.75e6, 0.6e6});
+    link.delay_us = draw.one_of<std::int64_t>({0, 100, 1'000, 10'000, 50'000});
+    if (draw.chance(0.5)) link.jitter_us = draw.between(0, link.delay_us);
+    return link;
+}
+
+void draw_nodes(Draw& draw, SimScenario& scenario) {
+    const std::int32_t nodes = draw.count(2, 5);
+    scenario.nodes.clear();
+    for (std::int32_t i = 0; i < nodes; ++i) {
+        SimNode node;
+        node.name = i == 0 ? "head" : "worker-" + std::to_string(i);
+        node.decode_us = static_cast<double>(draw.one_of<std::int64_t>({5, 100, 2'000}));
+        node.prefill_row_us = node.decode_us / 4;
+        scenario.nodes.push_back(node);
+    }
+    scenario.local_stage = draw.chance(0.7);
+    scenario.layers = draw.count(nodes, nodes + 3);
+    scenario.link = draw_link(draw);
+    for (const SimNode& from : scenario.nodes) {
+        for (const SimNode& to : scenario.nodes) {
+            if (from.name == to.name || !draw.chance(0.2)) continue;
+            scenario.links.push_back({from.name, to.name, draw_link(draw)});
+        }
+    }
+}
+
+void draw_engine(Draw& draw, SimScenario& scenario) {
+    scenario.hidden = draw.one_of({2, 16, 128});
+    scenario.max_running = draw.count(1, 12);
+    scenario.max_waiting = draw.chance(0.1) ? draw.count(0, 6) : 1024;
+    scenario.max_step_tokens = draw.count(4, 96);
+    scenario.max_slice_tokens = draw.count(1, scenario.max_step_tokens);
+    scenario.block_tokens = draw.one_of({4, 8, 16});
+    scenario.prefix_cache = draw.chance(0.85);
+    scenario.scheduler = draw.chance(0.5) ? "depth" : "depth-" + std::to_string(draw.count(1, 4));
+    scenario.transmit = draw.one_of({"fair", "strict", "fifo"});
+    scenario.node_lost_after_us = draw.between(4, 15) * 1'000'000;
+    const SimWorkload& workload = scenario.workload;
+    const std::int32_t longest =
+        std::min(scenario.max_context, workload.max_prompt + 2 * workload.max_output);
+    const std::int32_t blocks = longest / scenario.block_tokens + 1;
+    const bool roomy = draw.chance(0.3);
+    for (SimNode& node : scenario.nodes) {
+        node.kv_blocks = blocks + draw.between(0, roomy ? 8 * blocks : 4);
+    }
+}
+
+void draw_workload(Draw& draw, SimScenario& scenario) {
+    SimWorkload& workload = scenario.workload;
+    workload.requests = draw.count(20, 36);
+    workload.spread_us = draw.one_of<std::int64_t>({0, 500'000, 4'000'000, 12'000'000});
+    workload.max_prompt = draw.count(4, 70);
+    workload.max_output = draw.count(2, 28);
+    workload.shared_prefix = draw.one_of({0.0, 0.4, 0.9});
+    workload.follow_up = draw.one_of({0.0, 0.2, 0.5});
+    workload.cancelled = draw.one_of({0.0, 0.15, 0.5});
+    workload.sampled = draw.one_of({0.3, 0.8});
+}
+
+SimFault draw_fault(Draw& draw, const SimScenario& scenario) {
+    const auto any = [&] {
+        return scenario
+            .nodes[static_cast<std::size_t>(draw.between(0, std::ssize(scenario.nodes) - 1))]
+            .name;
+    };
+    const auto worker = [&] {
+        return scenario
+            .nodes[static_cast<std::size_t>(draw.between(1, std::ssize(scenario.nodes) - 1))]
+            .name;
+    };
+    SimFault fault;
+    fault.kind = draw.one_of({SimFaultKind::crash, SimFaultKind::vanish, SimFaultKind::freeze,
+                              SimFaultKind::slow, SimFaultKind::stall, SimFaultKind::cut,
+                              SimFaultKind::cut, SimFaultKind::stall});
+    fault.at_us = draw.between(0, scenario.workload.spread_us + 5'000'000);
+    fault.node = any();
+    switch (fault.kind) {
+        case SimFaultKind::crash:
+        case SimFaultKind::vanish:
+            fault.node = worker();
+            fault.duration_us = draw.between(100'000, 4'000'000);
+            break;
+        case SimFaultKind::slow:
+            fault.factor = static_cast<double>(draw.between(2, 20));
+            fault.duration_us = draw.between(100'000, 5'000'000);
+            break;
+        case SimFaultKind::freeze:
+            fault.duration_us = draw.between(10'000, draw.chance(0.3) ? 18'000'000 : 3'000'000);
+            break;
+        case SimFaultKind::stall:
+        case SimFaultKind::cut:
+            do fault.other = any();
+            while (fault.other == fault.node);
+            fault.duration_us = draw.between(0, draw.chance(0.2) ? 18'000'000 : 3'500'000);
+            break;
+    }
+    return fault;
+}
+
+/// A worker's words are held up while another is lost: they arrive in the next epoch.
+void add_late_words(Draw& draw, SimScenario& scenario) {
+    const std::int32_t workers = static_cast<std::int32_t>(scenario.nodes.size()) - 1;
+    const std::int32_t late = draw.count(1, workers);
+    const std::int32_t lost = late % workers + 1;
+    const std::int64_t at = draw.between(2'000'000, 5'000'000);
+    const auto name = [&](std::int32_t i) {
+        return scenario.nodes[static_cast<std::size_t>(i)].name;
+    };
+    scenario.faults.push_back({SimFaultKind::stall, at, draw.between(2'000'000, 9'000'000),
+                               name(late), name(draw.chance(0.7) ? 0 : lost), 1});
+    scenario.faults.push_back({SimFaultKind::crash, at + draw.between(10'000, 1'000'000),
+                               draw.between(100'000, 1'000'000), name(lost), "", 1});
+}
+
+}  // namespace
+
+SimScenario swarm_scenario(std::uint64_t seed) {
+    Draw draw(seed);
+    SimScenario scenario;
+    scenario.seed = seed;
+    draw_workload(draw, scenario);
+    draw_nodes(draw, scenario);
+    draw_engine(draw, scenario);
+    const std::int32_t faults = draw.chance(0.25) ? 0 : draw.count(1, 4);
+    for (std::int32_t i = 0; i < faults; ++i) {
+        scenario.faults.push_back(draw_fault(draw, scenario));
+    }
+    if (scenario.nodes.size() > 2 && draw.chance(0.15)) add_late_words(draw, scenario);
+    scenario.safety_us = scenario.workload.begin_us + scenario.workload.spread_us + 3'000'000;
+    for (const SimFault& fault : scenario.faults) {
+        scenario.safety_us = std::max(scenario.safety_us, fault.at_us + fault.duration_us);
+    }
+    return scenario;
+}
+
+}  // namespace molink
