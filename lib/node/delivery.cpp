@@ -78,7 +78,7 @@ void Delivery::run(const std::shared_ptr<State>& state) {
         const auto found = state->callbacks.find(event.request);
         if (found == state->callbacks.end()) continue;
         std::shared_ptr<RequestCallback> callback = found->second;
-        if (event.finish_reason != FinishReason::none) state->callbacks.erase(found);
+        if (event.last) state->callbacks.erase(found);
         lock.unlock();
         (*callback)(event);
         callback.reset();
