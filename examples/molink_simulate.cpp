@@ -63,7 +63,19 @@ std::string repeat_line(const SimulateFlags& flags, std::uint64_t seed) {
     return line;
 }
 
+void print_scenario(const SimScenario& scenario) {
+    fmt::print("{} nodes, {} layers, local stage {}, {} requests, scheduler {}, transmit {}\n",
+               scenario.nodes.size(), scenario.layers, scenario.local_stage ? "yes" : "no",
+               scenario.workload.requests, scenario.scheduler, scenario.transmit);
+    for (const SimFault& fault : scenario.faults) {
+        fmt::print("fault: {:<7} at {:>10.6f} s for {:>9.6f} s  {} {}\n",
+                   sim_fault_name(fault.kind), static_cast<double>(fault.at_us) / 1e6,
+                   static_cast<double>(fault.duration_us) / 1e6, fault.node, fault.other);
+    }
+}
+
 int run_scenario(const SimScenario& scenario, const std::string& repeat) {
+    print_scenario(scenario);
     const auto report = simulate(scenario);
     if (!report) {
         fmt::print(stderr, "molink-simulate: {}\n", report.error().message());

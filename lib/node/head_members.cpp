@@ -62,7 +62,22 @@ void HeadNode::on_link_lost(LinkId link, const Status& reason) {
     if (member != nullptr) lose_node(member->info.id, reason.message());
 }
 
+/// Two processes cannot listen at one address: the one we knew is gone, though nobody told us.
+void HeadNode::lose_former(const std::string& address) {
+    const auto former = std::find_if(members_.begin(), members_.end(), [&](const Member& member) {
+        return member.info.id != kHead && member.info.address == address;
+    });
+    if (former == members_.end()) return;
+    lose_node(former->info.id, "it was restarted: another process joined from " + address);
+}
+
 void HeadNode::on_hello(LinkId link, const Hello& hello) {
+    const Status fits = check_hello(hello, config_.identity, config_.partition_model);
+    if (!fits.ok()) {
+        refuse(link, fits);
+        return;
+    }
+    lose_former(hello.advertise);
     const std::vector<NodeInfo> infos = member_infos();
     NodeInfo info;
     info.id = NodeId(next_node_);
@@ -72,8 +87,8 @@ void HeadNode::on_hello(LinkId link, const Hello& hello) {
     info.fixed_layers = hello.layers;
     info.decode_layer_us = hello.profile.decode_layer_us;
     info.last_heard_us = clock_.now_us();
-    Status admitted = check_hello(hello, config_.identity, config_.partition_model);
-    if (admitted.ok() && members_.size() >= limits::kMaxNodes) {
+    Status admitted;
+    if (members_.size() >= limits::kMaxNodes) {
         admitted = make_error(StatusCode::resource_exhausted, "{} nodes are here already",
                               members_.size());
     }

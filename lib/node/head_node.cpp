@@ -97,6 +97,8 @@ void HeadNode::handle(NodeId node, Message message) {
     } else if (const auto* ready = std::get_if<StageReady>(&message)) {
         on_ready(node, *ready);
     } else if (const auto* failed = std::get_if<StageFailed>(&message)) {
+        // After a pause deadlines have passed that explain what is said here: they come first.
+        check_liveness(clock_.now_us());
         on_failed(node, *failed);
     } else if (const auto* leaving = std::get_if<Refuse>(&message)) {
         lose_node(node, "it left: " + leaving->reason);

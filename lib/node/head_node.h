@@ -106,6 +106,7 @@ private:
     Member* member_of(LinkId link);
 
     // head_members.cpp: who is here
+    void lose_former(const std::string& address);
     void on_hello(LinkId link, const Hello& hello);
     void refuse(LinkId link, const Status& reason);
     void dismiss(LinkId link, const Refuse& words);

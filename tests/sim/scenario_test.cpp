@@ -78,6 +78,15 @@ TEST_CASE("a crashed worker ends what it touched and is taken in again") {
     REQUIRE(report.counts.epoch_changes == 1);
 }
 
+TEST_CASE("a worker that is started again takes its own place at once") {
+    SimScenario scenario = three_nodes();
+    scenario.workload.spread_us = 12'000'000;
+    scenario.faults = {{SimFaultKind::vanish, 3'000'000, 500'000, "b", "", 1}};
+    const SimReport report = run(scenario);
+    REQUIRE(report.counts.epoch_changes == 1);
+    REQUIRE(report.counts.refused <= 3);  // without it the silence limit of 15 s would run first
+}
+
 TEST_CASE("sequences that do not fit together take turns") {
     SimScenario scenario = three_nodes();
     for (SimNode& node : scenario.nodes) node.kv_blocks = 14;
