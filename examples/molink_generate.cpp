@@ -15,13 +15,13 @@
 #include <molink/random_model.h>
 
 #include "common/console.h"
-#include "common/node_flags.h"
+#include "common/head_flags.h"
 
 namespace molink::examples {
 namespace {
 
 struct GenerateFlags {
-    NodeFlags node;
+    HeadFlags head;
     std::string prompt;
     std::string prompts_file;
     std::vector<Token> prompt_ids;
@@ -31,15 +31,6 @@ struct GenerateFlags {
     bool ignore_eos = false;
     bool json = false;
     bool hash_logits = false;
-    int stages = 1;
-    bool no_local_stage = false;
-    std::string wire = "f32";
-    int max_running = 16;
-    int max_step_tokens = 512;
-    int max_slice_tokens = 0;
-    int max_context = 0;
-    double wait_s = 120;
-    std::string address_file;
     std::vector<std::string> make_random;
 };
 
@@ -61,7 +52,7 @@ Status bad(const std::string& text) {
 }
 
 void add_flags(CLI::App& app, GenerateFlags& flags) {
-    add_node_flags(app, flags.node);
+    add_head_flags(app, flags.head);
     app.add_option("--prompt", flags.prompt, "text to go on from");
     app.add_option("--prompts", flags.prompts_file,
                    "file with one prompt per line; - is standard input");
@@ -75,39 +66,9 @@ void add_flags(CLI::App& app, GenerateFlags& flags) {
     app.add_flag("--json", flags.json, "one JSON object per request on standard output");
     app.add_flag("--hash-logits", flags.hash_logits,
                  "with --json: a hash of the logits per position");
-    app.add_option("--stages", flags.stages, "nodes to wait for, this one's stage included")
-        ->capture_default_str();
-    app.add_flag("--no-local-stage", flags.no_local_stage, "hold no layers here");
-    app.add_option("--wire", flags.wire, "activations on links: f32, f16 or bf16")
-        ->capture_default_str();
-    app.add_option("--max-running", flags.max_running, "sequences at once")->capture_default_str();
-    app.add_option("--max-step-tokens", flags.max_step_tokens, "rows of one micro-batch")
-        ->capture_default_str();
-    app.add_option("--max-slice-tokens", flags.max_slice_tokens,
-                   "rows of one slice of a prompt (default: half a micro-batch)");
-    app.add_option("--max-context", flags.max_context, "positions per sequence; 0: the model's");
-    app.add_option("--wait", flags.wait_s, "seconds to wait for the nodes")->capture_default_str();
-    app.add_option("--address-file", flags.address_file, "write the address that workers join at");
     app.add_option("--make-random", flags.make_random,
                    "160m|1b DIR: write a model of random weights and end")
         ->expected(2);
-}
-
-Status apply(const GenerateFlags& flags, EngineOptions& options) {
-    const Status node = apply_node_flags(flags.node, options);
-    if (!node.ok()) return node;
-    auto wire = parse_type("--wire", flags.wire, true);
-    if (!wire) return wire.error();
-    options.wire_type = *wire;
-    options.stages = flags.stages;
-    options.local_stage = !flags.no_local_stage;
-    options.max_running = flags.max_running;
-    options.max_step_tokens = flags.max_step_tokens;
-    options.max_slice_tokens =
-        flags.max_slice_tokens > 0 ? flags.max_slice_tokens : (flags.max_step_tokens + 1) / 2;
-    options.max_context = flags.max_context;
-    options.max_waiting = 65536;
-    return {};
 }
 
 int make_random(const GenerateFlags& flags) {
@@ -124,31 +85,6 @@ int make_random(const GenerateFlags& flags) {
         });
     line.finish();
     return written.ok() ? 0 : fail(written, 1);
-}
-
-/// Waits for the pipeline, showing who is missing and how far loading is.
-Status wait_with_progress(Engine& engine, double limit_s) {
-    ProgressLine line;
-    Status ready;
-    for (double waited = 0; waited < limit_s && !interrupted(); waited += 0.1) {
-        ready = engine.wait_ready(100'000);
-        if (ready.code() != StatusCode::deadline_exceeded) break;
-        const ClusterView view = engine.cluster();
-        if (view.state != EngineState::loading) {
-            line.show(fmt::format("waiting: {}", view.missing), 0);
-            continue;
-        }
-        std::int64_t done = 0;
-        std::int64_t total = 1;
-        for (const NodeInfo& node : view.nodes) {
-            done += node.loaded_bytes;
-            total += node.weight_bytes;
-        }
-        const int percent = static_cast<int>(done * 100 / total);
-        line.show(fmt::format("loading: {} % of {}", percent, format_bytes(total)), percent);
-    }
-    line.finish();
-    return ready;
 }
 
 Result<std::vector<GenerateRequest>> read_requests(const GenerateFlags& flags) {
@@ -301,26 +237,24 @@ int generate(const GenerateFlags& flags) {
     auto requests = read_requests(flags);
     if (!requests) return fail(requests.error(), 2);
     EngineOptions options;
-    const Status applied = apply(flags, options);
+    const Status applied = apply_head_flags(flags.head, options);
     if (!applied.ok()) return fail(applied, 2);
+    options.max_waiting = 65536;
     ConsoleLog log("molink-generate");
     options.log = &log;
-    options.log_level = flags.node.verbose ? LogLevel::info : LogLevel::warning;
+    options.log_level = flags.head.node.verbose ? LogLevel::info : LogLevel::warning;
     NodeOptions shown;
     shown.block_tokens = options.block_tokens;
     shown.kv_type = options.kv_type;
     auto engine = Engine::open(std::move(options));
     if (!engine) return fail(engine.error(), 2);
     catch_interrupts();
-    if (!flags.address_file.empty()) {
-        std::ofstream file(flags.address_file);
-        file << (*engine)->address() << "\n";
-        if (!file.flush()) return fail(bad("--address-file cannot be written"), 2);
-    }
-    if (flags.stages > 1 || flags.no_local_stage) {
+    const Status written = write_address(flags.head, **engine);
+    if (!written.ok()) return fail(written, 2);
+    if (flags.head.stages > 1 || flags.head.no_local_stage) {
         fmt::print(stderr, "molink-generate: workers join at {}\n", (*engine)->address());
     }
-    const Status ready = wait_with_progress(**engine, flags.wait_s);
+    const Status ready = wait_with_progress(**engine, flags.head.wait_s);
     if (!ready.ok()) return fail(ready, 3);
     if (!flags.json) print_split((*engine)->cluster(), (*engine)->model(), shown);
     const bool stream = !flags.json && requests->size() == 1;

@@ -2,7 +2,7 @@
 # tests/run.sh; POSIX sh.
 MOLINK_PACKAGES="cmake ninja-build g++ pkg-config libzmq3-dev cppzmq-dev libflatbuffers-dev \
 flatbuffers-compiler libfmt-dev libhwy-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev \
-libcli11-dev"
+libcli11-dev libcpp-httplib-dev"
 MOLINK_TEST_PACKAGES="catch2 libopenblas-dev"
 
 # molink_install PACKAGE...: installs what is missing, or names it and ends.

@@ -1,0 +1,83 @@
+// What every head has in common on its command line: how many nodes, how large a step, where the
+// address goes, and the wait until the pipeline serves.
+#include "common/head_flags.h"
+
+#include <algorithm>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include "common/console.h"
+
+namespace molink::examples {
+
+void add_head_flags(CLI::App& app, HeadFlags& flags) {
+    add_node_flags(app, flags.node);
+    app.add_option("--stages", flags.stages, "nodes to wait for, this one's stage included")
+        ->capture_default_str();
+    app.add_flag("--no-local-stage", flags.no_local_stage, "hold no layers here");
+    app.add_option("--wire", flags.wire, "activations on links: f32, f16 or bf16")
+        ->capture_default_str();
+    app.add_option("--max-running", flags.max_running, "sequences at once")->capture_default_str();
+    app.add_option("--max-step-tokens", flags.max_step_tokens, "rows of one micro-batch")
+        ->capture_default_str();
+    app.add_option("--max-slice-tokens", flags.max_slice_tokens,
+                   "rows of one slice of a prompt (default: half a micro-batch)");
+    app.add_option("--max-context", flags.max_context, "positions per sequence; 0: the model's");
+    app.add_flag("--no-prefix-cache", flags.no_prefix_cache,
+                 "forget the KV blocks of prompts that have ended");
+    app.add_option("--wait", flags.wait_s, "seconds to wait for the nodes")->capture_default_str();
+    app.add_option("--address-file", flags.address_file, "write the address that workers join at");
+}
+
+Status apply_head_flags(const HeadFlags& flags, EngineOptions& options) {
+    const Status node = apply_node_flags(flags.node, options);
+    if (!node.ok()) return node;
+    auto wire = parse_type("--wire", flags.wire, true);
+    if (!wire) return wire.error();
+    options.wire_type = *wire;
+    options.stages = flags.stages;
+    options.local_stage = !flags.no_local_stage;
+    options.max_running = flags.max_running;
+    options.max_step_tokens = flags.max_step_tokens;
+    options.max_slice_tokens =
+        flags.max_slice_tokens > 0 ? flags.max_slice_tokens : (flags.max_step_tokens + 1) / 2;
+    options.max_context = flags.max_context;
+    options.prefix_cache = !flags.no_prefix_cache;
+    return {};
+}
+
+Status write_address(const HeadFlags& flags, const Engine& engine) {
+    if (flags.address_file.empty()) return {};
+    std::ofstream file(flags.address_file);
+    file << engine.address() << "\n";
+    if (file.flush()) return {};
+    return Status(StatusCode::invalid_argument,
+                  fmt::format("--address-file {}: cannot be written", flags.address_file));
+}
+
+Status wait_with_progress(Engine& engine, double limit_s) {
+    ProgressLine line;
+    Status ready;
+    for (double waited = 0; waited < limit_s && !interrupted(); waited += 0.1) {
+        ready = engine.wait_ready(100'000);
+        if (ready.code() != StatusCode::deadline_exceeded) break;
+        const ClusterView view = engine.cluster();
+        if (view.state != EngineState::loading) {
+            line.show(fmt::format("waiting: {}", view.missing), 0);
+            continue;
+        }
+        std::int64_t done = 0;
+        std::int64_t total = 1;
+        for (const NodeInfo& node : view.nodes) {
+            done += node.loaded_bytes;
+            total += node.weight_bytes;
+        }
+        const int percent = static_cast<int>(done * 100 / total);
+        line.show(fmt::format("loading: {} % of {}", percent, format_bytes(total)), percent);
+    }
+    line.finish();
+    return ready;
+}
+
+}  // namespace molink::examples

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include <molink/engine.h>
+#include <molink/options.h>
+#include <molink/status.h>
+
+#include "common/node_flags.h"
+
+namespace molink::examples {
+
+/// The flags of programs that are a head, as they were typed.
+struct HeadFlags {
+    NodeFlags node;
+    int stages = 1;
+    bool no_local_stage = false;
+    std::string wire = "f32";
+    int max_running = 16;
+    int max_step_tokens = 512;
+    int max_slice_tokens = 0;
+    int max_context = 0;
+    bool no_prefix_cache = false;
+    double wait_s = 120;
+    std::string address_file;
+};
+
+/// Adds the flags, those of every node included.
+void add_head_flags(CLI::App& app, HeadFlags& flags);
+
+/// Flags to options. Errors: invalid_argument naming the flag, the value and what is permitted.
+Status apply_head_flags(const HeadFlags& flags, EngineOptions& options);
+
+/// Writes the address that workers join at where --address-file says.
+Status write_address(const HeadFlags& flags, const Engine& engine);
+
+/// Waits for the pipeline, showing who is missing and how far loading is. Ends early when the
+/// program was interrupted.
+Status wait_with_progress(Engine& engine, double limit_s);
+
+}  // namespace molink::examples

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <molink/engine.h>
+
+#include "serve/completion_request.h"
+
+namespace molink::examples {
+
+/// One POST /v1/completions while it is answered: submits its prompts, collects their events from
+/// the engine's delivery thread and hands them to the connection's thread. Ends what still runs
+/// when it goes.
+class CompletionStream {
+public:
+    CompletionStream(Engine& engine, CompletionRequest request, std::string id);
+    ~CompletionStream();
+
+    /// Submits all prompts, or none: the error of the first that is refused.
+    std::optional<ApiError> begin();
+    /// Waits up to timeout_ms for news and appends what is to be sent to `out`: server-sent events
+    /// of a stream, the whole answer otherwise. False while there is none. Thread: one.
+    bool next(int timeout_ms, std::string& out);
+    /// Everything was handed out.
+    bool finished() const { return finished_; }
+    /// A request ended with an error; what next() gave last tells it.
+    bool failed() const { return failed_; }
+    bool is_stream() const { return request_.stream; }
+
+private:
+    /// Shared with callbacks, which may come after this object is gone.
+    struct Inbox {
+        std::mutex mutex;
+        std::condition_variable signal;
+        std::deque<std::pair<std::size_t, RequestEvent>> events;  // prompt index, event
+    };
+    struct Choice {
+        std::string text;
+        std::string finish_reason;
+        std::vector<Token> tokens;
+        std::vector<TokenLogprobs> logprobs;
+        std::size_t text_offset = 0;  // characters sent in earlier pieces
+    };
+
+    void take(std::size_t prompt, const RequestEvent& event, std::string& out);
+    void finish(std::string& out);
+    std::string piece(std::size_t index, const RequestEvent& event);
+    std::string whole() const;
+
+    Engine& engine_;
+    CompletionRequest request_;
+    std::string id_;
+    std::int64_t created_ = 0;
+    std::shared_ptr<Inbox> inbox_;
+    std::vector<RequestId> running_;
+    std::vector<Choice> choices_;
+    std::size_t open_requests_ = 0;
+    std::int64_t prompt_tokens_ = 0;
+    std::int64_t cached_tokens_ = 0;
+    std::int64_t output_tokens_ = 0;
+    bool finished_ = false;
+    bool failed_ = false;
+};
+
+/// An engine's refusal as the API tells it.
+ApiError to_api_error(const Status& status);
+
+}  // namespace molink::examples
