@@ -3,7 +3,7 @@
 // well is left to it.
 #include "serve/completion_request.h"
 
-#include <cmath>
+#include <charconv>
 #include <cstdint>
 #include <limits>
 
@@ -17,6 +17,12 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kMostPrompts = 256;
 constexpr std::size_t kMostPromptTokens = 1u << 24;
+// The engine's own limits. They hold before every prompt gets its copy: 256 prompts times a list of
+// a million entries must not be made of one body.
+constexpr std::size_t kMostStops = 16;
+constexpr std::size_t kMostStopBytes = 256;
+constexpr std::size_t kMostStopTokens = 64;
+constexpr std::size_t kMostBiases = 1024;
 
 /// Members of one JSON object; keeps the first error.
 class Members {
@@ -34,6 +40,12 @@ public:
         error_.emplace();
         error_->message = fmt::format("'{}' {}", key, what);
         error_->param = key;
+    }
+    /// Whether a list is short enough.
+    bool fits(const char* key, std::size_t size, std::size_t most) {
+        if (size <= most) return true;
+        fail(key, fmt::format("has {} entries; at most {} are permitted", size, most));
+        return false;
     }
     void number(const char* key, double low, double high, float& to) {
         const Json* value = find(key);
@@ -116,15 +128,23 @@ void read_stops(Members& members, GenerateRequest& request) {
     if (const Json* stop = members.find("stop")) {
         const auto add = [&](const Json& value) {
             if (!value.is_string()) return members.fail("stop", "must be a string or strings");
-            request.stop.push_back(value.get<std::string>());
+            const auto& text = value.get_ref<const std::string&>();
+            if (text.size() > kMostStopBytes) {
+                return members.fail(
+                    "stop", fmt::format("is {} bytes long; at most {} are permitted", text.size(),
+                                        kMostStopBytes));
+            }
+            request.stop.push_back(text);
         };
         if (stop->is_array()) {
+            if (!members.fits("stop", stop->size(), kMostStops)) return;
             for (const Json& value : *stop) add(value);
         } else {
             add(*stop);
         }
     }
     if (const Json* tokens = members.find("stop_token_ids")) {
+        if (!members.fits("stop_token_ids", tokens->size(), kMostStopTokens)) return;
         if (!tokens->empty() && !read_tokens(*tokens, request.stop_tokens)) {
             members.fail("stop_token_ids", "must be a list of token ids");
         }
@@ -135,14 +155,16 @@ void read_bias(Members& members, SamplingParams& sampling) {
     const Json* bias = members.find("logit_bias");
     if (bias == nullptr) return;
     if (!bias->is_object()) return members.fail("logit_bias", "must be an object");
+    if (!members.fits("logit_bias", bias->size(), kMostBiases)) return;
     for (const auto& [key, value] : bias->items()) {
-        char* end = nullptr;
-        const long token = std::strtol(key.c_str(), &end, 10);
-        const bool whole = !key.empty() && *end == '\0' && token >= 0 && token <= 0x7fffffff;
+        Token token = -1;
+        const char* end = key.data() + key.size();
+        const auto read = std::from_chars(key.data(), end, token);
+        const bool whole = read.ec == std::errc() && read.ptr == end && token >= 0;
         if (!whole || !value.is_number()) {
             return members.fail("logit_bias", fmt::format("'{}': token ids to numbers", key));
         }
-        sampling.logit_bias.push_back({static_cast<Token>(token), value.get<float>()});
+        sampling.logit_bias.push_back({token, value.get<float>()});
     }
 }
 
