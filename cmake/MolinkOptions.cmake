@@ -1,6 +1,7 @@
 # Every option of the build. Extras default to on only when MoLink is the top-level project.
 option(MOLINK_EXAMPLES "Build the programs and examples" ${PROJECT_IS_TOP_LEVEL})
 option(MOLINK_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
+option(MOLINK_CAPI "Build the C interface" ${PROJECT_IS_TOP_LEVEL})
 option(MOLINK_INSTALL "Generate install rules and package files" ${PROJECT_IS_TOP_LEVEL})
 option(MOLINK_FUZZ "Build the fuzzers (clang; instruments everything built here)" OFF)
 option(MOLINK_WERROR "Treat warnings as errors" OFF)

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <exception>
+#include <new>
+#include <string>
+#include <utility>
+
+#include <molink.h>
+#include <molink/status.h>
+
+struct molink_error {
+    std::int32_t code;
+    std::string message;
+};
+
+namespace molink::capi {
+
+/// The C shape of a status: nullptr when ok. Never throws; without memory for a message it returns
+/// one constant error.
+molink_error* to_error(const Status& status) noexcept;
+molink_error* out_of_memory() noexcept;
+
+/// Runs the body of an entry point, a callable that returns Status, and turns whatever happens into
+/// an error. Every entry point that can fail is one call of this.
+template <typename Body>
+molink_error* guarded(Body&& body) noexcept {
+    try {
+        return to_error(std::forward<Body>(body)());
+    } catch (const std::bad_alloc&) {
+        return out_of_memory();
+    } catch (const std::exception& error) {
+        try {
+            return to_error(Status(StatusCode::internal, error.what()));
+        } catch (...) {
+            return out_of_memory();
+        }
+    } catch (...) {
+        return out_of_memory();
+    }
+}
+
+/// "molink_queue_next: queue is NULL"
+inline Status null_argument(const char* function, const char* argument) {
+    return Status(StatusCode::invalid_argument,
+                  std::string(function) + ": " + argument + " is NULL");
+}
+
+}  // namespace molink::capi
+
+/// Returns an error from a guarded body when an argument is NULL.
+#define MOLINK_CAPI_NOT_NULL(function, argument)                                              \
+    do {                                                                                      \
+        if ((argument) == nullptr) return ::molink::capi::null_argument(function, #argument); \
+    } while (false)

@@ -1,0 +1,580 @@
+/*
+ * MoLink's C interface: one large language model on several ordinary machines.
+ *
+ * Conventions
+ *  1. Handles are opaque. `_create` makes one, `_destroy` or `_release` frees it; both take NULL.
+ *  2. What can fail returns molink_error*: NULL means success, anything else belongs to the caller
+ *     and goes to molink_error_release(). A failing call leaves its outputs untouched and takes
+ *     over nothing: no callback and no finalizer of it is called, unless its text says otherwise.
+ *  3. Structs that the caller fills begin with struct_size. Start from the MOLINK_..._INIT macro or
+ *     the _init function, then set what you need. Fields are only ever appended: a smaller
+ *     struct is completed with defaults; a larger one is refused when a field that this library
+ *     does not know is not zero.
+ *  4. Structs that the library fills begin with struct_size too, set by the caller in the same way;
+ *     no more than that many bytes are written. In structs handed to callbacks struct_size is the
+ *     library's: read a field only when it lies within.
+ *  5. Enumerations and truth values are int32_t. Values never change and are never used again.
+ *  6. Strings are UTF-8 and end with a NUL. Strings and arrays given to the library are copied
+ *     during the call; those it gives out live as long as the handle or event they come from.
+ *  7. A callback gets its user_data first. Its finalizer, which may be NULL, is called with the
+ *     user_data exactly once, after the last call of the callback.
+ *  8. Everything may be called from any thread, and at the same time; only freeing a handle must
+ *     happen after every other call on it has returned.
+ *  9. An engine calls event callbacks on one thread of its own with no lock held. They may submit
+ *     and cancel. Log callbacks and scheduler plug-ins run on other threads of the library and must
+ *     not call functions of the handle that they serve. No callback may throw. Closing or
+ *     destroying an engine or a worker inside one of its own callbacks is an error and does
+ *     nothing.
+ * 10. Every request accepted gets exactly one event with `last` set, and it is its last event.
+ *     Closing or destroying the engine ends outstanding requests with MOLINK_CANCELLED.
+ * 11. Times are microseconds. A timeout of 0 does not wait.
+ * 12. There is no global state; any number of engines and workers may live in one process.
+ *
+ * Every function is "unstable since 0.1" until the first stable release says otherwise.
+ */
+#ifndef MOLINK_H
+#define MOLINK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define MOLINK_CAPI __attribute__((visibility("default")))
+#define MOLINK_MUST_USE __attribute__((warn_unused_result))
+#else
+#define MOLINK_CAPI
+#define MOLINK_MUST_USE
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- version and errors ---------------------------------------------------------------------- */
+
+/** Grows when a function or field is added; capi/CHANGELOG.md says what. */
+#define MOLINK_ABI_VERSION 1
+
+/** Version of the library that runs, for example "0.1.0". Static storage. */
+MOLINK_CAPI const char* molink_version(void);
+/** MOLINK_ABI_VERSION of the library that runs. */
+MOLINK_CAPI uint32_t molink_abi_version(void);
+
+enum {
+    MOLINK_OK = 0,
+    MOLINK_INVALID_ARGUMENT = 1,    /* can never work */
+    MOLINK_NOT_FOUND = 2,           /* file, tensor, node or request that does not exist */
+    MOLINK_FAILED_PRECONDITION = 3, /* right call, wrong state */
+    MOLINK_RESOURCE_EXHAUSTED = 4,  /* memory, KV blocks or a queue limit */
+    MOLINK_UNAVAILABLE = 5,         /* a node or address cannot be reached */
+    MOLINK_DEADLINE_EXCEEDED = 6,   /* a bounded wait ended without an answer */
+    MOLINK_CANCELLED = 7,           /* the caller or a shutdown ended it */
+    MOLINK_DATA_LOSS = 8,           /* bytes that fail verification */
+    MOLINK_UNIMPLEMENTED = 9,       /* understood and not supported */
+    MOLINK_INTERNAL = 10            /* a defect of the library */
+};
+
+typedef struct molink_error molink_error;
+
+/** MOLINK_OK for NULL. */
+MOLINK_CAPI int32_t molink_error_code(const molink_error* error);
+/** What was attempted, on what, with the numbers; "" for NULL. Lives as long as the error. */
+MOLINK_CAPI const char* molink_error_message(const molink_error* error);
+MOLINK_CAPI void molink_error_release(molink_error* error);
+/** "invalid_argument", ... ; "unknown" for other values. Static storage. */
+MOLINK_CAPI const char* molink_status_name(int32_t code);
+
+/* ---- callbacks ------------------------------------------------------------------------------- */
+
+typedef void (*molink_finalizer)(void* user_data);
+
+enum { MOLINK_LOG_ERROR = 0, MOLINK_LOG_WARNING = 1, MOLINK_LOG_INFO = 2, MOLINK_LOG_DEBUG = 3 };
+
+/** One line without a newline, `size` bytes, valid during the call. Several threads may call. */
+typedef void (*molink_log_fn)(void* user_data, int32_t level, const char* message, size_t size);
+
+enum {
+    MOLINK_ENGINE_WAITING = 0, /* for nodes */
+    MOLINK_ENGINE_LOADING = 1, /* nodes read their layers */
+    MOLINK_ENGINE_READY = 2,   /* serves */
+    MOLINK_ENGINE_CLOSED = 3
+};
+
+/** How far loading is, summed over the nodes. */
+typedef struct molink_progress {
+    size_t struct_size;
+    int32_t state;      /* MOLINK_ENGINE_... */
+    int32_t node_count; /* that are here, the head's own stage included */
+    int64_t loaded_bytes;
+    int64_t weight_bytes; /* 0 until the layers are split */
+} molink_progress;
+
+/** Called by molink_engine_wait_ready() on its own thread whenever something changed. */
+typedef void (*molink_progress_fn)(void* user_data, const molink_progress* progress);
+
+/* ---- engine ---------------------------------------------------------------------------------- */
+
+enum { MOLINK_F32 = 0, MOLINK_F16 = 1, MOLINK_BF16 = 2 };
+enum { MOLINK_WEIGHTS_NATIVE = 0, MOLINK_WEIGHTS_Q8_0 = 1 };
+
+struct molink_scheduler_vtable; /* molink_plugin.h */
+
+/** The head of a cluster. Start from MOLINK_ENGINE_OPTIONS_INIT or molink_engine_options_init(). */
+typedef struct molink_engine_options {
+    size_t struct_size;
+    const char* model_dir;       /* Hugging Face folder; required */
+    const char* name;            /* in logs and tables; NULL: "head" */
+    const char* listen;          /* NULL: "tcp://127.0.0.1:*", a free port */
+    const char* advertise;       /* what others dial, when it differs from listen; NULL: listen */
+    const char* backend;         /* NULL: "cpu" */
+    int64_t memory_bytes;        /* weights, workspace and KV; 0: 0.8 of what is available */
+    int64_t node_lost_after_us;  /* silence after which a node is lost; default 15 s */
+    int64_t reconnect_within_us; /* a cut connection must be back by then; default 3 s */
+    int64_t max_in_flight_bytes; /* queued towards the first stage; default 32 MiB */
+    int32_t insecure;            /* permits addresses that are not loopback; nothing is encrypted */
+    int32_t weights;             /* MOLINK_WEIGHTS_... */
+    int32_t kv_type;             /* MOLINK_F32 (default) or MOLINK_F16; equal on all nodes */
+    int32_t block_tokens; /* positions of a KV block: 16 .. 256, multiple of 16; default 16 */
+    int32_t threads;      /* 0 .. 256; 0: one per core */
+    int32_t layers_begin; /* the head's own layers [begin, end); 0, 0: decided for it */
+    int32_t layers_end;
+    int32_t log_level;        /* MOLINK_LOG_...; default info */
+    int32_t stages;           /* nodes of the pipeline, 0 .. 256; 0: 1, or all of a local cluster */
+    int32_t local_stage;      /* the head holds a stage too; default 1 */
+    int32_t wire_type;        /* activations on links: MOLINK_F32 (default, exact), F16 or BF16 */
+    int32_t max_running;      /* sequences at once, 1 .. 1024; default 16 */
+    int32_t max_waiting;      /* requests beyond that, 0 .. 65536; default 1024 */
+    int32_t max_step_tokens;  /* rows of a micro-batch, 1 .. 8192; default 512 */
+    int32_t max_slice_tokens; /* rows of a slice of a prompt, 1 .. max_step_tokens; default 256 */
+    int32_t max_context;      /* positions per sequence; 0: the model's */
+    int32_t prefix_cache;     /* default 1 */
+    /* Workers inside this process, 0 .. 64. Above 0 the engine is a whole cluster over links inside
+     * the process; listen, advertise and remote workers are then refused, and threads and
+     * memory_bytes count for every node. */
+    int32_t local_workers;
+    molink_log_fn log; /* NULL: none */
+    void* log_user_data;
+    molink_finalizer log_finalizer;
+    molink_progress_fn progress; /* NULL: none */
+    void* progress_user_data;
+    molink_finalizer progress_finalizer;
+    const struct molink_scheduler_vtable* scheduler; /* NULL: the built-in one; copied */
+    void* scheduler_user_data;
+} molink_engine_options;
+
+#define MOLINK_ENGINE_OPTIONS_INIT                                                              \
+    {                                                                                           \
+        sizeof(molink_engine_options), NULL, NULL, NULL, NULL, NULL, 0, 15000000, 3000000,      \
+            33554432, 0, MOLINK_WEIGHTS_NATIVE, MOLINK_F32, 16, 0, 0, 0, MOLINK_LOG_INFO, 0, 1, \
+            MOLINK_F32, 16, 1024, 512, 256, 0, 1, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL,  \
+            NULL                                                                                \
+    }
+
+/** Fills in the defaults. struct_size: sizeof of the caller's struct. For languages without C's
+ *  macros. Errors: INVALID_ARGUMENT. */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_options_init(molink_engine_options* options,
+                                                                     size_t struct_size);
+
+typedef struct molink_engine molink_engine;
+
+/** Checks the options, reads the model's description, listens and starts the threads; nodes join
+ *  and load from then on. Local workers measure the machine first, about a second each.
+ *  Errors: INVALID_ARGUMENT, NOT_FOUND (model), DATA_LOSS (model files), UNAVAILABLE (address in
+ *  use), RESOURCE_EXHAUSTED. */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_create(const molink_engine_options* options,
+                                                               molink_engine** out_engine);
+/** Waits until the engine serves, and reports progress meanwhile. Errors: DEADLINE_EXCEEDED (says
+ *  what is missing), CANCELLED (closed meanwhile), or why no pipeline can be built. */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_wait_ready(molink_engine* engine,
+                                                                   int64_t timeout_us);
+/** Refuses new work, ends every request (its last event says MOLINK_CANCELLED and is delivered
+ *  before this returns), tells the workers, ends the threads. Again: does nothing.
+ *  Errors: FAILED_PRECONDITION inside a callback of this engine. */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_close(molink_engine* engine);
+/** Closes, calls the finalizers of the options and frees. Errors: FAILED_PRECONDITION inside a
+ *  callback of this engine; the engine lives on then. */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_destroy(molink_engine* engine);
+/** The address workers join at; "" for NULL. */
+MOLINK_CAPI const char* molink_engine_address(const molink_engine* engine);
+
+typedef struct molink_model_info {
+    size_t struct_size;
+    const char* architecture; /* as in config.json */
+    int32_t hidden;
+    int32_t layers;
+    int32_t vocabulary;
+    int32_t context;   /* positions, at most */
+    int32_t bos_token; /* -1: none */
+    int32_t eos_token; /* the first of them; -1: none */
+} molink_model_info;
+#define MOLINK_MODEL_INFO_INIT \
+    { sizeof(molink_model_info), NULL, 0, 0, 0, 0, 0, 0 }
+
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_model(const molink_engine* engine,
+                                                              molink_model_info* out_info);
+
+/** The tokens of `size` bytes of text. Writes the first `capacity` of them; *out_count is how many
+ *  there are. add_special: with those around a prompt. tokens may be NULL when capacity is 0.
+ *  Errors: INVALID_ARGUMENT (not UTF-8), FAILED_PRECONDITION (no tokenizer). */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_tokenize(const molink_engine* engine,
+                                                                 const char* text, size_t size,
+                                                                 int32_t add_special,
+                                                                 int32_t* tokens, size_t capacity,
+                                                                 size_t* out_count);
+/** The bytes of tokens, special ones included; a single token need not be whole characters. Writes
+ *  the first `capacity` bytes, without a NUL; *out_size is how many there are. Errors: as above;
+ *  tokens outside the vocabulary have no bytes. */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_detokenize(const molink_engine* engine,
+                                                                   const int32_t* tokens,
+                                                                   size_t count, char* text,
+                                                                   size_t capacity,
+                                                                   size_t* out_size);
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
+/** One generation. Start from MOLINK_REQUEST_INIT or molink_request_init(). */
+typedef struct molink_request {
+    size_t struct_size;
+    const char* prompt;           /* or prompt_tokens */
+    size_t prompt_size;           /* bytes; 0: up to the NUL */
+    const int32_t* prompt_tokens; /* used as they are when there are any */
+    size_t prompt_token_count;
+    int32_t max_tokens;         /* default 128; 0: up to the context */
+    int32_t min_tokens;         /* no end before so many; default 0 */
+    int32_t n;                  /* completions, 1 .. 64; default 1 */
+    int32_t ignore_eos;         /* go on after an end-of-sequence token */
+    const int32_t* stop_tokens; /* end the output, not part of it; at most 64 */
+    size_t stop_token_count;
+    const char* const* stop; /* texts that end the output, not part of it; at most 16 */
+    size_t stop_count;
+    const int32_t* bias_tokens; /* [bias_count] added to their logits: */
+    const float* bias_values;   /* [bias_count] -100 .. 100; -100 forbids */
+    size_t bias_count;          /* at most 1024 */
+    int32_t logprobs;           /* -1: none (default); 0 .. 20: with so many of the likeliest */
+    int32_t hash_logits;        /* for tests of exactness */
+    float repetition_penalty;   /* above 0, at most 100; 1: off (default) */
+    float presence_penalty;     /* -100 .. 100; 0: off (default) */
+    float frequency_penalty;    /* -100 .. 100; 0: off (default) */
+    float temperature;          /* 0 .. 100; 0: greedy (default) */
+    int32_t top_k;              /* 0: all (default) */
+    float top_p;                /* above 0, at most 1; 1: all (default) */
+    float min_p;                /* 0 .. 1; 0: all (default) */
+    int32_t has_seed;           /* 0: drawn at random */
+    uint64_t seed;
+} molink_request;
+
+#define MOLINK_REQUEST_INIT                                                                      \
+    {                                                                                            \
+        sizeof(molink_request), NULL, 0, NULL, 0, 128, 0, 1, 0, NULL, 0, NULL, 0, NULL, NULL, 0, \
+            -1, 0, 1.0f, 0.0f, 0.0f, 0.0f, 0, 1.0f, 0.0f, 0, 0                                   \
+    }
+
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_request_init(molink_request* request,
+                                                              size_t struct_size);
+
+enum {
+    MOLINK_FINISH_NONE = 0,
+    MOLINK_FINISH_STOP = 1,      /* an end-of-sequence token, a stop token or a stop text */
+    MOLINK_FINISH_LENGTH = 2,    /* max_tokens or the context */
+    MOLINK_FINISH_CANCELLED = 3, /* by the caller or the engine's end */
+    MOLINK_FINISH_ERROR = 4      /* see status */
+};
+/** "stop", "length", ... ; "unknown" for other values. Static storage. */
+MOLINK_CAPI const char* molink_finish_reason_name(int32_t reason);
+
+/** A piece of a completion. Valid during the callback, or until molink_event_release(). */
+typedef struct molink_event {
+    size_t struct_size;
+    uint64_t request;
+    void* user_data;
+    int32_t index;         /* of the completion, 0 .. n - 1 */
+    int32_t finish_reason; /* MOLINK_FINISH_...; not NONE exactly once per completion */
+    int32_t last;          /* 1 exactly once per request: nothing follows */
+    int32_t status;        /* MOLINK_OK unless finish_reason is CANCELLED or ERROR */
+    const char* message;   /* of status; "" when OK */
+    const char* text;      /* whole code points, none that may yet become a stop text */
+    size_t text_size;
+    const int32_t* tokens; /* [token_count] new ones */
+    size_t token_count;
+    const float* logprobs;     /* [token_count]; NULL when not asked for */
+    const size_t* top_offsets; /* [token_count + 1] where a token's begin in: */
+    const int32_t* top_tokens; /* [top_offsets[token_count]] likeliest first */
+    const float* top_logprobs; /* the same shape */
+    /* When finish_reason is not NONE: */
+    int32_t prompt_token_count;
+    int32_t cached_token_count; /* of the prompt, from the prefix cache */
+    int32_t output_token_count;
+    int32_t reserved; /* 0 */
+    int64_t time_to_first_token_us;
+    int64_t total_us;
+    const uint64_t* logit_hashes; /* [logit_hash_count] with hash_logits */
+    size_t logit_hash_count;
+} molink_event;
+
+typedef void (*molink_event_fn)(void* user_data, const molink_event* event);
+
+/** Queues a request whose events go to `callback`. The first may arrive before this returns.
+ *  out_request may be NULL. Errors: INVALID_ARGUMENT (says which value, with its limits),
+ *  RESOURCE_EXHAUSTED (queue full, or more KV blocks than there are), UNAVAILABLE (not ready, or a
+ *  node was lost), FAILED_PRECONDITION (closed). */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_submit(
+    molink_engine* engine, const molink_request* request, molink_event_fn callback, void* user_data,
+    molink_finalizer finalizer, uint64_t* out_request);
+/** Ends a request early; its last event says so. Unknown and finished ids are ignored. */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_cancel(molink_engine* engine,
+                                                               uint64_t request);
+
+/* ---- event queue: the twin of the callback, for languages where foreign callbacks hurt ------- */
+
+typedef struct molink_queue molink_queue;
+
+/** A queue for the events of any number of requests, of any engines. It holds what its requests
+ *  have produced and nobody has taken yet: a few events per token at most. */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_queue_create(molink_queue** out_queue);
+/** As molink_engine_submit(), with events that go to `queue` and carry `user_data`. */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_submit_to_queue(
+    molink_engine* engine, const molink_request* request, molink_queue* queue, void* user_data,
+    uint64_t* out_request);
+/** The next event, or NULL after timeout_us (negative: waits for ever). The caller releases it.
+ *  Several threads may wait on one queue; each event goes to one of them. */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_queue_next(molink_queue* queue, int64_t timeout_us,
+                                                            const molink_event** out_event);
+/** Frees an event taken from a queue; no other. */
+MOLINK_CAPI void molink_event_release(const molink_event* event);
+/** Drops what was not taken; events that its requests still produce are dropped too. */
+MOLINK_CAPI void molink_queue_destroy(molink_queue* queue);
+
+/* ---- cluster --------------------------------------------------------------------------------- */
+
+enum {
+    MOLINK_NODE_JOINED = 0,
+    MOLINK_NODE_LOADING = 1,
+    MOLINK_NODE_READY = 2,
+    MOLINK_NODE_STALLED = 3, /* silent or cut off; waited for */
+    MOLINK_NODE_LOST = 4
+};
+
+typedef struct molink_cluster molink_cluster; /* a copy of what the head knows */
+
+typedef struct molink_cluster_info {
+    size_t struct_size;
+    int32_t state;          /* MOLINK_ENGINE_... */
+    uint32_t epoch;         /* generation of the pipeline */
+    const char* missing;    /* what it waits for, for people; "" when ready */
+    const char* last_error; /* why the last pipeline ended; may be "" */
+    size_t node_count;
+    size_t stage_count; /* 0 while there is no pipeline */
+} molink_cluster_info;
+#define MOLINK_CLUSTER_INFO_INIT \
+    { sizeof(molink_cluster_info), 0, 0, NULL, NULL, 0, 0 }
+
+typedef struct molink_node_info {
+    size_t struct_size;
+    const char* name;
+    const char* address; /* what others dial; "" for the head's own stage */
+    const char* host_id; /* equal on one machine */
+    uint32_t id;
+    int32_t state;        /* MOLINK_NODE_... */
+    int32_t layers_begin; /* [begin, end); equal while it holds none */
+    int32_t layers_end;
+    int64_t memory_bytes;
+    int64_t weight_bytes;
+    int64_t loaded_bytes; /* of weight_bytes */
+    int64_t kv_blocks;
+    double decode_layer_us; /* measured: one layer, one row */
+} molink_node_info;
+#define MOLINK_NODE_INFO_INIT \
+    { sizeof(molink_node_info), NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_cluster(const molink_engine* engine,
+                                                                molink_cluster** out_cluster);
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_cluster_get(const molink_cluster* cluster,
+                                                             molink_cluster_info* out_info);
+/** index: 0 .. node_count - 1; the head's own stage first, then by arrival. */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_cluster_node(const molink_cluster* cluster,
+                                                              size_t index,
+                                                              molink_node_info* out_info);
+/** Node id of a stage, in pipeline order. index: 0 .. stage_count - 1. */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_cluster_stage(const molink_cluster* cluster,
+                                                               size_t index, uint32_t* out_node);
+MOLINK_CAPI void molink_cluster_release(molink_cluster* cluster);
+
+/* ---- metrics --------------------------------------------------------------------------------- */
+
+typedef struct molink_metrics molink_metrics; /* a consistent copy */
+
+typedef struct molink_metrics_info {
+    size_t struct_size;
+    uint64_t requests_submitted;
+    uint64_t requests_finished; /* stop or length */
+    uint64_t requests_failed;
+    uint64_t requests_cancelled;
+    uint64_t requests_refused;
+    uint64_t prompt_tokens; /* prefilled, recomputation included */
+    uint64_t output_tokens;
+    uint64_t preemptions;
+    uint64_t prefix_hits;
+    uint64_t prefix_query_tokens;
+    uint64_t prefix_hit_tokens;
+    uint64_t plans_refused; /* of the scheduler */
+    int64_t kv_blocks_total;
+    int64_t kv_blocks_free;
+    int64_t kv_blocks_cached;
+    int32_t running; /* sequences */
+    int32_t waiting;
+    uint32_t epoch;
+    int32_t max_micro_batches_in_flight;
+    size_t stage_count;
+    size_t link_count;
+} molink_metrics_info;
+#define MOLINK_METRICS_INFO_INIT \
+    { sizeof(molink_metrics_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+enum {
+    MOLINK_TIME_TO_FIRST_TOKEN = 0,
+    MOLINK_TIME_PER_OUTPUT_TOKEN = 1,
+    MOLINK_TIME_QUEUED = 2,
+    MOLINK_TIME_OF_REQUEST = 3
+};
+
+/** Counts by upper bound, in seconds. */
+typedef struct molink_histogram_info {
+    size_t struct_size;
+    const double* bounds;    /* [bound_count] ascending */
+    const uint64_t* buckets; /* [bound_count + 1], the last is above all bounds */
+    size_t bound_count;
+    uint64_t count;
+    double sum;
+} molink_histogram_info;
+#define MOLINK_HISTOGRAM_INFO_INIT \
+    { sizeof(molink_histogram_info), NULL, NULL, 0, 0, 0 }
+
+typedef struct molink_stage_info {
+    size_t struct_size;
+    const char* node;
+    int32_t layers_begin;
+    int32_t layers_end;
+    uint64_t parts;
+    uint64_t rows;
+    int64_t compute_us; /* sum */
+    int64_t wait_us;    /* sum of the time parts were queued at the stage */
+} molink_stage_info;
+#define MOLINK_STAGE_INFO_INIT \
+    { sizeof(molink_stage_info), NULL, 0, 0, 0, 0, 0, 0 }
+
+/** Lanes, most urgent first: control, token, decode, prefill, bulk. */
+typedef struct molink_link_info {
+    size_t struct_size;
+    const char* peer; /* node name */
+    uint64_t sent_bytes;
+    uint64_t received_bytes;
+    uint64_t resent_bytes;
+    size_t lane_count;
+    const uint64_t* lane_sent_bytes; /* [lane_count], as below */
+    const uint64_t* lane_received_bytes;
+    const uint64_t* lane_sent_messages;
+    const int64_t* lane_queue_us; /* sum over messages */
+    int64_t round_trip_us;        /* smoothed */
+    double bytes_per_s;           /* measured; 0: unknown */
+    int64_t delay_us;
+    int64_t jitter_us;
+} molink_link_info;
+#define MOLINK_LINK_INFO_INIT \
+    { sizeof(molink_link_info), NULL, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
+
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_metrics(const molink_engine* engine,
+                                                                molink_metrics** out_metrics);
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_metrics_get(const molink_metrics* metrics,
+                                                             molink_metrics_info* out_info);
+/** which: MOLINK_TIME_... */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_metrics_histogram(const molink_metrics* metrics,
+                                                                   int32_t which,
+                                                                   molink_histogram_info* out_info);
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_metrics_stage(const molink_metrics* metrics,
+                                                               size_t index,
+                                                               molink_stage_info* out_info);
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_metrics_link(const molink_metrics* metrics,
+                                                              size_t index,
+                                                              molink_link_info* out_info);
+MOLINK_CAPI void molink_metrics_release(molink_metrics* metrics);
+
+/* ---- worker ---------------------------------------------------------------------------------- */
+
+/** A node that joins a head. Fields as in molink_engine_options. */
+typedef struct molink_worker_options {
+    size_t struct_size;
+    const char* model_dir; /* required */
+    const char* join;      /* the head's address; required */
+    const char* name;      /* NULL: "worker-" and a random number */
+    const char* listen;
+    const char* advertise;
+    const char* backend;
+    int64_t memory_bytes;
+    int64_t node_lost_after_us;
+    int64_t reconnect_within_us;
+    int64_t join_within_us; /* how long to dial a head that does not answer; default 60 s */
+    int32_t insecure;
+    int32_t weights;
+    int32_t kv_type;
+    int32_t block_tokens;
+    int32_t threads;
+    int32_t layers_begin;
+    int32_t layers_end;
+    int32_t log_level;
+    molink_log_fn log;
+    void* log_user_data;
+    molink_finalizer log_finalizer;
+} molink_worker_options;
+
+#define MOLINK_WORKER_OPTIONS_INIT                                                               \
+    {                                                                                            \
+        sizeof(molink_worker_options), NULL, NULL, NULL, NULL, NULL, NULL, 0, 15000000, 3000000, \
+            60000000, 0, MOLINK_WEIGHTS_NATIVE, MOLINK_F32, 16, 0, 0, 0, MOLINK_LOG_INFO, NULL,  \
+            NULL, NULL                                                                           \
+    }
+
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_options_init(molink_worker_options* options,
+                                                                     size_t struct_size);
+
+typedef struct molink_worker molink_worker;
+
+typedef struct molink_worker_info {
+    size_t struct_size;
+    const char* address; /* what others dial; lives as long as the worker */
+    int32_t state;       /* MOLINK_NODE_... */
+    int32_t welcomed;    /* the head accepted it */
+    int32_t layers_begin;
+    int32_t layers_end;
+    int64_t weight_bytes;
+    int64_t loaded_bytes;
+    int64_t kv_blocks;
+    uint32_t epoch;
+    int32_t reserved; /* 0 */
+} molink_worker_info;
+#define MOLINK_WORKER_INFO_INIT \
+    { sizeof(molink_worker_info), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/** Checks the options, measures this machine (about a second), listens and begins to dial.
+ *  Errors: as molink_engine_create(). */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_create(const molink_worker_options* options,
+                                                               molink_worker** out_worker);
+/** Waits until the worker's part is over (negative: for ever). NULL: the head closed the cluster,
+ *  or molink_worker_close() was called. Errors: DEADLINE_EXCEEDED (still working), UNAVAILABLE (the
+ *  head cannot be reached, or was lost), or the head's refusal. */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_wait(molink_worker* worker,
+                                                             int64_t timeout_us);
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_get(const molink_worker* worker,
+                                                            molink_worker_info* out_info);
+/** The links to the head and to the next stage; everything else is 0. */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_metrics(const molink_worker* worker,
+                                                                molink_metrics** out_metrics);
+/** Leaves the cluster and ends the threads. Errors: FAILED_PRECONDITION inside its log callback. */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_close(molink_worker* worker);
+/** Closes, calls the finalizer and frees. Errors: as molink_worker_close(). */
+MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_destroy(molink_worker* worker);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,284 @@
+// A scheduler behind a table of C functions, and the accessors it reads with. The opaque types of
+// molink_plugin.h are the library's own, so a view costs nothing however long its queues are; only
+// what a plug-in asks for is touched.
+#include "plugin_scheduler.h"
+
+#include <span>
+
+#include "structs.h"
+
+namespace molink::capi {
+
+PluginScheduler::PluginScheduler(const molink_scheduler_vtable& table, void* user_data,
+                                 CallbackThreads& threads)
+    : table_(table), user_data_(user_data), threads_(threads), name_(table.name) {}
+
+PluginScheduler::~PluginScheduler() {
+    if (!owned_ || table_.destroy == nullptr) return;
+    const CallbackThreads::Scope scope(threads_);
+    table_.destroy(user_data_);
+}
+
+void PluginScheduler::plan(const SchedulerView& view, StepPlan& plan) {
+    const CallbackThreads::Scope scope(threads_);
+    try {
+        table_.plan(user_data_, reinterpret_cast<const molink_view*>(&view),
+                    reinterpret_cast<molink_plan*>(&plan));
+    } catch (...) {
+        plan = {};  // a plug-in in C++ threw although it must not; the built-in policy plans
+    }
+}
+
+void PluginScheduler::observe(const PartReport& report) {
+    if (table_.observe == nullptr) return;
+    const CallbackThreads::Scope scope(threads_);
+    try {
+        table_.observe(user_data_, reinterpret_cast<const molink_report*>(&report));
+    } catch (...) {
+        return;  // as above
+    }
+}
+
+Result<std::unique_ptr<PluginScheduler>> make_plugin_scheduler(const molink_scheduler_vtable* table,
+                                                               void* user_data,
+                                                               CallbackThreads& threads) {
+    molink_scheduler_vtable known = MOLINK_SCHEDULER_VTABLE_INIT;
+    if (auto status = read_struct("molink_scheduler_vtable", table, known); !status.ok()) {
+        return status;
+    }
+    const auto refuse = [](const std::string& reason) {
+        return Status(StatusCode::invalid_argument, "molink_scheduler_vtable: " + reason);
+    };
+    if (known.abi_version == 0 || known.abi_version > MOLINK_PLUGIN_ABI_VERSION) {
+        return refuse("abi_version " + std::to_string(known.abi_version) +
+                      "; this library knows 1 .. " + std::to_string(MOLINK_PLUGIN_ABI_VERSION));
+    }
+    if (known.name == nullptr) return refuse("name is NULL");
+    if (known.plan == nullptr) return refuse("plan is NULL");
+    return std::make_unique<PluginScheduler>(known, user_data, threads);
+}
+
+namespace {
+
+const SchedulerView& view_of(const molink_view* view) {
+    static const SchedulerView kNothing;
+    return view == nullptr ? kNothing : *reinterpret_cast<const SchedulerView*>(view);
+}
+
+const SequenceView& sequence_of(const molink_sequence* sequence) {
+    static const SequenceView kNothing;
+    return sequence == nullptr ? kNothing : *reinterpret_cast<const SequenceView*>(sequence);
+}
+
+const PartReport& report_of(const molink_report* report) {
+    static const PartReport kNothing;
+    return report == nullptr ? kNothing : *reinterpret_cast<const PartReport*>(report);
+}
+
+const molink_sequence* at(std::span<const SequenceView* const> queue, std::size_t index) {
+    return index < queue.size() ? reinterpret_cast<const molink_sequence*>(queue[index]) : nullptr;
+}
+
+StageView stage_of(const molink_view* view, std::size_t stage) {
+    const auto stages = view_of(view).stages;
+    return stage < stages.size() ? stages[stage] : StageView{};
+}
+
+PartReport::Stage stage_of(const molink_report* report, std::size_t stage) {
+    const auto stages = report_of(report).stages;
+    return stage < stages.size() ? stages[stage] : PartReport::Stage{};
+}
+
+/// Without memory the plan stays as it is: a smaller plan is a plan.
+template <typename Add>
+void add_to(molink_plan* plan, Add&& add) noexcept {
+    if (plan == nullptr) return;
+    try {
+        add(*reinterpret_cast<StepPlan*>(plan));
+    } catch (...) {
+        return;
+    }
+}
+
+}  // namespace
+}  // namespace molink::capi
+
+using namespace molink::capi;
+using molink::SequenceId;
+using molink::StepPlan;
+
+extern "C" {
+
+int64_t molink_view_now_us(const molink_view* view) {
+    return view_of(view).now_us;
+}
+
+uint64_t molink_view_step_seed(const molink_view* view) {
+    return view_of(view).step_seed;
+}
+
+size_t molink_view_waiting_count(const molink_view* view) {
+    return view_of(view).waiting.size();
+}
+
+size_t molink_view_prefilling_count(const molink_view* view) {
+    return view_of(view).prefilling.size();
+}
+
+size_t molink_view_decodable_count(const molink_view* view) {
+    return view_of(view).decodable.size();
+}
+
+const molink_sequence* molink_view_waiting(const molink_view* view, size_t index) {
+    return at(view_of(view).waiting, index);
+}
+
+const molink_sequence* molink_view_prefilling(const molink_view* view, size_t index) {
+    return at(view_of(view).prefilling, index);
+}
+
+const molink_sequence* molink_view_decodable(const molink_view* view, size_t index) {
+    return at(view_of(view).decodable, index);
+}
+
+int32_t molink_view_running(const molink_view* view) {
+    return view_of(view).running;
+}
+
+int32_t molink_view_decoding_in_flight(const molink_view* view) {
+    return view_of(view).decoding_in_flight;
+}
+
+int32_t molink_view_micro_batches_in_flight(const molink_view* view) {
+    return view_of(view).micro_batches_in_flight;
+}
+
+int32_t molink_view_decode_parts_in_flight(const molink_view* view) {
+    return view_of(view).decode_parts_in_flight;
+}
+
+int32_t molink_view_prefill_parts_in_flight(const molink_view* view) {
+    return view_of(view).prefill_parts_in_flight;
+}
+
+int32_t molink_view_prefill_rows_in_flight(const molink_view* view) {
+    return view_of(view).prefill_rows_in_flight;
+}
+
+int64_t molink_view_free_blocks(const molink_view* view) {
+    return view_of(view).free_blocks;
+}
+
+int32_t molink_view_max_running(const molink_view* view) {
+    return view_of(view).max_running;
+}
+
+int32_t molink_view_max_step_tokens(const molink_view* view) {
+    return view_of(view).max_step_tokens;
+}
+
+int32_t molink_view_max_slice_tokens(const molink_view* view) {
+    return view_of(view).max_slice_tokens;
+}
+
+size_t molink_view_stage_count(const molink_view* view) {
+    return view_of(view).stages.size();
+}
+
+double molink_view_stage_decode_us(const molink_view* view, size_t stage) {
+    return stage_of(view, stage).decode_us;
+}
+
+double molink_view_stage_decode_row_us(const molink_view* view, size_t stage) {
+    return stage_of(view, stage).decode_row_us;
+}
+
+double molink_view_stage_prefill_row_us(const molink_view* view, size_t stage) {
+    return stage_of(view, stage).prefill_row_us;
+}
+
+int32_t molink_view_stage_layer_count(const molink_view* view, size_t stage) {
+    return stage_of(view, stage).layers.size();
+}
+
+double molink_view_stage_link_bytes_per_s(const molink_view* view, size_t stage) {
+    return stage_of(view, stage).link_to_next.bytes_per_s;
+}
+
+int64_t molink_view_stage_link_delay_us(const molink_view* view, size_t stage) {
+    return stage_of(view, stage).link_to_next.delay_us;
+}
+
+uint64_t molink_sequence_id(const molink_sequence* sequence) {
+    return sequence_of(sequence).id.value;
+}
+
+int64_t molink_sequence_arrival_us(const molink_sequence* sequence) {
+    return sequence_of(sequence).arrival_us;
+}
+
+int32_t molink_sequence_prompt_tokens(const molink_sequence* sequence) {
+    return sequence_of(sequence).prompt_tokens;
+}
+
+int32_t molink_sequence_max_tokens(const molink_sequence* sequence) {
+    return sequence_of(sequence).max_tokens;
+}
+
+int32_t molink_sequence_scheduled(const molink_sequence* sequence) {
+    return sequence_of(sequence).scheduled;
+}
+
+int32_t molink_sequence_parts_in_flight(const molink_sequence* sequence) {
+    return sequence_of(sequence).parts_in_flight;
+}
+
+int32_t molink_sequence_blocks_needed(const molink_sequence* sequence) {
+    return sequence_of(sequence).blocks_needed;
+}
+
+int32_t molink_sequence_blocks_held(const molink_sequence* sequence) {
+    return sequence_of(sequence).blocks_held;
+}
+
+void molink_plan_decode(molink_plan* plan, uint64_t sequence) {
+    add_to(plan, [&](StepPlan& step) { step.decode.push_back(SequenceId(sequence)); });
+}
+
+void molink_plan_prefill(molink_plan* plan, uint64_t sequence, int32_t count) {
+    add_to(plan, [&](StepPlan& step) { step.prefill.push_back({SequenceId(sequence), count}); });
+}
+
+void molink_plan_preempt(molink_plan* plan, uint64_t sequence) {
+    add_to(plan, [&](StepPlan& step) { step.preempt.push_back(SequenceId(sequence)); });
+}
+
+int32_t molink_report_kind(const molink_report* report) {
+    return static_cast<int32_t>(report_of(report).kind);
+}
+
+int32_t molink_report_rows(const molink_report* report) {
+    return report_of(report).rows;
+}
+
+int64_t molink_report_launched_us(const molink_report* report) {
+    return report_of(report).launched_us;
+}
+
+int64_t molink_report_retired_us(const molink_report* report) {
+    return report_of(report).retired_us;
+}
+
+size_t molink_report_stage_count(const molink_report* report) {
+    return report_of(report).stages.size();
+}
+
+int64_t molink_report_compute_us(const molink_report* report, size_t stage) {
+    return stage_of(report, stage).compute_us;
+}
+
+int64_t molink_report_wait_us(const molink_report* report, size_t stage) {
+    return stage_of(report, stage).wait_us;
+}
+
+}  // extern "C"

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+
+#include <molink.h>
+
+#include "event.h"
+
+namespace molink::capi {
+
+/// Events on their way to whoever pulls them. Shared by the handle and the requests that write to
+/// it, because either may end first.
+class EventQueue {
+public:
+    void push(const RequestEvent& event, void* user_data);
+    /// The next event, or nullptr after timeout_us; negative: waits for ever.
+    std::unique_ptr<Event> next(std::int64_t timeout_us);
+    /// Drops what is there and what still comes.
+    void close();
+
+private:
+    std::mutex mutex_;
+    std::condition_variable signal_;
+    std::deque<std::unique_ptr<Event>> events_;  // under mutex_
+    bool closed_ = false;                        // under mutex_
+};
+
+}  // namespace molink::capi
+
+struct molink_queue {
+    std::shared_ptr<molink::capi::EventQueue> events;
+};
