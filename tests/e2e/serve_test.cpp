@@ -1,0 +1,212 @@
+// molink-serve as its callers see it: real processes on loopback, the bundled model, raw HTTP.
+#include <chrono>
+#include <csignal>
+#include <future>
+#include <memory>
+#include <vector>
+
+#include "support/catch.h"
+#include "support/http_client.h"
+#include "support/process.h"
+
+using namespace molink::test;
+
+namespace {
+
+const std::string kModel = std::string(MOLINK_SOURCE_DIR) + "/examples/models/kjv";
+constexpr double kLimitS = 60;
+
+/// molink-serve with `workers` workers; ready when made.
+struct Served {
+    explicit Served(int workers, const std::vector<std::string>& more = {}, bool wait = true) {
+        const std::string join = "tcp://127.0.0.1:" + std::to_string(free_port());
+        std::vector<std::string> flags{"--model",   kModel,
+                                       "--threads", "1",
+                                       "--listen",  join,
+                                       "--stages",  std::to_string(workers + 1),
+                                       "--http",    "127.0.0.1:" + std::to_string(port)};
+        flags.insert(flags.end(), more.begin(), more.end());
+        const std::string bin = MOLINK_BIN_DIR;
+        processes.push_back(std::make_unique<Process>(bin + "/molink-serve", flags));
+        for (int i = 0; wait && i < workers; ++i) {
+            processes.push_back(std::make_unique<Process>(
+                bin + "/molink-worker",
+                std::vector<std::string>{"--model", kModel, "--threads", "1", "--join", join}));
+        }
+        REQUIRE(until([&] { return get("/health").status == (wait ? 200 : 503); }));
+    }
+
+    HttpAnswer get(const std::string& path) const { return http_request(port, "GET", path); }
+    HttpAnswer complete(const std::string& body) const {
+        return http_request(port, "POST", "/v1/completions", body);
+    }
+    /// Asks again until `done`; each question is a round trip, and there are at most 3,000.
+    template <typename Done>
+    bool until(Done done) const {
+        for (int i = 0; i < 3000; ++i) {
+            if (done()) return true;
+            std::promise<void>().get_future().wait_for(std::chrono::milliseconds(20));
+        }
+        return false;
+    }
+    bool shows(const std::string& metric) const {
+        return get("/metrics").body.find("\n" + metric + "\n") != std::string::npos;
+    }
+
+    int port = free_port();
+    std::vector<std::unique_ptr<Process>> processes;
+};
+
+std::string body_of(const std::string& more) {
+    return R"({"model":"kjv","prompt":"In the beginning","temperature":0)" + more + "}";
+}
+
+/// The value behind the first `"key":`, a string without escapes or a number.
+std::string value_of(const std::string& json, const std::string& key) {
+    const std::size_t at = json.find("\"" + key + "\":");
+    if (at == std::string::npos) return {};
+    const std::size_t begin = at + key.size() + 3;
+    if (json[begin] == '"') return json.substr(begin + 1, json.find('"', begin + 1) - begin - 1);
+    return json.substr(begin, json.find_first_of(",}]", begin) - begin);
+}
+
+std::string stream_text(const std::string& events) {
+    std::string text;
+    for (std::size_t at = events.find("data: "); at != std::string::npos;
+         at = events.find("data: ", at + 1)) {
+        const std::string line = events.substr(at, events.find('\n', at) - at);
+        if (line.find("\"text\":") != std::string::npos) text += value_of(line, "text");
+    }
+    return text;
+}
+
+}  // namespace
+
+TEST_CASE("completions, whole and streamed, over three processes") {
+    const Served served(2);
+    REQUIRE(value_of(served.get("/v1/models").body, "id") == "kjv");
+    REQUIRE(served.get("/v1/models/kjv").status == 200);
+    REQUIRE(served.get("/v1/models/other").status == 404);
+
+    const HttpAnswer whole = served.complete(body_of(R"(,"max_tokens":24)"));
+    REQUIRE(whole.status == 200);
+    REQUIRE(whole.whole);
+    const std::string text = value_of(whole.body, "text");
+    REQUIRE(text.size() > 20);
+    REQUIRE(value_of(whole.body, "completion_tokens") == "24");
+    REQUIRE(value_of(whole.body, "finish_reason") == "length");
+
+    const HttpAnswer stream = served.complete(
+        body_of(R"(,"max_tokens":24,"stream":true,"stream_options":{"include_usage":true})"));
+    REQUIRE(stream.headers.find("text/event-stream") != std::string::npos);
+    REQUIRE(stream_text(stream.body) == text);
+    REQUIRE(value_of(stream.body, "completion_tokens") == "24");
+    REQUIRE(stream.body.find("data: [DONE]\n\n") != std::string::npos);
+
+    const std::string word = text.substr(8, 4);
+    const HttpAnswer stopped =
+        served.complete(body_of(R"(,"max_tokens":24,"stop":")" + word + "\""));
+    REQUIRE(value_of(stopped.body, "finish_reason") == "stop");
+    REQUIRE(value_of(stopped.body, "text") == text.substr(0, text.find(word)));
+
+    const HttpAnswer several = served.complete(
+        R"({"model":"kjv","prompt":["In the beginning",[5,6,7]],"n":2,"max_tokens":3,"seed":4})");
+    REQUIRE(several.body.find(R"("index":3)") != std::string::npos);
+    const HttpAnswer logprobs = served.complete(body_of(R"(,"max_tokens":2,"logprobs":2)"));
+    REQUIRE(logprobs.body.find("\"token_logprobs\":[-") != std::string::npos);
+
+    REQUIRE(served.get("/cluster").body.find(R"("stages":[0,1,2])") != std::string::npos);
+    REQUIRE(served.shows("molink_sequences_running 0"));
+    const std::string metrics = served.get("/metrics").body;
+    for (const char* part :
+         {"molink_time_to_first_token_seconds_bucket{le=\"+Inf\"}", "molink_stage_rows_total{",
+          "lane=\"decode\"", "molink_kv_blocks ", "route=\"/v1/completions\",status=\"200\""}) {
+        INFO(part);
+        REQUIRE(metrics.find(part) != std::string::npos);
+    }
+
+    served.processes[0]->signal(SIGTERM);
+    for (const auto& process : served.processes) {
+        INFO(process->errors());
+        REQUIRE(process->wait(kLimitS) == 0);
+    }
+}
+
+TEST_CASE("a client that hangs up cancels what it asked for, streamed or not") {
+    const Served served(1);
+    const std::string endless = R"(,"max_tokens":2000,"ignore_eos":true)";
+    REQUIRE(
+        http_hang_up(served.port, "/v1/completions", body_of(endless + R"(,"stream":true)"), 500));
+    REQUIRE(served.until(
+        [&] { return served.shows(R"(molink_completions_total{outcome="cancelled"} 1)"); }));
+    REQUIRE(http_hang_up(served.port, "/v1/completions", body_of(endless), 1));
+    REQUIRE(served.until(
+        [&] { return served.shows(R"(molink_completions_total{outcome="cancelled"} 2)"); }));
+    REQUIRE(served.until([&] { return served.shows("molink_sequences_running 0"); }));
+}
+
+TEST_CASE("a full queue answers 429 and says when to come again") {
+    const Served served(0, {"--max-running", "1", "--max-waiting", "1"});
+    std::vector<std::future<HttpAnswer>> asked;
+    for (int i = 0; i < 6; ++i) {
+        asked.push_back(std::async(std::launch::async, [&] {
+            return served.complete(body_of(R"(,"max_tokens":1500,"ignore_eos":true)"));
+        }));
+    }
+    HttpAnswer refused;
+    int served_well = 0;
+    for (auto& one : asked) {
+        HttpAnswer answer = one.get();
+        if (answer.status == 200) {
+            REQUIRE(value_of(answer.body, "completion_tokens") == "1500");
+            ++served_well;
+        } else {
+            refused = std::move(answer);
+        }
+    }
+    REQUIRE(served_well >= 2);
+    REQUIRE(refused.status == 429);
+    REQUIRE(refused.headers.find("Retry-After") != std::string::npos);
+    REQUIRE(value_of(refused.body, "code") == "rate_limit_exceeded");
+    served.processes[0]->signal(SIGTERM);
+    REQUIRE(served.processes[0]->wait(kLimitS) == 0);
+}
+
+TEST_CASE("errors have OpenAI's shape and status") {
+    const Served served(0);
+    const struct {
+        const char* body;
+        int status;
+        const char* words;
+    } cases[] = {
+        {"{", 400, "not JSON"},
+        {"[]", 400, "no object"},
+        {R"({"prompt":"a"})", 400, "'model' is required"},
+        {R"({"model":"kjv"})", 400, "'prompt' is required"},
+        {R"({"model":"gpt","prompt":"a"})", 404, "does not exist"},
+        {R"({"model":"kjv","prompt":""})", 400, "the prompt is empty"},
+        {R"({"model":"kjv","prompt":[99999]})", 400, "outside the vocabulary"},
+        {R"({"model":"kjv","prompt":"a","n":0})", 400, "'n' is 0"},
+        {R"({"model":"kjv","prompt":"a","stop":[""]})", 400, "a stop string has 0 bytes"},
+        {R"({"model":"kjv","prompt":"a","echo":true})", 400, "'echo' is not supported"},
+    };
+    for (const auto& item : cases) {
+        INFO(item.body);
+        const HttpAnswer answer = served.complete(item.body);
+        INFO(answer.body);
+        REQUIRE(answer.status == item.status);
+        REQUIRE(value_of(answer.body, "message").find(item.words) != std::string::npos);
+        REQUIRE(answer.body.find("\"type\":\"invalid_request_error\"") != std::string::npos);
+    }
+    REQUIRE(served.get("/nothing").status == 404);
+    REQUIRE(http_request(served.port, "DELETE", "/v1/models").status == 405);
+    REQUIRE(served.complete(std::string(17u << 20, ' ')).status == 413);
+}
+
+TEST_CASE("while nodes are missing it says so") {
+    const Served served(2, {}, false);
+    REQUIRE(served.get("/health").body.find("1 of 3 nodes are here") != std::string::npos);
+    const HttpAnswer refused = served.complete(body_of(""));
+    REQUIRE(refused.status == 503);
+    REQUIRE(refused.body.find("missing 2") != std::string::npos);
+}
