@@ -1,5 +1,6 @@
 // The cluster as the head last published it: a snapshot that stands still while it is read. Structs
-// handed out point into the snapshot.
+// handed out point into the snapshot, so nothing is copied twice and their strings live as long as
+// it does.
 #include "guard.h"
 #include "handles.h"
 #include "structs.h"

@@ -1,5 +1,6 @@
 // A RequestEvent in C's terms. Log-probabilities become flat arrays, because an array of structs
-// could never get another field; everything else points into the event itself.
+// could never get another field; everything else points into the event itself, which lives inside
+// its C face.
 #include "event.h"
 
 #include <utility>

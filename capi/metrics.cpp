@@ -1,5 +1,6 @@
 // Counters as a snapshot. One type serves engines and workers: a worker's has links alone. Structs
-// handed out point into the snapshot.
+// handed out point into the snapshot, arrays of lanes and buckets included, so they live as long as
+// it does.
 #include "guard.h"
 #include "handles.h"
 #include "structs.h"

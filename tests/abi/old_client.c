@@ -1,6 +1,7 @@
 /* A client built with the frozen header: its structs are shorter than the library's. Nothing may be
  * read or written behind them, and what it cannot say must be the default. */
-#include <molink.h>
+#include "old/molink.h"
+
 #include <stdio.h>
 #include <string.h>
 

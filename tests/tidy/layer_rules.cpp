@@ -139,7 +139,8 @@ void check_layers(const SourceFile& file, const LayerTable& layers, Violations& 
 void check_third_party(const SourceFile& file, Violations& out) {
     if (!file.is_cpp()) return;
     for (const Include& include : includes_of(file)) {
-        const bool is_ours = include.target.starts_with("molink/");
+        const bool is_ours = include.target.starts_with("molink/") ||
+                             include.target == "molink.h" || include.target == "molink_plugin.h";
         const Place* place = place_of(include.target);
         const bool is_test = file.is_under("tests/") && include.target.find("catch2") != 0;
         if (place != nullptr) {
@@ -156,7 +157,7 @@ void check_third_party(const SourceFile& file, Violations& out) {
 void check_dead_files(const std::vector<SourceFile>& files, Violations& out) {
     std::set<std::string> targets;
     for (const SourceFile& file : files) {
-        if (!file.is_cpp()) continue;
+        if (!file.is_cpp() && !file.has_extension(".c")) continue;
         for (const Include& include : includes_of(file)) {
             targets.insert(include.target);
             targets.insert(folder_of(file.path) + "/" + include.target);
