@@ -6,7 +6,6 @@
 #include "engine/request_check.h"
 #include "fuzz_input.h"
 #include "serve/completion_request.h"
-#include "tokenizer_checks.h"
 
 using namespace molink;
 using namespace molink::examples;

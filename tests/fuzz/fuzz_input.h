@@ -52,6 +52,9 @@ private:
     std::span<const std::uint8_t> rest_;
 };
 
+/// Whether `text` is UTF-8 (RFC 3629), decided without the library.
+bool is_utf8(std::string_view text);
+
 /// Ends the process with a message and the place when `condition` does not hold.
 [[noreturn]] void fail(const char* what, const char* file, int line);
 

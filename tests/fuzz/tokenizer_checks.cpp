@@ -6,28 +6,6 @@
 
 namespace molink::fuzz {
 
-bool is_utf8(std::string_view text) {
-    for (std::size_t i = 0; i < text.size();) {
-        const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
-        if (byte(i) < 0x80) {
-            ++i;
-            continue;
-        }
-        const std::size_t length = byte(i) >= 0xf0 ? 4 : byte(i) >= 0xe0 ? 3 : 2;
-        if (byte(i) < 0xc2 || byte(i) > 0xf4 || i + length > text.size()) return false;
-        std::uint32_t point = byte(i) & (0x7fu >> length);
-        for (std::size_t k = 1; k < length; ++k) {
-            if ((byte(i + k) & 0xc0) != 0x80) return false;
-            point = (point << 6) | (byte(i + k) & 0x3fu);
-        }
-        constexpr std::uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-        if (point < kLeast[length] || point > 0x10ffff) return false;
-        if (point >= 0xd800 && point <= 0xdfff) return false;
-        i += length;
-    }
-    return true;
-}
-
 bool check_encode(const Tokenizer& tokenizer, std::string_view text, std::vector<Token>& tokens) {
     const auto plain = tokenizer.encode(text, false);
     const auto wrapped = tokenizer.encode(text, true);

@@ -2,13 +2,11 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "tokenizer/tokenizer.h"
 
 namespace molink::fuzz {
-
-/// Whether `text` is UTF-8 (RFC 3629), decided without the library.
-bool is_utf8(std::string_view text);
 
 /// What holds for any text on any tokenizer: ids within the vocabulary, the same answer twice, a
 /// refusal of what is no UTF-8 and of nothing else but what the header names. True when `text` has

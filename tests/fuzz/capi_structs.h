@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <molink.h>
+
+#include "fuzz_input.h"
+
+// Structs for the C interface with sizes of any kind, each in a block of exactly the size that it
+// claims, so that the sanitizers see a byte too many; and the calls that need nothing else.
+namespace molink::fuzz {
+
+/// A molink_request with values from the input. It owns what its pointers point at.
+class AnyRequest {
+public:
+    explicit AnyRequest(FuzzInput& input);
+    const molink_request* get() const { return given_; }
+    /// n, as the library has to understand it.
+    std::int32_t completions() const;
+    /// False when molink.h says that such a request is refused.
+    bool may_pass() const;
+
+private:
+    void fill_prompt(FuzzInput& input);
+    void fill_lists(FuzzInput& input);
+    void fill_numbers(FuzzInput& input);
+    void shape(FuzzInput& input);
+
+    molink_request whole_ = MOLINK_REQUEST_INIT;
+    std::string prompt_;
+    std::vector<std::int32_t> tokens_, stops_, bias_tokens_;
+    std::vector<float> bias_values_;
+    std::vector<std::string> texts_;
+    std::vector<const char*> text_pointers_;
+    std::unique_ptr<std::byte[]> block_;
+    const molink_request* given_ = nullptr;
+    bool tail_is_zero_ = true;
+};
+
+/// Copies of the metrics and of the cluster, read with any index and size.
+void check_metrics(FuzzInput& input, molink_engine* engine);
+void check_cluster(FuzzInput& input, molink_engine* engine);
+/// Names of values that exist and of others.
+void check_names(FuzzInput& input);
+/// Options of any size and with any values, on models that are not there.
+void check_options(FuzzInput& input);
+/// One function with its handle or its output missing.
+void check_missing(FuzzInput& input, molink_engine* engine);
+
+/// Checks what every error promises, releases it and gives its code.
+std::int32_t code_of(molink_error* error);
+
+}  // namespace molink::fuzz
