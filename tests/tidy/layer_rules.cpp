@@ -38,7 +38,7 @@ const std::vector<Place>& places() {
 bool is_system_header(const std::string& target) {
     static const std::regex system(
         R"(^(sys/|linux/|netinet/|arpa/|[a-z]*intrin\.h$|(dlfcn|errno|fcntl|netdb|poll|pthread)"
-        R"(|sched|signal|stdbool|stddef|stdint|unistd)\.h$))");
+        R"(|sched|signal|stdbool|stddef|stdint|stdio|stdlib|string|unistd)\.h$))");
     const bool is_standard = target.find_first_of("./") == std::string::npos;
     return is_standard || std::regex_search(target, system);
 }
@@ -157,7 +157,7 @@ void check_third_party(const SourceFile& file, Violations& out) {
 void check_dead_files(const std::vector<SourceFile>& files, Violations& out) {
     std::set<std::string> targets;
     for (const SourceFile& file : files) {
-        if (!file.is_cpp() && !file.has_extension(".c")) continue;
+        if (!file.is_cpp()) continue;
         for (const Include& include : includes_of(file)) {
             targets.insert(include.target);
             targets.insert(folder_of(file.path) + "/" + include.target);

@@ -187,8 +187,8 @@ SourceFile::SourceFile(std::string file_path, std::string_view text)
 }
 
 bool SourceFile::is_cpp() const {
-    return has_extension(".h") || has_extension(".cpp") || has_extension(".cu") ||
-           has_extension(".cuh");
+    return has_extension(".h") || has_extension(".c") || has_extension(".cpp") ||
+           has_extension(".cu") || has_extension(".cuh");
 }
 
 std::string_view SourceFile::name() const {

@@ -14,8 +14,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array kFolders = {"include", "lib", "capi", "examples", "tests", "cmake"};
-constexpr std::array kExtensions = {".h",     ".cpp", ".cu", ".cuh", ".txt",
-                                    ".cmake", ".fbs", ".sh", ".py"};
+constexpr std::array kExtensions = {".h",   ".c",     ".cpp", ".cu", ".cuh",
+                                    ".txt", ".cmake", ".fbs", ".sh", ".py"};
 
 bool is_source(const fs::path& path) {
     const bool known =
