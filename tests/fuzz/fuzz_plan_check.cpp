@@ -95,7 +95,7 @@ public:
         }
         FUZZ_CHECK(fixture_.run_to_end(random_, 100'000));
         FUZZ_CHECK(fixture_.core.check().ok());
-        FUZZ_CHECK(fixture_.stage_errors() == 0 && fixture_.retire_status.ok());
+        FUZZ_CHECK(fixture_.violation().empty() && fixture_.retire_status.ok());
         for (const auto& [id, outcome] : fixture_.outcomes) check_outcome(id, outcome);
         MetricsSnapshot metrics;
         fixture_.core.fill_metrics(metrics);
@@ -111,8 +111,8 @@ private:
         options.max_step_tokens = static_cast<std::int32_t>(1 + input_.below(64));
         options.max_slice_tokens = static_cast<std::int32_t>(
             1 + input_.below(static_cast<std::size_t>(options.max_step_tokens)));
-        options.block_tokens = test::kFoldBlockTokens;
-        options.vocabulary = test::kFoldVocabulary;
+        options.block_tokens = test::kBlockTokens;
+        options.vocabulary = sim::kFoldVocabulary;
         options.prefix_cache = input_.coin();
         return options;
     }
@@ -160,7 +160,7 @@ private:
         }
         FUZZ_CHECK(outcome.terminal_events == 1 && outcome.events_after_end == 0);
         const std::vector<Token> right =
-            test::fold_oracle(outcome.prompt, outcome.max_tokens, fixture_.layers);
+            test::fold_tokens(outcome.prompt, outcome.max_tokens, fixture_.layers);
         FUZZ_CHECK(outcome.tokens.size() <= right.size());
         FUZZ_CHECK(std::equal(outcome.tokens.begin(), outcome.tokens.end(), right.begin()));
         FUZZ_CHECK(outcome.reason != FinishReason::length || outcome.tokens == right);

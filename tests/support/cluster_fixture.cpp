@@ -21,10 +21,10 @@ NodeIdentity fold_identity(const std::string& name) {
     identity.name = name;
     identity.host_id = "host";
     identity.spec.layers = kFoldLayers;
-    identity.spec.vocabulary = kFoldVocabulary;
+    identity.spec.vocabulary = sim::kFoldVocabulary;
     identity.spec.hidden = 2;
     identity.model_hash = 0x1234;
-    identity.block_tokens = kFoldBlockTokens;
+    identity.block_tokens = kBlockTokens;
     identity.memory_bytes = 1 << 20;
     identity.memory_own = true;
     identity.profile.decode_layer_us = 100;
@@ -45,6 +45,7 @@ PartitionModel fold_partition_model() {
 }
 
 ClusterFixture::ClusterFixture(std::int32_t stages, bool local_stage) {
+    clock.now = 1'000'000;
     HeadConfig config;
     config.identity = fold_identity("head");
     config.partition_model = fold_partition_model();
@@ -61,8 +62,8 @@ ClusterFixture::ClusterFixture(std::int32_t stages, bool local_stage) {
     options.max_waiting = 64;
     options.max_step_tokens = 32;
     options.max_slice_tokens = 16;
-    options.block_tokens = kFoldBlockTokens;
-    options.vocabulary = kFoldVocabulary;
+    options.block_tokens = kBlockTokens;
+    options.vocabulary = sim::kFoldVocabulary;
     core = std::make_unique<EngineCore>(options, nullptr, *head, *this, Log());
     transport = network->make_transport();
     if (!transport->listen("inproc://head")) throw std::runtime_error("listen");
@@ -73,7 +74,7 @@ ClusterFixture::ClusterFixture(std::int32_t stages, bool local_stage) {
 ClusterFixture::~ClusterFixture() = default;
 
 FoldWorker& ClusterFixture::add_worker(NodeIdentity identity) {
-    auto worker = std::make_unique<FoldWorker>();
+    auto worker = std::make_unique<FoldWorker>(clock);
     worker->name = identity.name;
     worker->transport = network->make_transport();
     const std::string address = "inproc://" + identity.name;

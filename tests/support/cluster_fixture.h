@@ -10,24 +10,20 @@
 #include "engine/engine_core.h"
 #include "node/head_node.h"
 #include "node/worker_node.h"
-#include "support/fold_stage.h"
+#include "support/core_fixture.h"
 
 namespace molink::test {
-
-class ManualClock final : public Clock {
-public:
-    std::int64_t now_us() const override { return now; }
-    std::int64_t now = 1'000'000;
-};
 
 inline constexpr std::int32_t kFoldLayers = 6;
 
 NodeIdentity fold_identity(const std::string& name);
 PartitionModel fold_partition_model();
 
-/// A worker node over an in-process transport with a fold stage.
+/// A worker node over an in-process transport with a simulated stage.
 struct FoldWorker {
-    FoldStage stage;
+    explicit FoldWorker(const Clock& clock) : stage(clock, {}) {}
+
+    sim::SimStage stage;
     std::unique_ptr<Transport> transport;
     std::unique_ptr<WorkerNode> node;
     std::unique_ptr<ChannelHub> hub;
@@ -64,9 +60,9 @@ public:
     std::map<RequestId, Outcome> outcomes;
     bool all_ended() const;
 
-    ManualClock clock;
+    sim::SimClock clock;
     std::shared_ptr<InprocHub> network = make_inproc_hub();
-    FoldStage head_stage;
+    sim::SimStage head_stage{clock, {}};
     std::unique_ptr<Transport> transport;
     std::unique_ptr<HeadNode> head;
     std::unique_ptr<EngineCore> core;

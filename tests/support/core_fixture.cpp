@@ -3,6 +3,15 @@
 
 namespace molink::test {
 
+std::vector<Token> fold_tokens(const std::vector<Token>& prompt, std::int32_t count,
+                               std::int32_t layers) {
+    GenerateRequest request;
+    request.prompt_tokens = prompt;
+    request.max_tokens = count;
+    request.ignore_eos = true;
+    return sim::expect(request, 0, layers).tokens;
+}
+
 CoreFixture::CoreFixture(std::int32_t stages, std::int32_t layer_count, EngineCoreOptions options,
                          std::unique_ptr<Scheduler> scheduler, std::int64_t kv_blocks)
     : core(options, std::move(scheduler), *this, *this, Log()),
@@ -24,7 +33,13 @@ void CoreFixture::begin() {
         config.layers = {layers * i / stage_count_, layers * (i + 1) / stage_count_};
         config.has_embedding = i == 0;
         config.has_head = i + 1 == stage_count_;
-        auto stage = std::make_unique<FoldStage>();
+        config.max_rows = 8192;
+        config.max_sequences = 1024;
+        config.max_context = 1 << 20;
+        sim::SimStageOptions options;
+        options.block_tokens = kBlockTokens;
+        options.kv_blocks = static_cast<std::uint64_t>(kv_blocks_);
+        auto stage = std::make_unique<sim::SimStage>(clock_, options);
         stage->load(config);
         stage->start(static_cast<std::uint64_t>(kv_blocks_));
         StageEvent event;
@@ -126,10 +141,11 @@ bool CoreFixture::run_to_end(Random& random, std::size_t limit) {
     return false;
 }
 
-std::uint64_t CoreFixture::stage_errors() const {
-    std::uint64_t errors = 0;
-    for (const auto& stage : stages_) errors += stage->errors;
-    return errors;
+std::string CoreFixture::violation() const {
+    for (const auto& stage : stages_) {
+        if (!stage->violation().empty()) return stage->violation();
+    }
+    return {};
 }
 
 std::size_t CoreFixture::known_sequences() const {

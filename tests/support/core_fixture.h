@@ -8,11 +8,20 @@
 
 #include "base/random.h"
 #include "engine/engine_core.h"
-#include "support/fold_stage.h"
+#include "sim/fold.h"
+#include "sim/sim_clock.h"
+#include "sim/sim_stage.h"
 
 namespace molink::test {
 
-/// An engine core over a chain of fold stages in one thread. Parts wait in queues between the
+/// Positions of a block in the fixtures.
+inline constexpr std::int32_t kBlockTokens = 16;
+
+/// The `count` tokens that greedy decoding of `prompt` gives in a fold model of so many layers.
+std::vector<Token> fold_tokens(const std::vector<Token>& prompt, std::int32_t count,
+                               std::int32_t layers);
+
+/// An engine core over a chain of simulated stages in one thread. Parts wait in queues between the
 /// stages; deliver_one() moves one of them, chosen by the caller's random numbers (parts of one
 /// kind keep their order, decode may overtake prefill).
 class CoreFixture : public PartSink, public RequestEventSink {
@@ -48,7 +57,8 @@ public:
     Status retire_status;
     std::int32_t layers;
 
-    std::uint64_t stage_errors() const;
+    /// Empty, or what a stage read that was not what it should have been.
+    std::string violation() const;
     std::size_t known_sequences() const;
 
 private:
@@ -58,7 +68,8 @@ private:
         std::deque<Part> decode;
         std::deque<Part> prefill;
     };
-    std::vector<std::unique_ptr<FoldStage>> stages_;
+    sim::SimClock clock_;
+    std::vector<std::unique_ptr<sim::SimStage>> stages_;
     std::vector<Hop> hops_;
     std::deque<Retire> retires_;
     std::int64_t kv_blocks_;

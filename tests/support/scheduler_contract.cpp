@@ -31,8 +31,8 @@ Run run_load(const SchedulerFactory& make, std::uint64_t seed) {
     options.max_step_tokens = static_cast<std::int32_t>(1 + random.below(100));
     options.max_slice_tokens = static_cast<std::int32_t>(
         1 + random.below(static_cast<std::uint64_t>(options.max_step_tokens)));
-    options.block_tokens = kFoldBlockTokens;
-    options.vocabulary = kFoldVocabulary;
+    options.block_tokens = kBlockTokens;
+    options.vocabulary = sim::kFoldVocabulary;
     const auto stages = static_cast<std::int32_t>(1 + random.below(5));
     CoreFixture fixture(stages, 6, options, make(),
                         static_cast<std::int64_t>(12 + random.below(40)));
@@ -41,7 +41,8 @@ Run run_load(const SchedulerFactory& make, std::uint64_t seed) {
     for (std::size_t hop = 0; hop < 200'000; ++hop) {
         if (submitted < requests && random.below(5) == 0) {
             std::vector<Token> prompt(1 + random.below(90));
-            for (Token& token : prompt) token = static_cast<Token>(random.below(kFoldVocabulary));
+            for (Token& token : prompt)
+                token = static_cast<Token>(random.below(sim::kFoldVocabulary));
             fixture.submit(prompt, static_cast<std::int32_t>(1 + random.below(40)));
             ++submitted;
         }
@@ -54,11 +55,11 @@ Run run_load(const SchedulerFactory& make, std::uint64_t seed) {
         REQUIRE(outcome.reason == FinishReason::length);
         REQUIRE(outcome.terminal_events == 1);
         REQUIRE(outcome.events_after_end == 0);
-        REQUIRE(outcome.tokens == fold_oracle(outcome.prompt, outcome.max_tokens, fixture.layers));
+        REQUIRE(outcome.tokens == fold_tokens(outcome.prompt, outcome.max_tokens, fixture.layers));
     }
     INFO("seed " << seed);
     REQUIRE(fixture.outcomes.size() == requests);
-    REQUIRE(fixture.stage_errors() == 0);
+    REQUIRE(fixture.violation().empty());
     REQUIRE(fixture.retire_status.ok());
     REQUIRE(fixture.core.check().ok());
     Run run;

@@ -15,14 +15,14 @@ EngineCoreOptions small_options() {
     options.max_waiting = 8;
     options.max_step_tokens = 32;
     options.max_slice_tokens = 16;
-    options.block_tokens = test::kFoldBlockTokens;
-    options.vocabulary = test::kFoldVocabulary;
+    options.block_tokens = test::kBlockTokens;
+    options.vocabulary = sim::kFoldVocabulary;
     return options;
 }
 
 std::vector<Token> numbered(std::size_t count, Token first) {
     std::vector<Token> tokens(count);
-    for (std::size_t i = 0; i < count; ++i) tokens[i] = (first + static_cast<Token>(i)) % 1000;
+    for (std::size_t i = 0; i < count; ++i) tokens[i] = (first + static_cast<Token>(i)) % 95;
     return tokens;
 }
 
@@ -46,7 +46,7 @@ TEST_CASE("cancelling at any moment ends a request once and frees its blocks") {
         for (const auto& [id, outcome] : fixture.outcomes) {
             REQUIRE(outcome.terminal_events == 1);
             REQUIRE(outcome.events_after_end == 0);
-            auto expected = test::fold_oracle(outcome.prompt, outcome.max_tokens, fixture.layers);
+            auto expected = test::fold_tokens(outcome.prompt, outcome.max_tokens, fixture.layers);
             expected.resize(outcome.tokens.size());
             REQUIRE(outcome.tokens == expected);
             if (id.value % 2 == 0) REQUIRE(outcome.reason == FinishReason::length);
@@ -77,8 +77,8 @@ TEST_CASE("the end of an epoch ends every request with its reason and the next e
     const RequestId after = fixture.submit(numbered(30, 3), 10);
     REQUIRE(fixture.run_to_end(random));
     REQUIRE(fixture.outcomes[after].reason == FinishReason::length);
-    REQUIRE(fixture.outcomes[after].tokens == test::fold_oracle(numbered(30, 3), 10, 6));
-    REQUIRE(fixture.stage_errors() == 0);
+    REQUIRE(fixture.outcomes[after].tokens == test::fold_tokens(numbered(30, 3), 10, 6));
+    REQUIRE(fixture.violation().empty());
 }
 
 TEST_CASE("stages forget finished sequences") {
@@ -134,7 +134,7 @@ TEST_CASE("a wrong plan is refused, counted and replaced") {
     fixture.core.fill_metrics(metrics);
     REQUIRE(metrics.plans_refused > 0);
     for (const auto& [id, outcome] : fixture.outcomes) {
-        REQUIRE(outcome.tokens == test::fold_oracle(outcome.prompt, 8, 6));
+        REQUIRE(outcome.tokens == test::fold_tokens(outcome.prompt, 8, 6));
     }
 }
 
@@ -158,7 +158,7 @@ TEST_CASE("a retirement record that does not fit is refused and gives no token")
     unknown.part = PartId(77);
     REQUIRE(fixture.core.on_retire(unknown, 1).code() == StatusCode::data_loss);
     Retire token = good;
-    token.sampled[0].tokens = {1000};
+    token.sampled[0].tokens = {96};
     REQUIRE(fixture.core.on_retire(token, 1).code() == StatusCode::data_loss);
     Retire none = good;
     none.sampled.clear();
