@@ -238,7 +238,7 @@ private:
         header.lane = peer->track == Track::urgent ? static_cast<Lane>(how % 3)
                                                    : static_cast<Lane>(3 + how % 2);
         const auto lane = static_cast<std::size_t>(header.lane);
-        if (known.offset[lane] == 0) known.total[lane] = input_.u8() * ((how & 16) != 0 ? 300u : 1);
+        if (known.offset[lane] == 0) known.total[lane] = input_.u8() * ((how & 16) != 0 ? 60u : 1);
         const std::uint32_t left = known.total[lane] - known.offset[lane];
         header.link = peer->token;
         header.epoch = 3 + (how >> 2) % 4;
@@ -303,7 +303,7 @@ private:
         const LinkId target = link();
         const auto lane = static_cast<Lane>(input_.below(kLaneCount));
         const Epoch epoch(input_.u8() % 8u);
-        const std::size_t unit = input_.coin() ? 1000 : 1;
+        const std::size_t unit = input_.coin() ? 200 : 1;
         const Bytes message(unit * input_.u8());
         const Status sent = hub_->send(target, lane, epoch, message);
         if (node_.up.contains(target)) {
