@@ -15,7 +15,7 @@ else()
 endif()
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/molink)
-install(TARGETS molink EXPORT molink-targets)
+install(TARGETS molink molink-sim EXPORT molink-targets)
 install(DIRECTORY include/molink DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${PROJECT_BINARY_DIR}/generated/include/molink/version.h
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/molink)
@@ -32,5 +32,5 @@ file(RELATIVE_PATH MOLINK_PC_INCLUDE
 configure_file(cmake/molink.pc.in ${PROJECT_BINARY_DIR}/molink.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/molink.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 if(MOLINK_EXAMPLES)
-    install(TARGETS molink-worker molink-generate)
+    install(TARGETS molink-worker molink-generate molink-serve molink-simulate)
 endif()
