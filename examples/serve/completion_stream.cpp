@@ -99,6 +99,7 @@ CompletionStream::CompletionStream(Engine& engine, CompletionRequest request, st
       request_(std::move(request)),
       id_(std::move(id)),
       created_(static_cast<std::int64_t>(std::time(nullptr))),
+      ids_as_text_(!engine.detokenize({}).has_value()),
       inbox_(std::make_shared<Inbox>()) {}
 
 CompletionStream::~CompletionStream() {
@@ -130,13 +131,16 @@ bool CompletionStream::next(int timeout_ms, std::string& out) {
         events.swap(inbox_->events);
     }
     const std::size_t before = out.size();
-    for (const auto& [prompt, event] : events) {
-        if (!finished_) take(prompt, event, out);
+    for (auto& [prompt, event] : events) {
+        if (!finished_) take(prompt, std::move(event), out);
     }
     return out.size() > before;
 }
 
-void CompletionStream::take(std::size_t prompt, const RequestEvent& event, std::string& out) {
+void CompletionStream::take(std::size_t prompt, RequestEvent event, std::string& out) {
+    for (Token token : event.tokens) {
+        if (ids_as_text_) event.text += fmt::format(" {}", token);
+    }
     if (event.finish_reason == FinishReason::error ||
         event.finish_reason == FinishReason::cancelled) {
         const std::string body = error_body(to_api_error(event.status));

@@ -49,7 +49,7 @@ private:
         std::size_t text_offset = 0;  // characters sent in earlier pieces
     };
 
-    void take(std::size_t prompt, const RequestEvent& event, std::string& out);
+    void take(std::size_t prompt, RequestEvent event, std::string& out);
     void finish(std::string& out);
     std::string piece(std::size_t index, const RequestEvent& event);
     std::string whole() const;
@@ -58,6 +58,7 @@ private:
     CompletionRequest request_;
     std::string id_;
     std::int64_t created_ = 0;
+    bool ids_as_text_ = false;  // no tokenizer: the text is the ids, each after a blank
     std::shared_ptr<Inbox> inbox_;
     std::vector<RequestId> running_;
     std::vector<Choice> choices_;
