@@ -21,8 +21,8 @@ Bytes pattern(std::size_t size, std::uint64_t seed) {
 struct Pair {
     explicit Pair(HubOptions options = {}) : a(net, 1, options), b(net, 2, options) {}
     bool join() {
-        if (!b.transport.listen("sim://b").has_value()) return false;
-        link = *a.hub->dial("sim://b");
+        if (!b.transport.listen("inproc://b").has_value()) return false;
+        link = *a.hub->dial("inproc://b");
         return until([&] { return !a.sink.up.empty() && !b.sink.up.empty(); });
     }
     template <typename Done>
@@ -39,7 +39,7 @@ struct Pair {
 
 TEST_CASE("messages of all sizes arrive whole and in order per lane", "[channel]") {
     Pair pair;
-    pair.net.delay_us = 1000;
+    pair.net.set_link(0, 1000);
     REQUIRE(pair.join());
     std::vector<Bytes> sent[kLaneCount];
     const std::size_t sizes[] = {0, 1, 16383, 16384, 16385, 100'000, 0, 10'000'000};
@@ -67,10 +67,10 @@ TEST_CASE("cuts lose and double nothing", "[channel]") {
         INFO("seed " << seed);
         Random random(seed);
         Pair pair;
-        pair.net.delay_us = static_cast<std::int64_t>(random.below(20'000));
-        pair.net.bytes_per_us = random.below(2) == 0 ? 0 : 5;
+        const auto delay_us = static_cast<std::int64_t>(random.below(20'000));
+        pair.net.set_link(random.below(2) == 0 ? 0 : 5e6, delay_us);
         REQUIRE(pair.join());
-        const std::int64_t begin = pair.net.now;
+        const std::int64_t begin = pair.net.clock.now;
         std::vector<std::int64_t> cuts;
         for (int i = 0; i < 4; ++i) {
             cuts.push_back(begin + static_cast<std::int64_t>(random.below(400'000)));
@@ -80,8 +80,8 @@ TEST_CASE("cuts lose and double nothing", "[channel]") {
         const auto& links = pair.b.sink.up;
         const auto step = [&] {
             std::erase_if(cuts, [&](std::int64_t at) {
-                if (at > pair.net.now) return false;
-                pair.net.cut();
+                if (at > pair.net.clock.now) return false;
+                pair.net.network.cut_all();
                 return true;
             });
             if (next_seed < 60 && random.below(20) == 0) {
@@ -120,18 +120,17 @@ TEST_CASE("cuts lose and double nothing", "[channel]") {
 
 TEST_CASE("urgent frames pass a full link of 100 Mbit/s and 30 ms", "[channel]") {
     Pair pair;
-    pair.net.delay_us = 15'000;
-    pair.net.bytes_per_us = 12.5;
+    pair.net.set_link(12.5e6, 15'000);
     REQUIRE(pair.join());
     for (int i = 0; i < 8; ++i) {
         REQUIRE(pair.a.hub->send(pair.link, Lane::prefill, Epoch(1), Bytes(21'000'000)).ok());
     }
     pair.until([] { return false; }, 3'000'000);  // finds its rate
     const std::uint64_t bytes_before = pair.a.transport.sent_bytes;
-    const std::int64_t begin = pair.net.now;
+    const std::int64_t begin = pair.net.clock.now;
     std::int64_t worst = 0;
     for (int i = 0; i < 100; ++i) {
-        const std::int64_t sent = pair.net.now;
+        const std::int64_t sent = pair.net.clock.now;
         const std::size_t heard = pair.b.sink.messages.size();
         REQUIRE(pair.a.hub->send(pair.link, Lane::decode, Epoch(1), Bytes(2000)).ok());
         const auto arrived = [&] {
@@ -141,9 +140,9 @@ TEST_CASE("urgent frames pass a full link of 100 Mbit/s and 30 ms", "[channel]")
             return false;
         };
         REQUIRE(pair.until(arrived, 1'000'000, 100));
-        worst = std::max(worst, pair.net.now - sent - pair.net.delay_us);
+        worst = std::max(worst, pair.net.clock.now - sent - 15'000);
     }
-    const double span = static_cast<double>(pair.net.now - begin);
+    const double span = static_cast<double>(pair.net.clock.now - begin);
     const double busy =
         static_cast<double>(pair.a.transport.sent_bytes - bytes_before) / (12.5 * span);
     INFO("worst wait " << worst << " us, busy " << busy);
@@ -155,15 +154,14 @@ TEST_CASE("urgent frames pass a full link of 100 Mbit/s and 30 ms", "[channel]")
 
 TEST_CASE("a link that was cut finds its rate again", "[channel]") {
     Pair pair;
-    pair.net.delay_us = 15'000;
-    pair.net.bytes_per_us = 12.5;
+    pair.net.set_link(12.5e6, 15'000);
     REQUIRE(pair.join());
     for (int i = 0; i < 8; ++i) {
         REQUIRE(pair.a.hub->send(pair.link, Lane::bulk, Epoch(1), Bytes(21'000'000)).ok());
     }
     pair.until([] { return false; }, 2'000'000);
-    pair.net.redial_us = 1'500'000;
-    pair.net.cut();
+    pair.net.network.redial_us = 1'500'000;
+    pair.net.network.cut_all();
     pair.until([] { return false; }, 2'500'000);
     REQUIRE(pair.a.sink.resumed == 1);
     const std::uint64_t before = pair.a.transport.sent_bytes;
@@ -220,8 +218,8 @@ TEST_CASE("a restarted peer means a lost link, closing says so", "[channel]") {
     }
     SECTION("restarted") {
         SimHost again(pair.net, 3);
-        pair.b.transport.break_all();
-        REQUIRE(again.transport.listen("sim://b").has_value());
+        pair.b.transport.reset_all();
+        REQUIRE(again.transport.listen("inproc://b").has_value());
         REQUIRE(run_until(
             pair.net, {&pair.a, &again}, [&] { return !pair.a.sink.lost.empty(); }, 5'000'000));
         CHECK(pair.a.sink.interrupted == 1);

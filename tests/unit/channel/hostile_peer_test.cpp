@@ -13,7 +13,7 @@ namespace {
 
 /// Speaks frames by hand.
 struct Stranger final : TransportSink {
-    explicit Stranger(SimNetwork& network) : transport(network) {}
+    explicit Stranger(SimNetwork& net) : transport(net.network, "stranger") {}
     void on_connected(ConnectionId connection) override { up.push_back(connection); }
     void on_disconnected(ConnectionId) override { ++down; }
     void on_frame(ConnectionId, std::span<const std::byte> bytes) override {
@@ -22,7 +22,7 @@ struct Stranger final : TransportSink {
         REQUIRE(header.has_value());
         heard.push_back(*header);
     }
-    SimTransport transport;
+    sim::SimTransport transport;
     std::vector<ConnectionId> up;
     std::vector<FrameHeader> heard;
     int down = 0;
@@ -30,8 +30,8 @@ struct Stranger final : TransportSink {
 
 struct World {
     World() {
-        REQUIRE(b.transport.listen("sim://b").has_value());
-        link = *a.hub->dial("sim://b");
+        REQUIRE(b.transport.listen("inproc://b").has_value());
+        link = *a.hub->dial("inproc://b");
         REQUIRE(run([&] { return !a.sink.up.empty() && !b.sink.up.empty(); }));
     }
     template <typename Done>
@@ -46,7 +46,7 @@ struct World {
     }
     ConnectionId connect() {
         const std::size_t before = stranger.up.size();
-        REQUIRE(stranger.transport.connect("sim://b").has_value());
+        REQUIRE(stranger.transport.connect("inproc://b").has_value());
         REQUIRE(run([&] { return stranger.up.size() > before; }));
         return stranger.up.back();
     }
@@ -211,8 +211,8 @@ TEST_CASE("data on half a link waits for the other half", "[channel]") {
 
 TEST_CASE("a second welcome resumes nothing", "[channel]") {
     World world;
-    REQUIRE(world.stranger.transport.listen("sim://s").has_value());
-    REQUIRE(world.b.hub->dial("sim://s").has_value());
+    REQUIRE(world.stranger.transport.listen("inproc://s").has_value());
+    REQUIRE(world.b.hub->dial("inproc://s").has_value());
     auto& heard = world.stranger.heard;
     REQUIRE(world.run([&] { return heard.size() == 2; }));
     for (int round = 0; round < 2; ++round) {
@@ -240,8 +240,8 @@ TEST_CASE("another protocol version is refused with both numbers", "[channel]") 
     CHECK(world.b.sink.up.size() == 1);
 
     // The same the other way round: the dialled peer is the newer one.
-    REQUIRE(world.stranger.transport.listen("sim://s").has_value());
-    REQUIRE(world.a.hub->dial("sim://s").has_value());
+    REQUIRE(world.stranger.transport.listen("inproc://s").has_value());
+    REQUIRE(world.a.hub->dial("inproc://s").has_value());
     REQUIRE(world.run([&] { return world.stranger.heard.size() >= 3; }));
     FrameHeader reject = world.stranger.heard[1];
     reject.type = FrameType::reject;

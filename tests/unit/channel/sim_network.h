@@ -1,79 +1,27 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include <molink/clock.h>
-#include <molink/transport.h>
 
 #include "channel/channel_hub.h"
+#include "sim/sim_clock.h"
+#include "sim/sim_network.h"
 
 namespace molink::test {
 
-class SimTransport;
-
-/// Hosts joined by links of one bandwidth and delay, in virtual time. The connections between two
-/// hosts share the bandwidth of a direction; a cut loses what is under way.
-struct SimNetwork final : Clock {
-    std::int64_t now_us() const override { return now; }
-    void cut();
-
-    std::int64_t now = 1'000'000;
-    double bytes_per_us = 0;  ///< 0: unlimited
-    std::int64_t delay_us = 0;
-    std::int64_t redial_us = 50'000;
-    std::int64_t buffer_us = 200'000;  ///< what may wait for the link before send() says full
-    std::map<std::string, SimTransport*> listeners;
-    std::vector<SimTransport*> transports;
-};
-
-class SimTransport final : public Transport {
-public:
-    explicit SimTransport(SimNetwork& network) : network_(network) {
-        network.transports.push_back(this);
+/// Hosts joined by links of one bandwidth and delay, in virtual time.
+struct SimNetwork {
+    /// Before hosts meet. `bytes_per_s` 0: unlimited.
+    void set_link(double bytes_per_s, std::int64_t delay_us) {
+        network.set_default({bytes_per_s, delay_us, 0});
     }
-    ~SimTransport() override;
 
-    std::string_view name() const override { return "sim"; }
-    Result<std::string> listen(const std::string& address) override;
-    Result<ConnectionId> connect(const std::string& address) override;
-    SendOutcome send(ConnectionId connection, Frame&& frame) override;
-    std::size_t poll(std::int64_t timeout_us, TransportSink& sink) override;
-    void wake() override {}
-    void close(ConnectionId connection) override;
-    /// Breaks every connection; dialled ones are dialled again.
-    void break_all();
-
-    bool mute = false;  ///< frames sent vanish, as on a dead wire
-    std::uint64_t sent_bytes = 0;
-
-private:
-    struct Event {
-        enum class Kind { dial, connected, disconnected, frame } kind;
-        ConnectionId connection;
-        std::uint64_t generation = 0;
-        Frame frame;
-    };
-    struct Connection {
-        SimTransport* peer = nullptr;
-        ConnectionId peer_connection;
-        std::uint64_t generation = 0;
-        std::string dialled;
-    };
-
-    void at(std::int64_t time_us, Event event) { events_.emplace(time_us, std::move(event)); }
-    void dial(ConnectionId id);
-    void part(ConnectionId id);
-
-    SimNetwork& network_;
-    std::map<ConnectionId, Connection> connections_;
-    std::multimap<std::int64_t, Event> events_;
-    std::map<SimTransport*, std::int64_t> free_us_;
-    std::string address_;
-    std::uint64_t next_ = 1;
+    sim::SimClock clock;
+    sim::SimNetwork network{clock, 1};
 };
 
 /// Writes down what a hub says.
@@ -103,25 +51,25 @@ struct RecordingSink final : HubSink {
 
 /// A host: transport, hub and what it heard.
 struct SimHost {
-    SimHost(SimNetwork& network, std::uint64_t seed, HubOptions options = {})
-        : transport(network), sink(network) {
+    SimHost(SimNetwork& net, std::uint64_t seed, HubOptions options = {})
+        : transport(net.network, "host-" + std::to_string(seed)), sink(net.clock) {
         options.seed = seed;
-        hub = make_channel_hub(transport, network, sink, options);
+        hub = make_channel_hub(transport, net.clock, sink, options);
     }
-    SimTransport transport;
+    sim::SimTransport transport;
     RecordingSink sink;
     std::unique_ptr<ChannelHub> hub;
 };
 
 /// Polls all hosts and moves the time on until `done` holds. False when that took `limit_us`.
 template <typename Done>
-bool run_until(SimNetwork& network, std::vector<SimHost*> hosts, Done done,
+bool run_until(SimNetwork& net, std::vector<SimHost*> hosts, Done done,
                std::int64_t limit_us = 60'000'000, std::int64_t step_us = 200) {
-    const std::int64_t end = network.now + limit_us;
+    const std::int64_t end = net.clock.now + limit_us;
     while (!done()) {
-        if (network.now > end) return false;
+        if (net.clock.now > end) return false;
         for (SimHost* host : hosts) host->hub->poll(0);
-        network.now += step_us;
+        net.clock.now += step_us;
     }
     return true;
 }
