@@ -15,7 +15,12 @@ struct Delivery::State {
     std::mutex mutex;
     std::condition_variable signal;
     std::deque<RequestEvent> events;
-    std::unordered_map<RequestId, std::shared_ptr<RequestCallback>> callbacks;
+    struct Waiting {
+        std::shared_ptr<RequestCallback> callback;
+        std::size_t completions = 0;
+    };
+    std::unordered_map<RequestId, Waiting> callbacks;
+    std::size_t completions = 0;  // of all requests whose last event was not delivered yet
     bool stopping = false;
 };
 
@@ -45,19 +50,22 @@ bool Delivery::on_delivery_thread() const {
     return thread_.get_id() == std::this_thread::get_id();
 }
 
-void Delivery::add(RequestId request, RequestCallback callback) {
+bool Delivery::add(RequestId request, std::size_t completions, std::size_t limit,
+                   RequestCallback callback) {
     const std::lock_guard lock(state_->mutex);
-    state_->callbacks[request] = std::make_shared<RequestCallback>(std::move(callback));
+    if (state_->completions + completions > limit) return false;
+    state_->completions += completions;
+    state_->callbacks[request] = {std::make_shared<RequestCallback>(std::move(callback)),
+                                  completions};
+    return true;
 }
 
 void Delivery::remove(RequestId request) {
     const std::lock_guard lock(state_->mutex);
-    state_->callbacks.erase(request);
-}
-
-std::size_t Delivery::active() const {
-    const std::lock_guard lock(state_->mutex);
-    return state_->callbacks.size();
+    const auto found = state_->callbacks.find(request);
+    if (found == state_->callbacks.end()) return;
+    state_->completions -= found->second.completions;
+    state_->callbacks.erase(found);
 }
 
 void Delivery::on_request_event(RequestEvent event) {
@@ -77,8 +85,11 @@ void Delivery::run(const std::shared_ptr<State>& state) {
         state->events.pop_front();
         const auto found = state->callbacks.find(event.request);
         if (found == state->callbacks.end()) continue;
-        std::shared_ptr<RequestCallback> callback = found->second;
-        if (event.last) state->callbacks.erase(found);
+        std::shared_ptr<RequestCallback> callback = found->second.callback;
+        if (event.last) {
+            state->completions -= found->second.completions;
+            state->callbacks.erase(found);
+        }
         lock.unlock();
         (*callback)(event);
         callback.reset();

@@ -18,15 +18,15 @@ public:
     /// Delivers what is queued, then ends.
     ~Delivery() override;
 
-    /// Thread: any. Before the first event of `request`.
-    void add(RequestId request, RequestCallback callback);
+    /// Thread: any. Before the first event of `request`, which has so many completions. False when
+    /// more than `limit` completions would then wait for their last event.
+    bool add(RequestId request, std::size_t completions, std::size_t limit,
+             RequestCallback callback);
     /// Forgets a request that never got an event.
     void remove(RequestId request);
     /// Thread: any.
     void on_request_event(RequestEvent event) override;
     bool on_delivery_thread() const;
-    /// Requests whose last event was not delivered yet.
-    std::size_t active() const;
     /// Delivers what is queued and joins the thread; from the delivery thread itself it only
     /// arranges for the end.
     void stop();

@@ -67,6 +67,7 @@ private:
     std::unique_ptr<ChannelHub> hub_;
     std::unique_ptr<NodeLoop> loop_;
     std::atomic<std::uint64_t> next_request_{1};
+    std::atomic<std::uint64_t> refused_{0};  // before they reached the core
 
     mutable std::mutex mutex_;
     std::condition_variable changed_;
@@ -257,13 +258,15 @@ Result<AdmittedRequest> EngineImpl::admit(GenerateRequest request) const {
 Result<RequestId> EngineImpl::submit(GenerateRequest request, RequestCallback callback) {
     if (!callback) return invalid_argument("submit without a callback");
     MOLINK_ASSIGN_OR_RETURN(AdmittedRequest admitted, admit(std::move(request)));
-    if (delivery_->active() >= max_active_) {
-        return make_error(StatusCode::resource_exhausted,
-                          "{} requests run and wait; no more are taken in", max_active_);
-    }
     const RequestId id(next_request_.fetch_add(1));
     admitted.id = id;
-    delivery_->add(id, std::move(callback));
+    const auto completions = static_cast<std::size_t>(admitted.n);
+    if (!delivery_->add(id, completions, max_active_, std::move(callback))) {
+        refused_.fetch_add(1);
+        return make_error(StatusCode::resource_exhausted,
+                          "{} more completions are asked for; no more than {} run and wait",
+                          completions, max_active_);
+    }
     const bool posted = loop_->post([this, admitted = std::move(admitted)]() mutable {
         const std::int64_t submitted = admitted.submitted_us;
         const RequestId request_id = admitted.id;
@@ -317,6 +320,7 @@ MetricsSnapshot EngineImpl::metrics() const {
     MetricsSnapshot metrics;
     loop_->call([&] {
         core_->fill_metrics(metrics);
+        metrics.requests_refused += refused_.load();
         const ClusterView view = head_->view();
         for (std::size_t i = 0; i < metrics.stages.size() && i < view.stages.size(); ++i) {
             for (const NodeInfo& node : view.nodes) {
