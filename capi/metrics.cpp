@@ -59,6 +59,7 @@ molink_link_info link_info(const LinkMetrics& link) {
     info.bytes_per_s = link.model.bytes_per_s;
     info.delay_us = link.model.delay_us;
     info.jitter_us = link.model.jitter_us;
+    info.node = link.node.c_str();
     return info;
 }
 

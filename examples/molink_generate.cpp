@@ -228,7 +228,7 @@ int report(const std::vector<Outcome>& outcomes, const GenerateFlags& flags, Eng
                    static_cast<double>(longest_us) / 1e6,
                    static_cast<double>(tokens) * 1e6 / static_cast<double>(longest_us),
                    static_cast<double>(first_us) / 1000);
-        print_links("head", engine.metrics().links);
+        print_links(engine.metrics().links);
     }
     return failed == 0 ? 0 : 1;
 }

@@ -65,7 +65,6 @@ int run(int argc, char** argv) {
     ConsoleLog log("molink-worker");
     options.log = &log;
     options.log_level = flags.verbose ? LogLevel::info : LogLevel::warning;
-    const std::string name = flags.name.empty() ? "worker" : flags.name;
     auto worker = Worker::open(std::move(options));
     if (!worker) {
         return fail(worker.error(), worker.error().code() == StatusCode::invalid_argument ? 2 : 1);
@@ -74,7 +73,7 @@ int run(int argc, char** argv) {
     catch_interrupts();
     std::vector<LinkMetrics> links;
     const Status over = follow(**worker, links);
-    print_links(name, links);
+    print_links(links);
     return over.ok() ? 0 : fail(over, 1);
 }
 

@@ -478,9 +478,10 @@ typedef struct molink_link_info {
     double bytes_per_s;           /* measured; 0: unknown */
     int64_t delay_us;
     int64_t jitter_us;
+    const char* node; /* that counted */
 } molink_link_info;
 #define MOLINK_LINK_INFO_INIT \
-    { sizeof(molink_link_info), NULL, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
+    { sizeof(molink_link_info), NULL, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL }
 
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_metrics(const molink_engine* engine,
                                                                 molink_metrics** out_metrics);

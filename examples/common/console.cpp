@@ -67,9 +67,9 @@ void print_split(const ClusterView& view, const ModelSpec& spec, const NodeOptio
     }
 }
 
-void print_links(const std::string& from, const std::vector<LinkMetrics>& links) {
+void print_links(const std::vector<LinkMetrics>& links) {
     for (const LinkMetrics& link : links) {
-        fmt::print(stderr, "link {} - {}: sent {}, received {}, round trip {:.2f} ms\n", from,
+        fmt::print(stderr, "link {} - {}: sent {}, received {}, round trip {:.2f} ms\n", link.node,
                    link.peer, format_bytes(static_cast<std::int64_t>(link.sent_bytes)),
                    format_bytes(static_cast<std::int64_t>(link.received_bytes)),
                    static_cast<double>(link.round_trip_us) / 1000);

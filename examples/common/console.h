@@ -36,8 +36,8 @@ std::string format_bytes(std::int64_t bytes);
 /// The split as a table on standard error: node, layers, memory, speed.
 void print_split(const ClusterView& view, const ModelSpec& spec, const NodeOptions& options);
 
-/// Bytes and round trip per link on standard error; `from` is the node that counted.
-void print_links(const std::string& from, const std::vector<LinkMetrics>& links);
+/// Bytes and round trip per link on standard error.
+void print_links(const std::vector<LinkMetrics>& links);
 
 /// Makes SIGINT and SIGTERM set a flag instead of ending the process.
 void catch_interrupts();

@@ -113,7 +113,8 @@ void write_links(Writer& out, const MetricsSnapshot& metrics) {
     const auto each = [&](const char* name, const char* type, const char* help, auto get) {
         out.family(name, type, help);
         for (const LinkMetrics& link : metrics.links) {
-            out.value(get(link), fmt::format("peer=\"{}\"", escaped(link.peer)));
+            out.value(get(link), fmt::format("node=\"{}\",peer=\"{}\"", escaped(link.node),
+                                             escaped(link.peer)));
         }
     };
     each("link_sent_bytes_total", "counter", "Bytes sent, headers included.",
@@ -133,8 +134,8 @@ void write_links(Writer& out, const MetricsSnapshot& metrics) {
         for (const LinkMetrics& link : metrics.links) {
             for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
                 out.value(get(link, lane),
-                          fmt::format("peer=\"{}\",lane=\"{}\"", escaped(link.peer),
-                                      lane_name(static_cast<Lane>(lane))));
+                          fmt::format("node=\"{}\",peer=\"{}\",lane=\"{}\"", escaped(link.node),
+                                      escaped(link.peer), lane_name(static_cast<Lane>(lane))));
             }
         }
     };

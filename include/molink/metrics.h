@@ -9,8 +9,10 @@
 
 namespace molink {
 
-/// Traffic of one link of the head, both directions, since it came up.
+/// Traffic of one link, both directions, since it came up. The head counts its own; workers report
+/// the links between them about once a second.
 struct LinkMetrics {
+    std::string node;              ///< that counted
     std::string peer;              ///< node name
     std::uint64_t sent_bytes = 0;  ///< with headers and acknowledgements
     std::uint64_t received_bytes = 0;

@@ -47,7 +47,8 @@ void HeadNode::tick() {
         check_liveness(now);
         const std::vector<Member> members = members_;
         for (const Member& member : members) {
-            if (member.info.id != kHead) send(member.info.id, Lane::control, Heartbeat{heartbeat_});
+            if (member.info.id != kHead)
+                send(member.info.id, Lane::control, Heartbeat{heartbeat_, {}});
         }
     }
     if (!doomed_.empty()) close_doomed(now);
@@ -88,8 +89,8 @@ void HeadNode::handle(NodeId node, Message message) {
             const Status submitted = session_->submit(std::move(*part), clock_.now_us());
             if (!submitted.ok()) end_pipeline(submitted);
         }
-    } else if (std::holds_alternative<Heartbeat>(message)) {
-        return;
+    } else if (auto* heartbeat = std::get_if<Heartbeat>(&message)) {
+        find_member(node)->next_link = std::move(heartbeat->next_link);
     } else if (const auto* progress = std::get_if<LoadProgress>(&message)) {
         on_progress(node, *progress);
     } else if (const auto* loaded = std::get_if<StageLoaded>(&message)) {
@@ -207,7 +208,14 @@ std::vector<LinkMetrics> HeadNode::link_metrics() const {
     std::vector<LinkMetrics> links;
     for (const Member& member : members_) {
         if (member.info.id == kHead) continue;
-        links.push_back(make_link_metrics(member.info.name, hub_->stats(member.link)));
+        links.push_back(
+            make_link_metrics(config_.identity.name, member.info.name, hub_->stats(member.link)));
+    }
+    for (const Member& member : members_) {
+        if (!member.next_link || build_.find(member.info.id) == nullptr) continue;
+        const Member* next = find_member(build_.next_of(member.info.id));
+        if (next == nullptr || next->info.id == kHead || next == &member) continue;
+        links.push_back(make_link_metrics(member.info.name, next->info.name, *member.next_link));
     }
     return links;
 }

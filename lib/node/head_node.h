@@ -98,7 +98,8 @@ private:
         NodeProfile profile;
         bool memory_own = false;
         std::int64_t offered_bytes = 0;
-        std::int64_t interrupted_us = 0;  // 0: connected
+        std::int64_t interrupted_us = 0;      // 0: connected
+        std::optional<LinkReport> next_link;  // as it reported last
     };
 
     Member* find_member(NodeId node);

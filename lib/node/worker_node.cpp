@@ -40,7 +40,14 @@ void WorkerNode::tick() {
     if (now < next_heartbeat_us_) return;
     next_heartbeat_us_ = now + limits::kHeartbeatIntervalUs;
     ++heartbeat_;
-    if (welcomed_) send_head(Lane::control, Heartbeat{heartbeat_});
+    if (welcomed_) {
+        Heartbeat heartbeat{heartbeat_, {}};
+        if (next_ && next_up_) {
+            heartbeat.next_link = make_link_report(
+                make_link_metrics(config_.identity.name, "next", hub_->stats(*next_)));
+        }
+        send_head(Lane::control, heartbeat);
+    }
     check_liveness(now);
 }
 
@@ -310,8 +317,10 @@ WorkerView WorkerNode::view() const {
     view.weight_bytes = static_cast<std::int64_t>(progress_.total_bytes);
     view.kv_blocks = static_cast<std::int64_t>(kv_blocks_);
     view.epoch = epoch_.value;
-    if (head_up_) view.links.push_back(make_link_metrics("head", hub_->stats(head_)));
-    if (next_ && next_up_) view.links.push_back(make_link_metrics("next", hub_->stats(*next_)));
+    if (head_up_)
+        view.links.push_back(make_link_metrics(config_.identity.name, "head", hub_->stats(head_)));
+    if (next_ && next_up_)
+        view.links.push_back(make_link_metrics(config_.identity.name, "next", hub_->stats(*next_)));
     return view;
 }
 

@@ -127,9 +127,26 @@ struct StageFailed {
     friend bool operator==(const StageFailed&, const StageFailed&) = default;
 };
 
+/// What a node counted on a link; lists are [kLaneCount], or empty.
+struct LinkReport {
+    std::uint64_t sent_bytes = 0;
+    std::uint64_t received_bytes = 0;
+    std::uint64_t resent_bytes = 0;
+    std::vector<std::uint64_t> lane_sent_bytes;
+    std::vector<std::uint64_t> lane_received_bytes;
+    std::vector<std::uint64_t> lane_sent_messages;
+    std::vector<std::int64_t> lane_queue_us;
+    std::int64_t round_trip_us = 0;
+    double bytes_per_s = 0;
+    std::int64_t delay_us = 0;
+    std::int64_t jitter_us = 0;
+    friend bool operator==(const LinkReport&, const LinkReport&) = default;
+};
+
 /// Both ways, once a second: alive.
 struct Heartbeat {
     std::uint64_t sequence = 0;
+    std::optional<LinkReport> next_link;  ///< of a worker: its link to the next worker
     friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 

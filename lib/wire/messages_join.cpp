@@ -217,12 +217,59 @@ void read(WireReader& reader, const wire::StageFailed& from, StageFailed& to) {
     to.reason = reader.text("reason", from.reason());
 }
 
-flatbuffers::Offset<wire::Heartbeat> write(Builder& builder, const Heartbeat& message) {
-    return wire::CreateHeartbeat(builder, message.sequence);
+namespace {
+
+flatbuffers::Offset<wire::LinkReport> write_report(Builder& builder, const LinkReport& report) {
+    const auto sent = write_list<std::uint64_t>(builder, report.lane_sent_bytes);
+    const auto received = write_list<std::uint64_t>(builder, report.lane_received_bytes);
+    const auto messages = write_list<std::uint64_t>(builder, report.lane_sent_messages);
+    const auto queued = write_list<std::int64_t>(builder, report.lane_queue_us);
+    wire::LinkReportBuilder out(builder);
+    out.add_sent_bytes(report.sent_bytes);
+    out.add_received_bytes(report.received_bytes);
+    out.add_resent_bytes(report.resent_bytes);
+    out.add_lane_sent_bytes(sent);
+    out.add_lane_received_bytes(received);
+    out.add_lane_sent_messages(messages);
+    out.add_lane_queue_us(queued);
+    out.add_round_trip_us(report.round_trip_us);
+    out.add_bytes_per_s(report.bytes_per_s);
+    out.add_delay_us(report.delay_us);
+    out.add_jitter_us(report.jitter_us);
+    return out.Finish();
 }
 
-void read(WireReader&, const wire::Heartbeat& from, Heartbeat& to) {
+LinkReport read_report(WireReader& reader, const wire::LinkReport& from) {
+    LinkReport to;
+    to.sent_bytes = from.sent_bytes();
+    to.received_bytes = from.received_bytes();
+    to.resent_bytes = from.resent_bytes();
+    to.lane_sent_bytes =
+        reader.list<std::uint64_t>("lane_sent_bytes", from.lane_sent_bytes(), kLaneCount);
+    to.lane_received_bytes =
+        reader.list<std::uint64_t>("lane_received_bytes", from.lane_received_bytes(), kLaneCount);
+    to.lane_sent_messages =
+        reader.list<std::uint64_t>("lane_sent_messages", from.lane_sent_messages(), kLaneCount);
+    to.lane_queue_us = reader.list<std::int64_t>("lane_queue_us", from.lane_queue_us(), kLaneCount);
+    constexpr std::int64_t kMostUs = std::int64_t{1} << 50;
+    to.round_trip_us = reader.integer("round_trip_us", from.round_trip_us(), 0, kMostUs);
+    to.bytes_per_s = reader.real("bytes_per_s", from.bytes_per_s());
+    to.delay_us = reader.integer("delay_us", from.delay_us(), 0, kMostUs);
+    to.jitter_us = reader.integer("jitter_us", from.jitter_us(), 0, kMostUs);
+    return to;
+}
+
+}  // namespace
+
+flatbuffers::Offset<wire::Heartbeat> write(Builder& builder, const Heartbeat& message) {
+    flatbuffers::Offset<wire::LinkReport> report;
+    if (message.next_link) report = write_report(builder, *message.next_link);
+    return wire::CreateHeartbeat(builder, message.sequence, report);
+}
+
+void read(WireReader& reader, const wire::Heartbeat& from, Heartbeat& to) {
     to.sequence = from.sequence();
+    if (from.next_link() != nullptr) to.next_link = read_report(reader, *from.next_link());
 }
 
 }  // namespace molink

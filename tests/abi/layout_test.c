@@ -212,7 +212,7 @@ static void check_stage_info(void) {
 }
 
 static void check_link_info(void) {
-    SIZE(molink_link_info, 112);
+    SIZE(molink_link_info, 120);
     OFFSET(molink_link_info, struct_size, 0);
     OFFSET(molink_link_info, peer, 8);
     OFFSET(molink_link_info, sent_bytes, 16);
@@ -227,6 +227,7 @@ static void check_link_info(void) {
     OFFSET(molink_link_info, bytes_per_s, 88);
     OFFSET(molink_link_info, delay_us, 96);
     OFFSET(molink_link_info, jitter_us, 104);
+    OFFSET(molink_link_info, node, 112);
 }
 
 static void check_worker_options(void) {

@@ -31,7 +31,8 @@ struct Served {
         for (int i = 0; wait && i < workers; ++i) {
             processes.push_back(std::make_unique<Process>(
                 bin + "/molink-worker",
-                std::vector<std::string>{"--model", kModel, "--threads", "1", "--join", join}));
+                std::vector<std::string>{"--model", kModel, "--threads", "1", "--join", join,
+                                         "--name", "worker-" + std::to_string(i)}));
         }
         REQUIRE(until([&] { return get("/health").status == (wait ? 200 : 503); }));
     }
@@ -124,6 +125,11 @@ TEST_CASE("completions, whole and streamed, over three processes") {
         INFO(part);
         REQUIRE(metrics.find(part) != std::string::npos);
     }
+    REQUIRE(served.until([&] {  // the workers report it with their next heartbeat
+        const std::string now = served.get("/metrics").body;
+        return now.find("node=\"worker-0\",peer=\"worker-1\",lane=\"decode\"") != now.npos ||
+               now.find("node=\"worker-1\",peer=\"worker-0\",lane=\"decode\"") != now.npos;
+    }));
 
     served.processes[0]->signal(SIGTERM);
     for (const auto& process : served.processes) {

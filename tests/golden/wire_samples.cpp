@@ -104,11 +104,28 @@ Retire retire_1_1() {
     return retire;
 }
 
+Heartbeat heartbeat_1_1() {
+    LinkReport report;
+    report.sent_bytes = 1'000'000;
+    report.received_bytes = 2'000'000;
+    report.resent_bytes = 3;
+    report.lane_sent_bytes = {1, 2, 3, 4, 5};
+    report.lane_received_bytes = {6, 7, 8, 9, 10};
+    report.lane_sent_messages = {11, 12, 13, 14, 15};
+    report.lane_queue_us = {16, 17, 18, 19, 20};
+    report.round_trip_us = 20'500;
+    report.bytes_per_s = 12.5e6;
+    report.delay_us = 10'000;
+    report.jitter_us = 500;
+    return {86'400, report};
+}
+
 }  // namespace
 
 std::vector<WireSample> wire_samples_1_1() {
     std::vector<WireSample> samples = wire_samples_1_0();
     for (WireSample& sample : samples) {
+        if (sample.name == "heartbeat") sample.message = heartbeat_1_1();
         if (sample.name == "part") sample.message = part_1_1();
         if (sample.name == "retire") sample.message = retire_1_1();
     }
@@ -127,7 +144,7 @@ std::vector<WireSample> wire_samples_1_0() {
         {"stage_ready", StageReady{Epoch(3)}},
         {"peer_hello", PeerHello{Epoch(3), NodeId(2), 1}},
         {"stage_failed", StageFailed{Epoch(3), StatusCode::resource_exhausted, "7 GiB of 6"}},
-        {"heartbeat", Heartbeat{86'400}},
+        {"heartbeat", Heartbeat{86'400, {}}},
         {"part", part()},
         {"retire", retire()},
     };

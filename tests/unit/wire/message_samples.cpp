@@ -194,7 +194,17 @@ Message random_small(std::size_t kind, Random& random) {
             return PeerHello{epoch, NodeId(static_cast<std::uint32_t>(random.next())),
                              random_int(random, 0, 255)};
         case 9: return StageFailed{epoch, random_code(random), random_text(random)};
-        default: return Heartbeat{random.next()};
+        default: {
+            Heartbeat heartbeat{random.next(), {}};
+            if (random.below(2) == 0) return heartbeat;
+            LinkReport& report = heartbeat.next_link.emplace();
+            report.sent_bytes = random.next();
+            report.lane_sent_bytes = {random.next(), 2, 3};
+            report.lane_queue_us = {1, random_int(random, 0, 1 << 30)};
+            report.bytes_per_s = random.uniform() * 1e9;
+            report.delay_us = random_int(random, 0, 1 << 30);
+            return heartbeat;
+        }
     }
 }
 
@@ -257,8 +267,10 @@ bool valid(const PeerHello& m) {
 bool valid(const StageFailed& m) {
     return valid(m.code) && valid(m.reason);
 }
-bool valid(const Heartbeat&) {
-    return true;
+bool valid(const Heartbeat& m) {
+    if (!m.next_link) return true;
+    const LinkReport& report = *m.next_link;
+    return report.lane_sent_bytes.size() <= kLaneCount && report.bytes_per_s >= 0;
 }
 bool valid(const SequenceRun& run) {
     return in(run.count, 1, 65536) && in(run.position, 0, (1 << 24) - run.count) &&
