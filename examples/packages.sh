@@ -3,7 +3,7 @@
 MOLINK_PACKAGES="cmake ninja-build g++ pkg-config libzmq3-dev cppzmq-dev libflatbuffers-dev \
 flatbuffers-compiler libfmt-dev libhwy-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev \
 libcli11-dev libcpp-httplib-dev"
-MOLINK_TEST_PACKAGES="catch2 libopenblas-dev"
+MOLINK_TEST_PACKAGES="catch2 libopenblas-dev python3-minimal"
 
 # molink_install PACKAGE...: installs what is missing, or names it and ends.
 molink_install() {

@@ -12,7 +12,7 @@
  *  4. A plug-in is pure policy: equal calls, equal plans; randomness from
  *     molink_view_step_seed() alone. It reads no clock and calls nothing of molink.h.
  *  5. The engine checks every plan. A wrong one is logged and counted, and the built-in policy
- * plans that step.
+ *     plans that step.
  */
 #ifndef MOLINK_PLUGIN_H
 #define MOLINK_PLUGIN_H

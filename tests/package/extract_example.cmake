@@ -1,10 +1,12 @@
-# Writes the first C++ block of README to OUT.
+# Writes the first block of README in LANGUAGE to OUT.
 file(READ ${README} text)
-string(FIND "${text}" "```cpp\n" begin)
+set(fence "```${LANGUAGE}\n")
+string(FIND "${text}" "${fence}" begin)
 if(begin EQUAL -1)
-    message(FATAL_ERROR "${README} has no C++ block")
+    message(FATAL_ERROR "${README} has no ${LANGUAGE} block")
 endif()
-math(EXPR begin "${begin} + 7")
+string(LENGTH "${fence}" length)
+math(EXPR begin "${begin} + ${length}")
 string(SUBSTRING "${text}" ${begin} -1 text)
 string(FIND "${text}" "```" end)
 string(SUBSTRING "${text}" 0 ${end} text)

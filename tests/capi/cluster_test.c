@@ -1,0 +1,180 @@
+/* A cluster through the C interface: whole in one process, and of a head and workers that meet over
+ * loopback. Same text, same bits as one node; views, metrics and ends of the workers. */
+#include "support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char* const kPrompt = "And it came to pass";
+
+typedef struct {
+    char text[1024];
+    uint64_t hashes[64];
+    size_t hash_count;
+} output;
+
+static void generate_with_hashes(molink_engine* engine, output* out) {
+    molink_request request = MOLINK_REQUEST_INIT;
+    molink_queue* queue = NULL;
+    int last = 0;
+    memset(out, 0, sizeof(*out));
+    request.prompt = kPrompt;
+    request.max_tokens = 20;
+    request.hash_logits = 1;
+    CHECK_OK(molink_queue_create(&queue));
+    CHECK_OK(molink_engine_submit_to_queue(engine, &request, queue, NULL, NULL));
+    while (!last) {
+        const molink_event* event = NULL;
+        CHECK_OK(molink_queue_next(queue, -1, &event));
+        CHECK(event->status == MOLINK_OK);
+        strncat(out->text, event->text, event->text_size);
+        last = event->last;
+        if (last) {
+            CHECK(event->logit_hash_count > 20 && event->logit_hash_count <= 64);
+            out->hash_count = event->logit_hash_count;
+            memcpy(out->hashes, event->logit_hashes, out->hash_count * sizeof(uint64_t));
+        }
+        molink_event_release(event);
+    }
+    molink_queue_destroy(queue);
+}
+
+static void check_equal(const output* a, const output* b) {
+    CHECK(strcmp(a->text, b->text) == 0 && a->hash_count == b->hash_count);
+    CHECK(memcmp(a->hashes, b->hashes, a->hash_count * sizeof(uint64_t)) == 0);
+}
+
+/* Three stages whose layers tile the model's eight. */
+static void check_view(const molink_engine* engine) {
+    molink_cluster_info info = MOLINK_CLUSTER_INFO_INIT;
+    molink_cluster* cluster = NULL;
+    int32_t next_layer = 0;
+    size_t stage;
+    CHECK_OK(molink_engine_cluster(engine, &cluster));
+    CHECK_OK(molink_cluster_get(cluster, &info));
+    CHECK(info.state == MOLINK_ENGINE_READY && info.node_count == 3 && info.stage_count == 3);
+    for (stage = 0; stage < info.stage_count; ++stage) {
+        molink_node_info node = MOLINK_NODE_INFO_INIT;
+        uint32_t id = 0;
+        size_t i = 0;
+        CHECK_OK(molink_cluster_stage(cluster, stage, &id));
+        do {
+            CHECK_OK(molink_cluster_node(cluster, i++, &node));
+        } while (node.id != id);
+        CHECK(node.state == MOLINK_NODE_READY && node.layers_begin == next_layer);
+        CHECK(node.loaded_bytes == node.weight_bytes && node.kv_blocks > 0);
+        next_layer = node.layers_end;
+    }
+    CHECK(next_layer == 8);
+    molink_cluster_release(cluster);
+}
+
+static void check_metrics(const molink_engine* engine) {
+    molink_metrics_info info = MOLINK_METRICS_INFO_INIT;
+    molink_metrics* metrics = NULL;
+    size_t i;
+    CHECK_OK(molink_engine_metrics(engine, &metrics));
+    CHECK_OK(molink_metrics_get(metrics, &info));
+    CHECK(info.stage_count == 3 && info.link_count >= 2 && info.requests_finished == 1);
+    for (i = 0; i < info.link_count; ++i) {
+        molink_link_info link = MOLINK_LINK_INFO_INIT;
+        CHECK_OK(molink_metrics_link(metrics, i, &link));
+        CHECK(link.node[0] != '\0' && link.peer[0] != '\0' && strcmp(link.node, link.peer) != 0);
+        CHECK(link.lane_count == 5 && link.sent_bytes > 0 && link.lane_queue_us[0] >= 0);
+    }
+    molink_metrics_release(metrics);
+}
+
+static void whole_in_one_process(const char* model, const output* expected) {
+    molink_engine_options options = small_options(model);
+    molink_engine* engine;
+    output found;
+    options.local_workers = 2;
+    engine = ready_engine_with(&options);
+    generate_with_hashes(engine, &found);
+    check_equal(&found, expected);
+    check_view(engine);
+    check_metrics(engine);
+    CHECK_OK(molink_engine_destroy(engine));
+}
+
+static molink_worker* join(const char* model, const molink_engine* engine, const char* name) {
+    molink_worker_options options = MOLINK_WORKER_OPTIONS_INIT;
+    molink_worker* worker = NULL;
+    options.model_dir = model;
+    options.join = molink_engine_address(engine);
+    options.name = name;
+    options.threads = 1;
+    options.memory_bytes = (int64_t)64 << 20;
+    CHECK_OK(molink_worker_create(&options, &worker));
+    return worker;
+}
+
+static void head_and_workers(const char* model, const output* expected) {
+    molink_engine_options options = small_options(model);
+    molink_worker_info info = MOLINK_WORKER_INFO_INIT;
+    molink_metrics_info counts = MOLINK_METRICS_INFO_INIT;
+    molink_engine* engine = NULL;
+    molink_worker *first, *second;
+    molink_metrics* metrics = NULL;
+    output found;
+    options.stages = 3;
+    CHECK_OK(molink_engine_create(&options, &engine));
+    CHECK_CODE(molink_engine_wait_ready(engine, 0), MOLINK_DEADLINE_EXCEEDED);
+    first = join(model, engine, "first");
+    second = join(model, engine, "second");
+    CHECK_OK(molink_engine_wait_ready(engine, 60000000));
+    generate_with_hashes(engine, &found);
+    check_equal(&found, expected);
+    check_view(engine);
+    check_metrics(engine);
+
+    CHECK_CODE(molink_worker_wait(first, 0), MOLINK_DEADLINE_EXCEEDED);
+    CHECK_OK(molink_worker_get(first, &info));
+    CHECK(info.welcomed && info.state == MOLINK_NODE_READY && info.epoch == 1);
+    CHECK(info.layers_end > info.layers_begin && info.loaded_bytes == info.weight_bytes);
+    CHECK(strncmp(info.address, "tcp://127.0.0.1:", 16) == 0);
+    CHECK_OK(molink_worker_metrics(first, &metrics));
+    CHECK_OK(molink_metrics_get(metrics, &counts));
+    CHECK(counts.link_count >= 1 && counts.stage_count == 0);
+    molink_metrics_release(metrics);
+
+    CHECK_OK(molink_engine_destroy(engine)); /* tells them */
+    CHECK_OK(molink_worker_wait(first, 60000000));
+    CHECK_OK(molink_worker_wait(second, 60000000));
+    CHECK_OK(molink_worker_destroy(first));
+    CHECK_OK(molink_worker_close(second));
+    CHECK_OK(molink_worker_close(second));
+    CHECK_OK(molink_worker_destroy(second));
+}
+
+/* Refused by the head, and told why. */
+static void wrong_worker(const char* model) {
+    molink_engine_options options = small_options(model);
+    molink_worker_options wrong = MOLINK_WORKER_OPTIONS_INIT;
+    molink_engine* engine = NULL;
+    molink_worker* worker = NULL;
+    options.stages = 2;
+    CHECK_OK(molink_engine_create(&options, &engine));
+    wrong.model_dir = model;
+    wrong.join = molink_engine_address(engine);
+    wrong.weights = MOLINK_WEIGHTS_Q8_0;
+    wrong.threads = 1;
+    CHECK_OK(molink_worker_create(&wrong, &worker));
+    CHECK_CODE(molink_worker_wait(worker, 60000000), MOLINK_FAILED_PRECONDITION);
+    CHECK_OK(molink_worker_destroy(worker));
+    CHECK_OK(molink_engine_destroy(engine));
+}
+
+int main(int argc, char** argv) {
+    output expected;
+    molink_engine* engine;
+    if (argc < 2) return 2;
+    engine = ready_engine(argv[1]);
+    generate_with_hashes(engine, &expected);
+    CHECK_OK(molink_engine_destroy(engine));
+    whole_in_one_process(argv[1], &expected);
+    head_and_workers(argv[1], &expected);
+    wrong_worker(argv[1]);
+    return 0;
+}
