@@ -124,7 +124,7 @@ Status read_options(const molink_engine_options* in, molink_engine_options& out)
     out = MOLINK_ENGINE_OPTIONS_INIT;
     if (auto status = read_struct("molink_engine_options", in, out); !status.ok()) return status;
     if (auto status = check_node(out); !status.ok()) return status;
-    if (auto status = check_enum("wire_type", out.wire_type, MOLINK_BF16); !status.ok()) {
+    if (auto status = check_enum("wire_type", out.wire_type, MOLINK_INT8); !status.ok()) {
         return status;
     }
     return check_local_cluster(out);
@@ -146,7 +146,8 @@ EngineOptions engine_options(const molink_engine_options& options) {
     out.stages = options.stages;
     if (out.stages == 0) out.stages = options.local_workers > 0 ? local : 1;
     out.local_stage = options.local_stage != 0;
-    out.wire_type = static_cast<DataType>(options.wire_type);
+    out.wire_type = options.wire_type == MOLINK_INT8 ? DataType::int8
+                                                     : static_cast<DataType>(options.wire_type);
     out.max_running = options.max_running;
     out.max_waiting = options.max_waiting;
     out.max_step_tokens = options.max_step_tokens;

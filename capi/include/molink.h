@@ -114,7 +114,7 @@ typedef void (*molink_progress_fn)(void* user_data, const molink_progress* progr
 
 /* ---- engine ---------------------------------------------------------------------------------- */
 
-enum { MOLINK_F32 = 0, MOLINK_F16 = 1, MOLINK_BF16 = 2 };
+enum { MOLINK_F32 = 0, MOLINK_F16 = 1, MOLINK_BF16 = 2, MOLINK_INT8 = 3 };
 enum { MOLINK_WEIGHTS_NATIVE = 0, MOLINK_WEIGHTS_Q8_0 = 1 };
 
 struct molink_scheduler_vtable; /* molink_plugin.h */
@@ -141,7 +141,8 @@ typedef struct molink_engine_options {
     int32_t log_level;        /* MOLINK_LOG_...; default info */
     int32_t stages;           /* nodes of the pipeline, 0 .. 256; 0: 1, or all of a local cluster */
     int32_t local_stage;      /* the head holds a stage too; default 1 */
-    int32_t wire_type;        /* activations on links: MOLINK_F32 (default, exact), F16 or BF16 */
+    int32_t wire_type;        /* activations on links: MOLINK_F32 (default, exact), F16, BF16 or
+                        INT8 */
     int32_t max_running;      /* sequences at once, 1 .. 1024; default 16 */
     int32_t max_waiting;      /* requests beyond that, 0 .. 65536; default 1024 */
     int32_t max_step_tokens;  /* rows of a micro-batch, 1 .. 8192; default 512 */

@@ -16,7 +16,7 @@ void add_head_flags(CLI::App& app, HeadFlags& flags) {
     app.add_option("--stages", flags.stages, "nodes to wait for, this one's stage included")
         ->capture_default_str();
     app.add_flag("--no-local-stage", flags.no_local_stage, "hold no layers here");
-    app.add_option("--wire", flags.wire, "activations on links: f32, f16 or bf16")
+    app.add_option("--wire", flags.wire, "activations on links: f32, f16, bf16 or int8")
         ->capture_default_str();
     app.add_option("--max-running", flags.max_running, "sequences at once")->capture_default_str();
     app.add_option("--max-step-tokens", flags.max_step_tokens, "rows of one micro-batch")

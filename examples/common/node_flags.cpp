@@ -3,8 +3,11 @@
 #include "common/node_flags.h"
 
 #include <charconv>
+#include <fstream>
+#include <map>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace molink::examples {
 namespace {
@@ -45,6 +48,10 @@ void add_node_flags(CLI::App& app, NodeFlags& flags) {
     app.add_option("--block-tokens", flags.block_tokens, "positions per KV block, a multiple of 16")
         ->capture_default_str();
     app.add_option("--layers", flags.layers, "hold layers A-B, both included (default: decided)");
+    app.add_option("--backend", flags.backend,
+                   "cpu, or timed: stages take the times of --profile and compute nothing")
+        ->capture_default_str();
+    app.add_option("--profile", flags.profile, "service times of --backend timed (JSON)");
     app.add_option("--threads", flags.threads, "compute threads; 0: one per core")
         ->capture_default_str();
     app.add_option(
@@ -56,12 +63,40 @@ void add_node_flags(CLI::App& app, NodeFlags& flags) {
     app.add_flag("--verbose", flags.verbose, "say what happens");
 }
 
-Result<DataType> parse_type(const std::string& flag, const std::string& value, bool bf16_too) {
+/// A JSON object of numbers, by the names of TimedProfile.
+Result<TimedProfile> read_profile(const std::string& path) {
+    std::ifstream file(path);
+    const auto json = nlohmann::json::parse(file, nullptr, false);
+    if (!json.is_object()) {
+        return bad(fmt::format("--profile {}: cannot be read, or is not a JSON object", path));
+    }
+    TimedProfile profile;
+    const std::map<std::string, double*> fields{
+        {"decode_layer_us", &profile.decode_layer_us},
+        {"decode_row_layer_us", &profile.decode_row_layer_us},
+        {"prefill_layer_us", &profile.prefill_layer_us},
+        {"prefill_row_layer_us", &profile.prefill_row_layer_us},
+        {"head_us", &profile.head_us},
+        {"head_row_us", &profile.head_row_us},
+    };
+    for (const auto& [key, value] : json.items()) {
+        const auto field = fields.find(key);
+        if (key == "about") continue;  // where the numbers come from
+        if (field == fields.end() || !value.is_number()) {
+            return bad(fmt::format("--profile {}: '{}' is not a known number", path, key));
+        }
+        *field->second = value.get<double>();
+    }
+    return profile;
+}
+
+Result<DataType> parse_type(const std::string& flag, const std::string& value, bool wire) {
     if (value == "f32") return DataType::f32;
     if (value == "f16") return DataType::f16;
-    if (value == "bf16" && bf16_too) return DataType::bf16;
+    if (value == "bf16" && wire) return DataType::bf16;
+    if (value == "int8" && wire) return DataType::int8;
     return bad(fmt::format("{} is '{}'; {} are permitted", flag, value,
-                           bf16_too ? "f32, f16 and bf16" : "f32 and f16"));
+                           wire ? "f32, f16, bf16 and int8" : "f32 and f16"));
 }
 
 Status apply_node_flags(const NodeFlags& flags, NodeOptions& options) {
@@ -85,6 +120,15 @@ Status apply_node_flags(const NodeFlags& flags, NodeOptions& options) {
         return bad(fmt::format("--memory-gib is {}; 0 to 1000000 are permitted", flags.memory_gib));
     }
     options.memory_bytes = static_cast<std::int64_t>(flags.memory_gib * (1 << 30));
+    options.backend = flags.backend;
+    if (flags.profile.empty() == (flags.backend == "timed")) {
+        return bad("--backend timed and --profile belong together");
+    }
+    if (!flags.profile.empty()) {
+        auto profile = read_profile(flags.profile);
+        if (!profile) return profile.error();
+        options.timed = *profile;
+    }
     if (flags.layers.empty()) return {};
     auto layers = parse_layers(flags.layers);
     if (!layers) return layers.error();

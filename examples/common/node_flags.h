@@ -19,6 +19,8 @@ struct NodeFlags {
     std::string kv = "f32";
     std::string layers;
     int block_tokens = 16;
+    std::string backend = "cpu";
+    std::string profile;
     int threads = 0;
     double memory_gib = 0;
     bool insecure = false;
@@ -31,7 +33,7 @@ void add_node_flags(CLI::App& app, NodeFlags& flags);
 /// Flags to options. Errors: invalid_argument naming the flag, the value and what is permitted.
 Status apply_node_flags(const NodeFlags& flags, NodeOptions& options);
 
-/// "f32", "f16" or "bf16".
-Result<DataType> parse_type(const std::string& flag, const std::string& value, bool bf16_too);
+/// "f32" or "f16"; on the wire also "bf16" and "int8".
+Result<DataType> parse_type(const std::string& flag, const std::string& value, bool wire);
 
 }  // namespace molink::examples

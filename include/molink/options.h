@@ -22,6 +22,18 @@ enum class WeightMode : std::int32_t {
     q8_0 = 1,    ///< matrices quantised to 8 bits while loading
 };
 
+/// Service times of a stage of the backend "timed", microseconds. A decode part of b rows takes
+/// layers * (decode_layer_us + b * decode_row_layer_us), on the last stage and head_us + b *
+/// head_row_us more; a prefill part likewise with its own numbers and one head_us.
+struct TimedProfile {
+    double decode_layer_us = 0;
+    double decode_row_layer_us = 0;
+    double prefill_layer_us = 0;
+    double prefill_row_layer_us = 0;
+    double head_us = 0;
+    double head_row_us = 0;
+};
+
 /// What every node, head or worker, can be told.
 struct NodeOptions {
     /// Hugging Face folder; every node has its own copy. Required.
@@ -47,8 +59,11 @@ struct NodeOptions {
     std::int64_t memory_bytes = 0;
     /// Layers this node must hold; not set: the partitioner decides.
     std::optional<LayerRange> layers;
-    /// Kernels: "cpu".
+    /// Kernels: "cpu". "timed" computes nothing: stages take the times of `timed`, links carry real
+    /// bytes, tokens are made up but known; of the model folder only config.json is read. All nodes
+    /// must agree.
     std::string backend = "cpu";
+    TimedProfile timed;
     /// Largest log level that is written.
     LogLevel log_level = LogLevel::info;
     /// Receives log lines; nullptr: none. Borrowed until the node is closed.
@@ -71,7 +86,7 @@ struct EngineOptions : NodeOptions {
     std::int32_t stages = 1;
     /// The head holds a stage too. Default true; with false at least one worker is needed.
     bool local_stage = true;
-    /// Format of activations on links: f32, f16 or bf16. f32 keeps results equal bit for bit.
+    /// Format of activations on links: f32, f16, bf16 or int8. f32 keeps results equal bit for bit.
     DataType wire_type = DataType::f32;
     /// Sequences running at once. Default 16. Limits: 1 .. 1024.
     std::int32_t max_running = 16;

@@ -42,8 +42,9 @@ struct LayerRange {
     friend constexpr bool operator==(LayerRange, LayerRange) = default;
 };
 
-/// Storage type of numbers. Values cross the wire.
-enum class DataType : std::uint8_t { f32 = 0, f16 = 1, bf16 = 2, q8_0 = 3, i32 = 4 };
+/// Storage type of numbers. Values cross the wire. int8 is of activations on links alone: one scale
+/// for 64 values of a row.
+enum class DataType : std::uint8_t { f32 = 0, f16 = 1, bf16 = 2, q8_0 = 3, i32 = 4, int8 = 5 };
 
 /// "f32", "f16", ... Static storage.
 MOLINK_EXPORT std::string_view data_type_name(DataType type);

@@ -46,6 +46,7 @@ std::string_view data_type_name(DataType type) {
         case DataType::bf16: return "bf16";
         case DataType::q8_0: return "q8_0";
         case DataType::i32: return "i32";
+        case DataType::int8: return "int8";
     }
     return "unknown";
 }

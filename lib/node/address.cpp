@@ -120,9 +120,10 @@ Status check_engine_options(const EngineOptions& options) {
     switch (options.wire_type) {
         case DataType::f32:
         case DataType::f16:
-        case DataType::bf16: return {};
+        case DataType::bf16:
+        case DataType::int8: return {};
         default:
-            return invalid_argument("wire_type is {}; f32, f16 and bf16 are permitted",
+            return invalid_argument("wire_type is {}; f32, f16, bf16 and int8 are permitted",
                                     data_type_name(options.wire_type));
     }
 }

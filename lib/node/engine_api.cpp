@@ -97,13 +97,13 @@ Status EngineImpl::build(EngineOptions options) {
         const PartitionModel model,
         make_partition_model(options, identity, options.max_step_tokens, max_context_));
     const std::string tokenizer_file = options.model_dir + "/tokenizer.json";
-    if (std::filesystem::exists(tokenizer_file)) {
+    if (options.backend != kTimedBackend && std::filesystem::exists(tokenizer_file)) {
         MOLINK_ASSIGN_OR_RETURN(tokenizer_, Tokenizer::load(tokenizer_file));
         MOLINK_RETURN_IF_ERROR(check_vocabulary(*tokenizer_, identity.spec, tokenizer_file));
     }
     MOLINK_ASSIGN_OR_RETURN(parts_, open_node_parts(options));
     if (options.local_stage) {
-        MOLINK_ASSIGN_OR_RETURN(executor_, make_node_executor(options, parts_));
+        MOLINK_ASSIGN_OR_RETURN(executor_, make_node_executor(options, identity, parts_));
     }
     HeadPolicies policies;
     policies.cluster =

@@ -6,9 +6,11 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "loader/model_hash.h"
 #include "model/model.h"
+#include "stage/fold_model.h"
 
 namespace molink {
 namespace {
@@ -37,6 +39,35 @@ Status check_q8(const ModelSpec& spec) {
     return {};
 }
 
+/// Sizes are those of the CPU's layout.
+std::string_view kernels_of(const NodeOptions& options) {
+    return options.backend == kTimedBackend ? "cpu" : std::string_view(options.backend);
+}
+
+/// Not of a real model: heads and workers that share config.json may work together, and none of
+/// them with a head that computes.
+std::uint64_t timed_hash(const ConfigFile& config) {
+    return hash_string(config.canonical_text(), hash_string(kTimedBackend, 0));
+}
+
+NodeProfile timed_profile(const TimedProfile& timed) {
+    NodeProfile profile;
+    profile.decode_layer_us = timed.decode_layer_us + timed.decode_row_layer_us;
+    profile.prefill_row_layer_us = timed.prefill_row_layer_us;
+    profile.head_row_us = timed.head_us + timed.head_row_us;
+    return profile;
+}
+
+Status check_timed(const TimedProfile& timed) {
+    for (double value : {timed.decode_layer_us, timed.decode_row_layer_us, timed.prefill_layer_us,
+                         timed.prefill_row_layer_us, timed.head_us, timed.head_row_us}) {
+        if (value >= 0 && value <= 1e9) continue;
+        return invalid_argument("timed profile: {} us; 0 to 1e9 are permitted", value);
+    }
+    if (timed.decode_layer_us + timed.decode_row_layer_us > 0) return {};
+    return invalid_argument("backend timed: its profile gives no time to a decode row");
+}
+
 }  // namespace
 
 Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string& default_name,
@@ -46,10 +77,21 @@ Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string
     MOLINK_ASSIGN_OR_RETURN(const Described described, describe_model(config));
     MOLINK_RETURN_IF_ERROR(check_layers(options, described.spec));
     if (options.weights == WeightMode::q8_0) MOLINK_RETURN_IF_ERROR(check_q8(described.spec));
-    MOLINK_ASSIGN_OR_RETURN(identity.model_hash, model_hash(options.model_dir));
+    const bool timed = options.backend == kTimedBackend;
+    if (timed) {
+        MOLINK_RETURN_IF_ERROR(check_timed(options.timed));
+        identity.model_hash = timed_hash(config);
+    } else {
+        MOLINK_ASSIGN_OR_RETURN(identity.model_hash, model_hash(options.model_dir));
+    }
     identity.name = options.name.empty() ? default_name : options.name;
     identity.host_id = host_id();
     identity.spec = described.spec;
+    if (timed) {
+        identity.spec.vocabulary = kFoldVocabulary;
+        identity.spec.bos_token = -1;
+        identity.spec.eos_tokens = {kFoldEos};
+    }
     identity.weights = options.weights;
     identity.weight_type =
         options.weights == WeightMode::q8_0 ? DataType::q8_0 : described.spec.stored_type;
@@ -63,6 +105,10 @@ Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string
             : static_cast<std::int64_t>(kShareOfAvailable *
                                         static_cast<double>(available_memory_bytes()));
     if (!probe) return identity;
+    if (timed) {
+        identity.profile = timed_profile(options.timed);
+        return identity;
+    }
     MOLINK_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(options.model_dir));
     BackendOptions backend_options;
     backend_options.threads = options.threads;
@@ -79,7 +125,7 @@ Result<PartitionModel> make_partition_model(const NodeOptions& options,
                                             std::int32_t max_context) {
     BackendOptions backend_options;
     backend_options.threads = 1;
-    MOLINK_ASSIGN_OR_RETURN(auto backend, make_backend(options.backend, backend_options));
+    MOLINK_ASSIGN_OR_RETURN(auto backend, make_backend(kernels_of(options), backend_options));
     const ModelSpec& spec = identity.spec;
     const WeightStorage storage = storage_of(options.weights);
     const auto bytes = [&](const ModelPart& part) {

@@ -16,6 +16,9 @@
 
 namespace molink {
 
+/// Name of the backend whose stages only take time.
+inline constexpr std::string_view kTimedBackend = "timed";
+
 /// What a node knows of itself before it meets others: its model, its machine, how fast it is.
 struct NodeIdentity {
     std::string name;

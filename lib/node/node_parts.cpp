@@ -5,7 +5,10 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "stage/local_executor.h"
+#include "node/node_identity.h"
+#include "stage/model_work.h"
+#include "stage/thread_executor.h"
+#include "stage/timed_work.h"
 
 namespace molink {
 
@@ -29,17 +32,38 @@ std::unique_ptr<ChannelHub> make_node_hub(const NodeParts& parts, const NodeOpti
     return make_channel_hub(*parts.transport, *parts.clock, sink, hub);
 }
 
+namespace {
+
+Result<std::unique_ptr<StageWork>> make_node_work(const NodeOptions& options,
+                                                  const NodeIdentity& identity) {
+    if (options.backend == kTimedBackend) {
+        MOLINK_ASSIGN_OR_RETURN(const PartitionModel sizes,
+                                make_partition_model(options, identity, 1, 1));
+        TimedWorkOptions timed;
+        timed.profile = options.timed;
+        timed.shape = {options.block_tokens, identity.spec.hidden};
+        timed.layer_bytes = static_cast<std::uint64_t>(sizes.layer_bytes);
+        timed.kv_layer_block_bytes = static_cast<std::uint64_t>(sizes.kv_layer_block_bytes);
+        return make_timed_work(timed);
+    }
+    ModelWorkOptions model;
+    model.model_dir = options.model_dir;
+    model.weights = options.weights;
+    model.kv_type = options.kv_type;
+    model.block_tokens = options.block_tokens;
+    model.threads = options.threads;
+    model.backend = options.backend;
+    return make_model_work(model);
+}
+
+}  // namespace
+
 Result<std::unique_ptr<StageExecutor>> make_node_executor(const NodeOptions& options,
+                                                          const NodeIdentity& identity,
                                                           const NodeParts& parts) {
-    LocalExecutorOptions executor;
-    executor.model_dir = options.model_dir;
-    executor.weights = options.weights;
-    executor.kv_type = options.kv_type;
-    executor.block_tokens = options.block_tokens;
-    executor.threads = options.threads;
-    executor.backend = options.backend;
+    MOLINK_ASSIGN_OR_RETURN(auto work, make_node_work(options, identity));
     Transport* transport = parts.transport.get();
-    return make_local_executor(executor, *parts.clock, [transport] { transport->wake(); });
+    return make_thread_executor(std::move(work), *parts.clock, [transport] { transport->wake(); });
 }
 
 }  // namespace molink

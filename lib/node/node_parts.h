@@ -33,6 +33,7 @@ std::unique_ptr<ChannelHub> make_node_hub(const NodeParts& parts, const NodeOpti
 
 /// The stage executor of this node; `transport` is woken when it has something.
 Result<std::unique_ptr<StageExecutor>> make_node_executor(const NodeOptions& options,
+                                                          const NodeIdentity& identity,
                                                           const NodeParts& parts);
 
 }  // namespace molink

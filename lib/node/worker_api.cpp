@@ -63,7 +63,7 @@ Status WorkerImpl::build(const WorkerOptions& options) {
     config.head_lost_after_us = options.node_lost_after_us;
     config.reconnect_within_us = options.reconnect_within_us;
     MOLINK_ASSIGN_OR_RETURN(parts_, open_node_parts(options));
-    MOLINK_ASSIGN_OR_RETURN(executor_, make_node_executor(options, parts_));
+    MOLINK_ASSIGN_OR_RETURN(executor_, make_node_executor(options, config.identity, parts_));
     node_ = std::make_unique<WorkerNode>(std::move(config), *parts_.clock, *executor_, parts_.log);
     hub_ = make_node_hub(parts_, options, *node_);
     MOLINK_RETURN_IF_ERROR(node_->attach(*hub_, parts_.advertise));

@@ -1,4 +1,4 @@
-// The fold model and its oracle. The oracle goes through a sequence from the first token to the
+// The oracle of the fold model. It goes through a sequence from the first token to the
 // last with nothing but arrays by position; it shares the sampler's arithmetic with the stages, but
 // none of the code that says which position, history or description belongs to a row.
 #include "sim/fold.h"
@@ -12,8 +12,6 @@
 
 namespace molink::sim {
 namespace {
-
-constexpr std::uint64_t kStep = 0x9e3779b97f4a7c15ull;
 
 std::string tokenizer_json() {
     const std::string letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -115,26 +113,6 @@ private:
 };
 
 }  // namespace
-
-std::uint64_t fold_embed(Token token) {
-    return mix64(static_cast<std::uint64_t>(token) + 1);
-}
-
-std::uint64_t fold_slot(std::uint64_t hidden, std::int32_t layer, std::int32_t position) {
-    return mix64(hidden ^ (static_cast<std::uint64_t>(layer) * 1000003u +
-                           static_cast<std::uint64_t>(position) * kStep));
-}
-
-std::uint64_t fold_add(std::uint64_t sum, std::uint64_t slot, std::int32_t position) {
-    return sum + mix64(slot + static_cast<std::uint64_t>(position) * kStep);
-}
-
-void fold_logits(std::uint64_t hidden, std::span<float> logits) {
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-        const std::uint64_t bits = mix64(hidden + (i + 1) * kStep);
-        logits[i] = static_cast<float>(bits >> 40) * 0x1.0p-21f - 4.0f;  // -4 .. 4
-    }
-}
 
 const Tokenizer& fold_tokenizer() {
     static const std::unique_ptr<const Tokenizer> tokenizer = [] {

@@ -1,26 +1,16 @@
-// The simulated stage. A part's rows are computed when its service begins, so that parts in the
-// queue see the pages as a real stage would; its event shows when the service is over. Hidden rows
-// travel as real bytes: the value, then a pattern made from it, which the next stage checks.
+// The simulated stage: one part at a time, in virtual time. A part's rows are computed when its
+// service begins, so that parts in the queue see the pages as a real stage would; its event shows
+// when the service is over.
 #include "sim/sim_stage.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 
 #include "base/canary.h"
 #include "base/error.h"
 #include "base/limits.h"
-#include "base/random.h"
-#include "sim/fold.h"
 
 namespace molink::sim {
-namespace {
-
-float filler(std::uint64_t hidden, std::int32_t column) {
-    return static_cast<float>(mix64(hidden + static_cast<std::uint64_t>(column)) >> 44);
-}
-
-}  // namespace
 
 void SimStage::push(std::int64_t at_us, StageEvent event) {
     event.epoch = config_.epoch;
@@ -29,8 +19,9 @@ void SimStage::push(std::int64_t at_us, StageEvent event) {
 
 void SimStage::load(const StageConfig& config) {
     config_ = config;
-    table_.reset();
-    slots_.clear();
+    if (violation_.empty() && runner_) violation_ = runner_->violation();
+    runner_ =
+        std::make_unique<FoldRunner>(FoldShape{options_.block_tokens, options_.hidden}, config);
     decode_.clear();
     prefill_.clear();
     events_.clear();
@@ -50,19 +41,7 @@ void SimStage::load(const StageConfig& config) {
 }
 
 void SimStage::start(std::uint64_t kv_blocks) {
-    blocks_ = kv_blocks;
-    slots_.assign(static_cast<std::size_t>(config_.layers.size()) * kv_blocks *
-                      static_cast<std::size_t>(options_.block_tokens),
-                  {});
-    SequenceTable::Bounds bounds;
-    bounds.max_rows = config_.max_rows;
-    bounds.max_sequences = config_.max_sequences;
-    bounds.max_context = config_.max_context;
-    bounds.block_tokens = options_.block_tokens;
-    bounds.vocabulary = kFoldVocabulary;
-    bounds.kv_blocks = kv_blocks;
-    bounds.has_embedding = config_.has_embedding;
-    table_ = std::make_unique<SequenceTable>(bounds);
+    runner_->start(kv_blocks);
     StageEvent ready;
     ready.kind = StageEventKind::ready;
     push(clock_.now_us(), std::move(ready));
@@ -102,116 +81,19 @@ void SimStage::begin_next() {
 
 StageEvent SimStage::run(Waiting waiting, std::int64_t begin_us, std::int64_t service_us) {
     StageEvent event;
-    Part& part = waiting.part;
-    std::vector<SampledRun> sampled;
-    Status done = failure_.ok() ? run_part(part, sampled) : failure_;
-    if (!done.ok()) {
+    Result<PartResult> result = failure_;
+    if (failure_.ok()) result = runner_->run(std::move(waiting.part));
+    if (!result) {
         event.kind = StageEventKind::failed;
-        event.status = done;
+        event.status = result.error();
         return event;
     }
-    part.stage_times.push_back(
+    result->part.stage_times.push_back(
         {static_cast<std::uint32_t>(service_us),
          static_cast<std::uint32_t>(std::max<std::int64_t>(begin_us - waiting.arrival_us, 0))});
     event.kind = StageEventKind::result;
-    event.result.part = std::move(part);
-    event.result.sampled = std::move(sampled);
+    event.result = std::move(*result);
     return event;
-}
-
-Status SimStage::run_part(Part& part, std::vector<SampledRun>& sampled) {
-    if (table_ == nullptr) {
-        return make_error(StatusCode::failed_precondition, "part {} for a stage that is not ready",
-                          part.id.value);
-    }
-    MOLINK_RETURN_IF_ERROR(table_->apply(part));
-    Bytes output;
-    std::size_t row = 0;
-    std::vector<float> logits;
-    for (const SequenceRun& run : part.runs) {
-        StageSequence& sequence = table_->at(run.id);
-        const std::int32_t wanted = config_.has_head ? logit_row_count(run, sequence) : 0;
-        logits.resize(static_cast<std::size_t>(wanted * kFoldVocabulary));
-        for (std::int32_t i = 0; i < run.count; ++i, ++row) {
-            const std::int32_t position = run.position + i;
-            std::uint64_t hidden = fold_embed(sequence.tokens[static_cast<std::size_t>(position)]);
-            if (!config_.has_embedding) MOLINK_RETURN_IF_ERROR(read_row(part, row, hidden));
-            hidden = run_row(sequence, position, hidden);
-            if (!config_.has_head) write_row(hidden, output);
-            const std::int32_t at = i - (run.count - wanted);
-            if (at < 0) continue;
-            fold_logits(hidden,
-                        std::span(logits).subspan(static_cast<std::size_t>(at * kFoldVocabulary),
-                                                  static_cast<std::size_t>(kFoldVocabulary)));
-        }
-        if (wanted > 0) sampled.push_back(sampler_.sample(run, sequence, logits));
-    }
-    part.activations = std::move(output);
-    return {};
-}
-
-SimStage::Slot& SimStage::slot(const StageSequence& sequence, std::int32_t layer,
-                               std::int32_t position) {
-    const std::uint64_t block =
-        sequence.blocks[static_cast<std::size_t>(position / options_.block_tokens)];
-    const auto first = static_cast<std::uint64_t>(layer - config_.layers.begin) * blocks_ + block;
-    return slots_[first * static_cast<std::uint64_t>(options_.block_tokens) +
-                  static_cast<std::uint64_t>(position % options_.block_tokens)];
-}
-
-std::uint64_t SimStage::run_row(const StageSequence& sequence, std::int32_t position,
-                                std::uint64_t hidden) {
-    for (std::int32_t layer = config_.layers.begin; layer < config_.layers.end; ++layer) {
-        slot(sequence, layer, position) = {fold_slot(hidden, layer, position), position,
-                                           sequence.tokens[static_cast<std::size_t>(position)]};
-        std::uint64_t sum = hidden;
-        for (std::int32_t p = 0; p <= position; ++p) {
-            const Slot& read = slot(sequence, layer, p);
-            if ((read.position != p ||
-                 read.token != sequence.tokens[static_cast<std::size_t>(p)]) &&
-                violation_.empty()) {
-                violation_ = fmt::format(
-                    "a stage read position {} of sequence {} in layer {} and found position {}, "
-                    "token {} instead of {}",
-                    p, sequence.open.id.value, layer, read.position, read.token,
-                    sequence.tokens[static_cast<std::size_t>(p)]);
-            }
-            sum = fold_add(sum, read.value, p);
-        }
-        hidden = sum;
-    }
-    return hidden;
-}
-
-Status SimStage::read_row(const Part& part, std::size_t row, std::uint64_t& hidden) const {
-    const std::size_t bytes = static_cast<std::size_t>(options_.hidden) * sizeof(float);
-    if (part.activations.size() < (row + 1) * bytes) {
-        return make_error(StatusCode::data_loss,
-                          "part {} brings {} bytes; row {} of {} is not there", part.id.value,
-                          part.activations.size(), row, bytes);
-    }
-    const std::byte* from = part.activations.data() + row * bytes;
-    std::memcpy(&hidden, from, sizeof(hidden));
-    for (std::int32_t column = 2; column < options_.hidden; ++column) {
-        float value = 0;
-        std::memcpy(&value, from + static_cast<std::size_t>(column) * sizeof(float), sizeof(float));
-        if (value != filler(hidden, column)) {
-            return make_error(StatusCode::data_loss, "part {}: row {} is torn at column {}",
-                              part.id.value, row, column);
-        }
-    }
-    return {};
-}
-
-void SimStage::write_row(std::uint64_t hidden, Bytes& out) const {
-    const std::size_t begin = out.size();
-    out.resize(begin + static_cast<std::size_t>(options_.hidden) * sizeof(float));
-    std::memcpy(out.data() + begin, &hidden, sizeof(hidden));
-    for (std::int32_t column = 2; column < options_.hidden; ++column) {
-        const float value = filler(hidden, column);
-        std::memcpy(out.data() + begin + static_cast<std::size_t>(column) * sizeof(float), &value,
-                    sizeof(float));
-    }
 }
 
 bool SimStage::poll(StageEvent& event) {

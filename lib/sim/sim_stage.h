@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "sim/sim_clock.h"
-#include "stage/run_sampler.h"
-#include "stage/sequence_table.h"
+#include "stage/fold_runner.h"
 #include "stage/stage_executor.h"
 
 namespace molink::sim {
@@ -22,9 +21,8 @@ struct SimStageOptions {
     std::int32_t hidden = 2;  ///< floats of a row on the wire, at least 2
 };
 
-/// A stage of the fold model in virtual time: production sequence table and sampler, pages whose
-/// slots know what they hold, service times instead of arithmetic. One part at a time, decode
-/// before prefill, as on a real stage. Thread: one.
+/// A stage of the fold model in virtual time: service times instead of arithmetic. One part at a
+/// time, decode before prefill, as on a real stage. Thread: one.
 class SimStage final : public StageExecutor {
 public:
     /// `clock` must outlive it.
@@ -43,17 +41,14 @@ public:
     /// Fails the stage with this status at the next part.
     void fail_next(Status status) { failure_ = std::move(status); }
     /// Empty, or the first page that was read and held something else.
-    const std::string& violation() const { return violation_; }
-    std::size_t known_sequences() const { return table_ ? table_->size() : 0; }
+    const std::string& violation() const {
+        return violation_.empty() && runner_ ? runner_->violation() : violation_;
+    }
+    std::size_t known_sequences() const { return runner_ ? runner_->known_sequences() : 0; }
     std::uint64_t kv_blocks_offered() const { return options_.kv_blocks; }
     void offer_kv_blocks(std::uint64_t count) { options_.kv_blocks = count; }
 
 private:
-    struct Slot {
-        std::uint64_t value = 0;
-        std::int32_t position = -1;
-        Token token = -1;
-    };
     struct Waiting {
         Part part;
         std::int64_t arrival_us = 0;
@@ -62,21 +57,12 @@ private:
     void push(std::int64_t at_us, StageEvent event);
     void begin_next();
     StageEvent run(Waiting waiting, std::int64_t begin_us, std::int64_t service_us);
-    Status run_part(Part& part, std::vector<SampledRun>& sampled);
-    std::uint64_t run_row(const StageSequence& sequence, std::int32_t position,
-                          std::uint64_t hidden);
-    Slot& slot(const StageSequence& sequence, std::int32_t layer, std::int32_t position);
-    Status read_row(const Part& part, std::size_t row, std::uint64_t& hidden) const;
-    void write_row(std::uint64_t hidden, Bytes& out) const;
     std::int64_t service_us(const Part& part) const;
 
     const Clock& clock_;
     SimStageOptions options_;
     StageConfig config_;
-    std::unique_ptr<SequenceTable> table_;
-    RunSampler sampler_;
-    std::vector<Slot> slots_;
-    std::uint64_t blocks_ = 0;
+    std::unique_ptr<FoldRunner> runner_;
     std::deque<Waiting> decode_;
     std::deque<Waiting> prefill_;
     std::deque<std::pair<std::int64_t, StageEvent>> events_;  // by time
@@ -84,7 +70,7 @@ private:
     int decodes_in_a_row_ = 0;
     double slowness_ = 1;
     Status failure_;
-    std::string violation_;
+    std::string violation_;  // of epochs before
 };
 
 }  // namespace molink::sim

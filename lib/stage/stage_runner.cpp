@@ -100,7 +100,7 @@ Status StageRunner::read_input(const Part& part, std::int64_t rows) {
     }
     host_hidden_.resize(static_cast<std::size_t>(rows * spec_.hidden));
     MOLINK_RETURN_IF_ERROR(
-        decode_activations(part.activation_type, part.activations, host_hidden_));
+        decode_activations(part.activation_type, part.activations, host_hidden_, width()));
     backend_.copy_to_device(hidden, host_hidden_.data(), host_hidden_.size() * sizeof(float));
     return {};
 }
@@ -126,7 +126,7 @@ Result<PartResult> StageRunner::run(Part part) {
         backend_.copy_to_host(host_hidden_.data(), hidden_->data(),
                               host_hidden_.size() * sizeof(float));
         part.activation_type = config_.activation_type;
-        part.activations = encode_activations(config_.activation_type, host_hidden_);
+        part.activations = encode_activations(config_.activation_type, host_hidden_, width());
     }
     result.part = std::move(part);
     return result;

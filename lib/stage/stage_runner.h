@@ -35,6 +35,7 @@ private:
     Status gather(const Part& part);
     Status read_input(const Part& part, std::int64_t rows);
     void sample(const Part& part, PartResult& result);
+    std::size_t width() const { return static_cast<std::size_t>(spec_.hidden); }
 
     Backend& backend_;
     std::unique_ptr<Model> model_;

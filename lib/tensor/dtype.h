@@ -8,13 +8,15 @@
 
 namespace molink {
 
-/// Bytes of one element; q8_0 is a block type and has no element size (returns 0).
+/// Bytes of one element; q8_0 is a block type and has no element size (returns 0). The scales of
+/// int8 are not counted.
 constexpr std::size_t data_type_bytes(DataType type) {
     switch (type) {
         case DataType::f32:
         case DataType::i32: return 4;
         case DataType::f16:
         case DataType::bf16: return 2;
+        case DataType::int8: return 1;
         case DataType::q8_0: return 0;
     }
     return 0;

@@ -7,8 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "tensor/dtype.h"
 
@@ -94,20 +97,77 @@ void decode_halves(const std::byte* in, std::span<float> out, Widen widen) {
     }
 }
 
-bool is_activation_type(DataType type) {
-    return type == DataType::f32 || type == DataType::f16 || type == DataType::bf16;
+/// Values that share a scale: small enough that one outlier spoils few, large enough that scales
+/// are a sixteenth of the bytes.
+constexpr std::size_t kGroupValues = 64;
+
+std::size_t int8_row_bytes(std::size_t width) {
+    return width + (width + kGroupValues - 1) / kGroupValues * sizeof(float);
+}
+
+/// One group: its scale, then its values.
+void encode_group(std::span<const float> values, std::byte* out) {
+    float largest = 0;
+    bool finite = true;
+    for (float value : values) {
+        const float magnitude = std::fabs(value);
+        largest = std::max(largest, magnitude);
+        finite &= magnitude <= std::numeric_limits<float>::max();
+    }
+    const float scale = finite ? largest / 127 : std::numeric_limits<float>::quiet_NaN();
+    const float inverse = finite && scale > 0 ? 1 / scale : 0;
+    write_le(std::span(out, sizeof(float)), 0, std::bit_cast<std::uint32_t>(scale));
+    std::array<std::int8_t, kGroupValues> rounded{};
+    for (std::size_t i = 0; finite && i < values.size(); ++i) {
+        // Adding and taking away 1.5 * 2^23 rounds to nearest even.
+        const float value = std::clamp(values[i] * inverse, -127.0f, 127.0f);
+        rounded[i] = static_cast<std::int8_t>((value + 12582912.0f) - 12582912.0f);
+    }
+    std::memcpy(out + sizeof(float), rounded.data(), values.size());
+}
+
+void encode_int8(std::span<const float> values, std::size_t width, std::byte* out) {
+    for (; !values.empty(); values = values.subspan(width)) {
+        for (std::size_t at = 0; at < width; at += kGroupValues) {
+            const std::size_t count = std::min(kGroupValues, width - at);
+            encode_group(values.subspan(at, count), out);
+            out += sizeof(float) + count;
+        }
+    }
+}
+
+void decode_int8(const std::byte* in, std::span<float> out, std::size_t width) {
+    for (; !out.empty(); out = out.subspan(width)) {
+        for (std::size_t at = 0; at < width; at += kGroupValues) {
+            const std::size_t count = std::min(kGroupValues, width - at);
+            const auto scale =
+                std::bit_cast<float>(read_le<std::uint32_t>(std::span(in, sizeof(float)), 0));
+            std::array<std::int8_t, kGroupValues> rounded;
+            std::memcpy(rounded.data(), in + sizeof(float), count);
+            for (std::size_t i = 0; i < count; ++i) out[at + i] = scale * rounded[i];
+            in += sizeof(float) + count;
+        }
+    }
 }
 
 }  // namespace
 
-std::size_t activation_bytes(DataType type, std::size_t count) {
-    return is_activation_type(type) ? count * data_type_bytes(type) : 0;
+bool is_activation_type(DataType type) {
+    return type == DataType::f32 || type == DataType::f16 || type == DataType::bf16 ||
+           type == DataType::int8;
 }
 
-Bytes encode_activations(DataType type, std::span<const float> values) {
-    Bytes out(activation_bytes(type, values.size()));
+std::size_t activation_bytes(DataType type, std::size_t rows, std::size_t width) {
+    if (!is_activation_type(type)) return 0;
+    return rows * (type == DataType::int8 ? int8_row_bytes(width) : width * data_type_bytes(type));
+}
+
+Bytes encode_activations(DataType type, std::span<const float> values, std::size_t width) {
+    Bytes out(width == 0 ? 0 : activation_bytes(type, values.size() / width, width));
     if (out.empty()) return out;
-    if (type == DataType::f16) {
+    if (type == DataType::int8) {
+        encode_int8(values, width, out.data());
+    } else if (type == DataType::f16) {
         encode_halves(values, out.data(), [](float value) { return narrow_f16(value); });
     } else if (type == DataType::bf16) {
         encode_halves(values, out.data(), [](float value) { return narrow_bf16(value); });
@@ -119,20 +179,23 @@ Bytes encode_activations(DataType type, std::span<const float> values) {
     return out;
 }
 
-Status decode_activations(DataType type, ByteSpan bytes, std::span<float> out) {
+Status decode_activations(DataType type, ByteSpan bytes, std::span<float> out, std::size_t width) {
     if (!is_activation_type(type)) {
-        return invalid_argument("decode activations: {} is not f32, f16 or bf16",
+        return invalid_argument("decode activations: {} is not f32, f16, bf16 or int8",
                                 data_type_name(type));
     }
-    const std::size_t expected = activation_bytes(type, out.size());
+    const std::size_t rows = width == 0 ? 0 : out.size() / width;
+    const std::size_t expected = activation_bytes(type, rows, width);
     if (bytes.size() != expected) {
         return make_error(StatusCode::data_loss,
                           "decode activations: {} bytes for {} values of {}, {} "
                           "are needed",
                           bytes.size(), out.size(), data_type_name(type), expected);
     }
-    if (out.empty()) return {};
-    if (type == DataType::f16) {
+    if (rows == 0) return {};
+    if (type == DataType::int8) {
+        decode_int8(bytes.data(), out, width);
+    } else if (type == DataType::f16) {
         decode_halves(bytes.data(), out, [](std::uint16_t bits) { return widen_f16(bits); });
     } else if (type == DataType::bf16) {
         decode_halves(bytes.data(), out, [](std::uint16_t bits) { return widen_bf16(bits); });

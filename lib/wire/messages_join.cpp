@@ -144,8 +144,7 @@ void read(WireReader& reader, const wire::Assign& from, Assign& to) {
     to.has_embedding = from.has_embedding();
     to.has_head = from.has_head();
     to.next_address = reader.text("next_address", from.next_address());
-    to.activation_type =
-        reader.enumerator("activation_type", from.activation_type(), DataType::bf16);
+    to.activation_type = reader.activation_type(static_cast<std::uint8_t>(from.activation_type()));
     to.max_rows = reader.integer("max_rows", from.max_rows(), 0, limits::kMaxPartRows);
     to.max_sequences = reader.integer("max_sequences", from.max_sequences(), 0,
                                       static_cast<std::int64_t>(limits::kMaxRunning));

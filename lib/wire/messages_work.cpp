@@ -254,8 +254,7 @@ void read(WireReader& reader, const wire::Part& from, Part& to) {
     to.releases = reader.list<SequenceId>("releases", from.releases(), limits::kMaxPartSequences);
     to.stage_times = read_tables<StageTime>(reader, "stage_times", from.stage_times(),
                                             limits::kMaxNodes, read_time);
-    to.activation_type =
-        reader.enumerator("activation_type", from.activation_type(), DataType::bf16);
+    to.activation_type = reader.activation_type(static_cast<std::uint8_t>(from.activation_type()));
     read_activations(reader, from.activations(), to);
 }
 

@@ -4,6 +4,8 @@
 // name.
 #include "wire/wire_codec.h"
 
+#include "wire/activation_codec.h"
+
 namespace molink {
 
 void WireReader::enter(const char* name, std::size_t index) {
@@ -46,6 +48,13 @@ double WireReader::real(const char* field, double value, double high) {
     if (std::isfinite(value) && value >= 0 && value <= high) return value;
     fail(field, fmt::format("is {}, must be 0..{}", value, high));
     return 0;
+}
+
+DataType WireReader::activation_type(std::uint8_t value) {
+    const auto type = static_cast<DataType>(value);
+    if (is_activation_type(type)) return type;
+    fail("activation_type", fmt::format("is {}, must be 0..2 or 5", value));
+    return DataType::f32;
 }
 
 StatusCode WireReader::error_code(const char* field, std::int32_t value) {

@@ -78,6 +78,8 @@ public:
         return static_cast<Ours>(
             integer(field, static_cast<std::int32_t>(value), 0, static_cast<std::int32_t>(last)));
     }
+    /// f32, f16, bf16 or int8.
+    DataType activation_type(std::uint8_t value);
     /// Not ok: an error that says nothing went wrong would be lost on the way up.
     StatusCode error_code(const char* field, std::int32_t value);
     std::string text(const char* field, const flatbuffers::String* value);

@@ -172,7 +172,7 @@ static void engine_options(const char* model) {
     BAD(weights, -1);
     BAD(kv_type, MOLINK_BF16);
     BAD(kv_type, 256);
-    BAD(wire_type, 3);
+    BAD(wire_type, 4);
     BAD(wire_type, 256);
     BAD(log_level, 4);
     BAD(block_tokens, 7);

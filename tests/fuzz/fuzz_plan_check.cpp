@@ -112,7 +112,7 @@ private:
         options.max_slice_tokens = static_cast<std::int32_t>(
             1 + input_.below(static_cast<std::size_t>(options.max_step_tokens)));
         options.block_tokens = test::kBlockTokens;
-        options.vocabulary = sim::kFoldVocabulary;
+        options.vocabulary = kFoldVocabulary;
         options.prefix_cache = input_.coin();
         return options;
     }

@@ -21,7 +21,7 @@ NodeIdentity fold_identity(const std::string& name) {
     identity.name = name;
     identity.host_id = "host";
     identity.spec.layers = kFoldLayers;
-    identity.spec.vocabulary = sim::kFoldVocabulary;
+    identity.spec.vocabulary = kFoldVocabulary;
     identity.spec.hidden = 2;
     identity.model_hash = 0x1234;
     identity.block_tokens = kBlockTokens;
@@ -63,7 +63,7 @@ ClusterFixture::ClusterFixture(std::int32_t stages, bool local_stage) {
     options.max_step_tokens = 32;
     options.max_slice_tokens = 16;
     options.block_tokens = kBlockTokens;
-    options.vocabulary = sim::kFoldVocabulary;
+    options.vocabulary = kFoldVocabulary;
     core = std::make_unique<EngineCore>(options, nullptr, *head, *this, Log());
     transport = network->make_transport();
     if (!transport->listen("inproc://head")) throw std::runtime_error("listen");

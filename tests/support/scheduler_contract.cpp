@@ -32,7 +32,7 @@ Run run_load(const SchedulerFactory& make, std::uint64_t seed) {
     options.max_slice_tokens = static_cast<std::int32_t>(
         1 + random.below(static_cast<std::uint64_t>(options.max_step_tokens)));
     options.block_tokens = kBlockTokens;
-    options.vocabulary = sim::kFoldVocabulary;
+    options.vocabulary = kFoldVocabulary;
     const auto stages = static_cast<std::int32_t>(1 + random.below(5));
     CoreFixture fixture(stages, 6, options, make(),
                         static_cast<std::int64_t>(12 + random.below(40)));
@@ -42,7 +42,7 @@ Run run_load(const SchedulerFactory& make, std::uint64_t seed) {
         if (submitted < requests && random.below(5) == 0) {
             std::vector<Token> prompt(1 + random.below(90));
             for (Token& token : prompt)
-                token = static_cast<Token>(random.below(sim::kFoldVocabulary));
+                token = static_cast<Token>(random.below(kFoldVocabulary));
             fixture.submit(prompt, static_cast<std::int32_t>(1 + random.below(40)));
             ++submitted;
         }

@@ -16,7 +16,7 @@ EngineCoreOptions small_options() {
     options.max_step_tokens = 32;
     options.max_slice_tokens = 16;
     options.block_tokens = test::kBlockTokens;
-    options.vocabulary = sim::kFoldVocabulary;
+    options.vocabulary = kFoldVocabulary;
     return options;
 }
 

@@ -3,7 +3,8 @@
 #include <condition_variable>
 #include <mutex>
 
-#include "stage/local_executor.h"
+#include "stage/model_work.h"
+#include "stage/thread_executor.h"
 #include "support/catch.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
@@ -16,16 +17,16 @@ namespace {
 class Stage {
 public:
     explicit Stage(const std::string& model) {
-        LocalExecutorOptions options;
+        ModelWorkOptions options;
         options.model_dir = model;
         options.threads = 1;
-        auto made = make_local_executor(options, steady_clock(), [this] {
+        auto work = make_model_work(options);
+        REQUIRE(work.has_value());
+        executor = make_thread_executor(std::move(*work), steady_clock(), [this] {
             const std::lock_guard lock(mutex_);
             ++notified_;
             signal_.notify_one();
         });
-        REQUIRE(made.has_value());
-        executor = std::move(*made);
     }
 
     /// The next event that is not progress.

@@ -30,7 +30,7 @@ std::vector<float> hard_values() {
 
 std::size_t count_wrong_halves(DataType type, const std::vector<float>& values,
                                std::uint16_t (*expected)(float)) {
-    const Bytes bytes = encode_activations(type, values);
+    const Bytes bytes = encode_activations(type, values, values.size());
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < values.size(); ++i) {
         if (read_le<std::uint16_t>(bytes, 2 * i) != expected(values[i])) ++wrong;
@@ -44,7 +44,7 @@ std::size_t count_wrong_floats(DataType type, float (*expected)(std::uint16_t)) 
         write_le(std::span(bytes), 2 * i, static_cast<std::uint16_t>(i));
     }
     std::vector<float> out(65536);
-    REQUIRE(decode_activations(type, bytes, out).ok());
+    REQUIRE(decode_activations(type, bytes, out, out.size()).ok());
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < out.size(); ++i) {
         const float right = expected(static_cast<std::uint16_t>(i));
@@ -68,10 +68,10 @@ TEST_CASE("widening has the bits of the scalar conversions") {
 
 TEST_CASE("f32 activations keep every bit") {
     const std::vector<float> values = hard_values();
-    const Bytes bytes = encode_activations(DataType::f32, values);
+    const Bytes bytes = encode_activations(DataType::f32, values, values.size());
     REQUIRE(bytes.size() == 4 * values.size());
     std::vector<float> out(values.size());
-    REQUIRE(decode_activations(DataType::f32, bytes, out).ok());
+    REQUIRE(decode_activations(DataType::f32, bytes, out, out.size()).ok());
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < out.size(); ++i) {
         const auto bits = std::bit_cast<std::uint32_t>(values[i]);
@@ -86,23 +86,74 @@ TEST_CASE("every length round trips in every type") {
         for (std::size_t count = 0; count < 1200; ++count) {
             std::vector<float> values(count);
             for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<float>(i % 251) - 125;
-            const Bytes bytes = encode_activations(type, values);
-            REQUIRE(bytes.size() == activation_bytes(type, count));
+            const Bytes bytes = encode_activations(type, values, values.size());
+            REQUIRE(bytes.size() == activation_bytes(type, 1, count));
             std::vector<float> out(count, -1);
-            REQUIRE(decode_activations(type, bytes, out).ok());
+            REQUIRE(decode_activations(type, bytes, out, out.size()).ok());
             REQUIRE(out == values);
         }
     }
 }
 
+TEST_CASE("int8 keeps every value within half a step of its group") {
+    Random random(11);
+    for (const std::size_t width : {1u, 63u, 64u, 65u, 100u, 256u}) {
+        std::vector<float> values(5 * width);
+        for (float& value : values) {
+            value =
+                static_cast<float>(random.uniform() - 0.5) * static_cast<float>(random.below(1000));
+        }
+        const Bytes bytes = encode_activations(DataType::int8, values, width);
+        REQUIRE(bytes.size() == 5 * (width + (width + 63) / 64 * 4));
+        std::vector<float> out(values.size());
+        REQUIRE(decode_activations(DataType::int8, bytes, out, width).ok());
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            const std::size_t row = i / width * width;
+            const std::size_t group = row + (i - row) / 64 * 64;
+            float largest = 0;
+            for (std::size_t k = group; k < std::min(group + 64, row + width); ++k) {
+                largest = std::max(largest, std::fabs(values[k]));
+            }
+            REQUIRE(std::fabs(out[i] - values[i]) <= largest / 127 * 0.5001f);
+        }
+    }
+}
+
+TEST_CASE("int8 shares no scale between rows, keeps zeros, and spreads what is not finite") {
+    std::vector<float> values(128, 0.0f);
+    values[0] = 1e30f;    // first row
+    values[64] = 1e-30f;  // second row
+    values[65] = -1e-30f;
+    std::vector<float> out(128, 5.0f);
+    Bytes bytes = encode_activations(DataType::int8, values, 64);
+    REQUIRE(decode_activations(DataType::int8, bytes, out, 64).ok());
+    CHECK(out[0] == Approx(1e30f));
+    CHECK(out[1] == 0.0f);
+    CHECK(out[64] == Approx(1e-30f));
+    CHECK(out[65] == Approx(-1e-30f));
+    values[3] = std::numeric_limits<float>::infinity();
+    bytes = encode_activations(DataType::int8, values, 64);
+    REQUIRE(decode_activations(DataType::int8, bytes, out, 64).ok());
+    CHECK(std::isnan(out[0]));
+    CHECK(out[64] == Approx(1e-30f));
+}
+
+TEST_CASE("int8 is at most 30 % of f32 on the wire") {
+    for (const std::size_t width : {256u, 768u, 2048u, 4096u}) {
+        CHECK(activation_bytes(DataType::int8, 1, width) * 10 <=
+              activation_bytes(DataType::f32, 1, width) * 3);
+    }
+}
+
 TEST_CASE("a size that does not match is refused") {
     std::vector<float> out(4);
-    const Status status = decode_activations(DataType::f16, Bytes(7), out);
+    const Status status = decode_activations(DataType::f16, Bytes(7), out, 4);
     CHECK(status.code() == StatusCode::data_loss);
     CHECK(status.message() == "decode activations: 7 bytes for 4 values of f16, 8 are needed");
-    CHECK(decode_activations(DataType::q8_0, Bytes(8), out).code() == StatusCode::invalid_argument);
-    CHECK(activation_bytes(DataType::q8_0, 32) == 0);
-    CHECK(activation_bytes(DataType::i32, 32) == 0);
+    CHECK(decode_activations(DataType::q8_0, Bytes(8), out, 4).code() ==
+          StatusCode::invalid_argument);
+    CHECK(activation_bytes(DataType::q8_0, 1, 32) == 0);
+    CHECK(activation_bytes(DataType::i32, 1, 32) == 0);
 }
 
 }  // namespace molink

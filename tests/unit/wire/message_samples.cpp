@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "tensor/dtype.h"
+#include "wire/activation_codec.h"
 
 namespace molink::test {
 namespace {
@@ -46,7 +47,8 @@ StatusCode random_code(Random& random) {
 }
 
 DataType random_activation_type(Random& random) {
-    return static_cast<DataType>(random.below(3));
+    constexpr DataType kTypes[] = {DataType::f32, DataType::f16, DataType::bf16, DataType::int8};
+    return kTypes[random.below(4)];
 }
 
 Hello random_hello(Random& random) {
@@ -245,7 +247,7 @@ bool valid(const Refuse& m) {
 }
 bool valid(const Assign& m) {
     return in(m.stage_count, 1, 256) && in(m.stage_index, 0, m.stage_count - 1) &&
-           valid(m.layers) && valid(m.next_address) && static_cast<int>(m.activation_type) <= 2 &&
+           valid(m.layers) && valid(m.next_address) && is_activation_type(m.activation_type) &&
            in(m.max_rows, 0, 65536) && in(m.max_sequences, 0, 1024) &&
            in(m.max_context, 0, 1 << 24) && m.memory_bytes <= 1ull << 50;
 }
@@ -292,7 +294,7 @@ bool valid(const Part& m) {
         if (!(sampling.top_p >= 0 && sampling.top_p <= 1)) return false;
         if (!in(open.prompt_count, 0, static_cast<std::int64_t>(open.prompt.size()))) return false;
     }
-    if (static_cast<int>(m.kind) > 1 || static_cast<int>(m.activation_type) > 2) return false;
+    if (static_cast<int>(m.kind) > 1 || !is_activation_type(m.activation_type)) return false;
     if (rows > 65536 || m.stage_times.size() > 256) return false;
     if (m.activations.empty()) return true;
     const auto column = static_cast<std::size_t>(rows) * data_type_bytes(m.activation_type);

@@ -123,7 +123,7 @@ TEST_CASE("activations must fit the rows") {
           std::string::npos);
     part = part_of(run_of(0, 3));
     part.activation_type = DataType::q8_0;
-    CHECK(refusal(part) == "decode Part: activation_type is 3, must be 0..2");
+    CHECK(refusal(part) == "decode Part: activation_type is 3, must be 0..2 or 5");
 }
 
 TEST_CASE("numbers of the sampler must mean something") {

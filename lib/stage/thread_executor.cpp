@@ -1,10 +1,14 @@
 // The compute thread of a node. Calls from the loop only queue; results wait in a queue until the
 // loop takes them. Decode parts overtake prefill parts, but after a few in a row a waiting prefill
 // part gets its turn, so that a bottleneck stage with decode always at the door still prefills. A
-// new load() makes everything of the epoch before it void, also a load under way.
-#include "stage/local_executor.h"
+// new load() makes everything of the epoch before it void, also a load under way. Work with a
+// service time of its own ends when that is over: it begins when the part is there and the one
+// before it is done, so that a thread that wakes up late does not slow the stage down.
+#include "stage/thread_executor.h"
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -12,30 +16,22 @@
 #include <thread>
 #include <utility>
 
-#include "backend/backend.h"
 #include "base/error.h"
 #include "base/limits.h"
-#include "loader/checkpoint.h"
-#include "model/model.h"
-#include "stage/stage_runner.h"
 
 namespace molink {
 namespace {
 
-class LocalExecutor final : public StageExecutor {
+class ThreadExecutor final : public StageExecutor {
 public:
-    LocalExecutor(const LocalExecutorOptions& options, const Clock& clock,
-                  std::function<void()> notify, std::unique_ptr<Backend> backend,
-                  Checkpoint checkpoint, Described described)
-        : options_(options),
+    ThreadExecutor(std::unique_ptr<StageWork> work, const Clock& clock,
+                   std::function<void()> notify)
+        : work_(std::move(work)),
           clock_(clock),
           notify_(std::move(notify)),
-          backend_(std::move(backend)),
-          checkpoint_(std::move(checkpoint)),
-          described_(std::move(described)),
           thread_([this] { run(); }) {}
 
-    ~LocalExecutor() override {
+    ~ThreadExecutor() override {
         {
             const std::lock_guard lock(mutex_);
             stopping_ = true;
@@ -94,16 +90,14 @@ private:
     void do_load(const StageConfig& config);
     void do_start(std::uint64_t kv_blocks);
     void do_part(Waiting waiting);
+    void wait_until(std::int64_t end_us);
     std::optional<Waiting> take_part();
     void push(StageEvent event);
     void fail(const Status& status);
 
-    LocalExecutorOptions options_;
+    std::unique_ptr<StageWork> work_;
     const Clock& clock_;
     std::function<void()> notify_;
-    std::unique_ptr<Backend> backend_;
-    Checkpoint checkpoint_;
-    Described described_;
 
     std::mutex mutex_;
     std::condition_variable signal_;
@@ -117,13 +111,14 @@ private:
 
     // Compute thread only:
     Epoch epoch_;
-    std::unique_ptr<StageRunner> runner_;
+    bool loaded_ = false;
     bool ready_ = false;
     int decodes_in_a_row_ = 0;
+    std::int64_t busy_until_us_ = 0;
     std::thread thread_;
 };
 
-void LocalExecutor::push(StageEvent event) {
+void ThreadExecutor::push(StageEvent event) {
     event.epoch = epoch_;
     {
         const std::lock_guard lock(mutex_);
@@ -133,7 +128,7 @@ void LocalExecutor::push(StageEvent event) {
     notify_();
 }
 
-void LocalExecutor::fail(const Status& status) {
+void ThreadExecutor::fail(const Status& status) {
     ready_ = false;
     StageEvent event;
     event.kind = StageEventKind::failed;
@@ -141,7 +136,7 @@ void LocalExecutor::fail(const Status& status) {
     push(std::move(event));
 }
 
-std::optional<LocalExecutor::Waiting> LocalExecutor::take_part() {
+std::optional<ThreadExecutor::Waiting> ThreadExecutor::take_part() {
     const bool prefill_turn =
         !prefill_.empty() &&
         (decode_.empty() || decodes_in_a_row_ >= limits::kDecodesBeforePrefill);
@@ -153,7 +148,7 @@ std::optional<LocalExecutor::Waiting> LocalExecutor::take_part() {
     return taken;
 }
 
-void LocalExecutor::run() {
+void ThreadExecutor::run() {
     std::unique_lock lock(mutex_);
     while (true) {
         signal_.wait(lock, [&] {
@@ -177,13 +172,10 @@ void LocalExecutor::run() {
     }
 }
 
-void LocalExecutor::do_load(const StageConfig& config) {
-    runner_.reset();
-    ready_ = false;
+void ThreadExecutor::do_load(const StageConfig& config) {
+    loaded_ = ready_ = false;
     epoch_ = config.epoch;
-    const ModelPart part{config.layers, config.has_embedding, config.has_head};
-    const ModelBounds bounds{config.max_rows, config.max_context};
-    const auto step = [&](std::uint64_t done, std::uint64_t total) {
+    const auto progress = [&](std::uint64_t done, std::uint64_t total) {
         StageEvent event;
         event.kind = StageEventKind::progress;
         event.done_bytes = done;
@@ -191,33 +183,25 @@ void LocalExecutor::do_load(const StageConfig& config) {
         push(std::move(event));
         return wanted_epoch_.load() == config.epoch.value;
     };
-    const WeightStorage storage =
-        options_.weights == WeightMode::q8_0 ? WeightStorage::q8_0 : WeightStorage::native;
-    auto model = Model::load(*backend_, checkpoint_, described_, part, storage, bounds, step);
-    if (!model) {
-        fail(model.error());
+    const auto loaded = work_->load(config, progress);
+    if (!loaded) {
+        fail(loaded.error());
         return;
     }
-    runner_ = std::make_unique<StageRunner>(*backend_, std::move(*model), described_.spec, config,
-                                            options_.kv_type, options_.block_tokens);
-    const auto capacity = runner_->block_capacity();
-    if (!capacity) {
-        fail(capacity.error());
-        return;
-    }
+    loaded_ = true;
     StageEvent event;
     event.kind = StageEventKind::loaded;
-    event.weight_bytes = runner_->weight_bytes();
-    event.kv_block_capacity = *capacity;
+    event.weight_bytes = loaded->weight_bytes;
+    event.kv_block_capacity = loaded->kv_block_capacity;
     push(std::move(event));
 }
 
-void LocalExecutor::do_start(std::uint64_t kv_blocks) {
-    if (runner_ == nullptr || kv_blocks == 0) {
+void ThreadExecutor::do_start(std::uint64_t kv_blocks) {
+    if (!loaded_ || kv_blocks == 0) {
         fail(make_error(StatusCode::failed_precondition, "start of a stage that is not loaded"));
         return;
     }
-    const Status started = runner_->start(kv_blocks);
+    const Status started = work_->start(kv_blocks);
     if (!started.ok()) {
         fail(started);
         return;
@@ -228,23 +212,33 @@ void LocalExecutor::do_start(std::uint64_t kv_blocks) {
     push(std::move(event));
 }
 
-void LocalExecutor::do_part(Waiting waiting) {
+void ThreadExecutor::wait_until(std::int64_t end_us) {
+    std::unique_lock lock(mutex_);
+    const auto left = std::chrono::microseconds(end_us - clock_.now_us());
+    signal_.wait_for(lock, left, [&] { return stopping_ || wanted_epoch_.load() != epoch_.value; });
+}
+
+void ThreadExecutor::do_part(Waiting waiting) {
     if (waiting.part.epoch != epoch_) return;
     if (!ready_) {
         fail(make_error(StatusCode::failed_precondition, "part {} for a stage that is not ready",
                         waiting.part.id.value));
         return;
     }
-    const std::int64_t begin = clock_.now_us();
-    auto result = runner_->run(std::move(waiting.part));
+    const std::int64_t service_us = work_->service_us(waiting.part);
+    const std::int64_t begin_us =
+        service_us > 0 ? std::max(waiting.arrival_us, busy_until_us_) : clock_.now_us();
+    auto result = work_->run(std::move(waiting.part));
     if (!result) {
         fail(result.error());
         return;
     }
+    busy_until_us_ = service_us > 0 ? begin_us + service_us : clock_.now_us();
+    if (service_us > 0) wait_until(busy_until_us_);
     StageTime time;
-    time.compute_us = static_cast<std::uint32_t>(clock_.now_us() - begin);
+    time.compute_us = static_cast<std::uint32_t>(busy_until_us_ - begin_us);
     time.wait_us =
-        static_cast<std::uint32_t>(std::max<std::int64_t>(begin - waiting.arrival_us, 0));
+        static_cast<std::uint32_t>(std::max<std::int64_t>(begin_us - waiting.arrival_us, 0));
     result->part.stage_times.push_back(time);
     StageEvent event;
     event.kind = StageEventKind::result;
@@ -254,18 +248,10 @@ void LocalExecutor::do_part(Waiting waiting) {
 
 }  // namespace
 
-Result<std::unique_ptr<StageExecutor>> make_local_executor(const LocalExecutorOptions& options,
-                                                           const Clock& clock,
-                                                           std::function<void()> notify) {
-    MOLINK_ASSIGN_OR_RETURN(const ConfigFile config, ConfigFile::load(options.model_dir));
-    MOLINK_ASSIGN_OR_RETURN(Described described, describe_model(config));
-    MOLINK_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::open(options.model_dir));
-    BackendOptions backend_options;
-    backend_options.threads = options.threads;
-    MOLINK_ASSIGN_OR_RETURN(auto backend, make_backend(options.backend, backend_options));
-    return std::unique_ptr<StageExecutor>(
-        std::make_unique<LocalExecutor>(options, clock, std::move(notify), std::move(backend),
-                                        std::move(checkpoint), std::move(described)));
+std::unique_ptr<StageExecutor> make_thread_executor(std::unique_ptr<StageWork> work,
+                                                    const Clock& clock,
+                                                    std::function<void()> notify) {
+    return std::make_unique<ThreadExecutor>(std::move(work), clock, std::move(notify));
 }
 
 }  // namespace molink

@@ -1,0 +1,137 @@
+// One part through one stage of the fold model. The pattern behind a row's value is a line of
+// 64-bit words with a step that depends on the value: cheap enough to fill real links from few
+// cores, and a torn or shifted row does not fit it.
+#include "stage/fold_runner.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "stage/fold_model.h"
+#include "wire/activation_codec.h"
+
+namespace molink {
+namespace {
+
+std::uint64_t pattern(std::uint64_t hidden, std::size_t word) {
+    return hidden + word * (hidden | 1);
+}
+
+}  // namespace
+
+FoldRunner::FoldRunner(const FoldShape& shape, const StageConfig& config)
+    : shape_(shape), config_(config) {}
+
+void FoldRunner::start(std::uint64_t kv_blocks) {
+    blocks_ = kv_blocks;
+    slots_.assign(static_cast<std::size_t>(config_.layers.size()) * kv_blocks *
+                      static_cast<std::size_t>(shape_.block_tokens),
+                  {});
+    SequenceTable::Bounds bounds;
+    bounds.max_rows = config_.max_rows;
+    bounds.max_sequences = config_.max_sequences;
+    bounds.max_context = config_.max_context;
+    bounds.block_tokens = shape_.block_tokens;
+    bounds.vocabulary = kFoldVocabulary;
+    bounds.kv_blocks = kv_blocks;
+    bounds.has_embedding = config_.has_embedding;
+    table_ = std::make_unique<SequenceTable>(bounds);
+}
+
+Result<PartResult> FoldRunner::run(Part part) {
+    if (table_ == nullptr) {
+        return make_error(StatusCode::failed_precondition, "part {} for a stage that is not ready",
+                          part.id.value);
+    }
+    MOLINK_RETURN_IF_ERROR(table_->apply(part));
+    PartResult result;
+    const std::size_t row_bytes = activation_bytes(config_.activation_type, 1, shape_.hidden);
+    Bytes output(config_.has_head ? 0 : static_cast<std::size_t>(part.row_count()) * row_bytes);
+    std::size_t row = 0;
+    std::vector<float> logits;
+    for (const SequenceRun& run : part.runs) {
+        StageSequence& sequence = table_->at(run.id);
+        const std::int32_t wanted = config_.has_head ? logit_row_count(run, sequence) : 0;
+        logits.resize(static_cast<std::size_t>(wanted * kFoldVocabulary));
+        for (std::int32_t i = 0; i < run.count; ++i, ++row) {
+            const std::int32_t position = run.position + i;
+            std::uint64_t hidden = fold_embed(sequence.tokens[static_cast<std::size_t>(position)]);
+            if (!config_.has_embedding) MOLINK_RETURN_IF_ERROR(read_row(part, row, hidden));
+            hidden = run_row(sequence, position, hidden);
+            if (!config_.has_head) write_row(hidden, output.data() + row * row_bytes, row_bytes);
+            const std::int32_t at = i - (run.count - wanted);
+            if (at < 0) continue;
+            fold_logits(hidden,
+                        std::span(logits).subspan(static_cast<std::size_t>(at * kFoldVocabulary),
+                                                  static_cast<std::size_t>(kFoldVocabulary)));
+        }
+        if (wanted > 0) result.sampled.push_back(sampler_.sample(run, sequence, logits));
+    }
+    part.activation_type = config_.activation_type;
+    part.activations = std::move(output);
+    result.part = std::move(part);
+    return result;
+}
+
+FoldRunner::Slot& FoldRunner::slot(const StageSequence& sequence, std::int32_t layer,
+                                   std::int32_t position) {
+    const std::uint64_t block =
+        sequence.blocks[static_cast<std::size_t>(position / shape_.block_tokens)];
+    const auto first = static_cast<std::uint64_t>(layer - config_.layers.begin) * blocks_ + block;
+    return slots_[first * static_cast<std::uint64_t>(shape_.block_tokens) +
+                  static_cast<std::uint64_t>(position % shape_.block_tokens)];
+}
+
+std::uint64_t FoldRunner::run_row(const StageSequence& sequence, std::int32_t position,
+                                  std::uint64_t hidden) {
+    for (std::int32_t layer = config_.layers.begin; layer < config_.layers.end; ++layer) {
+        slot(sequence, layer, position) = {fold_slot(hidden, layer, position), position,
+                                           sequence.tokens[static_cast<std::size_t>(position)]};
+        std::uint64_t sum = hidden;
+        for (std::int32_t p = 0; p <= position; ++p) {
+            const Slot& read = slot(sequence, layer, p);
+            if ((read.position != p ||
+                 read.token != sequence.tokens[static_cast<std::size_t>(p)]) &&
+                violation_.empty()) {
+                violation_ = fmt::format(
+                    "a stage read position {} of sequence {} in layer {} and found position {}, "
+                    "token {} instead of {}",
+                    p, sequence.open.id.value, layer, read.position, read.token,
+                    sequence.tokens[static_cast<std::size_t>(p)]);
+            }
+            sum = fold_add(sum, read.value, p);
+        }
+        hidden = sum;
+    }
+    return hidden;
+}
+
+Status FoldRunner::read_row(const Part& part, std::size_t row, std::uint64_t& hidden) const {
+    const std::size_t bytes = activation_bytes(part.activation_type, 1, shape_.hidden);
+    if (part.activations.size() < (row + 1) * bytes) {
+        return make_error(StatusCode::data_loss,
+                          "part {} brings {} bytes; row {} of {} is not there", part.id.value,
+                          part.activations.size(), row, bytes);
+    }
+    const std::byte* from = part.activations.data() + row * bytes;
+    std::memcpy(&hidden, from, std::min(bytes, sizeof(hidden)));
+    for (std::size_t word = 1; (word + 1) * sizeof(hidden) <= bytes; ++word) {
+        std::uint64_t found = 0;
+        std::memcpy(&found, from + word * sizeof(found), sizeof(found));
+        if (found != pattern(hidden, word)) {
+            return make_error(StatusCode::data_loss, "part {}: row {} is torn at byte {}",
+                              part.id.value, row, word * sizeof(found));
+        }
+    }
+    return {};
+}
+
+void FoldRunner::write_row(std::uint64_t hidden, std::byte* out, std::size_t bytes) const {
+    std::memcpy(out, &hidden, std::min(bytes, sizeof(hidden)));
+    for (std::size_t word = 1; (word + 1) * sizeof(hidden) <= bytes; ++word) {
+        const std::uint64_t value = pattern(hidden, word);
+        std::memcpy(out + word * sizeof(value), &value, sizeof(value));
+    }
+}
+
+}  // namespace molink

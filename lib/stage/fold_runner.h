@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <molink/status.h>
+
+#include "stage/run_sampler.h"
+#include "stage/sequence_table.h"
+#include "stage/stage_executor.h"
+
+namespace molink {
+
+struct FoldShape {
+    std::int32_t block_tokens = 16;
+    std::int32_t hidden = 2;  ///< values of a row on the wire, at least 2
+};
+
+/// The layers of one epoch of the fold model: production sequence table and sampler, pages whose
+/// slots know what they hold. Rows travel as bytes of the size the stage's activation type would
+/// have: the value, then a pattern made from it, which the next stage checks. Thread: one.
+class FoldRunner {
+public:
+    FoldRunner(const FoldShape& shape, const StageConfig& config);
+
+    void start(std::uint64_t kv_blocks);
+    /// Runs a part, without its stage time. Errors: failed_precondition before start, data_loss.
+    Result<PartResult> run(Part part);
+
+    /// Empty, or the first page that was read and held something else.
+    const std::string& violation() const { return violation_; }
+    std::size_t known_sequences() const { return table_ ? table_->size() : 0; }
+
+private:
+    struct Slot {
+        std::uint64_t value = 0;
+        std::int32_t position = -1;
+        Token token = -1;
+    };
+
+    std::uint64_t run_row(const StageSequence& sequence, std::int32_t position,
+                          std::uint64_t hidden);
+    Slot& slot(const StageSequence& sequence, std::int32_t layer, std::int32_t position);
+    Status read_row(const Part& part, std::size_t row, std::uint64_t& hidden) const;
+    void write_row(std::uint64_t hidden, std::byte* out, std::size_t bytes) const;
+
+    FoldShape shape_;
+    StageConfig config_;
+    std::unique_ptr<SequenceTable> table_;
+    RunSampler sampler_;
+    std::vector<Slot> slots_;
+    std::uint64_t blocks_ = 0;
+    std::string violation_;
+};
+
+}  // namespace molink

@@ -1,0 +1,64 @@
+// The layers of a real model: backend, weights and pages of one epoch at a time. What a
+// part does is in StageRunner; here is only what outlives an epoch: the backend and the
+// opened files.
+#include "stage/model_work.h"
+
+#include <utility>
+
+#include "backend/backend.h"
+#include "base/error.h"
+#include "loader/checkpoint.h"
+#include "model/model.h"
+#include "stage/stage_runner.h"
+
+namespace molink {
+namespace {
+
+class ModelWork final : public StageWork {
+public:
+    ModelWork(const ModelWorkOptions& options, std::unique_ptr<Backend> backend,
+              Checkpoint checkpoint, Described described)
+        : options_(options),
+          backend_(std::move(backend)),
+          checkpoint_(std::move(checkpoint)),
+          described_(std::move(described)) {}
+
+    Result<Loaded> load(const StageConfig& config, const Progress& progress) override {
+        runner_.reset();
+        const ModelPart part{config.layers, config.has_embedding, config.has_head};
+        const ModelBounds bounds{config.max_rows, config.max_context};
+        const WeightStorage storage =
+            options_.weights == WeightMode::q8_0 ? WeightStorage::q8_0 : WeightStorage::native;
+        MOLINK_ASSIGN_OR_RETURN(auto model, Model::load(*backend_, checkpoint_, described_, part,
+                                                        storage, bounds, progress));
+        runner_ = std::make_unique<StageRunner>(*backend_, std::move(model), described_.spec,
+                                                config, options_.kv_type, options_.block_tokens);
+        MOLINK_ASSIGN_OR_RETURN(const std::uint64_t capacity, runner_->block_capacity());
+        return Loaded{runner_->weight_bytes(), capacity};
+    }
+
+    Status start(std::uint64_t kv_blocks) override { return runner_->start(kv_blocks); }
+    Result<PartResult> run(Part part) override { return runner_->run(std::move(part)); }
+
+private:
+    ModelWorkOptions options_;
+    std::unique_ptr<Backend> backend_;
+    Checkpoint checkpoint_;
+    Described described_;
+    std::unique_ptr<StageRunner> runner_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<StageWork>> make_model_work(const ModelWorkOptions& options) {
+    MOLINK_ASSIGN_OR_RETURN(const ConfigFile config, ConfigFile::load(options.model_dir));
+    MOLINK_ASSIGN_OR_RETURN(Described described, describe_model(config));
+    MOLINK_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::open(options.model_dir));
+    BackendOptions backend_options;
+    backend_options.threads = options.threads;
+    MOLINK_ASSIGN_OR_RETURN(auto backend, make_backend(options.backend, backend_options));
+    return std::unique_ptr<StageWork>(std::make_unique<ModelWork>(
+        options, std::move(backend), std::move(checkpoint), std::move(described)));
+}
+
+}  // namespace molink

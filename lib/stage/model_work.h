@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <molink/options.h>
+#include <molink/status.h>
+
+#include "stage/stage_work.h"
+
+namespace molink {
+
+struct ModelWorkOptions {
+    std::string model_dir;
+    WeightMode weights = WeightMode::native;
+    DataType kv_type = DataType::f32;
+    std::int32_t block_tokens = 16;
+    std::int32_t threads = 0;
+    std::string backend = "cpu";
+};
+
+/// The layers of a real model on a backend of this machine.
+/// Errors: of make_backend, ConfigFile and Checkpoint.
+Result<std::unique_ptr<StageWork>> make_model_work(const ModelWorkOptions& options);
+
+}  // namespace molink

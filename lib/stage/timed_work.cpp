@@ -1,0 +1,74 @@
+// The timed stage: tokens of the fold model, times of a profile, memory counted as a real stage
+// would count it. Service times are linear in the rows, which is what a profile can hold without
+// knowing more of the device: a constant for reading the weights, a slope for the arithmetic.
+#include "stage/timed_work.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace molink {
+namespace {
+
+class TimedWork final : public StageWork {
+public:
+    explicit TimedWork(const TimedWorkOptions& options) : options_(options) {}
+
+    Result<Loaded> load(const StageConfig& config, const Progress& progress) override {
+        config_ = config;
+        runner_ = std::make_unique<FoldRunner>(options_.shape, config);
+        const auto layers = static_cast<std::uint64_t>(config.layers.size());
+        const std::uint64_t weights = layers * options_.layer_bytes;
+        const std::uint64_t block =
+            std::max<std::uint64_t>(layers * options_.kv_layer_block_bytes, 1);
+        if (config.memory_bytes < weights + block) {
+            return make_error(StatusCode::resource_exhausted,
+                              "{} layers need {} bytes of weights and {} per KV block; the node "
+                              "may use {}",
+                              layers, weights, block, config.memory_bytes);
+        }
+        progress(weights, weights);
+        return Loaded{weights,
+                      std::min((config.memory_bytes - weights) / block, config.max_kv_blocks)};
+    }
+
+    Status start(std::uint64_t kv_blocks) override {
+        runner_->start(kv_blocks);
+        return {};
+    }
+
+    Result<PartResult> run(Part part) override {
+        auto result = runner_->run(std::move(part));
+        if (result && !runner_->violation().empty()) {
+            return Status(StatusCode::data_loss, runner_->violation());
+        }
+        return result;
+    }
+
+    std::int64_t service_us(const Part& part) const override {
+        return timed_service_us(options_.profile, part.kind, part.row_count(),
+                                config_.layers.size(), config_.has_head);
+    }
+
+private:
+    TimedWorkOptions options_;
+    StageConfig config_;
+    std::unique_ptr<FoldRunner> runner_;
+};
+
+}  // namespace
+
+std::unique_ptr<StageWork> make_timed_work(const TimedWorkOptions& options) {
+    return std::make_unique<TimedWork>(options);
+}
+
+std::int64_t timed_service_us(const TimedProfile& profile, PartKind kind, std::int32_t rows,
+                              std::int32_t layers, bool has_head) {
+    const bool decode = kind == PartKind::decode;
+    const double layer = decode ? profile.decode_layer_us + rows * profile.decode_row_layer_us
+                                : profile.prefill_layer_us + rows * profile.prefill_row_layer_us;
+    const double head = profile.head_us + (decode ? rows * profile.head_row_us : 0);
+    return static_cast<std::int64_t>(layers * layer + (has_head ? head : 0)) + 1;
+}
+
+}  // namespace molink
