@@ -185,16 +185,24 @@ size_t molink_view_stage_count(const molink_view* view) {
     return view_of(view).stages.size();
 }
 
-double molink_view_stage_decode_us(const molink_view* view, size_t stage) {
-    return stage_of(view, stage).decode_us;
+double molink_view_stage_decode_base_us(const molink_view* view, size_t stage) {
+    return stage_of(view, stage).decode.base_us;
 }
 
 double molink_view_stage_decode_row_us(const molink_view* view, size_t stage) {
-    return stage_of(view, stage).decode_row_us;
+    return stage_of(view, stage).decode.row_us;
+}
+
+double molink_view_stage_prefill_base_us(const molink_view* view, size_t stage) {
+    return stage_of(view, stage).prefill.base_us;
 }
 
 double molink_view_stage_prefill_row_us(const molink_view* view, size_t stage) {
-    return stage_of(view, stage).prefill_row_us;
+    return stage_of(view, stage).prefill.row_us;
+}
+
+int64_t molink_view_stage_row_bytes(const molink_view* view, size_t stage) {
+    return stage_of(view, stage).row_bytes;
 }
 
 int32_t molink_view_stage_layer_count(const molink_view* view, size_t stage) {

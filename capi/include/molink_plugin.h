@@ -78,11 +78,15 @@ MOLINK_CAPI int32_t molink_view_max_running(const molink_view* view);
 MOLINK_CAPI int32_t molink_view_max_step_tokens(const molink_view* view);  /* of a micro-batch */
 MOLINK_CAPI int32_t molink_view_max_slice_tokens(const molink_view* view); /* of a prefill run */
 
-/** Stages in pipeline order; measured, smoothed, 0 while unknown, 0 for an index beyond. */
+/** Stages in pipeline order; 0 while unknown, 0 for an index beyond. A part of b rows takes base_us
+ *  + b * row_us; from the node's profile at first, then as measured. */
 MOLINK_CAPI size_t molink_view_stage_count(const molink_view* view);
-MOLINK_CAPI double molink_view_stage_decode_us(const molink_view* view, size_t stage);
+MOLINK_CAPI double molink_view_stage_decode_base_us(const molink_view* view, size_t stage);
 MOLINK_CAPI double molink_view_stage_decode_row_us(const molink_view* view, size_t stage);
+MOLINK_CAPI double molink_view_stage_prefill_base_us(const molink_view* view, size_t stage);
 MOLINK_CAPI double molink_view_stage_prefill_row_us(const molink_view* view, size_t stage);
+/** Of one row on a link between stages. */
+MOLINK_CAPI int64_t molink_view_stage_row_bytes(const molink_view* view, size_t stage);
 MOLINK_CAPI int32_t molink_view_stage_layer_count(const molink_view* view, size_t stage);
 /** The link to the next stage; of the last stage, back to the head. */
 MOLINK_CAPI double molink_view_stage_link_bytes_per_s(const molink_view* view, size_t stage);

@@ -18,6 +18,14 @@ void add_head_flags(CLI::App& app, HeadFlags& flags) {
     app.add_flag("--no-local-stage", flags.no_local_stage, "hold no layers here");
     app.add_option("--wire", flags.wire, "activations on links: f32, f16, bf16 or int8")
         ->capture_default_str();
+    app.add_option("--scheduler", flags.scheduler, "adaptive, depth, single or molink-paper")
+        ->capture_default_str();
+    app.add_option("--step-tokens", flags.step_tokens,
+                   "rows of a micro-batch of the other schedulers (default: --max-step-tokens)");
+    app.add_option("--latency-goal", flags.latency_goal_ms,
+                   "adaptive: milliseconds between two tokens to aim at (default: none)");
+    app.add_option("--throughput-goal", flags.throughput_goal,
+                   "adaptive: output tokens/s that are enough (default: none)");
     app.add_option("--max-running", flags.max_running, "sequences at once")->capture_default_str();
     app.add_option("--max-step-tokens", flags.max_step_tokens, "rows of one micro-batch")
         ->capture_default_str();
@@ -36,6 +44,13 @@ Status apply_head_flags(const HeadFlags& flags, EngineOptions& options) {
     auto wire = parse_type("--wire", flags.wire, true);
     if (!wire) return wire.error();
     options.wire_type = *wire;
+    SchedulerOptions goals;
+    goals.step_tokens = flags.step_tokens;
+    goals.latency_goal_us = static_cast<std::int64_t>(flags.latency_goal_ms * 1000);
+    goals.throughput_goal = flags.throughput_goal;
+    auto scheduler = make_scheduler(flags.scheduler, goals);
+    if (!scheduler) return scheduler.error().with_context("--scheduler");
+    options.scheduler = std::move(*scheduler);
     options.stages = flags.stages;
     options.local_stage = !flags.no_local_stage;
     options.max_running = flags.max_running;

@@ -18,6 +18,10 @@ struct HeadFlags {
     int stages = 1;
     bool no_local_stage = false;
     std::string wire = "f32";
+    std::string scheduler = "adaptive";
+    int step_tokens = 0;
+    double latency_goal_ms = 0;
+    double throughput_goal = 0;
     int max_running = 16;
     int max_step_tokens = 512;
     int max_slice_tokens = 0;

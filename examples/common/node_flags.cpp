@@ -45,6 +45,8 @@ void add_node_flags(CLI::App& app, NodeFlags& flags) {
     app.add_option("--weights", flags.weights, "native (as stored) or q8_0 (8 bits, while loading)")
         ->capture_default_str();
     app.add_option("--kv", flags.kv, "KV cache: f32 or f16")->capture_default_str();
+    app.add_option("--transmit", flags.transmit, "what a link sends first: fair, strict or fifo")
+        ->capture_default_str();
     app.add_option("--block-tokens", flags.block_tokens, "positions per KV block, a multiple of 16")
         ->capture_default_str();
     app.add_option("--layers", flags.layers, "hold layers A-B, both included (default: decided)");
@@ -120,6 +122,9 @@ Status apply_node_flags(const NodeFlags& flags, NodeOptions& options) {
         return bad(fmt::format("--memory-gib is {}; 0 to 1000000 are permitted", flags.memory_gib));
     }
     options.memory_bytes = static_cast<std::int64_t>(flags.memory_gib * (1 << 30));
+    const Status transmit = make_transmit_policy(flags.transmit).status();
+    if (!transmit.ok()) return transmit.with_context("--transmit");
+    options.transmit = [name = flags.transmit] { return std::move(*make_transmit_policy(name)); };
     options.backend = flags.backend;
     if (flags.profile.empty() == (flags.backend == "timed")) {
         return bad("--backend timed and --profile belong together");

@@ -18,6 +18,7 @@ struct NodeFlags {
     std::string weights = "native";
     std::string kv = "f32";
     std::string layers;
+    std::string transmit = "fair";
     int block_tokens = 16;
     std::string backend = "cpu";
     std::string profile;

@@ -8,6 +8,7 @@
 
 #include <molink/export.h>
 #include <molink/link.h>
+#include <molink/status.h>
 #include <molink/types.h>
 
 namespace molink {
@@ -38,13 +39,21 @@ struct SequenceView {
     std::int32_t blocks_held = 0;  ///< what preempting it can free at most
 };
 
-/// One stage as measured. Smoothed; 0 while unknown.
+/// Service time of a part by its rows.
+struct ServiceTime {
+    double base_us = 0;  ///< however many rows
+    double row_us = 0;   ///< for each row
+    double at(double rows) const { return base_us + rows * row_us; }
+};
+
+/// One stage: from its profile at first, then as measured, smoothed. 0 while unknown.
 struct StageView {
-    double decode_us = 0;       ///< a decode part, whole
-    double decode_row_us = 0;   ///< a decode part, per row
-    double prefill_row_us = 0;  ///< a prefill part, per row
+    ServiceTime decode;   ///< a decode part
+    ServiceTime prefill;  ///< a prefill part
     LayerRange layers;
-    LinkModel link_to_next;  ///< of the last stage: back to the head
+    std::int32_t hidden = 0;     ///< values of a row
+    std::int64_t row_bytes = 0;  ///< of one row on a link between stages
+    LinkModel link_to_next;      ///< of the last stage: back to the head
 };
 
 /// What the engine knows, read-only, valid during the call. Queues are in the order named; they are
@@ -128,11 +137,60 @@ public:
 struct DepthSchedulerOptions {
     /// Micro-batches under way at once; 0: as many as there are stages. Limits: 0 .. 64.
     std::int32_t depth = 0;
+    /// Rows of a micro-batch; 0: what the engine permits.
+    std::int32_t step_tokens = 0;
 };
 
 /// First come, first served with sliced prefill and continuous batching; running sequences are
 /// spread over `depth` micro-batches. Never fails.
 MOLINK_EXPORT std::unique_ptr<Scheduler> make_depth_scheduler(
     const DepthSchedulerOptions& options = {});
+
+/// The constants of the paper's rule: with c(b) the decode time of a micro-batch of b requests plus
+/// compute_overhead_us, x(b) = 2 H b bytes over bytes_per_s plus transfer_overhead_us, P =
+/// pipeline_depth and R requests, the smallest N in P + 1 .. most with (N - P) c(R / N) >=
+/// P x(R / N), else `most`.
+struct PaperSchedulerOptions {
+    std::int32_t pipeline_depth = 2;
+    std::int32_t most = 10;
+    double compute_overhead_us = 5000;
+    double transfer_overhead_us = 5000;
+    double bytes_per_s = 125e6;
+    std::int32_t step_tokens = 0;  ///< rows of a micro-batch; 0: what the engine permits
+};
+
+/// What the MoLink paper publishes (arXiv 2507.05043): prefill first, phases never mixed, as many
+/// micro-batches as the rule above says. For comparison.
+MOLINK_EXPORT std::unique_ptr<Scheduler> make_paper_scheduler(
+    const PaperSchedulerOptions& options = {});
+
+struct AdaptiveSchedulerOptions {
+    /// Longest time between two tokens of a sequence to aim at; 0: none. Binds admission, and
+    /// prefill beyond its guaranteed share.
+    std::int64_t latency_goal_us = 0;
+    /// Output tokens/s beyond which no more sequences are admitted; 0: none.
+    double throughput_goal = 0;
+    /// How long a slice of a prompt may hold up a stage while others decode.
+    std::int64_t hol_bound_us = 10'000;
+};
+
+/// As many decode micro-batches as the measured stages and links need, prompts in slices that flow
+/// through what decode leaves (DESIGN section 6). The default.
+MOLINK_EXPORT std::unique_ptr<Scheduler> make_adaptive_scheduler(
+    const AdaptiveSchedulerOptions& options = {});
+
+/// What can be told to a scheduler by name.
+struct SchedulerOptions {
+    std::int32_t step_tokens = 0;      ///< single, depth, molink-paper: rows of a micro-batch
+    std::int64_t latency_goal_us = 0;  ///< adaptive
+    double throughput_goal = 0;        ///< adaptive: output tokens/s
+};
+
+/// "single" (one micro-batch under way), "depth" (as many as there are stages), "molink-paper",
+/// "adaptive". Errors: invalid_argument naming the known ones, or the option that the policy does
+/// not have.
+MOLINK_EXPORT Result<std::unique_ptr<Scheduler>> make_scheduler(
+    std::string_view name, const SchedulerOptions& options = {});
+MOLINK_EXPORT std::span<const std::string_view> scheduler_names();
 
 }  // namespace molink

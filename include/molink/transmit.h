@@ -7,6 +7,7 @@
 
 #include <molink/export.h>
 #include <molink/link.h>
+#include <molink/status.h>
 #include <molink/types.h>
 
 namespace molink {
@@ -61,5 +62,8 @@ struct FairTransmitOptions {
 /// Urgent lanes first, prefill and bulk keep a guaranteed share. The default.
 MOLINK_EXPORT std::unique_ptr<TransmitPolicy> make_fair_transmit_policy(
     const FairTransmitOptions& options = {});
+
+/// "fifo", "strict" or "fair". Errors: invalid_argument naming the known ones.
+MOLINK_EXPORT Result<std::unique_ptr<TransmitPolicy>> make_transmit_policy(std::string_view name);
 
 }  // namespace molink

@@ -16,7 +16,7 @@ namespace molink {
 EngineCore::EngineCore(EngineCoreOptions options, std::unique_ptr<Scheduler> scheduler,
                        PartSink& parts, RequestEventSink& events, Log log)
     : options_(std::move(options)),
-      scheduler_(scheduler ? std::move(scheduler) : make_depth_scheduler()),
+      scheduler_(scheduler ? std::move(scheduler) : make_adaptive_scheduler()),
       fallback_(make_depth_scheduler()),
       parts_(parts),
       events_(events),
@@ -31,10 +31,16 @@ void EngineCore::begin_epoch(Epoch epoch, std::vector<StageView> stages, std::in
     serving_ = true;
     epoch_ = epoch;
     stages_ = std::move(stages);
-    meter_.reset(stages_.size());
+    meter_.reset(stages_);
     pool_ = BlockPool(kv_blocks);
     prefixes_.clear();
     counters_.max_micro_batches_in_flight = 0;
+}
+
+void EngineCore::set_links(std::span<const LinkModel> links) {
+    for (std::size_t i = 0; i < std::min(links.size(), stages_.size()); ++i) {
+        stages_[i].link_to_next = links[i];
+    }
 }
 
 void EngineCore::end_epoch(const Status& reason, std::int64_t now_us) {

@@ -61,6 +61,8 @@ public:
 
     /// A pipeline serves from now on. `stages` in order.
     void begin_epoch(Epoch epoch, std::vector<StageView> stages, std::int64_t kv_blocks);
+    /// What is known of the links now, [stages], each behind its stage.
+    void set_links(std::span<const LinkModel> links);
     /// The pipeline is gone: every request ends with `reason`.
     void end_epoch(const Status& reason, std::int64_t now_us);
     bool serving() const { return serving_; }

@@ -1,6 +1,6 @@
-// Service times of stages as policies see them: exponentially smoothed over
-// about ten parts, so that a change of load shows within a second and a single
-// hiccup does not.
+// Service times of stages as policies see them: a line by weighted least squares that forgets, so
+// that a change of load shows within a second and a single hiccup does not. Parts of one size say
+// nothing about the slope; a ridge towards the profile's keeps it sane until sizes vary.
 #include "engine/stage_meter.h"
 
 #include <algorithm>
@@ -8,17 +8,46 @@
 namespace molink {
 namespace {
 
-constexpr double kWeightOfNewest = 0.1;
-
-void smooth(double& value, double sample) {
-    value = value == 0 ? sample : value + kWeightOfNewest * (sample - value);
-}
+/// Weight that a part keeps when another one comes: about fifty count.
+constexpr double kKeep = 0.98;
+/// Spread of rows, squared, below which the known slope outweighs what was measured.
+constexpr double kRidge = 4;
 
 }  // namespace
 
-void StageMeter::reset(std::size_t stages) {
-    smoothed_.assign(stages, {});
-    totals_.assign(stages, {});
+void StageMeter::Line::begin(const ServiceTime& known) {
+    *this = Line();
+    known_ = known;
+}
+
+void StageMeter::Line::add(double rows, double us) {
+    weight_ = weight_ * kKeep + 1;
+    rows_ = rows_ * kKeep + rows;
+    us_ = us_ * kKeep + us;
+    rows_rows_ = rows_rows_ * kKeep + rows * rows;
+    rows_us_ = rows_us_ * kKeep + rows * us;
+}
+
+ServiceTime StageMeter::Line::fit() const {
+    if (weight_ == 0) return known_;
+    const double mean_rows = rows_ / weight_;
+    const double mean_us = us_ / weight_;
+    const double variance = std::max(rows_rows_ / weight_ - mean_rows * mean_rows, 0.0);
+    const double covariance = rows_us_ / weight_ - mean_rows * mean_us;
+    ServiceTime line;
+    line.row_us = (covariance + kRidge * known_.row_us) / (variance + kRidge);
+    line.row_us = std::clamp(line.row_us, 0.0, mean_us / std::max(mean_rows, 1.0));
+    line.base_us = std::max(mean_us - line.row_us * mean_rows, 0.0);
+    return line;
+}
+
+void StageMeter::reset(std::span<const StageView> stages) {
+    measured_.assign(stages.size(), {});
+    totals_.assign(stages.size(), {});
+    for (std::size_t i = 0; i < stages.size(); ++i) {
+        measured_[i].decode.begin(stages[i].decode);
+        measured_[i].prefill.begin(stages[i].prefill);
+    }
 }
 
 void StageMeter::add(PartKind kind, std::int32_t rows, std::span<const StageTime> times) {
@@ -28,21 +57,15 @@ void StageMeter::add(PartKind kind, std::int32_t rows, std::span<const StageTime
         totals_[i].rows += static_cast<std::uint64_t>(rows);
         totals_[i].compute_us += times[i].compute_us;
         totals_[i].wait_us += times[i].wait_us;
-        const double per_row = static_cast<double>(times[i].compute_us) / std::max(rows, 1);
-        if (kind == PartKind::decode) {
-            smooth(smoothed_[i].decode_us, times[i].compute_us);
-            smooth(smoothed_[i].decode_row_us, per_row);
-        } else {
-            smooth(smoothed_[i].prefill_row_us, per_row);
-        }
+        Line& line = kind == PartKind::decode ? measured_[i].decode : measured_[i].prefill;
+        line.add(rows, times[i].compute_us);
     }
 }
 
 void StageMeter::fill(std::span<StageView> views) const {
-    for (std::size_t i = 0; i < std::min(views.size(), smoothed_.size()); ++i) {
-        views[i].decode_us = smoothed_[i].decode_us;
-        views[i].decode_row_us = smoothed_[i].decode_row_us;
-        views[i].prefill_row_us = smoothed_[i].prefill_row_us;
+    for (std::size_t i = 0; i < std::min(views.size(), measured_.size()); ++i) {
+        views[i].decode = measured_[i].decode.fit();
+        views[i].prefill = measured_[i].prefill.fit();
     }
 }
 

@@ -14,7 +14,8 @@ namespace molink {
 /// Smoothed service times of the stages, from what retired parts report. Thread: the head's loop.
 class StageMeter {
 public:
-    void reset(std::size_t stages);
+    /// Begins anew with what is known of the stages before anything ran.
+    void reset(std::span<const StageView> stages);
     /// A retired part of `rows` rows; times are [stages].
     void add(PartKind kind, std::int32_t rows, std::span<const StageTime> times);
     /// Copies what was measured into the views [stages].
@@ -22,12 +23,23 @@ public:
     const std::vector<StageMetrics>& totals() const { return totals_; }
 
 private:
-    struct Smoothed {
-        double decode_us = 0;
-        double decode_row_us = 0;
-        double prefill_row_us = 0;
+    /// A line through (rows, time), older parts forgotten; the slope leans on the profile's while
+    /// parts are all of one size.
+    class Line {
+    public:
+        void begin(const ServiceTime& known);
+        void add(double rows, double us);
+        ServiceTime fit() const;
+
+    private:
+        ServiceTime known_;
+        double weight_ = 0, rows_ = 0, us_ = 0, rows_rows_ = 0, rows_us_ = 0;
     };
-    std::vector<Smoothed> smoothed_;
+    struct Measured {
+        Line decode;
+        Line prefill;
+    };
+    std::vector<Measured> measured_;
     std::vector<StageMetrics> totals_;
 };
 

@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "node/head_node.h"
+#include "node/link_metrics.h"
+#include "wire/activation_codec.h"
 
 namespace molink {
 
@@ -156,20 +158,51 @@ void HeadNode::on_ready(NodeId node, const StageReady& ready) {
     if (*all) serve();
 }
 
+/// What the node's profile says of its stage. A decode part reads all weights once, whatever its
+/// rows, and computes for each; a prefill part does the same.
+StageView HeadNode::stage_view(const StageRecord& stage) const {
+    const NodeProfile& profile = find_member(stage.plan.node)->profile;
+    const double layers = stage.plan.layers.size();
+    const double row_us = profile.prefill_row_layer_us;
+    StageView view;
+    view.layers = stage.plan.layers;
+    view.hidden = config_.identity.spec.hidden;
+    view.row_bytes = static_cast<std::int64_t>(
+        activation_bytes(config_.wire_type, 1, static_cast<std::size_t>(view.hidden)));
+    view.decode.base_us = layers * std::max(profile.decode_layer_us - row_us, 0.0) +
+                          (stage.plan.has_head ? profile.head_row_us : 0);
+    view.decode.row_us = layers * row_us;
+    view.prefill = view.decode;
+    return view;
+}
+
+/// The link behind each stage, as the node that sends on it measured it.
+std::vector<LinkModel> HeadNode::stage_links() const {
+    std::vector<LinkModel> links;
+    for (std::size_t i = 0; i < build_.stages().size(); ++i) {
+        const Member* member = find_member(build_.stages()[i].plan.node);
+        LinkModel link;
+        if (member->info.id != kHead) {
+            if (member->next_link) link = link_model(*member->next_link);
+        } else if (i + 1 < build_.stages().size()) {
+            const Member* next = find_member(build_.stages()[i + 1].plan.node);
+            link = hub_->stats(next->link).link;
+        }
+        links.push_back(link);
+    }
+    return links;
+}
+
 void HeadNode::serve() {
     kv_blocks_ = static_cast<std::int64_t>(build_.kv_blocks());
     std::vector<StageView> stages;
-    for (const StageRecord& stage : build_.stages()) {
-        StageView view;
-        view.layers = stage.plan.layers;
-        view.decode_us = view.decode_row_us = stage.plan.decode_us;
-        stages.push_back(view);
-    }
+    for (const StageRecord& stage : build_.stages()) stages.push_back(stage_view(stage));
     state_ = EngineState::ready;
     last_error_.clear();
     log_(LogLevel::info, "epoch {}: {} stages serve with {} KV blocks", epoch_.value, stages.size(),
          kv_blocks_);
     core_->begin_epoch(epoch_, std::move(stages), kv_blocks_);
+    core_->set_links(stage_links());
     changed();
 }
 

@@ -45,6 +45,7 @@ void HeadNode::tick() {
         next_heartbeat_us_ = now + limits::kHeartbeatIntervalUs;
         ++heartbeat_;
         check_liveness(now);
+        if (state_ == EngineState::ready) core_->set_links(stage_links());
         const std::vector<Member> members = members_;
         for (const Member& member : members) {
             if (member.info.id != kHead)
@@ -213,9 +214,12 @@ std::vector<LinkMetrics> HeadNode::link_metrics() const {
     }
     for (const Member& member : members_) {
         if (!member.next_link || build_.find(member.info.id) == nullptr) continue;
-        const Member* next = find_member(build_.next_of(member.info.id));
-        if (next == nullptr || next->info.id == kHead || next == &member) continue;
-        links.push_back(make_link_metrics(member.info.name, next->info.name, *member.next_link));
+        const bool last = build_.stages().back().plan.node == member.info.id;
+        const Member* next = last ? nullptr : find_member(build_.next_of(member.info.id));
+        const bool to_head = next == nullptr || next->info.id == kHead;
+        links.push_back(make_link_metrics(member.info.name,
+                                          to_head ? config_.identity.name : next->info.name,
+                                          *member.next_link));
     }
     return links;
 }

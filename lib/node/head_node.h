@@ -125,6 +125,8 @@ private:
     void on_loaded(NodeId node, const StageLoaded& loaded);
     void on_ready(NodeId node, const StageReady& ready);
     void on_failed(NodeId node, const StageFailed& failed);
+    StageView stage_view(const StageRecord& stage) const;
+    std::vector<LinkModel> stage_links() const;
     void serve();
     void end_pipeline(const Status& reason);
 

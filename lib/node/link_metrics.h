@@ -49,6 +49,10 @@ inline LinkReport make_link_report(const LinkMetrics& metrics) {
     return report;
 }
 
+inline LinkModel link_model(const LinkReport& report) {
+    return {report.bytes_per_s, report.delay_us, report.jitter_us};
+}
+
 /// And back; lanes that an older node does not know stay 0.
 inline LinkMetrics make_link_metrics(const std::string& node, const std::string& peer,
                                      const LinkReport& report) {
@@ -66,7 +70,7 @@ inline LinkMetrics make_link_metrics(const std::string& node, const std::string&
     copy(report.lane_sent_messages, metrics.lane_sent_messages);
     copy(report.lane_queue_us, metrics.lane_queue_us);
     metrics.round_trip_us = report.round_trip_us;
-    metrics.model = {report.bytes_per_s, report.delay_us, report.jitter_us};
+    metrics.model = link_model(report);
     return metrics;
 }
 

@@ -42,9 +42,10 @@ void WorkerNode::tick() {
     ++heartbeat_;
     if (welcomed_) {
         Heartbeat heartbeat{heartbeat_, {}};
-        if (next_ && next_up_) {
-            heartbeat.next_link = make_link_report(
-                make_link_metrics(config_.identity.name, "next", hub_->stats(*next_)));
+        const bool to_head = epoch_.value > 0 && session_.assignment().next_address.empty();
+        if (to_head || (next_ && next_up_)) {
+            heartbeat.next_link = make_link_report(make_link_metrics(
+                config_.identity.name, "next", hub_->stats(to_head ? head_ : *next_)));
         }
         send_head(Lane::control, heartbeat);
     }

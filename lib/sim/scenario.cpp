@@ -245,19 +245,15 @@ Status check_engine(const SimScenario& scenario) {
                               scenario.safety_us, scenario.liveness_us}) {
         MOLINK_RETURN_IF_ERROR(in_range("a time", static_cast<double>(time), 0, kLongest));
     }
-    const bool depth =
-        scenario.scheduler == "depth" ||
-        (scenario.scheduler.size() == 7 && scenario.scheduler.rfind("depth-", 0) == 0 &&
-         scenario.scheduler[6] >= '1' && scenario.scheduler[6] <= '9');
-    if (!depth) {
-        return invalid_argument(
-            "scenario: scheduler is '{}'; depth and depth-1 to depth-9 are known",
-            scenario.scheduler);
+    const std::string& name = scenario.scheduler;
+    const bool numbered =
+        name.size() == 7 && name.rfind("depth-", 0) == 0 && name[6] >= '1' && name[6] <= '9';
+    const auto names = scheduler_names();
+    if (!numbered && std::find(names.begin(), names.end(), name) == names.end()) {
+        return invalid_argument("scenario: scheduler is '{}'; depth-1 to depth-9 and {} are known",
+                                name, fmt::join(names, ", "));
     }
-    const std::string& transmit = scenario.transmit;
-    if (transmit == "fair" || transmit == "strict" || transmit == "fifo") return {};
-    return invalid_argument("scenario: transmit is '{}'; fair, strict and fifo are known",
-                            transmit);
+    return make_transmit_policy(scenario.transmit).status().with_context("scenario");
 }
 
 Status check_nodes(const SimScenario& scenario, std::set<std::string>& names) {

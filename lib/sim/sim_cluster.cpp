@@ -20,18 +20,19 @@ std::string address_of(const std::string& name) {
 std::unique_ptr<Scheduler> make_scheduler(const SimScenario& scenario,
                                           const SimPolicies& policies) {
     if (policies.scheduler) return policies.scheduler();
-    DepthSchedulerOptions options;
     const std::string_view name = scenario.scheduler;
-    if (name.size() > 6) std::from_chars(name.data() + 6, name.data() + name.size(), options.depth);
-    return make_depth_scheduler(options);
+    if (name.starts_with("depth-")) {
+        DepthSchedulerOptions options;
+        std::from_chars(name.data() + 6, name.data() + name.size(), options.depth);
+        return make_depth_scheduler(options);
+    }
+    return std::move(*molink::make_scheduler(name));  // check_scenario has seen the name
 }
 
 std::unique_ptr<TransmitPolicy> make_transmit(const SimScenario& scenario,
                                               const SimPolicies& policies) {
     if (policies.transmit) return policies.transmit();
-    if (scenario.transmit == "fifo") return make_fifo_transmit_policy();
-    if (scenario.transmit == "strict") return make_strict_transmit_policy();
-    return make_fair_transmit_policy();
+    return std::move(*make_transmit_policy(scenario.transmit));
 }
 
 template <typename Node>

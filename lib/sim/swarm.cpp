@@ -68,7 +68,7 @@ void draw_engine(Draw& draw, SimScenario& scenario) {
     scenario.max_slice_tokens = draw.count(1, scenario.max_step_tokens);
     scenario.block_tokens = draw.one_of({4, 8, 16});
     scenario.prefix_cache = draw.chance(0.85);
-    scenario.scheduler = draw.chance(0.5) ? "depth" : "depth-" + std::to_string(draw.count(1, 4));
+    scenario.scheduler = draw.one_of({"adaptive", "depth", "depth-2", "single", "molink-paper"});
     scenario.transmit = draw.one_of({"fair", "strict", "fifo"});
     scenario.node_lost_after_us = draw.between(4, 15) * 1'000'000;
     const SimWorkload& workload = scenario.workload;

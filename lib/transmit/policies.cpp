@@ -5,6 +5,8 @@
 
 #include <molink/transmit.h>
 
+#include "base/error.h"
+
 namespace molink {
 
 TransmitPolicy::~TransmitPolicy() = default;
@@ -151,6 +153,13 @@ std::unique_ptr<TransmitPolicy> make_strict_transmit_policy() {
 
 std::unique_ptr<TransmitPolicy> make_fair_transmit_policy(const FairTransmitOptions& options) {
     return std::make_unique<FairPolicy>(options);
+}
+
+Result<std::unique_ptr<TransmitPolicy>> make_transmit_policy(std::string_view name) {
+    if (name == "fifo") return make_fifo_transmit_policy();
+    if (name == "strict") return make_strict_transmit_policy();
+    if (name == "fair") return make_fair_transmit_policy();
+    return invalid_argument("no transmit policy is called '{}'; known: fifo, strict, fair", name);
 }
 
 }  // namespace molink

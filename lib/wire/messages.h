@@ -146,7 +146,7 @@ struct LinkReport {
 /// Both ways, once a second: alive.
 struct Heartbeat {
     std::uint64_t sequence = 0;
-    std::optional<LinkReport> next_link;  ///< of a worker: its link to the next worker
+    std::optional<LinkReport> next_link;  ///< of a worker: to the next stage, or the head
     friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 

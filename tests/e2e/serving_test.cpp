@@ -161,6 +161,7 @@ TEST_CASE("preemption changes no bit, whatever the sampling") {
         options.engine = [cache](EngineOptions& engine) {
             engine.prefix_cache = cache;
             engine.max_slice_tokens = 16;
+            engine.scheduler = make_depth_scheduler();  // it admits early
         };
         LocalCluster cluster(options);
         Requests requests(cluster.engine());

@@ -65,7 +65,8 @@ TEST_CASE("timed stages give the known tokens over every wire format") {
         }
         for (const StageMetrics& stage : cluster.engine().metrics().stages) {
             const double layers = stage.layers.size();
-            REQUIRE(stage.compute_us >= static_cast<double>(stage.parts) * layers * 50);
+            REQUIRE(static_cast<double>(stage.compute_us) >=
+                    static_cast<double>(stage.parts) * layers * 50);
         }
     }
 }

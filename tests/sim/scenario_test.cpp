@@ -142,7 +142,7 @@ TEST_CASE("what is wrong in a scenario file is named") {
         {R"({"nodes": [{"name": "h"}, {"name": "h"}]})", "'h' is empty or used twice"},
         {R"({"nodes": [{"name": "h"}], "local_stage": false})", "no stage can be held"},
         {R"({"scheduler": "best"})", "scheduler is 'best'"},
-        {R"({"transmit": "x"})", "transmit is 'x'"},
+        {R"({"transmit": "x"})", "transmit policy is called 'x'"},
         {R"({"faults": [{"kind": "flood"}]})", "faults[0].kind is 'flood'"},
         {R"({"faults": [{"kind": "crash", "node": "head"}]})", "only workers can"},
         {R"({"faults": [{"kind": "cut", "node": "head", "other": "x"}]})", "unknown or equal"},

@@ -59,6 +59,15 @@ TEST_CASE("the depth scheduler keeps the scheduler contract") {
     }
 }
 
+TEST_CASE("every scheduler with a name keeps the scheduler contract") {
+    for (const std::string_view name : scheduler_names()) {
+        for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+            test::check_scheduler_contract([name] { return std::move(*make_scheduler(name)); },
+                                           seed);
+        }
+    }
+}
+
 TEST_CASE("a random scheduler keeps the scheduler contract") {
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
         test::check_scheduler_contract([] { return std::make_unique<RandomScheduler>(); }, seed);

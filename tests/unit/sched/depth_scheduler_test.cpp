@@ -1,55 +1,21 @@
 // What the depth scheduler plans from hand-made views; the contract test runs it under load.
 #include <molink/scheduler.h>
 
-#include <vector>
-
+#include "scene.h"
 #include "support/catch.h"
 
 using namespace molink;
-
-namespace {
-
-struct Scene {
-    std::vector<SequenceView> sequences = std::vector<SequenceView>(10);
-    std::vector<const SequenceView*> waiting, prefilling, decodable;
-    std::vector<StageView> stages = std::vector<StageView>(3);
-    SchedulerView view;
-
-    Scene() {
-        for (std::size_t i = 0; i < sequences.size(); ++i) {
-            sequences[i].id = SequenceId(i + 1);
-            sequences[i].prompt_tokens = 100;
-            sequences[i].blocks_needed = 10;
-        }
-        view.max_running = 8;
-        view.max_step_tokens = 64;
-        view.max_slice_tokens = 32;
-        view.free_blocks = 100;
-    }
-
-    StepPlan plan(Scheduler& scheduler) {
-        view.waiting = waiting;
-        view.prefilling = prefilling;
-        view.decodable = decodable;
-        view.stages = stages;
-        StepPlan plan;
-        scheduler.plan(view, plan);
-        return plan;
-    }
-};
-
-}  // namespace
 
 TEST_CASE("running sequences are dealt over as many micro-batches as there are stages") {
     Scene scene;
     for (std::size_t i = 0; i < 7; ++i) scene.decodable.push_back(&scene.sequences[i]);
     const auto scheduler = make_depth_scheduler();
     REQUIRE(scene.plan(*scheduler).decode.size() == 3);
-    scene.view.decode_parts_in_flight = 3;
+    scene.view.micro_batches_in_flight = 3;
     REQUIRE(scene.plan(*scheduler).decode.empty());
     DepthSchedulerOptions one;
     one.depth = 1;
-    scene.view.decode_parts_in_flight = 0;
+    scene.view.micro_batches_in_flight = 0;
     REQUIRE(scene.plan(*make_depth_scheduler(one)).decode.size() == 7);
 }
 

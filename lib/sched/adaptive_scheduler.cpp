@@ -1,0 +1,168 @@
+// The default policy. It keeps as many decode micro-batches under way as the measured ring needs,
+// cuts prompts into slices that flow through it, and lets lanes and stages sort out who goes first:
+// decode overtakes prefill everywhere, so prefill may fill whatever decode leaves. What it bounds
+// is only what cannot be overtaken: a slice that a stage has begun.
+#include <array>
+#include <cmath>
+
+#include "sched/ring_model.h"
+#include "sched/step_parts.h"
+
+namespace molink {
+namespace {
+
+constexpr std::int32_t kMostMicroBatches = 64;
+/// The optimum is flat: the fewest micro-batches within this much of the best cycle.
+constexpr double kNearBest = 1.02;
+/// A number in use is kept while it is within this much.
+constexpr double kKeep = 1.05;
+/// Rows of a slice; powers of two, so that few sizes of message and step occur.
+constexpr std::array<std::int32_t, 10> kSlices{8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096};
+
+class AdaptiveScheduler final : public Scheduler {
+public:
+    explicit AdaptiveScheduler(const AdaptiveSchedulerOptions& options) : options_(options) {}
+
+    std::string_view name() const override { return "adaptive"; }
+
+    void plan(const SchedulerView& view, StepPlan& plan) override {
+        const RingModel ring(view);
+        const std::int32_t population = decode_population(view);
+        StepBudget budget{view.max_step_tokens, view.free_blocks};
+        if (!view.decodable.empty()) {
+            micro_batches_ = choose_micro_batches(view, ring, population);
+            if (view.decode_parts_in_flight < micro_batches_) {
+                plan_decode_rows(view, ceil_div(population, micro_batches_), budget, plan);
+                if (!plan.preempt.empty()) return;
+            }
+        }
+        plan_prefill(view, ring, population, budget, plan);
+    }
+
+private:
+    std::int32_t choose_micro_batches(const SchedulerView& view, const RingModel& ring,
+                                      std::int32_t population) const {
+        const std::int32_t most = std::min(population, kMostMicroBatches);
+        if (ring.slowest_us(PartKind::decode, 1) <= 0) {  // nothing measured yet
+            return std::clamp(static_cast<std::int32_t>(view.stages.size()), 1, most);
+        }
+        std::array<double, kMostMicroBatches + 1> cycle{};
+        double best = ring.cycle_us(population, 1);
+        for (std::int32_t n = 1; n <= most; ++n) {
+            cycle[static_cast<std::size_t>(n)] = ring.cycle_us(population, n);
+            best = std::min(best, cycle[static_cast<std::size_t>(n)]);
+        }
+        const std::int32_t now = std::min(micro_batches_, most);
+        if (now > 0 && cycle[static_cast<std::size_t>(now)] <= best * kKeep) return now;
+        for (std::int32_t n = 1; n < most; ++n) {
+            if (cycle[static_cast<std::size_t>(n)] <= best * kNearBest) return n;
+        }
+        return most;
+    }
+
+    /// What a whole prompt of `rows` rows costs in slices of `slice`: its own time (the pipeline
+    /// fills once, then the slowest resource sets the pace) and, while others decode, the time it
+    /// takes from a stage.
+    static double prompt_us(const RingModel& ring, std::int32_t rows, std::int32_t slice,
+                            bool others) {
+        const std::int32_t slices = ceil_div(rows, slice);
+        return slices * ring.slowest_us(PartKind::prefill, slice) +
+               ring.service_us(PartKind::prefill, slice) +
+               (others ? slices * ring.slowest_stage_us(PartKind::prefill, slice) : 0);
+    }
+
+    /// The size that costs least; while others decode, none that holds up a stage for longer than
+    /// the bound, or than a decode part does.
+    std::int32_t choose_slice(const SchedulerView& view, const RingModel& ring,
+                              std::int32_t population, std::int32_t rows) const {
+        const std::int32_t most = std::min(view.max_slice_tokens, view.max_step_tokens);
+        const std::int32_t share = ceil_div(population, std::max(micro_batches_, 1));
+        const double bound = std::max({static_cast<double>(options_.hol_bound_us),
+                                       ring.slowest_stage_us(PartKind::decode, share),
+                                       2 * ring.slowest_stage_us(PartKind::prefill, kSlices[0])});
+        std::int32_t best = std::min(most, kSlices[0]);
+        double best_us = prompt_us(ring, rows, best, population > 0);
+        for (std::int32_t candidate : kSlices) {
+            const std::int32_t slice = std::min(candidate, most);
+            const bool holds_up = ring.slowest_stage_us(PartKind::prefill, slice) > bound;
+            if (population > 0 && holds_up) break;
+            const double us = prompt_us(ring, rows, slice, population > 0);
+            if (us <= best_us) {
+                best = slice;
+                best_us = us;
+            }
+            if (slice >= std::min(most, rows)) break;
+        }
+        return best;
+    }
+
+    /// Rows that may run until the goals bind.
+    std::int32_t admissible(const SchedulerView& view, const RingModel& ring,
+                            std::int32_t population) const {
+        const bool goals = options_.latency_goal_us > 0 || options_.throughput_goal > 0;
+        if (!goals || view.running == 0) return view.max_running;
+        const std::int32_t n = std::max(micro_batches_, 1);
+        const double next_us = ring.cycle_us(population + 1, std::min(n, population + 1));
+        if (options_.latency_goal_us > 0 && next_us > static_cast<double>(options_.latency_goal_us))
+            return view.running;
+        const double now_us =
+            population > 0 ? ring.cycle_us(population, std::min(n, population)) : 0;
+        if (options_.throughput_goal > 0 && now_us > 0 &&
+            population / now_us * 1e6 >= options_.throughput_goal) {
+            return view.running;
+        }
+        return view.max_running;
+    }
+
+    /// Rows of prefill per decode cycle that keep it within the latency goal; what is not used
+    /// before the next cycle is lost.
+    std::int32_t within_goal(const SchedulerView& view, const RingModel& ring,
+                             std::int32_t population, std::int32_t slice) {
+        if (options_.latency_goal_us <= 0 || population == 0) return slice;
+        const std::int32_t n = std::clamp(micro_batches_, 1, population);
+        const double goal_us = static_cast<double>(options_.latency_goal_us);
+        const double busy_us = n * ring.slowest_us(PartKind::decode, ceil_div(population, n));
+        const double row_us = ring.slowest_us(PartKind::prefill, slice) / slice;
+        const double left = std::max(goal_us - busy_us, kGuaranteedShare * goal_us);
+        const double most = row_us > 0 ? left / row_us : slice;
+        const auto since = static_cast<double>(view.now_us - credit_us_);
+        credit_ = std::min(credit_ + most * since / goal_us, std::max(most, 1.0 * slice));
+        credit_us_ = view.now_us;
+        return credit_ >= slice ? slice : 0;
+    }
+
+    void plan_prefill(const SchedulerView& view, const RingModel& ring, std::int32_t population,
+                      const StepBudget& budget, StepPlan& plan) {
+        const std::int32_t running = admissible(view, ring, population);
+        if (!can_prefill(view, running)) return;
+        const SequenceView& front =
+            view.prefilling.empty() ? *view.waiting.front() : *view.prefilling.front();
+        const std::int32_t left = front.prompt_tokens - front.scheduled;
+        const std::int32_t slice = choose_slice(view, ring, population, std::max(left, 1));
+        const double slowest = ring.slowest_us(PartKind::prefill, slice);
+        const double depth = slowest > 0
+                                 ? ring.round_trip_us(PartKind::prefill, slice) / slowest + 1
+                                 : static_cast<double>(view.stages.size());
+        const double most = std::clamp(std::ceil(depth), 2.0, 1.0 * kMostMicroBatches);
+        if (view.prefill_parts_in_flight >= most) return;
+        const std::int32_t rows = within_goal(view, ring, population, slice);
+        if (rows == 0) return;
+        plan_prefill_rows(view, rows, running, budget, plan);
+        for (const PrefillRun& run : plan.prefill) credit_ -= run.count;
+    }
+
+    static constexpr double kGuaranteedShare = 0.2;
+
+    AdaptiveSchedulerOptions options_;
+    std::int32_t micro_batches_ = 0;
+    double credit_ = 0;  // rows of prefill, when there is a latency goal
+    std::int64_t credit_us_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Scheduler> make_adaptive_scheduler(const AdaptiveSchedulerOptions& options) {
+    return std::make_unique<AdaptiveScheduler>(options);
+}
+
+}  // namespace molink

@@ -1,0 +1,77 @@
+// The arithmetic behind the adaptive scheduler (DESIGN section 6). A resource is a stage or the
+// link behind it. Parts have a head of their own on links (plan, sequence differences), which
+// matters where rows are small. The last link carries tokens back, not rows.
+#include "sched/ring_model.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace molink {
+namespace {
+
+/// A part's message beside its activations: header, frame and acknowledgement, and what each row
+/// or run adds. Measured on encoded messages.
+constexpr double kPartBytes = 400;
+constexpr double kDecodeRowBytes = 60;
+constexpr double kPrefillRowBytes = 4;
+/// A sampled token on its way back.
+constexpr double kTokenBytes = 60;
+
+}  // namespace
+
+double RingModel::stage_us(const StageView& stage, PartKind kind, double rows) const {
+    return (kind == PartKind::decode ? stage.decode : stage.prefill).at(rows);
+}
+
+double RingModel::link_us(std::size_t stage, PartKind kind, double rows) const {
+    const StageView& view = view_.stages[stage];
+    if (view.link_to_next.bytes_per_s <= 0) return 0;
+    const bool decode = kind == PartKind::decode;
+    double bytes = kPartBytes;
+    if (stage + 1 == view_.stages.size()) {
+        bytes += decode ? kTokenBytes * rows : 0;
+    } else {
+        bytes += rows * (static_cast<double>(view.row_bytes) +
+                         (decode ? kDecodeRowBytes : kPrefillRowBytes));
+    }
+    return bytes / view.link_to_next.bytes_per_s * 1e6;
+}
+
+double RingModel::slowest_stage_us(PartKind kind, double rows) const {
+    double slowest = 0;
+    for (const StageView& stage : view_.stages) {
+        slowest = std::max(slowest, stage_us(stage, kind, rows));
+    }
+    return slowest;
+}
+
+double RingModel::slowest_us(PartKind kind, double rows) const {
+    double slowest = slowest_stage_us(kind, rows);
+    for (std::size_t i = 0; i < view_.stages.size(); ++i) {
+        slowest = std::max(slowest, link_us(i, kind, rows));
+    }
+    return slowest;
+}
+
+double RingModel::service_us(PartKind kind, double rows) const {
+    double sum = 0;
+    for (std::size_t i = 0; i < view_.stages.size(); ++i) {
+        sum += stage_us(view_.stages[i], kind, rows) + link_us(i, kind, rows);
+    }
+    return sum;
+}
+
+double RingModel::delay_us() const {
+    double sum = 0;
+    for (const StageView& stage : view_.stages) {
+        sum += static_cast<double>(stage.link_to_next.delay_us);
+    }
+    return sum;
+}
+
+double RingModel::cycle_us(std::int32_t population, std::int32_t n) const {
+    const double rows = std::ceil(static_cast<double>(population) / n);
+    return std::max(round_trip_us(PartKind::decode, rows), n * slowest_us(PartKind::decode, rows));
+}
+
+}  // namespace molink

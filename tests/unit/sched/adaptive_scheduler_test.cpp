@@ -1,0 +1,127 @@
+// The adaptive scheduler and the paper's from hand-made views with known best answers.
+#include <molink/scheduler.h>
+
+#include "scene.h"
+#include "support/catch.h"
+
+using namespace molink;
+
+namespace {
+
+/// Three stages of 5 ms whatever the rows, links of 100 Mbit/s and 30 ms.
+Scene weak_ring() {
+    Scene scene;
+    for (StageView& stage : scene.stages) {
+        stage.decode = {5000, 20};
+        stage.prefill = {5000, 40};
+        stage.hidden = 4096;
+        stage.row_bytes = 16384;
+        stage.link_to_next = {12.5e6, 30'000, 0};
+    }
+    scene.view.max_running = 64;
+    scene.view.max_step_tokens = 512;
+    scene.view.max_slice_tokens = 512;
+    scene.view.free_blocks = 10'000;
+    return scene;
+}
+
+/// Rows of the micro-batches that are launched one after the other.
+std::vector<std::size_t> launches(Scene& scene, Scheduler& scheduler) {
+    std::vector<std::size_t> rows;
+    while (!scene.decodable.empty()) {
+        const StepPlan plan = scene.plan(scheduler);
+        if (plan.decode.empty()) break;
+        rows.push_back(plan.decode.size());
+        scene.decodable.erase(
+            scene.decodable.begin(),
+            scene.decodable.begin() + static_cast<std::ptrdiff_t>(plan.decode.size()));
+        scene.view.decoding_in_flight += static_cast<std::int32_t>(plan.decode.size());
+        ++scene.view.decode_parts_in_flight;
+        ++scene.view.micro_batches_in_flight;
+    }
+    return rows;
+}
+
+}  // namespace
+
+TEST_CASE("as many micro-batches as the ring needs, no more") {
+    Scene scene = weak_ring();
+    scene.decode(32);
+    // One micro-batch of 32 rows pays two transfers of 42 ms one after the other: 90 ms of delay,
+    // 15 of stages, 84 of links. Eight of four rows overlap them: 105 + 11 ms, and the slowest link
+    // is busy for 44.
+    const std::vector<std::size_t> rows = launches(scene, *make_adaptive_scheduler());
+    REQUIRE(rows.size() >= 6);
+    REQUIRE(rows.size() <= 24);
+    std::size_t sum = 0;
+    for (std::size_t count : rows) sum += count;
+    REQUIRE(sum == 32);
+}
+
+TEST_CASE("a ring without delay and rate limits has as many micro-batches as stages") {
+    Scene scene = weak_ring();
+    for (StageView& stage : scene.stages) {
+        stage.link_to_next = {};
+        stage.decode = {500, 400};
+    }
+    scene.decode(32);
+    REQUIRE(launches(scene, *make_adaptive_scheduler()).size() == 3);
+}
+
+TEST_CASE("one stage has one micro-batch") {
+    Scene scene = weak_ring();
+    scene.stages.resize(1);
+    scene.stages[0].link_to_next = {};
+    scene.decode(32);
+    REQUIRE(launches(scene, *make_adaptive_scheduler()) == std::vector<std::size_t>{32});
+}
+
+TEST_CASE("slices keep a stage from being held up while others decode") {
+    Scene scene = weak_ring();
+    scene.sequences[39].prompt_tokens = 1024;
+    scene.prefilling = {&scene.sequences[39]};
+    scene.view.decoding_in_flight = 16;
+    const auto scheduler = make_adaptive_scheduler();
+    const std::int32_t slice = scene.plan(*scheduler).prefill.at(0).count;
+    REQUIRE(scene.stages[0].prefill.at(slice) <= 2 * scene.stages[0].prefill.at(8));
+    REQUIRE(slice >= 16);
+    // Slices follow each other through the ring until it is full.
+    scene.view.prefill_parts_in_flight = 2;
+    REQUIRE(scene.plan(*scheduler).prefill.size() == 1);
+    scene.view.prefill_parts_in_flight = 64;
+    REQUIRE(scene.plan(*scheduler).prefill.empty());
+}
+
+TEST_CASE("goals bind admission") {
+    Scene scene = weak_ring();
+    scene.waiting = {&scene.sequences[39]};
+    scene.view.decoding_in_flight = 16;
+    scene.view.decode_parts_in_flight = 8;
+    scene.view.running = 16;
+    REQUIRE(scene.plan(*make_adaptive_scheduler()).prefill.size() == 1);
+    AdaptiveSchedulerOptions fast;
+    fast.latency_goal_us = 50'000;  // the delays alone are 90 ms
+    REQUIRE(scene.plan(*make_adaptive_scheduler(fast)).prefill.empty());
+    AdaptiveSchedulerOptions enough;
+    enough.throughput_goal = 50;  // 16 rows in 120 ms are 130 tokens/s
+    REQUIRE(scene.plan(*make_adaptive_scheduler(enough)).prefill.empty());
+    scene.view.running = 0;  // somebody always runs
+    scene.view.decoding_in_flight = scene.view.decode_parts_in_flight = 0;
+    REQUIRE(scene.plan(*make_adaptive_scheduler(fast)).prefill.size() == 1);
+}
+
+TEST_CASE("the paper's rule: phases apart, micro-batches by its constants") {
+    Scene scene = weak_ring();
+    scene.decode(32);
+    scene.view.running = 32;
+    // c(32/N) = 5 + 0.64/N*... about 10 ms, x(32/N) = 2 * 4096 * 32/N bytes over 1 Gbit/s + 5 ms:
+    // N = 3 gives 1 * 10.2 against 2 * 5.7, N = 4 gives 2 * 10.2 against 2 * 5.5.
+    REQUIRE(launches(scene, *make_paper_scheduler()).size() == 4);
+    scene = weak_ring();
+    scene.decode(4);
+    scene.waiting = {&scene.sequences[39]};
+    scene.view.running = 4;
+    const StepPlan plan = scene.plan(*make_paper_scheduler());
+    REQUIRE(plan.decode.empty());
+    REQUIRE(plan.prefill.size() == 1);
+}

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <vector>
+
+#include <molink/scheduler.h>
+
+/// A hand-made view: ten sequences of 100 prompt tokens, three stages.
+struct Scene {
+    std::vector<molink::SequenceView> sequences = std::vector<molink::SequenceView>(40);
+    std::vector<const molink::SequenceView*> waiting, prefilling, decodable;
+    std::vector<molink::StageView> stages = std::vector<molink::StageView>(3);
+    molink::SchedulerView view;
+
+    Scene() {
+        for (std::size_t i = 0; i < sequences.size(); ++i) {
+            sequences[i].id = molink::SequenceId(i + 1);
+            sequences[i].prompt_tokens = 100;
+            sequences[i].blocks_needed = 10;
+        }
+        view.max_running = 8;
+        view.max_step_tokens = 64;
+        view.max_slice_tokens = 32;
+        view.free_blocks = 100;
+    }
+
+    /// The first `count` sequences wait for their next token, needing no block.
+    void decode(std::size_t count) {
+        decodable.clear();
+        for (std::size_t i = 0; i < count; ++i) {
+            sequences[i].blocks_needed = 0;
+            decodable.push_back(&sequences[i]);
+        }
+    }
+
+    molink::StepPlan plan(molink::Scheduler& scheduler) {
+        view.waiting = waiting;
+        view.prefilling = prefilling;
+        view.decodable = decodable;
+        view.stages = stages;
+        molink::StepPlan made;
+        scheduler.plan(view, made);
+        return made;
+    }
+};
