@@ -1,0 +1,132 @@
+// Processes and relay of one measurement. Everybody listens on a port of loopback and advertises
+// the relayed one, so that every connection between two nodes goes through the relay.
+#include "cluster.h"
+
+#include <fstream>
+#include <stdexcept>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace molink::bench {
+namespace {
+
+constexpr double kMemoryGib = 24;  // of a timed node
+constexpr std::int32_t kMaxStep = 2048;
+
+std::string address_of(int port) {
+    return fmt::format("tcp://127.0.0.1:{}", port);
+}
+
+DataType wire_type(const std::string& name) {
+    for (DataType type : {DataType::f32, DataType::f16, DataType::bf16, DataType::int8}) {
+        if (data_type_name(type) == name) return type;
+    }
+    throw std::runtime_error("wire format " + name);
+}
+
+EngineOptions head_options(const Cell& cell, const std::string& model) {
+    EngineOptions options;
+    options.model_dir = model;
+    options.stages = cell.system.nodes;
+    options.threads = 1;
+    options.wire_type = wire_type(cell.system.wire);
+    options.max_running = cell.workload.streams + 32;
+    options.max_step_tokens = kMaxStep;
+    options.max_slice_tokens = kMaxStep;
+    options.max_context = 4096;
+    options.prefix_cache = false;
+    SchedulerOptions named;
+    named.step_tokens = cell.step_tokens;
+    auto scheduler = make_scheduler(cell.scheduler, named);
+    if (!scheduler) throw std::runtime_error(scheduler.error().message());
+    options.scheduler = std::move(*scheduler);
+    options.transmit = [name = cell.transmit] { return std::move(*make_transmit_policy(name)); };
+    if (!cell.system.profile.empty()) {
+        options.backend = "timed";
+        options.timed = read_profile(cell.system.profile);
+        options.memory_bytes = static_cast<std::int64_t>(kMemoryGib * (1 << 30));
+    } else {
+        options.weights = WeightMode::q8_0;
+        options.max_context = 2048;
+    }
+    return options;
+}
+
+std::vector<std::string> worker_flags(const Cell& cell, const std::string& model) {
+    std::vector<std::string> flags{"--model", model, "--threads", "1", "--transmit", cell.transmit};
+    const auto add = [&](std::initializer_list<std::string> more) {
+        flags.insert(flags.end(), more);
+    };
+    if (cell.system.profile.empty()) {
+        add({"--weights", "q8_0"});
+    } else {
+        add({"--backend", "timed", "--profile", cell.system.profile, "--memory-gib",
+             fmt::format("{}", kMemoryGib)});
+    }
+    return flags;
+}
+
+}  // namespace
+
+TimedProfile read_profile(const std::string& path) {
+    std::ifstream file(path);
+    const auto json = nlohmann::json::parse(file, nullptr, false);
+    if (!json.is_object()) throw std::runtime_error(path + ": cannot be read");
+    TimedProfile profile;
+    profile.decode_layer_us = json.value("decode_layer_us", 0.0);
+    profile.decode_row_layer_us = json.value("decode_row_layer_us", 0.0);
+    profile.prefill_layer_us = json.value("prefill_layer_us", 0.0);
+    profile.prefill_row_layer_us = json.value("prefill_row_layer_us", 0.0);
+    profile.head_us = json.value("head_us", 0.0);
+    profile.head_row_us = json.value("head_row_us", 0.0);
+    return profile;
+}
+
+int BenchCluster::relay_port(const LinkShape& link, int target) {
+    test::RelayedLink shape;
+    shape.up_bytes_per_s = link.up_mbit_per_s * 125'000;
+    shape.down_bytes_per_s = link.down_mbit_per_s * 125'000;
+    shape.delay_us = static_cast<std::int64_t>(link.delay_ms * 1000);
+    shape.jitter_us = static_cast<std::int64_t>(link.jitter_ms * 1000);
+    ports_.push_back(relay_.add(target, shape));
+    return ports_.back();
+}
+
+BenchCluster::BenchCluster(const Cell& cell, const std::string& model,
+                           const std::string& programs) {
+    EngineOptions options = head_options(cell, model);
+    const int head = test::free_port();
+    // Workers dial the head, so what the head sends comes down: the fast direction.
+    LinkShape of_head = cell.link;
+    std::swap(of_head.up_mbit_per_s, of_head.down_mbit_per_s);
+    options.listen = address_of(head);
+    options.advertise = address_of(relay_port(of_head, head));
+    const std::string join = options.advertise;
+    auto engine = Engine::open(std::move(options));
+    if (!engine) throw std::runtime_error(engine.error().message());
+    engine_ = std::move(*engine);
+    for (std::int32_t i = 1; i < cell.system.nodes; ++i) {
+        const int port = test::free_port();
+        std::vector<std::string> flags = worker_flags(cell, model);
+        flags.insert(flags.end(), {"--join", join, "--listen", address_of(port), "--advertise",
+                                   address_of(relay_port(cell.link, port)), "--name",
+                                   fmt::format("worker-{}", i)});
+        workers_.push_back(std::make_unique<test::Process>(programs + "/molink-worker", flags));
+    }
+    const Status ready = engine_->wait_ready(60'000'000);
+    if (!ready.ok()) throw std::runtime_error(ready.message());
+}
+
+BenchCluster::~BenchCluster() {
+    (void)engine_->close();
+    for (auto& worker : workers_) worker->wait(10);
+}
+
+std::uint64_t BenchCluster::relayed_bytes() const {
+    std::uint64_t bytes = 0;
+    for (int port : ports_) bytes += relay_.bytes(port);
+    return bytes;
+}
+
+}  // namespace molink::bench
