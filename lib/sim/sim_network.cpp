@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "channel/frame_header.h"
 
 namespace molink::sim {
 namespace {
@@ -126,12 +127,13 @@ SendOutcome SimTransport::send(ConnectionId id, Frame&& frame) {
     SimNetwork::Direction& way = network_.direction(host_, peer->host_);
     const std::int64_t begin = std::max({way.free_us, now, way.stalled_until_us});
     if (begin - now > network_.buffer_us && way.stalled_until_us <= now) return SendOutcome::full;
+    const std::size_t bytes = frame_bytes(frame);
     const double rate = way.model.bytes_per_s;
     way.free_us = begin;
     if (rate > 0) {
-        way.free_us += static_cast<std::int64_t>(static_cast<double>(frame.size()) * 1e6 / rate);
+        way.free_us += static_cast<std::int64_t>(static_cast<double>(bytes) * 1e6 / rate);
     }
-    sent_bytes += frame.size();
+    sent_bytes += bytes;
     ++network_.frames_;
     if (mute || peer->mute) return SendOutcome::accepted;
     std::int64_t arrival = way.free_us + way.model.delay_us;
