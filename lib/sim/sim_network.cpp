@@ -113,7 +113,9 @@ void SimTransport::dial(ConnectionId id) {
     Connection& back = mine.peer->connections_[mine.peer_connection];
     back.peer = this;
     back.peer_connection = id;
-    const std::int64_t up = now + 2 * network_.direction(host_, mine.peer->host_).model.delay_us;
+    mine.way = &network_.direction(host_, mine.peer->host_);
+    back.way = &network_.direction(mine.peer->host_, host_);
+    const std::int64_t up = now + 2 * mine.way->model.delay_us;
     at(up, {Event::Kind::connected, id, mine.generation, {}});
     mine.peer->at(up, {Event::Kind::connected, mine.peer_connection, 0, {}});
 }
@@ -124,7 +126,7 @@ SendOutcome SimTransport::send(ConnectionId id, Frame&& frame) {
     Connection& mine = found->second;
     SimTransport* peer = mine.peer;
     const std::int64_t now = network_.clock_.now;
-    SimNetwork::Direction& way = network_.direction(host_, peer->host_);
+    SimNetwork::Direction& way = *mine.way;
     const std::int64_t begin = std::max({way.free_us, now, way.stalled_until_us});
     if (begin - now > network_.buffer_us && way.stalled_until_us <= now) return SendOutcome::full;
     const std::size_t bytes = frame_bytes(frame);
@@ -135,6 +137,9 @@ SendOutcome SimTransport::send(ConnectionId id, Frame&& frame) {
     }
     sent_bytes += bytes;
     ++network_.frames_;
+    if (network_.observer) {
+        network_.observer({host_, peer->host_, frame, bytes, begin, way.free_us});
+    }
     if (mute || peer->mute) return SendOutcome::accepted;
     std::int64_t arrival = way.free_us + way.model.delay_us;
     if (way.model.jitter_us > 0) {

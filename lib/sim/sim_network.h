@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <string>
@@ -19,6 +20,16 @@ class SimTransport;
 
 inline constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
+/// A frame that was put onto a link; its bytes leave between the two times.
+struct SentFrame {
+    const std::string& from;
+    const std::string& to;
+    const Frame& frame;
+    std::size_t bytes;
+    std::int64_t begin_us;
+    std::int64_t end_us;
+};
+
 /// Hosts joined by links in virtual time. The connections between two hosts share the bandwidth of
 /// a direction and keep their order; a reset loses what is under way. Addresses are
 /// "inproc://<host>".
@@ -36,6 +47,7 @@ public:
     /// Resets every connection; dialled ones are dialled again.
     void cut_all();
     std::uint64_t frames() const { return frames_; }
+    std::function<void(const SentFrame&)> observer;  ///< is told of every frame; may be empty
     std::int64_t redial_us = 50'000;
     std::int64_t buffer_us = 200'000;  ///< what may wait for a link before send() says full
 
@@ -97,6 +109,7 @@ private:
     };
     struct Connection {
         SimTransport* peer = nullptr;
+        SimNetwork::Direction* way = nullptr;  // to the peer
         ConnectionId peer_connection;
         std::uint64_t generation = 0;
         std::string dialled;

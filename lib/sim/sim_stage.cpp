@@ -16,6 +16,18 @@
 namespace molink::sim {
 namespace {
 
+PartLoad load_of(const Part& part) {
+    PartLoad load;
+    for (const SequenceRun& run : part.runs) {
+        const std::int64_t count = run.count;
+        load.rows += run.count;
+        load.sampled += run.sample_count;
+        load.attended += count * run.position + count * (count + 1) / 2;
+        load.cached += run.position + count;
+    }
+    return load;
+}
+
 float filler(std::uint64_t hidden, std::int32_t column) {
     return static_cast<float>(mix64(hidden + static_cast<std::uint64_t>(column)) >> 44);
 }
@@ -45,13 +57,32 @@ void SimStage::load(const StageConfig& config) {
     StageEvent loaded;
     loaded.kind = StageEventKind::loaded;
     loaded.weight_bytes = 100;
-    loaded.kv_block_capacity = options_.kv_blocks;
+    loaded.kv_block_capacity = kv_capacity();
     push(busy_until_us_, std::move(loaded));
+}
+
+/// Layers that have pages here.
+LayerRange SimStage::kept_layers() const {
+    const std::int32_t begin = config_.layers.begin;
+    return options_.study == nullptr ? config_.layers : LayerRange{begin, begin + 1};
+}
+
+std::uint64_t SimStage::kv_capacity() const {
+    if (options_.study == nullptr) return options_.kv_blocks;
+    const PartitionModel& model = options_.study->model;
+    const std::int64_t weights = config_.layers.size() * model.layer_bytes +
+                                 (config_.has_embedding ? model.embedding_bytes : 0) +
+                                 (config_.has_head ? model.head_bytes : 0);
+    const std::int64_t rest =
+        static_cast<std::int64_t>(config_.memory_bytes) - weights - model.workspace_bytes;
+    const std::int64_t blocks = rest / (config_.layers.size() * model.kv_layer_block_bytes);
+    return std::min(static_cast<std::uint64_t>(std::max<std::int64_t>(blocks, 0)),
+                    config_.max_kv_blocks);
 }
 
 void SimStage::start(std::uint64_t kv_blocks) {
     blocks_ = kv_blocks;
-    slots_.assign(static_cast<std::size_t>(config_.layers.size()) * kv_blocks *
+    slots_.assign(static_cast<std::size_t>(kept_layers().size()) * kv_blocks *
                       static_cast<std::size_t>(options_.block_tokens),
                   {});
     SequenceTable::Bounds bounds;
@@ -76,6 +107,10 @@ void SimStage::submit(Part part, std::int64_t arrival_us) {
 }
 
 std::int64_t SimStage::service_us(const Part& part) const {
+    if (options_.study != nullptr) {
+        return static_cast<std::int64_t>(options_.study->profile.part_us(
+            part.kind, load_of(part), config_.layers.size(), config_.has_head));
+    }
     const double per_row =
         part.kind == PartKind::decode ? options_.decode_us : options_.prefill_row_us;
     return static_cast<std::int64_t>(per_row * part.row_count() * config_.layers.size() *
@@ -95,6 +130,10 @@ void SimStage::begin_next() {
         queue.pop_front();
         const std::int64_t service = service_us(waiting.part);
         busy_until_us_ = now + service;
+        if (options_.study != nullptr && options_.study->observer) {
+            const Part& part = waiting.part;
+            options_.study->observer(part.kind, part.row_count(), now, busy_until_us_);
+        }
         StageEvent event = run(std::move(waiting), now, service);
         push(busy_until_us_, std::move(event));
     }
@@ -161,26 +200,30 @@ SimStage::Slot& SimStage::slot(const StageSequence& sequence, std::int32_t layer
 
 std::uint64_t SimStage::run_row(const StageSequence& sequence, std::int32_t position,
                                 std::uint64_t hidden) {
-    for (std::int32_t layer = config_.layers.begin; layer < config_.layers.end; ++layer) {
+    const bool light = options_.study != nullptr;
+    const LayerRange layers = kept_layers();
+    for (std::int32_t layer = layers.begin; layer < layers.end; ++layer) {
         slot(sequence, layer, position) = {fold_slot(hidden, layer, position), position,
                                            sequence.tokens[static_cast<std::size_t>(position)]};
-        std::uint64_t sum = hidden;
-        for (std::int32_t p = 0; p <= position; ++p) {
-            const Slot& read = slot(sequence, layer, p);
-            if ((read.position != p ||
-                 read.token != sequence.tokens[static_cast<std::size_t>(p)]) &&
-                violation_.empty()) {
-                violation_ = fmt::format(
-                    "a stage read position {} of sequence {} in layer {} and found position {}, "
-                    "token {} instead of {}",
-                    p, sequence.open.id.value, layer, read.position, read.token,
-                    sequence.tokens[static_cast<std::size_t>(p)]);
-            }
-            sum = fold_add(sum, read.value, p);
+        const std::int32_t first = light ? std::max(position - 1, 0) : 0;
+        for (std::int32_t p = first; p <= position; ++p) {
+            hidden = read_slot(sequence, layer, p, hidden);
         }
-        hidden = sum;
     }
     return hidden;
+}
+
+std::uint64_t SimStage::read_slot(const StageSequence& sequence, std::int32_t layer,
+                                  std::int32_t position, std::uint64_t sum) {
+    const Slot& read = slot(sequence, layer, position);
+    const Token token = sequence.tokens[static_cast<std::size_t>(position)];
+    if ((read.position != position || read.token != token) && violation_.empty()) {
+        violation_ = fmt::format(
+            "a stage read position {} of sequence {} in layer {} and found position {}, token {} "
+            "instead of {}",
+            position, sequence.open.id.value, layer, read.position, read.token, token);
+    }
+    return fold_add(sum, read.value, position);
 }
 
 Status SimStage::read_row(const Part& part, std::size_t row, std::uint64_t& hidden) const {

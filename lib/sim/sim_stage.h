@@ -2,16 +2,29 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <molink/partitioner.h>
 
 #include "sim/sim_clock.h"
 #include "stage/run_sampler.h"
 #include "stage/sequence_table.h"
 #include "stage/stage_executor.h"
+#include "stage/stage_profile.h"
 
 namespace molink::sim {
+
+/// What a stage of a study has that one of a scenario has not.
+struct StudyStage {
+    StageProfile profile;  ///< service times in the place of decode_us and prefill_row_us
+    PartitionModel model;  ///< says how many blocks fit into the memory it is given
+    /// Told of every part: its kind, its rows and when it is computed.
+    std::function<void(PartKind, std::int32_t rows, std::int64_t begin_us, std::int64_t end_us)>
+        observer;
+};
 
 struct SimStageOptions {
     double decode_us = 0;       ///< one row, one layer; all zero: parts are done at once
@@ -20,6 +33,9 @@ struct SimStageOptions {
     std::uint64_t kv_blocks = 1024;  ///< it offers
     std::int32_t block_tokens = 16;
     std::int32_t hidden = 2;  ///< floats of a row on the wire, at least 2
+    /// Makes the stage light too: one layer stands for all of them, and a row reads no more than
+    /// the position before it.
+    const StudyStage* study = nullptr;
 };
 
 /// A stage of the fold model in virtual time: production sequence table and sampler, pages whose
@@ -65,6 +81,10 @@ private:
     Status run_part(Part& part, std::vector<SampledRun>& sampled);
     std::uint64_t run_row(const StageSequence& sequence, std::int32_t position,
                           std::uint64_t hidden);
+    std::uint64_t read_slot(const StageSequence& sequence, std::int32_t layer, std::int32_t position,
+                            std::uint64_t sum);
+    std::uint64_t kv_capacity() const;
+    LayerRange kept_layers() const;
     Slot& slot(const StageSequence& sequence, std::int32_t layer, std::int32_t position);
     Status read_row(const Part& part, std::size_t row, std::uint64_t& hidden) const;
     void write_row(std::uint64_t hidden, Bytes& out) const;
