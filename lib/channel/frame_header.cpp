@@ -11,6 +11,7 @@ namespace molink {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x314b4c4d;  // "MLK1"
+constexpr std::size_t kLaneOffset = 6;
 constexpr std::size_t kPayloadOffset = 52;
 constexpr std::size_t kChecksumOffset = 60;
 
@@ -42,7 +43,7 @@ Frame encode_frame(const FrameHeader& header, ByteSpan payload, std::size_t padd
     write_le(out, 0, kMagic);
     write_le(out, 4, static_cast<std::uint8_t>(header.type));
     write_le(out, 5, static_cast<std::uint8_t>(header.track));
-    write_le(out, 6, static_cast<std::uint8_t>(header.lane));
+    write_le(out, kLaneOffset, static_cast<std::uint8_t>(header.lane));
     write_le(out, 7, header.flags);
     write_le(out, 8, header.link);
     write_le(out, 16, header.sequence);
@@ -64,6 +65,10 @@ std::size_t frame_bytes(const Frame& frame) {
     return kFrameHeaderBytes + read_le<std::uint32_t>(frame, kPayloadOffset);
 }
 
+Lane frame_lane(const Frame& frame) {
+    return static_cast<Lane>(read_le<std::uint8_t>(frame, kLaneOffset));
+}
+
 Result<FrameHeader> decode_frame(ByteSpan frame, ByteSpan& payload, bool padded) {
     if (frame.size() < kFrameHeaderBytes || read_le<std::uint32_t>(frame, 0) != kMagic) {
         return make_error(StatusCode::data_loss, "{} bytes that are no frame", frame.size());
@@ -71,7 +76,7 @@ Result<FrameHeader> decode_frame(ByteSpan frame, ByteSpan& payload, bool padded)
     FrameHeader header;
     const auto type = read_le<std::uint8_t>(frame, 4);
     const auto track = read_le<std::uint8_t>(frame, 5);
-    header.lane = static_cast<Lane>(read_le<std::uint8_t>(frame, 6));
+    header.lane = static_cast<Lane>(read_le<std::uint8_t>(frame, kLaneOffset));
     header.flags = read_le<std::uint8_t>(frame, 7);
     header.link = read_le<std::uint64_t>(frame, 8);
     header.sequence = read_le<std::uint64_t>(frame, 16);

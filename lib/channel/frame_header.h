@@ -60,6 +60,8 @@ Frame encode_frame(const FrameHeader& header, ByteSpan payload = {}, std::size_t
 
 /// What a frame made by encode_frame counts for, padding included.
 std::size_t frame_bytes(const Frame& frame);
+/// Its lane; of what is no data: control.
+Lane frame_lane(const Frame& frame);
 
 /// Reads and checks a frame. Errors: data_loss naming what is wrong. On success `payload` lies in
 /// `frame`. `padded`: it may hold fewer bytes than it says.

@@ -52,6 +52,16 @@ void SimNetwork::cut(const std::string& a, const std::string& b, std::int64_t un
     }
 }
 
+std::map<std::pair<std::string, std::string>, LinkTraffic> SimNetwork::traffic() const {
+    std::map<Pair, LinkTraffic> all;
+    for (const auto& [pair, way] : directions_) all[pair] = way.traffic;
+    return all;
+}
+
+void SimNetwork::forget_traffic() {
+    for (auto& [pair, way] : directions_) way.traffic = {};
+}
+
 void SimNetwork::cut_all() {
     for (SimTransport* transport : transports_) transport->reset_all();
 }
@@ -137,8 +147,11 @@ SendOutcome SimTransport::send(ConnectionId id, Frame&& frame) {
     }
     sent_bytes += bytes;
     ++network_.frames_;
+    const Lane lane = frame_lane(frame);
+    way.traffic.bytes[static_cast<std::size_t>(lane)] += bytes;
+    way.traffic.busy_us[static_cast<std::size_t>(lane)] += way.free_us - begin;
     if (network_.observer) {
-        network_.observer({host_, peer->host_, frame, bytes, begin, way.free_us});
+        network_.observer({host_, peer->host_, lane, bytes, begin, way.free_us});
     }
     if (mute || peer->mute) return SendOutcome::accepted;
     std::int64_t arrival = way.free_us + way.model.delay_us;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -10,6 +11,7 @@
 
 #include <molink/link.h>
 #include <molink/transport.h>
+#include <molink/types.h>
 
 #include "base/random.h"
 #include "sim/sim_clock.h"
@@ -24,10 +26,16 @@ inline constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 struct SentFrame {
     const std::string& from;
     const std::string& to;
-    const Frame& frame;
+    Lane lane;
     std::size_t bytes;
     std::int64_t begin_us;
     std::int64_t end_us;
+};
+
+/// What one direction has carried, by lane; acknowledgements count as control.
+struct LinkTraffic {
+    std::array<std::uint64_t, kLaneCount> bytes{};  ///< with frame headers
+    std::array<std::int64_t, kLaneCount> busy_us{};
 };
 
 /// Hosts joined by links in virtual time. The connections between two hosts share the bandwidth of
@@ -47,6 +55,9 @@ public:
     /// Resets every connection; dialled ones are dialled again.
     void cut_all();
     std::uint64_t frames() const { return frames_; }
+    /// By names from and to.
+    std::map<std::pair<std::string, std::string>, LinkTraffic> traffic() const;
+    void forget_traffic();
     std::function<void(const SentFrame&)> observer;  ///< is told of every frame; may be empty
     std::int64_t redial_us = 50'000;
     std::int64_t buffer_us = 200'000;  ///< what may wait for a link before send() says full
@@ -58,6 +69,7 @@ private:
         LinkModel model;
         std::int64_t free_us = 0;
         std::int64_t stalled_until_us = 0;
+        LinkTraffic traffic;
     };
 
     static Pair order(const std::string& a, const std::string& b) {

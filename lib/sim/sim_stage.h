@@ -81,8 +81,8 @@ private:
     Status run_part(Part& part, std::vector<SampledRun>& sampled);
     std::uint64_t run_row(const StageSequence& sequence, std::int32_t position,
                           std::uint64_t hidden);
-    std::uint64_t read_slot(const StageSequence& sequence, std::int32_t layer, std::int32_t position,
-                            std::uint64_t sum);
+    std::uint64_t read_slot(const StageSequence& sequence, std::int32_t layer,
+                            std::int32_t position, std::uint64_t sum);
     std::uint64_t kv_capacity() const;
     LayerRange kept_layers() const;
     Slot& slot(const StageSequence& sequence, std::int32_t layer, std::int32_t position);
