@@ -180,7 +180,11 @@ void LinkChannel::pump(Transport& transport, std::int64_t now_us) {
         }
     }
     send_tracks(transport, now_us);
-    while (meter_.free_us() <= now_us) {
+    const auto waits = [this] {
+        return std::any_of(queues_.begin(), queues_.end(),
+                           [](const auto& queue) { return !queue.empty(); });
+    };
+    while (waits() && meter_.free_us() <= now_us) {
         const TransmitPlan plan = choose(make_view(now_us));
         if (!plan.send) break;
         cut(plan, now_us);

@@ -38,10 +38,12 @@ std::unique_ptr<TransmitPolicy> make_transmit(const SimScenario& scenario,
 }
 
 template <typename Node>
-std::int64_t SimCluster::Host<Node>::next_event_us() const {
-    const std::int64_t next = std::min({transport->next_event_us(), node->next_timer_us(),
-                                        stage ? stage->next_event_us() : kNever});
-    return std::max(next, frozen_until_us);
+std::int64_t SimCluster::Host<Node>::next_event_us() {
+    if (transport->take_changed()) {
+        due_us = std::min({transport->next_event_us(), node->next_timer_us(),
+                           stage ? stage->next_event_us() : kNever});
+    }
+    return std::max(due_us, frozen_until_us);
 }
 
 template <typename Node>
@@ -231,9 +233,9 @@ void SimCluster::set_slowness(const std::string& name, double factor) {
     }
 }
 
-std::int64_t SimCluster::next_event_us() const {
+std::int64_t SimCluster::next_event_us() {
     std::int64_t next = head_.next_event_us();
-    for (const auto& [name, host] : workers_) next = std::min(next, host.next_event_us());
+    for (auto& [name, host] : workers_) next = std::min(next, host.next_event_us());
     return next;
 }
 

@@ -51,7 +51,7 @@ public:
     void wake_head() { head_.transport->wake(); }
 
     /// When the next node has something to do.
-    std::int64_t next_event_us() const;
+    std::int64_t next_event_us();
     /// Lets every node that is due do it.
     void step();
 
@@ -78,8 +78,11 @@ private:
         std::unique_ptr<Node> node;
         std::unique_ptr<ChannelHub> hub;
         std::int64_t frozen_until_us = 0;
+        /// Of transport, node and stage. It changes when the host steps, and it polls then, or when
+        /// something reaches its transport.
+        std::int64_t due_us = 0;
 
-        std::int64_t next_event_us() const;
+        std::int64_t next_event_us();
         void step(std::int64_t now_us);
     };
 

@@ -170,6 +170,7 @@ std::size_t SimTransport::poll(std::int64_t timeout_us, TransportSink& sink) {
     const std::int64_t now = network_.clock_.now;
     idle_until_us_ = timeout_us >= kNever - now ? kNever : now + timeout_us;
     woken_ = false;
+    changed_ = true;
     std::size_t count = 0;
     while (!events_.empty() && events_.begin()->first <= now) {
         Event event = std::move(events_.extract(events_.begin()).mapped());

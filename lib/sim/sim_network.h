@@ -100,11 +100,13 @@ public:
     Result<ConnectionId> connect(const std::string& address) override;
     SendOutcome send(ConnectionId connection, Frame&& frame) override;
     std::size_t poll(std::int64_t timeout_us, TransportSink& sink) override;
-    void wake() override { woken_ = true; }
+    void wake() override { woken_ = changed_ = true; }
     void close(ConnectionId connection) override;
 
     /// When poll() has something to do: the next arrival, or the end of the wait of the last poll.
     std::int64_t next_event_us() const;
+    /// Whether next_event_us() may have changed since this was asked last.
+    bool take_changed() { return std::exchange(changed_, false); }
     void reset_with(const std::string& other);
     void reset_all();
 
@@ -128,7 +130,10 @@ private:
         std::int64_t last_arrival_us = 0;  // of what this end sent
     };
 
-    void at(std::int64_t time_us, Event event) { events_.emplace(time_us, std::move(event)); }
+    void at(std::int64_t time_us, Event event) {
+        events_.emplace(time_us, std::move(event));
+        changed_ = true;
+    }
     void dial(ConnectionId id);
     void part(ConnectionId id);
 
@@ -139,6 +144,7 @@ private:
     std::string address_;
     std::int64_t idle_until_us_ = 0;
     bool woken_ = false;
+    bool changed_ = true;
     std::uint64_t next_ = 1;
 };
 
