@@ -1,5 +1,6 @@
 // The load of a study: arrivals and lengths. Each request draws from its own counter, so that a
-// longer workload begins with the shorter one, and another rate changes the times alone.
+// longer workload begins with the shorter one, and another rate changes the times alone. A trace is
+// taken as it stands, moved so that its first request comes at once.
 #include "sim/study_load.h"
 
 #include <algorithm>

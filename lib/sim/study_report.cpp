@@ -1,5 +1,6 @@
 // Reports as JSON: numbers for scripts, and bars for chrome://tracing (the trace event format's
-// complete events, times in microseconds).
+// complete events, times in microseconds). Requests overlap, so they are asynchronous events, each
+// with an id of its own.
 #include <map>
 
 #include <molink/study.h>
