@@ -143,6 +143,10 @@ void StudyCommand::add_flags(CLI::App& app) {
 }
 
 int StudyCommand::run() const {
+    if (cluster_file_.empty() || workload_file_.empty()) {
+        return complain(
+            Status(StatusCode::invalid_argument, "a study needs --cluster and --workload"));
+    }
     const auto begin = std::chrono::steady_clock::now();
     const auto cluster_text = read_text(cluster_file_);
     if (!cluster_text) return complain(cluster_text.error());
