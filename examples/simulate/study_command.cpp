@@ -2,6 +2,7 @@
 // for, and prints one row for each. JSON has all numbers, the trace is that of the last run.
 #include "simulate/study_command.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -15,12 +16,6 @@
 
 namespace molink::examples {
 namespace {
-
-struct Study {
-    StudyCluster cluster;
-    StudyWorkload workload;
-    StudyOptions options;
-};
 
 Result<std::string> read_text(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
@@ -36,13 +31,6 @@ Status write_text(const std::string& path, const std::string& text) {
     file.close();
     if (file) return {};
     return Status(StatusCode::unavailable, "cannot write '" + path + "'");
-}
-
-std::vector<std::string> names_of(const std::string& list) {
-    std::vector<std::string> names;
-    std::stringstream stream(list);
-    for (std::string name; std::getline(stream, name, ',');) names.push_back(name);
-    return names;
 }
 
 /// A trace stands beside the workload that names it.
@@ -70,24 +58,27 @@ Status read_model(const std::string& model, StudyOptions& options) {
 }
 
 void print_header() {
-    fmt::print("{:<14}{:<8}{:<7}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>8}{:>8}{:>8}\n",
-               "scheduler", "transmit", " wire", "tokens/s", "TTFT p50", "p99 ms", "TPOT p50",
-               "p99 ms", "gap p99", "max ms", "virt. s", "stage", "link", "batches");
+    fmt::print(
+        "{:>7}{:>6}{:>7} {:<12}{:<8}{:<6}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>8}{:>8}{:>7}{:>7}"
+        "{:>8}\n",
+        "Mbit/s", "ms", "req/s", "scheduler", "transmit", " wire", "tokens/s", "TTFT p50", "p99 ms",
+        "TPOT p50", "p99 ms", "gap p99", "max ms", "virt. s", "stage", "link", "batches");
 }
 
-void print_row(const StudyReport& report, const std::string& wire) {
+void print_row(const StudyReport& report) {
     double stage = 0;
     double link = 0;
     for (const StageUse& use : report.stages) stage = std::max(stage, use.busy);
     for (const LinkUse& use : report.links) link = std::max(link, use.busy);
     const auto ms = [](double us) { return us * 1e-3; };
     fmt::print(
-        "{:<14}{:<8} {:<6}{:>9.1f}{:>9.0f}{:>9.0f}{:>9.1f}{:>9.1f}{:>9.1f}{:>9.0f}{:>9.1f}"
-        "{:>7.1f}%{:>7.1f}%{:>8}\n",
-        report.scheduler, report.transmit, wire, report.output_tokens_per_s, ms(report.ttft.p50_us),
-        ms(report.ttft.p99_us), ms(report.tpot.p50_us), ms(report.tpot.p99_us),
-        ms(report.gap.p99_us), ms(report.gap.max_us), report.seconds, 100 * stage, 100 * link,
-        report.max_micro_batches);
+        "{:>7.0f}{:>6.1f}{:>7.2f} {:<12}{:<8} {:<5}{:>9.1f}{:>9.0f}{:>9.0f}{:>9.1f}{:>9.1f}"
+        "{:>9.1f}{:>8.0f}{:>8.1f}{:>6.1f}%{:>6.1f}%{:>8}\n",
+        report.link.bytes_per_s * 8e-6, ms(static_cast<double>(report.link.delay_us)),
+        report.poisson_per_s, report.scheduler, report.transmit, report.wire,
+        report.output_tokens_per_s, ms(report.ttft.p50_us), ms(report.ttft.p99_us),
+        ms(report.tpot.p50_us), ms(report.tpot.p99_us), ms(report.gap.p99_us),
+        ms(report.gap.max_us), report.seconds, 100 * stage, 100 * link, report.max_micro_batches);
 }
 
 void print_details(const StudyReport& report) {
@@ -126,12 +117,15 @@ void StudyCommand::add_flags(CLI::App& app) {
     app.add_option("--model", model_, "Study: a built-in name, or a .json file with a shape")
         ->capture_default_str();
     app.add_option("--weights", weights_, "Study: f16 or q4")->capture_default_str();
-    app.add_option("--scheduler", schedulers_, "Study: names, separated by commas")
-        ->capture_default_str();
-    app.add_option("--transmit", transmits_, "Study: names, separated by commas")
-        ->capture_default_str();
-    app.add_option("--wire", wires_, "Study: f16, f32 or f16x2, separated by commas")
-        ->capture_default_str();
+    const auto list = [&app](const char* flag, auto& values, const char* what) {
+        return app.add_option(flag, values, what)->delimiter(',');
+    };
+    list("--scheduler", schedulers_, "Study: names, separated by commas")->capture_default_str();
+    list("--transmit", transmits_, "Study: fair, strict, fifo")->capture_default_str();
+    list("--wire", wires_, "Study: f16, f32, f16x2")->capture_default_str();
+    list("--mbit-per-s", rates_mbit_, "Study: rates in the place of the cluster's link");
+    list("--delay-ms", delays_ms_, "Study: delays in the place of the cluster's link");
+    list("--poisson", poisson_, "Study: requests per second in the place of the workload's");
     app.add_option("--step-tokens", step_tokens_, "Study: in the place of max_step_tokens")
         ->check(CLI::Range(1, 8192));
     app.add_option("--json", json_file_, "Study: writes all numbers to this file");
@@ -142,48 +136,74 @@ void StudyCommand::add_flags(CLI::App& app) {
     app.add_flag("--details", details_, "Study: every stage and link");
 }
 
-int StudyCommand::run() const {
+Status StudyCommand::read(Study& study) const {
     if (cluster_file_.empty() || workload_file_.empty()) {
-        return complain(
-            Status(StatusCode::invalid_argument, "a study needs --cluster and --workload"));
+        return Status(StatusCode::invalid_argument, "a study needs --cluster and --workload");
     }
-    const auto begin = std::chrono::steady_clock::now();
     const auto cluster_text = read_text(cluster_file_);
-    if (!cluster_text) return complain(cluster_text.error());
+    if (!cluster_text) return cluster_text.error();
     const auto workload_text = read_text(workload_file_);
-    if (!workload_text) return complain(workload_text.error());
+    if (!workload_text) return workload_text.error();
     auto cluster = parse_study_cluster(*cluster_text);
-    if (!cluster) return complain(cluster.error());
+    if (!cluster) return cluster.error();
+    study.cluster = std::move(*cluster);
     auto workload = parse_study_workload(*workload_text);
-    if (!workload) return complain(workload.error());
-    StudyOptions options;
-    Status read = read_trace(workload_file_, *workload);
-    if (read.ok()) read = read_model(model_, options);
-    if (!read.ok()) return complain(read);
-    if (step_tokens_ > 0) cluster->max_step_tokens = step_tokens_;
-    options.weights = weights_;
-    if (!trace_file_.empty()) options.trace_limit_s = trace_limit_s_;
+    if (!workload) return workload.error();
+    study.workload = std::move(*workload);
+    const Status read = read_trace(workload_file_, study.workload);
+    if (!read.ok()) return read;
+    if (step_tokens_ > 0) study.cluster.max_step_tokens = step_tokens_;
+    study.options.weights = weights_;
+    if (!trace_file_.empty()) study.options.trace_limit_s = trace_limit_s_;
+    return read_model(model_, study.options);
+}
+
+/// Every combination of what was given as a list; the last flag varies fastest.
+std::vector<Study> StudyCommand::combine(const Study& study) const {
+    std::vector<Study> studies{study};
+    const auto vary = [&](const auto& values, auto set) {
+        if (values.empty()) return;
+        std::vector<Study> varied;
+        for (const Study& base : studies) {
+            for (const auto& value : values) set(varied.emplace_back(base), value);
+        }
+        studies = std::move(varied);
+    };
+    vary(rates_mbit_, [](Study& to, double mbit) { to.cluster.link.bytes_per_s = mbit * 125'000; });
+    vary(delays_ms_, [](Study& to, double ms) {
+        to.cluster.link.delay_us = static_cast<std::int64_t>(ms * 1000);
+    });
+    vary(poisson_, [](Study& to, double rate) { to.workload.poisson_per_s = rate; });
+    vary(schedulers_, [](Study& to, const std::string& name) { to.options.scheduler = name; });
+    vary(transmits_, [](Study& to, const std::string& name) { to.options.transmit = name; });
+    vary(wires_, [](Study& to, const std::string& name) { to.options.wire = name; });
+    return studies;
+}
+
+Status StudyCommand::write(const std::vector<StudyReport>& reports) const {
+    if (!json_file_.empty()) {
+        const Status written = write_text(json_file_, study_json(reports));
+        if (!written.ok()) return written;
+    }
+    if (trace_file_.empty() || reports.empty()) return {};
+    return write_text(trace_file_, study_timeline_json(reports.back()));
+}
+
+int StudyCommand::run() const {
+    const auto begin = std::chrono::steady_clock::now();
+    Study study;
+    const Status read_all = read(study);
+    if (!read_all.ok()) return complain(read_all);
     std::vector<StudyReport> reports;
     print_header();
-    for (const std::string& scheduler : names_of(schedulers_)) {
-        for (const std::string& transmit : names_of(transmits_)) {
-            for (const std::string& wire : names_of(wires_)) {
-                options.scheduler = scheduler;
-                options.transmit = transmit;
-                options.wire = wire;
-                auto report = run_study(*cluster, *workload, options);
-                if (!report) return complain(report.error());
-                print_row(*report, wire);
-                if (details_) print_details(*report);
-                reports.push_back(std::move(*report));
-            }
-        }
+    for (const Study& one : combine(study)) {
+        auto report = run_study(one.cluster, one.workload, one.options);
+        if (!report) return complain(report.error());
+        print_row(*report);
+        if (details_) print_details(*report);
+        reports.push_back(std::move(*report));
     }
-    Status written;
-    if (!json_file_.empty()) written = write_text(json_file_, study_json(reports));
-    if (written.ok() && !trace_file_.empty() && !reports.empty()) {
-        written = write_text(trace_file_, study_timeline_json(reports.back()));
-    }
+    const Status written = write(reports);
     if (!written.ok()) return complain(written);
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

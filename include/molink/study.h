@@ -118,8 +118,13 @@ struct TimelineEvent {
 /// What came of one run. Times are virtual and begin with the first arrival.
 struct StudyReport {
     std::string failure;  ///< empty: every request has ended with all its tokens
+    std::string model;
+    std::string weights;
     std::string scheduler;
     std::string transmit;
+    std::string wire;
+    LinkModel link;            ///< StudyCluster::link
+    double poisson_per_s = 0;  ///< asked for
     std::uint64_t requests = 0;
     std::uint64_t prompt_tokens = 0;
     std::uint64_t output_tokens = 0;

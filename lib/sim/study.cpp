@@ -42,6 +42,7 @@ private:
     StudySetup setup_;
     const StudyOptions& options_;
     std::uint64_t seed_;
+    double poisson_per_s_;
     std::vector<PlannedLoad> load_;
     TokenMeter meter_;
     FlightTimes flight_;
@@ -59,6 +60,7 @@ StudyRun::StudyRun(StudySetup setup, const StudyWorkload& workload, const StudyO
     : setup_(std::move(setup)),
       options_(options),
       seed_(workload.seed),
+      poisson_per_s_(workload.trace.empty() ? workload.poisson_per_s : 0),
       load_(plan_load(workload)),
       meter_(load_),
       policies_(metered(policies)),
@@ -196,8 +198,13 @@ void StudyRun::fill_use(StudyReport& report) {
 
 StudyReport StudyRun::report() {
     StudyReport report;
+    report.model = options_.model;
+    report.weights = options_.weights;
     report.scheduler = options_.scheduler;
     report.transmit = options_.transmit;
+    report.wire = options_.wire;
+    report.link = setup_.scenario.link;
+    report.poisson_per_s = poisson_per_s_;
     report.failure = failure_;
     if (report.failure.empty()) report.failure = meter_.failure();
     if (report.failure.empty()) report.failure = cluster_.violation();

@@ -39,8 +39,14 @@ Json report_json(const StudyReport& report) {
     }
     Json links = Json::array();
     for (const LinkUse& link : report.links) links.push_back(link_json(link));
-    return {{"scheduler", report.scheduler},
+    return {{"model", report.model},
+            {"weights", report.weights},
+            {"scheduler", report.scheduler},
             {"transmit", report.transmit},
+            {"wire", report.wire},
+            {"mbit_per_s", report.link.bytes_per_s * 8e-6},
+            {"delay_ms", static_cast<double>(report.link.delay_us) * 1e-3},
+            {"poisson_per_s", report.poisson_per_s},
             {"failure", report.failure},
             {"requests", report.requests},
             {"prompt_tokens", report.prompt_tokens},
