@@ -1,6 +1,7 @@
 // molink-simulate: runs a scenario file, one seed of the swarm or many of them in the deterministic
 // simulator and prints how often each thing happened. A failure prints the one line that repeats
-// it. Exit status: 0, 1 an invariant was violated, 2 wrong flags or input.
+// it. With a cluster and a workload it runs studies instead (simulate/). Exit status: 0, 1 an
+// invariant was violated, 2 wrong flags or input.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -14,6 +15,8 @@
 #include <CLI/CLI.hpp>
 
 #include <molink/sim.h>
+
+#include "simulate/study_command.h"
 
 #ifdef MOLINK_CANARY
 #include "base/canary.h"
@@ -170,6 +173,8 @@ int run(int argc, char** argv) {
     app.add_option("--threads", flags.threads, "Threads of --swarm")
         ->check(CLI::Range(1, 256))
         ->capture_default_str();
+    StudyCommand study;
+    study.add_flags(app);
     app.add_flag("--quiet", flags.quiet, "Only failures");
 #ifdef MOLINK_CANARY
     app.add_option("--canary", flags.canary, "The planted bug to switch on");
@@ -189,12 +194,15 @@ int run(int argc, char** argv) {
         set_canary(which);
     }
 #endif
+    if (study.wanted()) return study.run();
     if (!flags.scenario_file.empty()) return run_file(flags);
     if (flags.seeds > 0) return Swarm(flags).run();
     if (app.count("--seed") > 0) {
         return run_scenario(swarm_scenario(flags.seed), repeat_line(flags, flags.seed));
     }
-    fmt::print(stderr, "molink-simulate: give a scenario file, --seed or --swarm\n");
+    fmt::print(
+        stderr,
+        "molink-simulate: give a scenario file, --seed, --swarm, or --cluster and --workload\n");
     return 2;
 }
 

@@ -173,7 +173,7 @@ void Hub::on_disconnected(ConnectionId connection) {
 
 void Hub::on_frame(ConnectionId connection, std::span<const std::byte> bytes) {
     ByteSpan payload;
-    const auto header = decode_frame(bytes, payload);
+    const auto header = decode_frame(bytes, payload, options_.channel.padding != nullptr);
     const auto found = carried_.find(connection);
     if (!header) {
         if (found == carried_.end()) {

@@ -11,6 +11,8 @@ namespace molink {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x314b4c4d;  // "MLK1"
+constexpr std::size_t kLaneOffset = 6;
+constexpr std::size_t kPayloadOffset = 52;
 constexpr std::size_t kChecksumOffset = 60;
 
 std::uint32_t checksum(ByteSpan frame) {
@@ -35,13 +37,13 @@ Status check_data(const FrameHeader& header) {
 
 }  // namespace
 
-Frame encode_frame(const FrameHeader& header, ByteSpan payload) {
+Frame encode_frame(const FrameHeader& header, ByteSpan payload, std::size_t padding) {
     Frame frame(kFrameHeaderBytes + payload.size());
     const std::span<std::byte> out(frame);
     write_le(out, 0, kMagic);
     write_le(out, 4, static_cast<std::uint8_t>(header.type));
     write_le(out, 5, static_cast<std::uint8_t>(header.track));
-    write_le(out, 6, static_cast<std::uint8_t>(header.lane));
+    write_le(out, kLaneOffset, static_cast<std::uint8_t>(header.lane));
     write_le(out, 7, header.flags);
     write_le(out, 8, header.link);
     write_le(out, 16, header.sequence);
@@ -51,7 +53,7 @@ Frame encode_frame(const FrameHeader& header, ByteSpan payload) {
     write_le(out, 40, header.offset);
     write_le(out, 44, header.total);
     write_le(out, 48, header.hold_us);
-    write_le(out, 52, static_cast<std::uint32_t>(payload.size()));
+    write_le(out, kPayloadOffset, static_cast<std::uint32_t>(payload.size() + padding));
     write_le(out, 56, header.version);
     if (!payload.empty())
         std::memcpy(out.data() + kFrameHeaderBytes, payload.data(), payload.size());
@@ -59,14 +61,22 @@ Frame encode_frame(const FrameHeader& header, ByteSpan payload) {
     return frame;
 }
 
-Result<FrameHeader> decode_frame(ByteSpan frame, ByteSpan& payload) {
+std::size_t frame_bytes(const Frame& frame) {
+    return kFrameHeaderBytes + read_le<std::uint32_t>(frame, kPayloadOffset);
+}
+
+Lane frame_lane(const Frame& frame) {
+    return static_cast<Lane>(read_le<std::uint8_t>(frame, kLaneOffset));
+}
+
+Result<FrameHeader> decode_frame(ByteSpan frame, ByteSpan& payload, bool padded) {
     if (frame.size() < kFrameHeaderBytes || read_le<std::uint32_t>(frame, 0) != kMagic) {
         return make_error(StatusCode::data_loss, "{} bytes that are no frame", frame.size());
     }
     FrameHeader header;
     const auto type = read_le<std::uint8_t>(frame, 4);
     const auto track = read_le<std::uint8_t>(frame, 5);
-    header.lane = static_cast<Lane>(read_le<std::uint8_t>(frame, 6));
+    header.lane = static_cast<Lane>(read_le<std::uint8_t>(frame, kLaneOffset));
     header.flags = read_le<std::uint8_t>(frame, 7);
     header.link = read_le<std::uint64_t>(frame, 8);
     header.sequence = read_le<std::uint64_t>(frame, 16);
@@ -76,11 +86,12 @@ Result<FrameHeader> decode_frame(ByteSpan frame, ByteSpan& payload) {
     header.offset = read_le<std::uint32_t>(frame, 40);
     header.total = read_le<std::uint32_t>(frame, 44);
     header.hold_us = read_le<std::uint32_t>(frame, 48);
-    header.payload = read_le<std::uint32_t>(frame, 52);
+    header.payload = read_le<std::uint32_t>(frame, kPayloadOffset);
     header.version = read_le<std::uint16_t>(frame, 56);
-    if (header.payload != frame.size() - kFrameHeaderBytes) {
-        return make_error(StatusCode::data_loss, "frame of {} bytes says it carries {}",
-                          frame.size() - kFrameHeaderBytes, header.payload);
+    const std::size_t held = frame.size() - kFrameHeaderBytes;
+    if (padded ? header.payload < held : header.payload != held) {
+        return make_error(StatusCode::data_loss, "frame of {} bytes says it carries {}", held,
+                          header.payload);
     }
     if (read_le<std::uint32_t>(frame, kChecksumOffset) != checksum(frame)) {
         return make_error(StatusCode::data_loss, "frame of {} bytes fails its checksum",

@@ -50,16 +50,21 @@ struct FrameHeader {
     std::uint32_t total = 0;     ///< data: bytes of the whole message
     std::uint64_t stamp_us = 0;  ///< data: sender's clock; ack: echoed
     std::uint32_t hold_us = 0;   ///< ack: time between arrival and acknowledgement
-    std::uint32_t payload = 0;   ///< data: bytes that follow
+    std::uint32_t payload = 0;   ///< data: bytes that follow, padding included
 };
 
 inline constexpr std::size_t kFrameHeaderBytes = 64;
 
-/// A frame of header and payload, checksummed.
-Frame encode_frame(const FrameHeader& header, ByteSpan payload = {});
+/// A frame of header and payload, checksummed. `padding`: see ChannelOptions.
+Frame encode_frame(const FrameHeader& header, ByteSpan payload = {}, std::size_t padding = 0);
+
+/// What a frame made by encode_frame counts for, padding included.
+std::size_t frame_bytes(const Frame& frame);
+/// Its lane; of what is no data: control.
+Lane frame_lane(const Frame& frame);
 
 /// Reads and checks a frame. Errors: data_loss naming what is wrong. On success `payload` lies in
-/// `frame`.
-Result<FrameHeader> decode_frame(ByteSpan frame, ByteSpan& payload);
+/// `frame`. `padded`: it may hold fewer bytes than it says.
+Result<FrameHeader> decode_frame(ByteSpan frame, ByteSpan& payload, bool padded = false);
 
 }  // namespace molink

@@ -50,20 +50,21 @@ Status LinkChannel::attach(Track track, ConnectionId connection, std::uint64_t p
 
 Status LinkChannel::queue(Lane lane, Epoch epoch, Bytes message, std::int64_t now_us) {
     const auto at = static_cast<std::size_t>(lane);
-    std::size_t waiting = message.size();
+    const std::size_t total = message.size() + (options_.padding ? options_.padding(message) : 0);
+    std::size_t waiting = total;
     for (std::size_t i = 0; i < kLaneCount; ++i) {
         waiting += queued_bytes_[i] + queues_[i].size() * kFrameHeaderBytes;
     }
-    if (message.size() > limits::kMaxMessageBytes || waiting > options_.max_queued_bytes) {
+    if (total > limits::kMaxMessageBytes || waiting > options_.max_queued_bytes) {
         return make_error(
             StatusCode::resource_exhausted,
-            "a message of {} bytes (limit {}) onto a link where {} bytes wait (limit {})",
-            message.size(), limits::kMaxMessageBytes, waiting - message.size(),
-            options_.max_queued_bytes);
+            "a message of {} bytes (limit {}) onto a link where {} bytes wait (limit {})", total,
+            limits::kMaxMessageBytes, waiting - total, options_.max_queued_bytes);
     }
-    queued_bytes_[at] += message.size();
+    queued_bytes_[at] += total;
     Queued queued;
     queued.bytes = std::move(message);
+    queued.total = total;
     queued.epoch = epoch;
     queued.queued_us = now_us;
     queues_[at].push_back(std::move(queued));
@@ -77,7 +78,7 @@ void LinkChannel::set_epoch(Epoch epoch) {
         std::erase_if(queues_[lane], [&](const Queued& queued) {
             const bool stale =
                 queued.offset == 0 && queued.epoch < epoch && !canary(Canary::stale_epoch);
-            if (stale) queued_bytes_[lane] -= queued.bytes.size();
+            if (stale) queued_bytes_[lane] -= queued.total;
             return stale;
         });
     }
@@ -109,7 +110,7 @@ TransmitView LinkChannel::make_view(std::int64_t now_us) const {
         const Queued& front = queues_[lane].front();
         view.lanes[lane].queued_messages = queues_[lane].size();
         view.lanes[lane].queued_bytes = queued_bytes_[lane];
-        view.lanes[lane].front_bytes = front.bytes.size() - front.offset;
+        view.lanes[lane].front_bytes = front.total - front.offset;
         view.lanes[lane].front_queued_us = front.queued_us;
     }
     return view;
@@ -144,15 +145,17 @@ void LinkChannel::cut(const TransmitPlan& plan, std::int64_t now_us) {
     header.epoch = front.epoch.value;
     header.message = front.number;
     header.offset = static_cast<std::uint32_t>(front.offset);
-    header.total = static_cast<std::uint32_t>(front.bytes.size());
+    header.total = static_cast<std::uint32_t>(front.total);
     header.stamp_us = static_cast<std::uint64_t>(now_us);
-    const ByteSpan payload = ByteSpan(front.bytes).subspan(front.offset, plan.bytes);
-    sender.push(encode_frame(header, payload));
+    const std::size_t begin = std::min(front.offset, front.bytes.size());
+    const std::size_t held = std::min(plan.bytes, front.bytes.size() - begin);
+    const ByteSpan payload = ByteSpan(front.bytes).subspan(begin, held);
+    sender.push(encode_frame(header, payload, plan.bytes - held));
     front.offset += plan.bytes;
     queued_bytes_[at] -= plan.bytes;
     LaneStats& lane = stats_.sent[at];
     lane.bytes += plan.bytes;
-    if (front.offset == front.bytes.size()) {
+    if (front.offset == front.total) {
         ++lane.messages;
         lane.queued_us += now_us - front.queued_us;
         queues_[at].pop_front();
@@ -177,7 +180,11 @@ void LinkChannel::pump(Transport& transport, std::int64_t now_us) {
         }
     }
     send_tracks(transport, now_us);
-    while (meter_.free_us() <= now_us) {
+    const auto waits = [this] {
+        return std::any_of(queues_.begin(), queues_.end(),
+                           [](const auto& queue) { return !queue.empty(); });
+    };
+    while (waits() && meter_.free_us() <= now_us) {
         const TransmitPlan plan = choose(make_view(now_us));
         if (!plan.send) break;
         cut(plan, now_us);
@@ -224,7 +231,7 @@ void LinkChannel::send_acks(Transport& transport, std::int64_t now_us) {
 Result<std::optional<Bytes>> LinkChannel::on_data(const FrameHeader& header, ByteSpan payload,
                                                   std::int64_t now_us) {
     Received& received = received_[index(header.track)];
-    stats_.received_wire_bytes += payload.size() + kFrameHeaderBytes;
+    stats_.received_wire_bytes += header.payload + kFrameHeaderBytes;
     received.ack_due = true;
     const bool twice = canary(Canary::frame_twice) && header.sequence <= received.sequence;
     if (header.sequence != received.sequence + 1 && !twice) {
@@ -238,7 +245,7 @@ Result<std::optional<Bytes>> LinkChannel::on_data(const FrameHeader& header, Byt
     received.stamp_us = header.stamp_us;
     received.arrived_us = now_us;
     LaneStats& lane = stats_.received[static_cast<std::size_t>(header.lane)];
-    lane.bytes += payload.size();
+    lane.bytes += header.payload;
     auto message = reassembler_.add(header, payload);
     if (message && message->has_value()) ++lane.messages;
     return message;

@@ -64,6 +64,7 @@ private:
 
     struct Queued {
         Bytes bytes;
+        std::size_t total = 0;  // bytes and padding
         std::size_t offset = 0;
         Epoch epoch;
         std::uint32_t number = 0;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -49,6 +50,10 @@ struct ChannelOptions {
     std::size_t max_frame_bytes = 0;          ///< 0: limits::kMaxFrameBytes
     std::int64_t hol_bound_us = 0;            ///< 0: limits::kHeadOfLineBoundUs
     std::size_t max_queued_bytes = 1u << 30;  ///< send() refuses above it
+    /// Simulations of models too large to move: how many bytes a message counts for beyond those it
+    /// holds. Queues, frames, window, pace, policies and counters see them; nobody allocates them.
+    /// Frames that hold fewer bytes than they say are then taken; empty, they end the link.
+    std::function<std::size_t(ByteSpan message)> padding;
 };
 
 }  // namespace molink

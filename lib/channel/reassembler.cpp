@@ -20,7 +20,7 @@ Result<std::optional<Bytes>> Reassembler::add(const FrameHeader& header, ByteSpa
     Progress& lane = lanes_[static_cast<std::size_t>(header.lane)];
     const bool begins = !lane.active;
     if (begins) {
-        lane = Progress{true, lane.next_message, lane.next_message + 1, 0, header.total, {}};
+        lane = Progress{true, false, lane.next_message, lane.next_message + 1, 0, header.total, {}};
         lane.bytes.reserve(std::min<std::size_t>(header.total, kFirstReserveBytes));
     }
     if (header.message != lane.message || header.offset != lane.received) {
@@ -34,17 +34,17 @@ Result<std::optional<Bytes>> Reassembler::add(const FrameHeader& header, ByteSpa
             StatusCode::data_loss, "lane {}: message {} of {} bytes goes on with {} bytes of {}",
             lane_name(header.lane), lane.message, lane.total, header.payload, header.total);
     }
-    const bool dropped =
+    lane.dropped |=
         header.lane != Lane::control && header.epoch < epoch_.value && !canary(Canary::stale_epoch);
     const bool in_front = canary(Canary::chunk_out_of_order) && header.message % 5 == 4;
-    if (!dropped) {
+    if (!lane.dropped) {
         lane.bytes.insert(in_front ? lane.bytes.begin() : lane.bytes.end(), payload.begin(),
                           payload.end());
     }
     lane.received += header.payload;
     if (lane.received < header.total) return std::optional<Bytes>();
     lane.active = false;
-    if (dropped || lane.bytes.size() != header.total) {
+    if (lane.dropped) {
         lane.bytes = Bytes();
         return std::optional<Bytes>();
     }

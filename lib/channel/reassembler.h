@@ -24,6 +24,7 @@ public:
 private:
     struct Progress {
         bool active = false;
+        bool dropped = false;
         std::uint32_t message = 0;
         std::uint32_t next_message = 0;
         std::uint32_t received = 0;

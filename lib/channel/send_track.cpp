@@ -6,12 +6,14 @@
 #include <utility>
 
 #include "base/canary.h"
+#include "channel/frame_header.h"
 
 namespace molink {
 
 void SendTrack::push(Frame frame) {
-    in_flight_bytes_ += frame.size();
-    frames_.push_back({std::move(frame), 0, false, 0, 0});
+    const std::size_t bytes = frame_bytes(frame);
+    in_flight_bytes_ += bytes;
+    frames_.push_back({std::move(frame), bytes, 0, false, 0, 0});
 }
 
 std::size_t SendTrack::send(Transport& transport, ConnectionId connection, std::int64_t now_us) {
@@ -21,7 +23,7 @@ std::size_t SendTrack::send(Transport& transport, ConnectionId connection, std::
         Frame copy = kept.frame;
         if (transport.send(connection, std::move(copy)) != SendOutcome::accepted) break;
         if (kept.sent_us != 0) {
-            again += kept.frame.size();
+            again += kept.bytes;
             kept.resent = true;
         }
         kept.sent_us = now_us;
@@ -39,13 +41,13 @@ SendTrack::Acked SendTrack::acknowledge(std::uint64_t sequence, bool& valid) {
     if (!valid) return acked;
     while (acked_ < sequence) {
         const Kept& kept = frames_.front();
-        acked.bytes += kept.frame.size();
+        acked.bytes += kept.bytes;
         acked.sent_us = kept.sent_us;
         acked.delivered_before = kept.delivered_before;
         acked.delivered_at_us = kept.delivered_at_us;
         acked.resent = kept.resent;
         const bool forgotten = canary(Canary::lost_acknowledgement) && acked_ % 3 == 0;
-        if (!forgotten) in_flight_bytes_ -= kept.frame.size();
+        if (!forgotten) in_flight_bytes_ -= kept.bytes;
         frames_.pop_front();
         if (sent_ > 0) --sent_;
         ++acked_;

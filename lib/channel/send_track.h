@@ -47,6 +47,7 @@ public:
 private:
     struct Kept {
         Frame frame;
+        std::size_t bytes = 0;
         std::int64_t sent_us = 0;  // last time; 0: never
         bool resent = false;
         std::uint64_t delivered_before = 0;

@@ -5,133 +5,31 @@
 #include <set>
 
 #include <molink/sim.h>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/limits.h"
 #include "loader/json_parse.h"
+#include "sim/json_reader.h"
 
 namespace molink {
 namespace {
 
-using Json = nlohmann::json;
+using sim::JsonReader;
 
-/// One object of a scenario file. The first violation is kept.
-class Reader {
-public:
-    Reader(const Json& object, std::string path, Status& status)
-        : object_(object), path_(std::move(path)), status_(status) {
-        if (!object.is_object()) fail("", "is not an object");
-    }
-    /// Unknown keys are violations.
-    ~Reader() {
-        if (!object_.is_object()) return;
-        for (const auto& [key, value] : object_.items()) {
-            if (!known_.contains(key)) fail(key, "is not a key of a scenario");
-        }
-    }
-    Reader(const Reader&) = delete;
-    Reader& operator=(const Reader&) = delete;
-
-    template <typename T>
-    void integer(const char* key, T& to) {
-        const Json* value = find(key);
-        if (value == nullptr) return;
-        if (!value->is_number_integer()) {
-            fail(key, "is not an integer");
-            return;
-        }
-        const bool fits = value->is_number_unsigned()
-                              ? value->get<std::uint64_t>() <=
-                                    static_cast<std::uint64_t>(std::numeric_limits<T>::max())
-                              : value->get<std::int64_t>() >=
-                                    static_cast<std::int64_t>(std::numeric_limits<T>::min());
-        if (!fits) {
-            fail(key, "is " + value->dump() + ", out of range");
-            return;
-        }
-        to = value->get<T>();
-    }
-    void number(const char* key, double& to) {
-        const Json* value = find(key);
-        if (value == nullptr) return;
-        if (value->is_number()) {
-            to = value->get<double>();
-        } else {
-            fail(key, "is not a number");
-        }
-    }
-    void text(const char* key, std::string& to) {
-        const Json* value = find(key);
-        if (value == nullptr) return;
-        if (value->is_string()) {
-            to = value->get<std::string>();
-        } else {
-            fail(key, "is not a string");
-        }
-    }
-    void boolean(const char* key, bool& to) {
-        const Json* value = find(key);
-        if (value == nullptr) return;
-        if (value->is_boolean()) {
-            to = value->get<bool>();
-        } else {
-            fail(key, "is neither true nor false");
-        }
-    }
-    template <typename Read>
-    void object(const char* key, Read read) {
-        const Json* value = find(key);
-        if (value == nullptr) return;
-        Reader reader(*value, path_ + key + ".", status_);
-        read(reader);
-    }
-    template <typename T, typename Read>
-    void list(const char* key, std::vector<T>& to, Read read) {
-        const Json* value = find(key);
-        if (value == nullptr) return;
-        if (!value->is_array()) {
-            fail(key, "is not a list");
-            return;
-        }
-        to.clear();
-        for (std::size_t i = 0; i < value->size(); ++i) {
-            Reader reader((*value)[i], fmt::format("{}{}[{}].", path_, key, i), status_);
-            read(reader, to.emplace_back());
-        }
-    }
-    void fail(const std::string& key, const std::string& what) {
-        if (status_.ok()) status_ = invalid_argument("scenario: {}{} {}", path_, key, what);
-    }
-
-private:
-    const Json* find(const char* key) {
-        known_.insert(key);
-        if (!object_.is_object()) return nullptr;
-        const auto found = object_.find(key);
-        return found == object_.end() ? nullptr : &*found;
-    }
-
-    const Json& object_;
-    std::string path_;
-    Status& status_;
-    std::set<std::string> known_;
-};
-
-void read_link(Reader& reader, LinkModel& link) {
+void read_link(JsonReader& reader, LinkModel& link) {
     reader.number("bytes_per_s", link.bytes_per_s);
     reader.integer("delay_us", link.delay_us);
     reader.integer("jitter_us", link.jitter_us);
 }
 
-void read_node(Reader& reader, SimNode& node) {
+void read_node(JsonReader& reader, SimNode& node) {
     reader.text("name", node.name);
     reader.number("decode_us", node.decode_us);
     reader.number("prefill_row_us", node.prefill_row_us);
     reader.integer("kv_blocks", node.kv_blocks);
 }
 
-void read_fault(Reader& reader, SimFault& fault) {
+void read_fault(JsonReader& reader, SimFault& fault) {
     std::string kind = "crash";
     reader.text("kind", kind);
     reader.integer("at_us", fault.at_us);
@@ -147,7 +45,7 @@ void read_fault(Reader& reader, SimFault& fault) {
     reader.fail("kind", "is '" + kind + "'; crash, vanish, freeze, slow, stall and cut are known");
 }
 
-void read_workload(Reader& reader, SimWorkload& workload) {
+void read_workload(JsonReader& reader, SimWorkload& workload) {
     reader.integer("requests", workload.requests);
     reader.integer("begin_us", workload.begin_us);
     reader.integer("spread_us", workload.spread_us);
@@ -164,17 +62,17 @@ void read_workload(Reader& reader, SimWorkload& workload) {
     reader.number("hashed", workload.hashed);
 }
 
-void read_scenario(Reader& reader, SimScenario& scenario) {
+void read_scenario(JsonReader& reader, SimScenario& scenario) {
     reader.integer("seed", scenario.seed);
     reader.list("nodes", scenario.nodes, read_node);
-    reader.object("link", [&](Reader& link) { read_link(link, scenario.link); });
-    reader.list("links", scenario.links, [](Reader& item, SimLink& link) {
+    reader.object("link", [&](JsonReader& link) { read_link(link, scenario.link); });
+    reader.list("links", scenario.links, [](JsonReader& item, SimLink& link) {
         item.text("from", link.from);
         item.text("to", link.to);
-        item.object("model", [&](Reader& model) { read_link(model, link.model); });
+        item.object("model", [&](JsonReader& model) { read_link(model, link.model); });
     });
     reader.list("faults", scenario.faults, read_fault);
-    reader.object("workload", [&](Reader& item) { read_workload(item, scenario.workload); });
+    reader.object("workload", [&](JsonReader& item) { read_workload(item, scenario.workload); });
     reader.integer("layers", scenario.layers);
     reader.integer("hidden", scenario.hidden);
     reader.boolean("local_stage", scenario.local_stage);
@@ -325,7 +223,7 @@ Result<SimScenario> parse_scenario(std::string_view json) {
     SimScenario scenario;
     Status status;
     {
-        Reader reader(*document, "", status);
+        JsonReader reader(*document, "scenario", "", status);
         read_scenario(reader, scenario);
     }
     MOLINK_RETURN_IF_ERROR(status);

@@ -11,6 +11,9 @@
 namespace molink::sim {
 namespace {
 
+/// As EngineOptions::max_in_flight_bytes is by default.
+constexpr std::size_t kStudyInFlightBytes = 32u << 20;
+
 std::string address_of(const std::string& name) {
     return "inproc://" + name;
 }
@@ -36,10 +39,12 @@ std::unique_ptr<TransmitPolicy> make_transmit(const SimScenario& scenario,
 }
 
 template <typename Node>
-std::int64_t SimCluster::Host<Node>::next_event_us() const {
-    const std::int64_t next = std::min({transport->next_event_us(), node->next_timer_us(),
-                                        stage ? stage->next_event_us() : kNever});
-    return std::max(next, frozen_until_us);
+std::int64_t SimCluster::Host<Node>::next_event_us() {
+    if (transport->take_changed()) {
+        due_us = std::min({transport->next_event_us(), node->next_timer_us(),
+                           stage ? stage->next_event_us() : kNever});
+    }
+    return std::max(due_us, frozen_until_us);
 }
 
 template <typename Node>
@@ -50,8 +55,11 @@ void SimCluster::Host<Node>::step(std::int64_t now_us) {
 }
 
 SimCluster::SimCluster(const SimScenario& scenario, const SimPolicies& policies,
-                       RequestEventSink& events)
-    : network(clock, scenario.seed ^ 0x6e6574), scenario_(scenario), policies_(policies) {
+                       RequestEventSink& events, const StudyParts* study)
+    : network(clock, scenario.seed ^ 0x6e6574),
+      scenario_(scenario),
+      policies_(policies),
+      study_(study) {
     network.set_default(scenario.link);
     for (const SimLink& link : scenario.links) network.set_link(link.from, link.to, link.model);
     make_head(events);
@@ -81,6 +89,12 @@ NodeIdentity SimCluster::identity_of(const std::string& name) const {
     identity.memory_own = true;
     identity.profile.decode_layer_us = std::max(node_of(name).decode_us, 1.0);
     identity.profile.prefill_row_layer_us = node_of(name).prefill_row_us;
+    if (study_ != nullptr) {
+        const StudyParts::Node& node = study_->nodes.at(name);
+        identity.memory_bytes = node.memory_bytes;
+        identity.layers = node.layers;
+        identity.profile = node.profile;
+    }
     return identity;
 }
 
@@ -93,6 +107,7 @@ std::unique_ptr<SimStage> SimCluster::make_stage(const std::string& name) const 
     options.kv_blocks = static_cast<std::uint64_t>(node.kv_blocks);
     options.block_tokens = scenario_.block_tokens;
     options.hidden = scenario_.hidden;
+    if (study_ != nullptr) options.study = &study_->nodes.at(name).stage;
     return std::make_unique<SimStage>(clock, options);
 }
 
@@ -100,30 +115,47 @@ std::unique_ptr<ChannelHub> SimCluster::make_hub(SimTransport& transport, HubSin
     HubOptions options;
     options.seed = counter_random(scenario_.seed, next_hub_seed_++);
     options.policy = [this] { return make_transmit(scenario_, policies_); };
+    if (study_ != nullptr) {
+        options.channel.max_frame_bytes = study_->max_frame_bytes;
+        const auto row = static_cast<std::size_t>(study_->model.activation_row_bytes);
+        const auto held = static_cast<std::size_t>(scenario_.hidden) * sizeof(float);
+        network.padded = true;
+        options.channel.padding = [row, held](ByteSpan message) {
+            return peek_activation_bytes(message) / held * (row - held);
+        };
+    }
     return make_channel_hub(transport, clock, sink, options);
 }
 
-void SimCluster::make_head(RequestEventSink& events) {
-    const std::string& name = scenario_.nodes.front().name;
+HeadConfig SimCluster::head_config() const {
     HeadConfig config;
-    config.identity = identity_of(name);
+    config.identity = identity_of(scenario_.nodes.front().name);
     config.partition_model.layers = scenario_.layers;
     config.partition_model.layer_bytes = 1000;
     config.partition_model.kv_layer_block_bytes = 64;
     config.partition_model.min_blocks = 1;
     config.partition_model.activation_row_bytes = scenario_.hidden * 4;
+    if (study_ != nullptr) config.partition_model = study_->model;
     config.local_stage = scenario_.local_stage;
     config.max_running = scenario_.max_running;
     config.max_step_tokens = scenario_.max_step_tokens;
     config.max_context = scenario_.max_context;
     config.node_lost_after_us = scenario_.node_lost_after_us;
     config.reconnect_within_us = scenario_.reconnect_within_us;
-    if (scenario_.local_stage) head_.stage = make_stage(name);
-    const auto stages =
-        static_cast<std::int32_t>(scenario_.nodes.size()) - (scenario_.local_stage ? 0 : 1);
-    HeadPolicies policies{make_seed_cluster(stages), make_cost_partitioner()};
-    head_.node =
-        std::make_unique<HeadNode>(config, std::move(policies), clock, head_.stage.get(), Log());
+    return config;
+}
+
+HeadPolicies SimCluster::head_policies() const {
+    std::vector<std::string> names;
+    for (const SimNode& node : scenario_.nodes) names.push_back(node.name);
+    if (!scenario_.local_stage) names.erase(names.begin());
+    const auto stages = static_cast<std::int32_t>(names.size());
+    if (study_ == nullptr) return {make_seed_cluster(stages), make_cost_partitioner()};
+    return {make_static_cluster(std::move(names)),
+            study_->even_split ? make_even_partitioner() : make_cost_partitioner()};
+}
+
+EngineCoreOptions SimCluster::core_options() const {
     EngineCoreOptions options;
     options.max_running = scenario_.max_running;
     options.max_waiting = scenario_.max_waiting;
@@ -133,9 +165,18 @@ void SimCluster::make_head(RequestEventSink& events) {
     options.vocabulary = kFoldVocabulary;
     options.prefix_cache = scenario_.prefix_cache;
     options.eos_tokens = {kFoldEos};
-    options.tokenizer = &fold_tokenizer();
-    core_ = std::make_unique<EngineCore>(options, make_scheduler(scenario_, policies_), *head_.node,
-                                         events, Log());
+    if (study_ == nullptr) options.tokenizer = &fold_tokenizer();
+    if (study_ != nullptr) options.max_in_flight_bytes = kStudyInFlightBytes;
+    return options;
+}
+
+void SimCluster::make_head(RequestEventSink& events) {
+    const std::string& name = scenario_.nodes.front().name;
+    if (scenario_.local_stage) head_.stage = make_stage(name);
+    head_.node =
+        std::make_unique<HeadNode>(head_config(), head_policies(), clock, head_.stage.get(), Log());
+    core_ = std::make_unique<EngineCore>(core_options(), make_scheduler(scenario_, policies_),
+                                         *head_.node, events, Log());
     head_.transport = std::make_unique<SimTransport>(network, name);
     (void)head_.transport->listen(address_of(name));
     head_.hub = make_hub(*head_.transport, *head_.node);
@@ -194,9 +235,9 @@ void SimCluster::set_slowness(const std::string& name, double factor) {
     }
 }
 
-std::int64_t SimCluster::next_event_us() const {
+std::int64_t SimCluster::next_event_us() {
     std::int64_t next = head_.next_event_us();
-    for (const auto& [name, host] : workers_) next = std::min(next, host.next_event_us());
+    for (auto& [name, host] : workers_) next = std::min(next, host.next_event_us());
     return next;
 }
 

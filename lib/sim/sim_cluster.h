@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,12 +18,28 @@
 
 namespace molink::sim {
 
+/// What the cluster of a study has that one of a scenario has not.
+struct StudyParts {
+    struct Node {
+        StudyStage stage;
+        NodeProfile profile;
+        std::int64_t memory_bytes = 0;
+        std::optional<LayerRange> layers;
+    };
+    std::map<std::string, Node> nodes;
+    PartitionModel model;
+    bool even_split = false;
+    std::size_t max_frame_bytes = 0;
+};
+
 /// A head and its workers in virtual time: the production state machines over simulated transports
 /// and stages. step() lets the node whose turn it is look at what happened.
 class SimCluster {
 public:
-    /// `policies` as simulate() takes them; `events` must outlive it. The scenario was checked.
-    SimCluster(const SimScenario& scenario, const SimPolicies& policies, RequestEventSink& events);
+    /// `policies` as simulate() takes them; all but the scenario must outlive it. The scenario was
+    /// checked. `study`: null for a scenario.
+    SimCluster(const SimScenario& scenario, const SimPolicies& policies, RequestEventSink& events,
+               const StudyParts* study = nullptr);
     ~SimCluster();
 
     SimClock clock;
@@ -34,7 +51,7 @@ public:
     void wake_head() { head_.transport->wake(); }
 
     /// When the next node has something to do.
-    std::int64_t next_event_us() const;
+    std::int64_t next_event_us();
     /// Lets every node that is due do it.
     void step();
 
@@ -61,8 +78,11 @@ private:
         std::unique_ptr<Node> node;
         std::unique_ptr<ChannelHub> hub;
         std::int64_t frozen_until_us = 0;
+        /// Of transport, node and stage. It changes when the host steps, and it polls then, or when
+        /// something reaches its transport.
+        std::int64_t due_us = 0;
 
-        std::int64_t next_event_us() const;
+        std::int64_t next_event_us();
         void step(std::int64_t now_us);
     };
 
@@ -70,10 +90,14 @@ private:
     NodeIdentity identity_of(const std::string& name) const;
     std::unique_ptr<SimStage> make_stage(const std::string& name) const;
     std::unique_ptr<ChannelHub> make_hub(SimTransport& transport, HubSink& sink);
+    HeadConfig head_config() const;
+    HeadPolicies head_policies() const;
+    EngineCoreOptions core_options() const;
     void make_head(RequestEventSink& events);
 
     const SimScenario& scenario_;
     const SimPolicies& policies_;
+    const StudyParts* study_;
     Host<HeadNode> head_;
     std::unique_ptr<EngineCore> core_;
     std::map<std::string, Host<WorkerNode>> workers_;

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "channel/frame_header.h"
 
 namespace molink::sim {
 namespace {
@@ -49,6 +50,16 @@ void SimNetwork::cut(const std::string& a, const std::string& b, std::int64_t un
     for (Direction* way : {&direction(a, b), &direction(b, a)}) {
         way->free_us = std::min(way->free_us, clock_.now);
     }
+}
+
+std::map<std::pair<std::string, std::string>, LinkTraffic> SimNetwork::traffic() const {
+    std::map<Pair, LinkTraffic> all;
+    for (const auto& [pair, way] : directions_) all[pair] = way.traffic;
+    return all;
+}
+
+void SimNetwork::forget_traffic() {
+    for (auto& [pair, way] : directions_) way.traffic = {};
 }
 
 void SimNetwork::cut_all() {
@@ -112,7 +123,9 @@ void SimTransport::dial(ConnectionId id) {
     Connection& back = mine.peer->connections_[mine.peer_connection];
     back.peer = this;
     back.peer_connection = id;
-    const std::int64_t up = now + 2 * network_.direction(host_, mine.peer->host_).model.delay_us;
+    mine.way = &network_.direction(host_, mine.peer->host_);
+    back.way = &network_.direction(mine.peer->host_, host_);
+    const std::int64_t up = now + 2 * mine.way->model.delay_us;
     at(up, {Event::Kind::connected, id, mine.generation, {}});
     mine.peer->at(up, {Event::Kind::connected, mine.peer_connection, 0, {}});
 }
@@ -123,16 +136,25 @@ SendOutcome SimTransport::send(ConnectionId id, Frame&& frame) {
     Connection& mine = found->second;
     SimTransport* peer = mine.peer;
     const std::int64_t now = network_.clock_.now;
-    SimNetwork::Direction& way = network_.direction(host_, peer->host_);
+    SimNetwork::Direction& way = *mine.way;
     const std::int64_t begin = std::max({way.free_us, now, way.stalled_until_us});
     if (begin - now > network_.buffer_us && way.stalled_until_us <= now) return SendOutcome::full;
+    const std::size_t bytes = network_.padded ? frame_bytes(frame) : frame.size();
     const double rate = way.model.bytes_per_s;
     way.free_us = begin;
     if (rate > 0) {
-        way.free_us += static_cast<std::int64_t>(static_cast<double>(frame.size()) * 1e6 / rate);
+        way.free_us += static_cast<std::int64_t>(static_cast<double>(bytes) * 1e6 / rate);
     }
-    sent_bytes += frame.size();
+    sent_bytes += bytes;
     ++network_.frames_;
+    if (network_.padded) {
+        const Lane lane = frame_lane(frame);
+        way.traffic.bytes[static_cast<std::size_t>(lane)] += bytes;
+        way.traffic.busy_us[static_cast<std::size_t>(lane)] += way.free_us - begin;
+        if (network_.observer) {
+            network_.observer({host_, peer->host_, lane, bytes, begin, way.free_us});
+        }
+    }
     if (mute || peer->mute) return SendOutcome::accepted;
     std::int64_t arrival = way.free_us + way.model.delay_us;
     if (way.model.jitter_us > 0) {
@@ -150,6 +172,7 @@ std::size_t SimTransport::poll(std::int64_t timeout_us, TransportSink& sink) {
     const std::int64_t now = network_.clock_.now;
     idle_until_us_ = timeout_us >= kNever - now ? kNever : now + timeout_us;
     woken_ = false;
+    changed_ = true;
     std::size_t count = 0;
     while (!events_.empty() && events_.begin()->first <= now) {
         Event event = std::move(events_.extract(events_.begin()).mapped());

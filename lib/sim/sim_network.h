@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <string>
@@ -9,6 +11,7 @@
 
 #include <molink/link.h>
 #include <molink/transport.h>
+#include <molink/types.h>
 
 #include "base/random.h"
 #include "sim/sim_clock.h"
@@ -18,6 +21,22 @@ namespace molink::sim {
 class SimTransport;
 
 inline constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+
+/// A frame that was put onto a link; its bytes leave between the two times.
+struct SentFrame {
+    const std::string& from;
+    const std::string& to;
+    Lane lane;
+    std::size_t bytes;
+    std::int64_t begin_us;
+    std::int64_t end_us;
+};
+
+/// What one direction has carried, by lane; acknowledgements count as control.
+struct LinkTraffic {
+    std::array<std::uint64_t, kLaneCount> bytes{};  ///< with frame headers
+    std::array<std::int64_t, kLaneCount> busy_us{};
+};
 
 /// Hosts joined by links in virtual time. The connections between two hosts share the bandwidth of
 /// a direction and keep their order; a reset loses what is under way. Addresses are
@@ -36,6 +55,13 @@ public:
     /// Resets every connection; dialled ones are dialled again.
     void cut_all();
     std::uint64_t frames() const { return frames_; }
+    /// By names from and to.
+    std::map<std::pair<std::string, std::string>, LinkTraffic> traffic() const;
+    void forget_traffic();
+    /// Frames made here count for more bytes than they hold (ChannelOptions::padding), and their
+    /// lanes are counted apart. Never with peers that send what is no frame.
+    bool padded = false;
+    std::function<void(const SentFrame&)> observer;  ///< padded: is told of every frame; or empty
     std::int64_t redial_us = 50'000;
     std::int64_t buffer_us = 200'000;  ///< what may wait for a link before send() says full
 
@@ -46,6 +72,7 @@ private:
         LinkModel model;
         std::int64_t free_us = 0;
         std::int64_t stalled_until_us = 0;
+        LinkTraffic traffic;
     };
 
     static Pair order(const std::string& a, const std::string& b) {
@@ -76,11 +103,13 @@ public:
     Result<ConnectionId> connect(const std::string& address) override;
     SendOutcome send(ConnectionId connection, Frame&& frame) override;
     std::size_t poll(std::int64_t timeout_us, TransportSink& sink) override;
-    void wake() override { woken_ = true; }
+    void wake() override { woken_ = changed_ = true; }
     void close(ConnectionId connection) override;
 
     /// When poll() has something to do: the next arrival, or the end of the wait of the last poll.
     std::int64_t next_event_us() const;
+    /// Whether next_event_us() may have changed since this was asked last.
+    bool take_changed() { return std::exchange(changed_, false); }
     void reset_with(const std::string& other);
     void reset_all();
 
@@ -97,13 +126,17 @@ private:
     };
     struct Connection {
         SimTransport* peer = nullptr;
+        SimNetwork::Direction* way = nullptr;  // to the peer
         ConnectionId peer_connection;
         std::uint64_t generation = 0;
         std::string dialled;
         std::int64_t last_arrival_us = 0;  // of what this end sent
     };
 
-    void at(std::int64_t time_us, Event event) { events_.emplace(time_us, std::move(event)); }
+    void at(std::int64_t time_us, Event event) {
+        events_.emplace(time_us, std::move(event));
+        changed_ = true;
+    }
     void dial(ConnectionId id);
     void part(ConnectionId id);
 
@@ -114,6 +147,7 @@ private:
     std::string address_;
     std::int64_t idle_until_us_ = 0;
     bool woken_ = false;
+    bool changed_ = true;
     std::uint64_t next_ = 1;
 };
 

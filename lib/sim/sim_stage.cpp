@@ -11,6 +11,21 @@
 #include "base/limits.h"
 
 namespace molink::sim {
+namespace {
+
+PartLoad load_of(const Part& part) {
+    PartLoad load;
+    for (const SequenceRun& run : part.runs) {
+        const std::int64_t count = run.count;
+        load.rows += run.count;
+        load.sampled += run.sample_count;
+        load.attended += count * run.position + count * (count + 1) / 2;
+        load.cached += run.position + count;
+    }
+    return load;
+}
+
+}  // namespace
 
 void SimStage::push(std::int64_t at_us, StageEvent event) {
     event.epoch = config_.epoch;
@@ -20,8 +35,8 @@ void SimStage::push(std::int64_t at_us, StageEvent event) {
 void SimStage::load(const StageConfig& config) {
     config_ = config;
     if (violation_.empty() && runner_) violation_ = runner_->violation();
-    runner_ =
-        std::make_unique<FoldRunner>(FoldShape{options_.block_tokens, options_.hidden}, config);
+    runner_ = std::make_unique<FoldRunner>(
+        FoldShape{options_.block_tokens, options_.hidden, options_.study != nullptr}, config);
     decode_.clear();
     prefill_.clear();
     events_.clear();
@@ -36,8 +51,21 @@ void SimStage::load(const StageConfig& config) {
     StageEvent loaded;
     loaded.kind = StageEventKind::loaded;
     loaded.weight_bytes = 100;
-    loaded.kv_block_capacity = options_.kv_blocks;
+    loaded.kv_block_capacity = kv_capacity();
     push(busy_until_us_, std::move(loaded));
+}
+
+std::uint64_t SimStage::kv_capacity() const {
+    if (options_.study == nullptr) return options_.kv_blocks;
+    const PartitionModel& model = options_.study->model;
+    const std::int64_t weights = config_.layers.size() * model.layer_bytes +
+                                 (config_.has_embedding ? model.embedding_bytes : 0) +
+                                 (config_.has_head ? model.head_bytes : 0);
+    const std::int64_t rest =
+        static_cast<std::int64_t>(config_.memory_bytes) - weights - model.workspace_bytes;
+    const std::int64_t blocks = rest / (config_.layers.size() * model.kv_layer_block_bytes);
+    return std::min(static_cast<std::uint64_t>(std::max<std::int64_t>(blocks, 0)),
+                    config_.max_kv_blocks);
 }
 
 void SimStage::start(std::uint64_t kv_blocks) {
@@ -55,6 +83,10 @@ void SimStage::submit(Part part, std::int64_t arrival_us) {
 }
 
 std::int64_t SimStage::service_us(const Part& part) const {
+    if (options_.study != nullptr) {
+        return static_cast<std::int64_t>(options_.study->profile.part_us(
+            part.kind, load_of(part), config_.layers.size(), config_.has_head));
+    }
     const double per_row =
         part.kind == PartKind::decode ? options_.decode_us : options_.prefill_row_us;
     return static_cast<std::int64_t>(per_row * part.row_count() * config_.layers.size() *
@@ -74,6 +106,10 @@ void SimStage::begin_next() {
         queue.pop_front();
         const std::int64_t service = service_us(waiting.part);
         busy_until_us_ = now + service;
+        if (options_.study != nullptr && options_.study->observer) {
+            const Part& part = waiting.part;
+            options_.study->observer(part.kind, part.row_count(), now, busy_until_us_);
+        }
         StageEvent event = run(std::move(waiting), now, service);
         push(busy_until_us_, std::move(event));
     }

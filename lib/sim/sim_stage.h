@@ -2,15 +2,28 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include <molink/partitioner.h>
+
 #include "sim/sim_clock.h"
 #include "stage/fold_runner.h"
 #include "stage/stage_executor.h"
+#include "stage/stage_profile.h"
 
 namespace molink::sim {
+
+/// What a stage of a study has that one of a scenario has not.
+struct StudyStage {
+    StageProfile profile;  ///< service times in the place of decode_us and prefill_row_us
+    PartitionModel model;  ///< says how many blocks fit into the memory it is given
+    /// Told of every part: its kind, its rows and when it is computed.
+    std::function<void(PartKind, std::int32_t rows, std::int64_t begin_us, std::int64_t end_us)>
+        observer;
+};
 
 struct SimStageOptions {
     double decode_us = 0;       ///< one row, one layer; all zero: parts are done at once
@@ -19,6 +32,9 @@ struct SimStageOptions {
     std::uint64_t kv_blocks = 1024;  ///< it offers
     std::int32_t block_tokens = 16;
     std::int32_t hidden = 2;  ///< floats of a row on the wire, at least 2
+    /// Makes the stage light too: one layer stands for all of them, and a row reads no more than
+    /// the position before it.
+    const StudyStage* study = nullptr;
 };
 
 /// A stage of the fold model in virtual time: service times instead of arithmetic. One part at a
@@ -57,6 +73,7 @@ private:
     void push(std::int64_t at_us, StageEvent event);
     void begin_next();
     StageEvent run(Waiting waiting, std::int64_t begin_us, std::int64_t service_us);
+    std::uint64_t kv_capacity() const;
     std::int64_t service_us(const Part& part) const;
 
     const Clock& clock_;

@@ -24,7 +24,7 @@ FoldRunner::FoldRunner(const FoldShape& shape, const StageConfig& config)
 
 void FoldRunner::start(std::uint64_t kv_blocks) {
     blocks_ = kv_blocks;
-    slots_.assign(static_cast<std::size_t>(config_.layers.size()) * kv_blocks *
+    slots_.assign(static_cast<std::size_t>(kept_layers().size()) * kv_blocks *
                       static_cast<std::size_t>(shape_.block_tokens),
                   {});
     SequenceTable::Bounds bounds;
@@ -45,7 +45,7 @@ Result<PartResult> FoldRunner::run(Part part) {
     }
     MOLINK_RETURN_IF_ERROR(table_->apply(part));
     PartResult result;
-    const std::size_t row_bytes = activation_bytes(config_.activation_type, 1, shape_.hidden);
+    const std::size_t row_bytes = bytes_of_row(config_.activation_type);
     Bytes output(config_.has_head ? 0 : static_cast<std::size_t>(part.row_count()) * row_bytes);
     std::size_t row = 0;
     std::vector<float> logits;
@@ -82,39 +82,53 @@ FoldRunner::Slot& FoldRunner::slot(const StageSequence& sequence, std::int32_t l
                   static_cast<std::uint64_t>(position % shape_.block_tokens)];
 }
 
+/// Layers that have pages here.
+LayerRange FoldRunner::kept_layers() const {
+    const std::int32_t begin = config_.layers.begin;
+    return shape_.light ? LayerRange{begin, begin + 1} : config_.layers;
+}
+
 std::uint64_t FoldRunner::run_row(const StageSequence& sequence, std::int32_t position,
                                   std::uint64_t hidden) {
-    for (std::int32_t layer = config_.layers.begin; layer < config_.layers.end; ++layer) {
+    const LayerRange layers = kept_layers();
+    const std::int32_t first = shape_.light ? std::max(position - 1, 0) : 0;
+    for (std::int32_t layer = layers.begin; layer < layers.end; ++layer) {
         slot(sequence, layer, position) = {fold_slot(hidden, layer, position), position,
                                            sequence.tokens[static_cast<std::size_t>(position)]};
-        std::uint64_t sum = hidden;
-        for (std::int32_t p = 0; p <= position; ++p) {
-            const Slot& read = slot(sequence, layer, p);
-            if ((read.position != p ||
-                 read.token != sequence.tokens[static_cast<std::size_t>(p)]) &&
-                violation_.empty()) {
-                violation_ = fmt::format(
-                    "a stage read position {} of sequence {} in layer {} and found position {}, "
-                    "token {} instead of {}",
-                    p, sequence.open.id.value, layer, read.position, read.token,
-                    sequence.tokens[static_cast<std::size_t>(p)]);
-            }
-            sum = fold_add(sum, read.value, p);
+        for (std::int32_t p = first; p <= position; ++p) {
+            hidden = read_slot(sequence, layer, p, hidden);
         }
-        hidden = sum;
     }
     return hidden;
 }
 
+std::uint64_t FoldRunner::read_slot(const StageSequence& sequence, std::int32_t layer,
+                                    std::int32_t position, std::uint64_t sum) {
+    const Slot& read = slot(sequence, layer, position);
+    const Token token = sequence.tokens[static_cast<std::size_t>(position)];
+    if ((read.position != position || read.token != token) && violation_.empty()) {
+        violation_ = fmt::format(
+            "a stage read position {} of sequence {} in layer {} and found position {}, token {} "
+            "instead of {}",
+            position, sequence.open.id.value, layer, read.position, read.token, token);
+    }
+    return fold_add(sum, read.value, position);
+}
+
+std::size_t FoldRunner::bytes_of_row(DataType type) const {
+    return std::max(activation_bytes(type, 1, static_cast<std::size_t>(shape_.hidden)),
+                    sizeof(std::uint64_t));
+}
+
 Status FoldRunner::read_row(const Part& part, std::size_t row, std::uint64_t& hidden) const {
-    const std::size_t bytes = activation_bytes(part.activation_type, 1, shape_.hidden);
+    const std::size_t bytes = bytes_of_row(part.activation_type);
     if (part.activations.size() < (row + 1) * bytes) {
         return make_error(StatusCode::data_loss,
                           "part {} brings {} bytes; row {} of {} is not there", part.id.value,
                           part.activations.size(), row, bytes);
     }
     const std::byte* from = part.activations.data() + row * bytes;
-    std::memcpy(&hidden, from, std::min(bytes, sizeof(hidden)));
+    std::memcpy(&hidden, from, sizeof(hidden));
     for (std::size_t word = 1; (word + 1) * sizeof(hidden) <= bytes; ++word) {
         std::uint64_t found = 0;
         std::memcpy(&found, from + word * sizeof(found), sizeof(found));
@@ -127,7 +141,7 @@ Status FoldRunner::read_row(const Part& part, std::size_t row, std::uint64_t& hi
 }
 
 void FoldRunner::write_row(std::uint64_t hidden, std::byte* out, std::size_t bytes) const {
-    std::memcpy(out, &hidden, std::min(bytes, sizeof(hidden)));
+    std::memcpy(out, &hidden, sizeof(hidden));
     for (std::size_t word = 1; (word + 1) * sizeof(hidden) <= bytes; ++word) {
         const std::uint64_t value = pattern(hidden, word);
         std::memcpy(out + word * sizeof(value), &value, sizeof(value));

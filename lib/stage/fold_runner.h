@@ -16,6 +16,8 @@ namespace molink {
 struct FoldShape {
     std::int32_t block_tokens = 16;
     std::int32_t hidden = 2;  ///< values of a row on the wire, at least 2
+    /// One layer stands for all of them, and a row reads no more than the position before it.
+    bool light = false;
 };
 
 /// The layers of one epoch of the fold model: production sequence table and sampler, pages whose
@@ -42,7 +44,11 @@ private:
 
     std::uint64_t run_row(const StageSequence& sequence, std::int32_t position,
                           std::uint64_t hidden);
+    std::uint64_t read_slot(const StageSequence& sequence, std::int32_t layer,
+                            std::int32_t position, std::uint64_t sum);
+    LayerRange kept_layers() const;
     Slot& slot(const StageSequence& sequence, std::int32_t layer, std::int32_t position);
+    std::size_t bytes_of_row(DataType type) const;
     Status read_row(const Part& part, std::size_t row, std::uint64_t& hidden) const;
     void write_row(std::uint64_t hidden, std::byte* out, std::size_t bytes) const;
 

@@ -144,4 +144,10 @@ Result<Message> decode_message(ByteSpan bytes) {
     return decode_aligned(copy);
 }
 
+std::size_t peek_activation_bytes(ByteSpan bytes) {
+    const wire::Envelope* envelope = wire::GetEnvelope(bytes.data());
+    const wire::Part* part = envelope->body_as_Part();
+    return part == nullptr || part->activations() == nullptr ? 0 : part->activations()->size();
+}
+
 }  // namespace molink

@@ -239,4 +239,7 @@ Bytes encode_message(const Message& message);
 /// enum out of range, a string too long, activations whose size does not match).
 Result<Message> decode_message(ByteSpan bytes);
 
+/// Bytes of activations in a message that encode_message made: a look, nothing is verified.
+std::size_t peek_activation_bytes(ByteSpan bytes);
+
 }  // namespace molink

@@ -228,3 +228,35 @@ TEST_CASE("a restarted peer means a lost link, closing says so", "[channel]") {
     CHECK(pair.a.sink.lost[0].code() == StatusCode::unavailable);
     CHECK(pair.a.hub->send(pair.link, Lane::token, Epoch(1), {}).code() == StatusCode::not_found);
 }
+
+TEST_CASE("padding takes the time of the bytes it stands for", "[channel]") {
+    constexpr std::size_t kWhole = 300'000;
+    const auto send = [](HubOptions options, std::size_t held) {
+        Pair pair(options);
+        pair.net.set_link(12.5e6, 5'000);
+        pair.net.network.padded = options.channel.padding != nullptr;
+        REQUIRE(pair.join());
+        for (std::uint64_t i = 0; i < 20; ++i) {
+            const Lane lane = i % 3 == 0 ? Lane::decode : Lane::prefill;
+            REQUIRE(pair.a.hub->send(pair.link, lane, Epoch(1), pattern(held, i)).ok());
+        }
+        REQUIRE(pair.a.hub->pending_bytes(pair.link) >= 20 * kWhole);
+        REQUIRE(pair.until([&] { return pair.b.sink.messages.size() == 20; }));
+        std::vector<std::int64_t> times;
+        std::uint64_t sum = 0;
+        for (const auto& message : pair.b.sink.messages) {
+            times.push_back(message.at_us);
+            REQUIRE(message.bytes.size() == held);
+        }
+        for (const LaneStats& lane : pair.b.hub->stats(pair.b.sink.up[0]).received) {
+            sum += lane.bytes;
+        }
+        REQUIRE(sum == 20 * kWhole);
+        return times;
+    };
+    HubOptions padded;
+    padded.channel.padding = [](ByteSpan message) { return kWhole - message.size(); };
+    const auto times = send(HubOptions{}, kWhole);
+    REQUIRE(send(padded, 100) == times);
+    REQUIRE(send(padded, 20'000) == times);
+}

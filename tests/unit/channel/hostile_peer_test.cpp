@@ -109,6 +109,9 @@ TEST_CASE("random bytes and flipped bits never pass for a frame", "[channel]") {
     for (std::size_t size = 0; size < good.size(); ++size) {
         CHECK_FALSE(decode_frame(ByteSpan(good).first(size), payload).has_value());
     }
+    const Frame padded = encode_frame(data(9, 1), Bytes(60, std::byte{3}), 40);
+    CHECK_FALSE(decode_frame(padded, payload).has_value());
+    CHECK(decode_frame(padded, payload, true).has_value());
     for (int i = 0; i < 10'000; ++i) {
         Frame noise(random.below(200));
         for (std::byte& byte : noise) byte = static_cast<std::byte>(random.next());

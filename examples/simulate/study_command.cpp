@@ -1,0 +1,220 @@
+// Studies on the command line: reads the two files, runs every combination of the policies asked
+// for, and prints one row for each. JSON has all numbers, the trace is that of the last run.
+#include "simulate/study_command.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <molink/study.h>
+
+namespace molink::examples {
+namespace {
+
+Result<std::string> read_text(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    std::stringstream text;
+    text << file.rdbuf();
+    if (!file) return Status(StatusCode::not_found, "cannot read '" + path + "'");
+    return text.str();
+}
+
+Status write_text(const std::string& path, const std::string& text) {
+    std::ofstream file(path, std::ios::binary);
+    file << text;
+    file.close();
+    if (file) return {};
+    return Status(StatusCode::unavailable, "cannot write '" + path + "'");
+}
+
+/// A trace stands beside the workload that names it.
+Status read_trace(const std::string& workload_file, StudyWorkload& workload) {
+    if (workload.trace_file.empty()) return {};
+    const auto path = std::filesystem::path(workload_file).parent_path() / workload.trace_file;
+    const auto text = read_text(path.string());
+    if (!text) return text.error();
+    auto trace = parse_study_trace(*text);
+    if (!trace) return trace.error().with_context(path.string());
+    workload.trace = std::move(*trace);
+    return {};
+}
+
+/// A name, or a file with a shape.
+Status read_model(const std::string& model, StudyOptions& options) {
+    options.model = model;
+    if (model.size() < 5 || model.compare(model.size() - 5, 5, ".json") != 0) return {};
+    const auto text = read_text(model);
+    if (!text) return text.error();
+    auto spec = parse_study_model(*text);
+    if (!spec) return spec.error();
+    options.spec = std::move(*spec);
+    return {};
+}
+
+void print_header() {
+    fmt::print(
+        "{:>7}{:>6}{:>7} {:<12}{:<8}{:<6}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>8}{:>8}{:>7}{:>7}"
+        "{:>8}\n",
+        "Mbit/s", "ms", "req/s", "scheduler", "transmit", " wire", "tokens/s", "TTFT p50", "p99 ms",
+        "TPOT p50", "p99 ms", "gap p99", "max ms", "virt. s", "stage", "link", "batches");
+}
+
+void print_row(const StudyReport& report) {
+    double stage = 0;
+    double link = 0;
+    for (const StageUse& use : report.stages) stage = std::max(stage, use.busy);
+    for (const LinkUse& use : report.links) link = std::max(link, use.busy);
+    const auto ms = [](double us) { return us * 1e-3; };
+    fmt::print(
+        "{:>7.0f}{:>6.1f}{:>7.2f} {:<12}{:<8} {:<5}{:>9.1f}{:>9.0f}{:>9.0f}{:>9.1f}{:>9.1f}"
+        "{:>9.1f}{:>8.0f}{:>8.1f}{:>6.1f}%{:>6.1f}%{:>8}\n",
+        report.link.bytes_per_s * 8e-6, ms(static_cast<double>(report.link.delay_us)),
+        report.poisson_per_s, report.scheduler, report.transmit, report.wire,
+        report.output_tokens_per_s, ms(report.ttft.p50_us), ms(report.ttft.p99_us),
+        ms(report.tpot.p50_us), ms(report.tpot.p99_us), ms(report.gap.p99_us),
+        ms(report.gap.max_us), report.seconds, 100 * stage, 100 * link, report.max_micro_batches);
+}
+
+void print_details(const StudyReport& report) {
+    for (const StageUse& use : report.stages) {
+        fmt::print(
+            "  stage {:<12} layers {:>3}-{:<3} busy {:>5.1f} %  parts {:>8}  wait {:>9.1f} ms\n",
+            use.node, use.layers.begin, use.layers.end - 1, 100 * use.busy, use.parts,
+            use.wait_us * 1e-3);
+    }
+    for (const LinkUse& use : report.links) {
+        fmt::print("  link {} > {}: busy {:.1f} %", use.from, use.to, 100 * use.busy);
+        for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
+            if (use.lane_bytes[lane] == 0) continue;
+            fmt::print(", {} {:.1f} MB {:.1f} %", lane_name(static_cast<Lane>(lane)),
+                       static_cast<double>(use.lane_bytes[lane]) * 1e-6, 100 * use.lane_busy[lane]);
+        }
+        fmt::print("\n");
+    }
+    fmt::print(
+        "  parts in flight: decode {:.2f}, prefill {:.2f}; KV blocks {}; preemptions {}; "
+        "frames {}\n",
+        report.decode_parts_in_flight, report.prefill_parts_in_flight, report.kv_blocks,
+        report.preemptions, report.frames);
+}
+
+int complain(const Status& status) {
+    fmt::print(stderr, "molink-simulate: {}\n", status.message());
+    return 2;
+}
+
+}  // namespace
+
+void StudyCommand::add_flags(CLI::App& app) {
+    app.add_option("--cluster", cluster_file_, "Study: machines and links (JSON)");
+    app.add_option("--workload", workload_file_, "Study: arrivals and lengths (JSON)");
+    app.add_option("--model", model_, "Study: a built-in name, or a .json file with a shape")
+        ->capture_default_str();
+    app.add_option("--weights", weights_, "Study: f16 or q4")->capture_default_str();
+    const auto list = [&app](const char* flag, auto& values, const char* what) {
+        return app.add_option(flag, values, what)->delimiter(',');
+    };
+    list("--scheduler", schedulers_, "Study: names, separated by commas")->capture_default_str();
+    list("--transmit", transmits_, "Study: fair, strict, fifo")->capture_default_str();
+    list("--wire", wires_, "Study: f16, f32, f16x2")->capture_default_str();
+    list("--mbit-per-s", rates_mbit_, "Study: rates in the place of the cluster's link");
+    list("--delay-ms", delays_ms_, "Study: delays in the place of the cluster's link");
+    list("--poisson", poisson_, "Study: requests per second in the place of the workload's");
+    app.add_option("--step-tokens", step_tokens_, "Study: in the place of max_step_tokens")
+        ->check(CLI::Range(1, 8192));
+    app.add_option("--json", json_file_, "Study: writes all numbers to this file");
+    app.add_option("--trace", trace_file_, "Study: writes a timeline for chrome://tracing");
+    app.add_option("--trace-limit-s", trace_limit_s_, "Study: its length in virtual seconds")
+        ->check(CLI::Range(0.001, 1e6))
+        ->capture_default_str();
+    app.add_flag("--details", details_, "Study: every stage and link");
+}
+
+Status StudyCommand::read(Study& study) const {
+    if (cluster_file_.empty() || workload_file_.empty()) {
+        return Status(StatusCode::invalid_argument, "a study needs --cluster and --workload");
+    }
+    const auto cluster_text = read_text(cluster_file_);
+    if (!cluster_text) return cluster_text.error();
+    const auto workload_text = read_text(workload_file_);
+    if (!workload_text) return workload_text.error();
+    auto cluster = parse_study_cluster(*cluster_text);
+    if (!cluster) return cluster.error();
+    study.cluster = std::move(*cluster);
+    auto workload = parse_study_workload(*workload_text);
+    if (!workload) return workload.error();
+    study.workload = std::move(*workload);
+    const Status read = read_trace(workload_file_, study.workload);
+    if (!read.ok()) return read;
+    if (step_tokens_ > 0) study.cluster.max_step_tokens = step_tokens_;
+    study.options.weights = weights_;
+    if (!trace_file_.empty()) study.options.trace_limit_s = trace_limit_s_;
+    return read_model(model_, study.options);
+}
+
+/// Every combination of what was given as a list; the last flag varies fastest.
+std::vector<Study> StudyCommand::combine(const Study& study) const {
+    std::vector<Study> studies{study};
+    const auto vary = [&](const auto& values, auto set) {
+        if (values.empty()) return;
+        std::vector<Study> varied;
+        for (const Study& base : studies) {
+            for (const auto& value : values) set(varied.emplace_back(base), value);
+        }
+        studies = std::move(varied);
+    };
+    vary(rates_mbit_, [](Study& to, double mbit) { to.cluster.link.bytes_per_s = mbit * 125'000; });
+    vary(delays_ms_, [](Study& to, double ms) {
+        to.cluster.link.delay_us = static_cast<std::int64_t>(ms * 1000);
+    });
+    vary(poisson_, [](Study& to, double rate) { to.workload.poisson_per_s = rate; });
+    vary(schedulers_, [](Study& to, const std::string& name) { to.options.scheduler = name; });
+    vary(transmits_, [](Study& to, const std::string& name) { to.options.transmit = name; });
+    vary(wires_, [](Study& to, const std::string& name) { to.options.wire = name; });
+    return studies;
+}
+
+Status StudyCommand::write(const std::vector<StudyReport>& reports) const {
+    if (!json_file_.empty()) {
+        const Status written = write_text(json_file_, study_json(reports));
+        if (!written.ok()) return written;
+    }
+    if (trace_file_.empty() || reports.empty()) return {};
+    return write_text(trace_file_, study_timeline_json(reports.back()));
+}
+
+int StudyCommand::run() const {
+    const auto begin = std::chrono::steady_clock::now();
+    Study study;
+    const Status read_all = read(study);
+    if (!read_all.ok()) return complain(read_all);
+    std::vector<StudyReport> reports;
+    print_header();
+    for (const Study& one : combine(study)) {
+        auto report = run_study(one.cluster, one.workload, one.options);
+        if (!report) return complain(report.error());
+        print_row(*report);
+        if (details_) print_details(*report);
+        reports.push_back(std::move(*report));
+    }
+    const Status written = write(reports);
+    if (!written.ok()) return complain(written);
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    fmt::print(stderr, "{} studies in {:.1f} s\n", reports.size(), seconds);
+    for (const StudyReport& report : reports) {
+        if (report.failure.empty()) continue;
+        fmt::print(stderr, "failed ({}, {}): {}\n", report.scheduler, report.transmit,
+                   report.failure);
+        return 1;
+    }
+    return 0;
+}
+
+}  // namespace molink::examples

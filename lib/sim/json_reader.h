@@ -1,0 +1,127 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <molink/link.h>
+#include <molink/status.h>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+
+namespace molink::sim {
+
+using Json = nlohmann::json;
+
+/// One object of a file, read key by key. The first violation is kept, and names key and file. A
+/// key that nobody asked for is one, so that a misspelt key is no default.
+class JsonReader {
+public:
+    /// `what`: the file in errors, "scenario". `path`: the object in it, "nodes[2].".
+    JsonReader(const Json& object, std::string what, std::string path, Status& status)
+        : object_(object), what_(std::move(what)), path_(std::move(path)), status_(status) {
+        if (!object.is_object()) fail("", "is not an object");
+    }
+    /// Unknown keys are violations.
+    ~JsonReader() {
+        if (!object_.is_object()) return;
+        for (const auto& [key, value] : object_.items()) {
+            if (!known_.contains(key)) fail(key, "is not a key of a " + what_);
+        }
+    }
+    JsonReader(const JsonReader&) = delete;
+    JsonReader& operator=(const JsonReader&) = delete;
+
+    template <typename T>
+    void integer(const char* key, T& to) {
+        const Json* value = find(key);
+        if (value == nullptr) return;
+        if (!value->is_number_integer()) {
+            fail(key, "is not an integer");
+            return;
+        }
+        const bool fits = value->is_number_unsigned()
+                              ? value->get<std::uint64_t>() <=
+                                    static_cast<std::uint64_t>(std::numeric_limits<T>::max())
+                              : value->get<std::int64_t>() >=
+                                    static_cast<std::int64_t>(std::numeric_limits<T>::min());
+        if (!fits) {
+            fail(key, "is " + value->dump() + ", out of range");
+            return;
+        }
+        to = value->get<T>();
+    }
+    void number(const char* key, double& to) {
+        const Json* value = find(key);
+        if (value == nullptr) return;
+        if (value->is_number()) {
+            to = value->get<double>();
+        } else {
+            fail(key, "is not a number");
+        }
+    }
+    void text(const char* key, std::string& to) {
+        const Json* value = find(key);
+        if (value == nullptr) return;
+        if (value->is_string()) {
+            to = value->get<std::string>();
+        } else {
+            fail(key, "is not a string");
+        }
+    }
+    void boolean(const char* key, bool& to) {
+        const Json* value = find(key);
+        if (value == nullptr) return;
+        if (value->is_boolean()) {
+            to = value->get<bool>();
+        } else {
+            fail(key, "is neither true nor false");
+        }
+    }
+    template <typename Read>
+    void object(const char* key, Read read) {
+        const Json* value = find(key);
+        if (value == nullptr) return;
+        JsonReader reader(*value, what_, path_ + key + ".", status_);
+        read(reader);
+    }
+    template <typename T, typename Read>
+    void list(const char* key, std::vector<T>& to, Read read) {
+        const Json* value = find(key);
+        if (value == nullptr) return;
+        if (!value->is_array()) {
+            fail(key, "is not a list");
+            return;
+        }
+        to.clear();
+        for (std::size_t i = 0; i < value->size(); ++i) {
+            JsonReader reader((*value)[i], what_, fmt::format("{}{}[{}].", path_, key, i), status_);
+            read(reader, to.emplace_back());
+        }
+    }
+    /// What stands under `key`, of whatever type; null when nothing does.
+    const Json* get(const char* key) { return find(key); }
+    void fail(const std::string& key, const std::string& what) {
+        if (status_.ok()) status_ = invalid_argument("{}: {}{} {}", what_, path_, key, what);
+    }
+
+private:
+    const Json* find(const char* key) {
+        known_.insert(key);
+        if (!object_.is_object()) return nullptr;
+        const auto found = object_.find(key);
+        return found == object_.end() ? nullptr : &*found;
+    }
+
+    const Json& object_;
+    std::string what_;
+    std::string path_;
+    Status& status_;
+    std::set<std::string> known_;
+};
+
+}  // namespace molink::sim

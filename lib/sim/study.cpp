@@ -1,0 +1,240 @@
+// One study: the cluster comes up, requests arrive, nodes take their turns until the last request
+// has its last token. Nothing breaks here, so whatever ends otherwise is a fault of the study or of
+// the code, and the report says so.
+#include <algorithm>
+
+#include <molink/study.h>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "sim/fold.h"
+#include "sim/study_meter.h"
+#include "sim/study_setup.h"
+
+namespace molink {
+namespace sim {
+namespace {
+
+/// Virtual time a pipeline may take to come up, and a study may take at all.
+constexpr std::int64_t kServeWithinUs = 600'000'000;
+constexpr std::int64_t kLongestUs = 100'000'000'000'000;
+/// Turns without time going on before something is stuck in a circle.
+constexpr std::int64_t kMostTurnsAtOnce = 200'000;
+
+class StudyRun final : public RequestEventSink {
+public:
+    StudyRun(StudySetup setup, const StudyWorkload& workload, const StudyOptions& options,
+             const SimPolicies& policies);
+    Result<StudyReport> run();
+
+    void on_request_event(RequestEvent event) override;
+
+private:
+    SimPolicies metered(const SimPolicies& policies);
+    void observe();
+    Status serve();
+    void submit_due();
+    bool turn();
+    void fail(const std::string& what);
+    void fill_use(StudyReport& report);
+    StudyReport report();
+
+    StudySetup setup_;
+    const StudyOptions& options_;
+    std::uint64_t seed_;
+    double poisson_per_s_;
+    std::vector<PlannedLoad> load_;
+    TokenMeter meter_;
+    FlightTimes flight_;
+    TimelineRecorder timeline_;
+    SimPolicies policies_;
+    SimCluster cluster_;
+    std::int64_t begin_us_ = 0;
+    std::size_t next_ = 0;
+    std::int64_t turns_at_once_ = 0;
+    std::string failure_;
+};
+
+StudyRun::StudyRun(StudySetup setup, const StudyWorkload& workload, const StudyOptions& options,
+                   const SimPolicies& policies)
+    : setup_(std::move(setup)),
+      options_(options),
+      seed_(workload.seed),
+      poisson_per_s_(workload.trace.empty() ? workload.poisson_per_s : 0),
+      load_(plan_load(workload)),
+      meter_(load_),
+      policies_(metered(policies)),
+      cluster_(setup_.scenario, policies_, *this, &setup_.parts) {}
+
+SimPolicies StudyRun::metered(const SimPolicies& policies) {
+    SimPolicies result = policies;
+    result.scheduler = [this, policies] {
+        return std::make_unique<MeteredScheduler>(make_scheduler(setup_.scenario, policies),
+                                                  flight_);
+    };
+    return result;
+}
+
+void StudyRun::observe() {
+    if (options_.trace_limit_s <= 0) return;
+    const auto limit = static_cast<std::int64_t>(options_.trace_limit_s * 1e6);
+    timeline_.begin(begin_us_, begin_us_ + limit);
+    cluster_.network.observer = [this](const SentFrame& sent) { timeline_.frame(sent); };
+    for (auto& [name, node] : setup_.parts.nodes) {
+        node.stage.observer = [this, &name = name](PartKind kind, std::int32_t rows,
+                                                   std::int64_t begin_us, std::int64_t end_us) {
+            timeline_.part(name, kind, rows, begin_us, end_us);
+        };
+    }
+}
+
+void StudyRun::fail(const std::string& what) {
+    if (!failure_.empty()) return;
+    const auto now = static_cast<double>(cluster_.clock.now - begin_us_);
+    failure_ = fmt::format("after {:.6f} s: {}", now * 1e-6, what);
+}
+
+void StudyRun::on_request_event(RequestEvent event) {
+    meter_.take(event, cluster_.clock.now);
+    if (options_.trace_limit_s <= 0 || !event.last) return;
+    const std::int64_t now = cluster_.clock.now;
+    timeline_.request(setup_.scenario.nodes.front().name, event.request.value, now - event.total_us,
+                      now);
+}
+
+/// The pipeline comes up, or says why it cannot.
+Status StudyRun::serve() {
+    while (!cluster_.core().serving()) {
+        if (!cluster_.head().build_error().ok()) return cluster_.head().build_error();
+        const std::int64_t next = cluster_.next_event_us();
+        if (next > kServeWithinUs) {
+            const ClusterView view = cluster_.head().view();
+            return make_error(StatusCode::deadline_exceeded,
+                              "no pipeline serves after {} virtual seconds: {} {}",
+                              kServeWithinUs / 1'000'000, view.missing, view.last_error);
+        }
+        cluster_.clock.now = std::max(cluster_.clock.now, next);
+        cluster_.step();
+    }
+    begin_us_ = cluster_.clock.now;
+    cluster_.network.forget_traffic();
+    observe();
+    return {};
+}
+
+void StudyRun::submit_due() {
+    while (next_ < load_.size() && begin_us_ + load_[next_].arrival_us <= cluster_.clock.now) {
+        const PlannedLoad& planned = load_[next_];
+        AdmittedRequest request;
+        request.id = RequestId(next_ + 1);
+        Random random(counter_random(seed_, next_));
+        for (std::int32_t i = 0; i < planned.prompt_tokens; ++i) {
+            request.prompt.push_back(static_cast<Token>(random.below(kFoldVocabulary)));
+        }
+        request.max_tokens = planned.output_tokens;
+        request.ignore_eos = true;
+        request.sampling.seed = seed_;
+        request.submitted_us = cluster_.clock.now;
+        meter_.submitted(next_, cluster_.clock.now);
+        ++next_;
+        const Status taken = cluster_.core().submit(std::move(request), cluster_.clock.now);
+        if (!taken.ok()) fail(taken.to_string());
+        cluster_.wake_head();
+    }
+}
+
+/// Moves on to the next event; false when the study is over.
+bool StudyRun::turn() {
+    if (meter_.ended() == load_.size() || !failure_.empty() || !meter_.failure().empty()) {
+        return false;
+    }
+    const std::int64_t arrival =
+        next_ < load_.size() ? begin_us_ + load_[next_].arrival_us : kNever;
+    const std::int64_t next = std::min(arrival, cluster_.next_event_us());
+    turns_at_once_ = next > cluster_.clock.now ? 0 : turns_at_once_ + 1;
+    if (turns_at_once_ > kMostTurnsAtOnce) fail("nodes go in circles; time stands still");
+    if (next > kLongestUs) fail("nothing happens any more");
+    cluster_.clock.now = std::max(cluster_.clock.now, next);
+    submit_due();
+    cluster_.step();
+    return true;
+}
+
+void StudyRun::fill_use(StudyReport& report) {
+    const double time_us = std::max(report.seconds * 1e6, 1.0);
+    const ClusterView view = cluster_.head().view();
+    MetricsSnapshot metrics;
+    cluster_.core().fill_metrics(metrics);
+    for (std::size_t i = 0; i < metrics.stages.size() && i < view.stages.size(); ++i) {
+        const StageMetrics& stage = metrics.stages[i];
+        StageUse use;
+        for (const NodeInfo& node : view.nodes) {
+            if (node.id == view.stages[i]) use.node = node.name;
+        }
+        use.layers = stage.layers;
+        use.busy = static_cast<double>(stage.compute_us) / time_us;
+        use.parts = stage.parts;
+        if (stage.parts > 0) {
+            use.wait_us = static_cast<double>(stage.wait_us) / static_cast<double>(stage.parts);
+        }
+        report.stages.push_back(std::move(use));
+    }
+    for (const auto& [pair, traffic] : cluster_.network.traffic()) {
+        LinkUse use{pair.first, pair.second, 0, {}, {}};
+        for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
+            use.lane_bytes[lane] = traffic.bytes[lane];
+            use.lane_busy[lane] = static_cast<double>(traffic.busy_us[lane]) / time_us;
+            use.busy += use.lane_busy[lane];
+        }
+        report.links.push_back(std::move(use));
+    }
+    report.decode_parts_in_flight = static_cast<double>(flight_.decode_us) / time_us;
+    report.prefill_parts_in_flight = static_cast<double>(flight_.prefill_us) / time_us;
+    report.max_micro_batches = metrics.max_micro_batches_in_flight;
+    report.preemptions = metrics.preemptions;
+    report.prompt_tokens = metrics.prompt_tokens;
+    report.kv_blocks = metrics.kv_blocks_total;
+}
+
+StudyReport StudyRun::report() {
+    StudyReport report;
+    report.model = options_.model;
+    report.weights = options_.weights;
+    report.scheduler = options_.scheduler;
+    report.transmit = options_.transmit;
+    report.wire = options_.wire;
+    report.link = setup_.scenario.link;
+    report.poisson_per_s = poisson_per_s_;
+    report.failure = failure_;
+    if (report.failure.empty()) report.failure = meter_.failure();
+    if (report.failure.empty()) report.failure = cluster_.violation();
+    meter_.fill(report, begin_us_);
+    fill_use(report);
+    report.frames = cluster_.network.frames();
+    report.timeline = timeline_.take();
+    return report;
+}
+
+Result<StudyReport> StudyRun::run() {
+    MOLINK_RETURN_IF_ERROR(serve());
+    while (turn()) {
+    }
+    return report();
+}
+
+}  // namespace
+}  // namespace sim
+
+Result<StudyReport> run_study(const StudyCluster& cluster, const StudyWorkload& workload,
+                              const StudyOptions& options, const SimPolicies& policies) {
+    MOLINK_RETURN_IF_ERROR(sim::check_workload(workload));
+    std::int32_t longest = 0;
+    for (const sim::PlannedLoad& planned : sim::plan_load(workload)) {
+        longest = std::max(longest, planned.prompt_tokens + planned.output_tokens);
+    }
+    MOLINK_ASSIGN_OR_RETURN(auto setup,
+                            sim::set_up_study(cluster, options, workload.seed, longest));
+    return sim::StudyRun(std::move(setup), workload, options, policies).run();
+}
+
+}  // namespace molink

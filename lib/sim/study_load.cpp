@@ -1,0 +1,155 @@
+// The load of a study: arrivals and lengths. Each request draws from its own counter, so that a
+// longer workload begins with the shorter one, and another rate changes the times alone. A trace is
+// taken as it stands, moved so that its first request comes at once.
+#include "sim/study_load.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/random.h"
+
+namespace molink {
+namespace sim {
+namespace {
+
+constexpr double kMostRequests = 1e6;
+constexpr double kMostTokens = 1 << 20;
+
+enum Draw : std::uint64_t { gap, prompt_share, output_share };
+
+std::int32_t draw_tokens(const TokenQuantiles& quantiles, double share) {
+    double tokens = quantiles.front().second;
+    for (std::size_t i = 1; i < quantiles.size(); ++i) {
+        const auto& [from, low] = quantiles[i - 1];
+        const auto& [to, high] = quantiles[i];
+        if (share < from) break;
+        const double part = to > from ? std::min((share - from) / (to - from), 1.0) : 1.0;
+        tokens = low + (high - low) * part;
+    }
+    return std::max(1, static_cast<std::int32_t>(std::lround(tokens)));
+}
+
+Status check_number(const char* key, double value, double low, double high) {
+    if (value >= low && value <= high) return {};
+    return invalid_argument("workload: {} is {}; {} to {} are permitted", key, value, low, high);
+}
+
+Status check_quantiles(const char* key, const TokenQuantiles& quantiles) {
+    if (quantiles.empty()) return invalid_argument("workload: {} has no quantiles", key);
+    double before = 0;
+    double least = 1;
+    for (const auto& [share, tokens] : quantiles) {
+        MOLINK_RETURN_IF_ERROR(check_number(key, share, before, 1));
+        MOLINK_RETURN_IF_ERROR(check_number(key, tokens, least, kMostTokens));
+        before = share;
+        least = tokens;
+    }
+    return {};
+}
+
+}  // namespace
+
+Status check_workload(const StudyWorkload& workload) {
+    if (!workload.trace.empty()) {
+        double before = 0;
+        for (const StudyRequest& request : workload.trace) {
+            MOLINK_RETURN_IF_ERROR(check_number("arrival_s", request.arrival_s, before, 1e9));
+            MOLINK_RETURN_IF_ERROR(
+                check_number("prompt_tokens", request.prompt_tokens, 1, kMostTokens));
+            MOLINK_RETURN_IF_ERROR(
+                check_number("output_tokens", request.output_tokens, 1, kMostTokens));
+            before = request.arrival_s;
+        }
+        return check_number("requests of the trace", static_cast<double>(workload.trace.size()), 1,
+                            kMostRequests);
+    }
+    if (!workload.trace_file.empty()) {
+        return invalid_argument("workload: the trace '{}' was not read", workload.trace_file);
+    }
+    MOLINK_RETURN_IF_ERROR(check_number("count", workload.count, 1, kMostRequests));
+    MOLINK_RETURN_IF_ERROR(check_quantiles("prompt_tokens", workload.prompt));
+    MOLINK_RETURN_IF_ERROR(check_quantiles("output_tokens", workload.output));
+    if (workload.poisson_per_s == 0) {
+        MOLINK_RETURN_IF_ERROR(check_number("arrivals.burst", workload.burst, 1, kMostRequests));
+        return check_number("arrivals.every_s", workload.burst_every_s, 0, 1e9);
+    }
+    return check_number("arrivals.poisson", workload.poisson_per_s, 1e-6, 1e6);
+}
+
+std::vector<PlannedLoad> plan_load(const StudyWorkload& workload) {
+    std::vector<PlannedLoad> load;
+    for (const StudyRequest& request : workload.trace) {
+        load.push_back({static_cast<std::int64_t>(
+                            (request.arrival_s - workload.trace.front().arrival_s) * 1e6),
+                        request.prompt_tokens, request.output_tokens});
+    }
+    if (!load.empty()) return load;
+    double at_s = 0;
+    for (std::int32_t i = 0; i < workload.count; ++i) {
+        const auto number = static_cast<std::uint64_t>(i);
+        const auto uniform = [&](Draw draw) {
+            return unit_double(counter_random(workload.seed, number, draw));
+        };
+        if (workload.poisson_per_s > 0) {
+            if (i > 0) at_s += -std::log1p(-uniform(gap)) / workload.poisson_per_s;
+        } else {
+            at_s = i / workload.burst * workload.burst_every_s;
+        }
+        load.push_back({static_cast<std::int64_t>(at_s * 1e6),
+                        draw_tokens(workload.prompt, uniform(prompt_share)),
+                        draw_tokens(workload.output, uniform(output_share))});
+    }
+    return load;
+}
+
+}  // namespace sim
+
+namespace {
+
+/// Reads the number in front and what separates it from the next.
+template <typename T>
+bool take_number(std::string_view& line, T& number) {
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), number);
+    if (error != std::errc()) return false;
+    line.remove_prefix(static_cast<std::size_t>(end - line.data()));
+    if (line.empty() || line.front() != ',') return line.empty();
+    line.remove_prefix(1);
+    return !line.empty();
+}
+
+std::string_view take_line(std::string_view& text) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+    return line;
+}
+
+}  // namespace
+
+Result<std::vector<StudyRequest>> parse_study_trace(std::string_view csv) {
+    constexpr std::string_view kHeader = "arrival_s,prompt_tokens,output_tokens";
+    const std::string_view header = take_line(csv);
+    if (header != kHeader) {
+        return invalid_argument("trace: line 1 is '{}', '{}' was expected", header, kHeader);
+    }
+    std::vector<StudyRequest> requests;
+    for (std::size_t number = 2; !csv.empty(); ++number) {
+        const std::string_view line = take_line(csv);
+        if (line.empty()) continue;
+        std::string_view rest = line;
+        StudyRequest request;
+        if (!take_number(rest, request.arrival_s) || !take_number(rest, request.prompt_tokens) ||
+            !take_number(rest, request.output_tokens) || !rest.empty()) {
+            return invalid_argument("trace: line {} is '{}', not three numbers", number, line);
+        }
+        requests.push_back(request);
+    }
+    if (requests.empty()) return invalid_argument("trace: no request in it");
+    return requests;
+}
+
+}  // namespace molink

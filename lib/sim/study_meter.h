@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <molink/scheduler.h>
+#include <molink/study.h>
+
+#include "engine/engine_core.h"
+#include "sim/sim_network.h"
+#include "sim/study_load.h"
+
+namespace molink::sim {
+
+/// Writes down when each token of each request came. Requests have ids from 1, in the order of the
+/// load.
+class TokenMeter {
+public:
+    explicit TokenMeter(const std::vector<PlannedLoad>& load);
+
+    void submitted(std::size_t index, std::int64_t now_us) { requests_[index].arrival_us = now_us; }
+    void take(const RequestEvent& event, std::int64_t now_us);
+    std::size_t ended() const { return ended_; }
+    /// Empty, or the first request that did not end as it must.
+    const std::string& failure() const { return failure_; }
+    /// Times and counts of a report. `begin_us`: of the first arrival.
+    void fill(StudyReport& report, std::int64_t begin_us);
+
+private:
+    struct Request {
+        std::int32_t wanted = 0;
+        std::int32_t tokens = 0;
+        std::int64_t arrival_us = 0;
+        std::int64_t first_us = 0;
+        std::int64_t last_us = 0;
+        std::uint64_t digest = 0;
+    };
+    void end(const RequestEvent& event, Request& request);
+
+    std::vector<Request> requests_;
+    std::vector<double> gaps_us_;
+    std::uint64_t digest_ = 0;
+    std::size_t ended_ = 0;
+    std::string failure_;
+};
+
+/// Mean parts under way, from what a scheduler is told.
+struct FlightTimes {
+    std::int64_t decode_us = 0;
+    std::int64_t prefill_us = 0;
+};
+
+/// Passes everything on and adds up how long parts are under way.
+class MeteredScheduler final : public Scheduler {
+public:
+    MeteredScheduler(std::unique_ptr<Scheduler> inner, FlightTimes& times)
+        : inner_(std::move(inner)), times_(times) {}
+
+    std::string_view name() const override { return inner_->name(); }
+    void plan(const SchedulerView& view, StepPlan& plan) override { inner_->plan(view, plan); }
+    void observe(const PartReport& report) override;
+
+private:
+    std::unique_ptr<Scheduler> inner_;
+    FlightTimes& times_;
+};
+
+/// Bars of the timeline up to a time; adjacent frames of a lane become one.
+class TimelineRecorder {
+public:
+    void begin(std::int64_t begin_us, std::int64_t end_us) {
+        begin_us_ = begin_us;
+        end_us_ = end_us;
+    }
+    void part(const std::string& node, PartKind kind, std::int32_t rows, std::int64_t begin_us,
+              std::int64_t end_us);
+    void frame(const SentFrame& sent);
+    void request(const std::string& head, std::uint64_t number, std::int64_t begin_us,
+                 std::int64_t end_us);
+    std::vector<TimelineEvent> take();
+
+private:
+    struct Burst {
+        TimelineEvent event;
+        Lane lane = Lane::control;
+        std::size_t bytes = 0;
+    };
+    void add(TimelineEvent event);
+    void flush(Burst& burst);
+
+    std::int64_t begin_us_ = 0;
+    std::int64_t end_us_ = 0;
+    std::map<std::pair<std::string, std::string>, Burst> bursts_;
+    std::vector<TimelineEvent> events_;
+};
+
+}  // namespace molink::sim

@@ -1,0 +1,155 @@
+// From what a study says (devices, a model's shape, formats) to what a cluster of the simulator
+// needs: sizes for the partitioner, service times, bytes of a row. Embedding and LM head stay in
+// f16 also when the layers have 4 bit, as published quantisations leave them.
+#include "sim/study_setup.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/limits.h"
+
+namespace molink::sim {
+namespace {
+
+constexpr double kHalfBytes = 2;
+/// 4 bit and a 16-bit scale for 32 weights, as GGUF's Q4_0 has it.
+constexpr double kFourBitBytes = 4.5 / 8;
+constexpr double kGib = 1024.0 * 1024 * 1024;
+/// Share of a device's memory that serving may take when the file does not say.
+constexpr double kMemoryShare = 0.9;
+constexpr std::int64_t kSmallestFrame = 16 << 10;
+constexpr std::int64_t kLargestFrame = 256 << 10;
+constexpr double kFrameSeconds = 0.002;
+
+Result<double> weight_bytes(const std::string& weights) {
+    if (weights == "f16") return kHalfBytes;
+    if (weights == "q4") return kFourBitBytes;
+    return invalid_argument("study: weights are '{}'; f16 and q4 are known", weights);
+}
+
+Result<std::int64_t> row_bytes(const std::string& wire, std::int32_t hidden) {
+    if (wire == "f16") return std::int64_t{hidden} * 2;
+    if (wire == "f32" || wire == "f16x2") return std::int64_t{hidden} * 4;
+    return invalid_argument("study: wire is '{}'; f16, f32 and f16x2 are known", wire);
+}
+
+std::int64_t frame_limit(const StudyCluster& cluster) {
+    if (cluster.max_frame_bytes > 0) return cluster.max_frame_bytes;
+    double fastest = cluster.link.bytes_per_s;
+    for (const SimLink& link : cluster.links) fastest = std::max(fastest, link.model.bytes_per_s);
+    return std::clamp(static_cast<std::int64_t>(fastest * kFrameSeconds), kSmallestFrame,
+                      kLargestFrame);
+}
+
+PartitionModel partition_model(const ModelSpec& spec, const StudyCluster& cluster,
+                               double layer_weight, std::int32_t max_context) {
+    PartitionModel model;
+    model.layers = spec.layers;
+    model.layer_bytes =
+        static_cast<std::int64_t>(static_cast<double>(layer_parameters(spec)) * layer_weight);
+    model.embedding_bytes = embedding_parameters(spec) * 2;
+    model.head_bytes = model.embedding_bytes;
+    // Rows of a step in half precision: gate and up, residual, queries, keys and values.
+    model.workspace_bytes = std::int64_t{cluster.max_step_tokens} *
+                            (2 * std::int64_t{spec.mlp.ffn} + 6 * std::int64_t{spec.hidden}) * 2;
+    model.kv_layer_block_bytes = kv_bytes_per_position(spec, DataType::f16) * cluster.block_tokens;
+    model.min_blocks = (max_context + cluster.block_tokens - 1) / cluster.block_tokens;
+    return model;
+}
+
+StudyParts::Node make_node(const StudyNode& node, const StageCost& cost,
+                           const PartitionModel& model) {
+    const StageProfile profile(node.device, cost);
+    StudyParts::Node made{{profile, model, {}}, {}, 0, node.layers};
+    constexpr std::int32_t kSlice = 256;
+    const PartLoad slice{kSlice, 0, std::int64_t{kSlice} * (kSlice + 1) / 2, kSlice};
+    made.profile.decode_layer_us = profile.layer_us(PartKind::decode, {1, 1, 1, 1});
+    made.profile.prefill_row_layer_us = profile.layer_us(PartKind::prefill, slice) / kSlice;
+    made.profile.head_row_us = profile.head_us(1);
+    const double gib =
+        node.memory_gib > 0 ? node.memory_gib : node.device.memory_gib * kMemoryShare;
+    made.memory_bytes = static_cast<std::int64_t>(gib * kGib);
+    return made;
+}
+
+Status check_device(const StudyNode& node) {
+    const DeviceProfile& device = node.device;
+    const bool measured = !device.decode.empty() && !device.prefill.empty();
+    const bool roofline = device.memory_gb_per_s > 0 && device.tflops > 0 &&
+                          device.memory_efficiency > 0 && device.compute_efficiency > 0 &&
+                          device.launch_us >= 0;
+    if (!measured && !roofline) {
+        return invalid_argument(
+            "study: node '{}' has neither a roofline ({} GB/s, {} TFLOPS, efficiencies {} and {}) "
+            "nor measured times for decode and prefill",
+            node.name, device.memory_gb_per_s, device.tflops, device.memory_efficiency,
+            device.compute_efficiency);
+    }
+    for (const auto* table : {&device.decode, &device.prefill, &device.head}) {
+        for (std::size_t i = 0; i < table->size(); ++i) {
+            const bool rises = i == 0 || (*table)[i - 1].rows < (*table)[i].rows;
+            if (rises && (*table)[i].rows > 0 && (*table)[i].us >= 0) continue;
+            return invalid_argument(
+                "study: node '{}' has measured {} us for {} rows; rows must "
+                "rise from 1 and times not be negative",
+                node.name, (*table)[i].us, (*table)[i].rows);
+        }
+    }
+    if (node.memory_gib > 0 || device.memory_gib > 0) return {};
+    return invalid_argument("study: node '{}' has no memory_gib", node.name);
+}
+
+SimScenario make_scenario(const StudyCluster& cluster, const StudyOptions& options,
+                          std::uint64_t seed) {
+    SimScenario scenario;
+    scenario.seed = seed;
+    scenario.nodes.clear();
+    for (const StudyNode& node : cluster.nodes) scenario.nodes.push_back(SimNode{node.name});
+    scenario.link = cluster.link;
+    scenario.links = cluster.links;
+    scenario.workload.max_prompt = scenario.workload.max_output = 1;
+    scenario.local_stage = cluster.head_stage;
+    scenario.max_running = cluster.max_running;
+    scenario.max_waiting = limits::kMaxWaiting;
+    scenario.max_step_tokens = cluster.max_step_tokens;
+    scenario.max_slice_tokens = std::min(cluster.max_slice_tokens, cluster.max_step_tokens);
+    scenario.block_tokens = cluster.block_tokens;
+    scenario.prefix_cache = false;  // prompts of a study have nothing in common
+    scenario.scheduler = options.scheduler;
+    scenario.transmit = options.transmit;
+    return scenario;
+}
+
+}  // namespace
+
+Result<StudySetup> set_up_study(const StudyCluster& cluster, const StudyOptions& options,
+                                std::uint64_t seed, std::int32_t max_context) {
+    ModelSpec spec;
+    if (options.spec) {
+        spec = *options.spec;
+    } else {
+        MOLINK_ASSIGN_OR_RETURN(spec, study_model(options.model));
+    }
+    if (cluster.split != "cost" && cluster.split != "even") {
+        return invalid_argument("study: split is '{}'; cost and even are known", cluster.split);
+    }
+    StudySetup setup;
+    setup.scenario = make_scenario(cluster, options, seed);
+    setup.scenario.layers = spec.layers;
+    setup.scenario.max_context = std::max(max_context, 2);
+    MOLINK_RETURN_IF_ERROR(check_scenario(setup.scenario));
+    MOLINK_ASSIGN_OR_RETURN(const double layer_weight, weight_bytes(options.weights));
+    StudyParts& parts = setup.parts;
+    parts.model = partition_model(spec, cluster, layer_weight, max_context);
+    MOLINK_ASSIGN_OR_RETURN(parts.model.activation_row_bytes, row_bytes(options.wire, spec.hidden));
+    parts.even_split = cluster.split == "even";
+    parts.max_frame_bytes = static_cast<std::size_t>(frame_limit(cluster));
+    const StageCost cost = stage_cost(spec, layer_weight);
+    for (const StudyNode& node : cluster.nodes) {
+        MOLINK_RETURN_IF_ERROR(check_device(node));
+        parts.nodes.emplace(node.name, make_node(node, cost, parts.model));
+    }
+    return setup;
+}
+
+}  // namespace molink::sim

@@ -1,0 +1,277 @@
+// Studies whose answer is known in closed form, that equal studies are equal, and what their files
+// may say.
+#include <set>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include <molink/study.h>
+
+#include "support/catch.h"
+
+using namespace molink;
+
+namespace {
+
+/// A device that takes the same time for every part.
+DeviceProfile constant(double decode_layer_us, double prefill_layer_us) {
+    DeviceProfile device;
+    device.name = "constant";
+    device.memory_gib = 24;
+    device.decode = {{1, decode_layer_us}};
+    device.prefill = {{1, prefill_layer_us}};
+    return device;
+}
+
+StudyCluster ring(int nodes, const DeviceProfile& device, const LinkModel& link) {
+    StudyCluster cluster;
+    for (int i = 0; i < nodes; ++i) {
+        StudyNode node;
+        node.name = "node-" + std::to_string(i);
+        node.device = device;
+        cluster.nodes.push_back(node);
+    }
+    cluster.link = link;
+    return cluster;
+}
+
+StudyWorkload burst(std::int32_t count, double prompt, double output) {
+    StudyWorkload workload;
+    workload.burst = count;
+    workload.count = count;
+    workload.prompt = {{0, prompt}};
+    workload.output = {{0, output}};
+    return workload;
+}
+
+StudyReport run(const StudyCluster& cluster, const StudyWorkload& workload,
+                const StudyOptions& options = {}) {
+    const auto report = run_study(cluster, workload, options);
+    INFO(report.status().to_string());
+    REQUIRE(report.has_value());
+    INFO(report->failure);
+    REQUIRE(report->failure.empty());
+    return *report;
+}
+
+const LinkUse& link_of(const StudyReport& report, const std::string& from, const std::string& to) {
+    for (const LinkUse& link : report.links) {
+        if (link.from == from && link.to == to) return link;
+    }
+    FAIL("no link from " << from << " to " << to);
+    return report.links.front();
+}
+
+}  // namespace
+
+TEST_CASE("one stream takes the sum of stages, delays and transfers per token") {
+    const LinkModel link{12.5e6, 10'000, 0};
+    for (int nodes : {2, 3, 5}) {
+        INFO(nodes << " nodes");
+        const StudyReport report = run(ring(nodes, constant(100, 100), link), burst(1, 16, 100));
+        const LinkUse& hop = link_of(report, "node-0", "node-1");
+        const std::uint64_t row = hop.lane_bytes[std::size_t(Lane::decode)] / 99;
+        REQUIRE(row > 8192);
+        REQUIRE(row < 8192 + 400);
+        const double transfer = static_cast<double>(row) / 12.5;
+        const double expected = 32 * 100 + nodes * 10'000 + (nodes - 1) * transfer;
+        // The token's way back is a short frame; times are whole microseconds.
+        REQUIRE(report.tpot.p50_us > expected - nodes);
+        REQUIRE(report.tpot.p50_us < expected + 40);
+        REQUIRE(report.ttft.count == 1);
+        REQUIRE(report.gap.count == 99);
+        REQUIRE(report.max_micro_batches == 1);
+    }
+}
+
+TEST_CASE("a saturated link carries its rate and no more") {
+    const LinkModel link{1.25e6, 1'000, 0};
+    const StudyReport report = run(ring(2, constant(1, 1), link), burst(32, 1, 60));
+    const LinkUse& hop = link_of(report, "node-0", "node-1");
+    REQUIRE(hop.busy > 0.9);
+    REQUIRE(hop.busy < 1.001);
+    REQUIRE(report.output_tokens == 32 * 60);
+    const double most = 1.25e6 / 8192;
+    REQUIRE(report.output_tokens_per_s < most);
+    REQUIRE(report.output_tokens_per_s > most * 0.85);
+}
+
+TEST_CASE("a saturated stage computes without a pause") {
+    const StudyReport report =
+        run(ring(2, constant(500, 500), LinkModel{1e9, 100, 0}), burst(64, 1, 50));
+    REQUIRE(report.stages.size() == 2);
+    for (const StageUse& stage : report.stages) {
+        REQUIRE(stage.layers.size() == 16);
+        REQUIRE(stage.busy > 0.9);
+        REQUIRE(stage.busy < 1.001);
+    }
+    // A part of half of the sequences takes 16 layers of 500 us on each stage.
+    REQUIRE(report.tpot.p50_us > 2 * 8'000);
+    REQUIRE(report.tpot.p50_us < 2 * 8'000 * 1.2);
+}
+
+TEST_CASE("equal studies are equal, and policies change no token") {
+    const StudyCluster cluster = ring(3, *device_profile("rtx-4090"), {125e6, 2'000, 500});
+    StudyWorkload workload = burst(1, 1, 1);
+    workload.poisson_per_s = 5;
+    workload.count = 40;
+    workload.prompt = {{0, 20}, {1, 900}};
+    workload.output = {{0, 5}, {1, 60}};
+    const StudyReport first = run(cluster, workload);
+    const StudyReport again = run(cluster, workload);
+    REQUIRE(first.digest == again.digest);
+    REQUIRE(first.frames == again.frames);
+    StudyOptions options;
+    for (const char* scheduler : {"depth", "depth-1", "depth-6"}) {
+        for (const char* transmit : {"fair", "strict", "fifo"}) {
+            options.scheduler = scheduler;
+            options.transmit = transmit;
+            REQUIRE(run(cluster, workload, options).token_digest == first.token_digest);
+        }
+    }
+    workload.seed = 2;
+    REQUIRE(run(cluster, workload).token_digest != first.token_digest);
+}
+
+TEST_CASE("activations count for the bytes of their format") {
+    const StudyCluster cluster = ring(2, constant(10, 10), {125e6, 1'000, 0});
+    StudyOptions options;
+    const auto bytes = [&](const char* wire) {
+        options.wire = wire;
+        const StudyReport report = run(cluster, burst(4, 1000, 2), options);
+        return link_of(report, "node-0", "node-1").lane_bytes[std::size_t(Lane::prefill)];
+    };
+    const std::uint64_t half = bytes("f16");
+    REQUIRE(half > 4 * 1000 * 8192);
+    REQUIRE(half < 4 * 1000 * 8192 + 100'000);
+    REQUIRE(bytes("f32") > half + 4 * 1000 * 8192 - 1);
+    REQUIRE(bytes("f32") < half + 4 * 1000 * 8192 + 100'000);
+    REQUIRE(bytes("f16x2") == bytes("f32"));
+}
+
+TEST_CASE("weights decide what fits and how long a layer takes") {
+    const LinkModel link{1e9, 100, 0};
+    const StudyCluster two = ring(2, *device_profile("rtx-4090"), link);
+    StudyOptions options;
+    options.model = "llama-2-70b";
+    const auto full = run_study(two, burst(1, 16, 4), options);
+    REQUIRE_FALSE(full.has_value());
+    REQUIRE(full.error().message().find("available 43.2") != std::string::npos);
+    options.weights = "q4";
+    const double slow = run(two, burst(1, 16, 20), options).tpot.p50_us;
+    // 80 layers of 855.7 million parameters at 4.5 bits and 0.8 of 1008 GB/s, 20 us each, and the
+    // LM head in half precision.
+    const double expected = 80 * (855.7e6 * 4.5 / 8 / 806.4e3 + 20) + 8192 * 64e3 / 806.4e3 + 20;
+    REQUIRE(slow > expected * 0.99);
+    REQUIRE(slow < expected * 1.05);
+}
+
+TEST_CASE("arrivals follow the workload") {
+    const StudyCluster cluster = ring(1, constant(1, 1), {});
+    StudyWorkload workload = burst(10, 5, 3);
+    workload.count = 35;
+    workload.burst_every_s = 2;
+    REQUIRE(run(cluster, workload).seconds > 6);
+    REQUIRE(run(cluster, workload).seconds < 6.1);
+    workload.poisson_per_s = 10;
+    workload.count = 2000;
+    const StudyReport poisson = run(cluster, workload);
+    REQUIRE(poisson.seconds > 2000 / 10 * 0.93);
+    REQUIRE(poisson.seconds < 2000 / 10 * 1.07);
+    const auto trace =
+        parse_study_trace("arrival_s,prompt_tokens,output_tokens\n5,100,7\r\n6.5,20,9\n");
+    REQUIRE(trace.has_value());
+    workload.trace = *trace;
+    const StudyReport traced = run(cluster, workload);
+    REQUIRE(traced.output_tokens == 16);
+    REQUIRE(traced.prompt_tokens == 120);
+    REQUIRE(traced.seconds > 1.5);
+    REQUIRE(traced.seconds < 1.6);
+}
+
+TEST_CASE("a timeline has every node and ends at its limit") {
+    StudyOptions options;
+    options.trace_limit_s = 0.5;
+    const StudyReport report =
+        run(ring(3, constant(100, 100), {12.5e6, 1'000, 0}), burst(8, 100, 100), options);
+    REQUIRE(report.seconds > 1);
+    REQUIRE(report.timeline.size() > 100);
+    for (const TimelineEvent& event : report.timeline) {
+        REQUIRE(event.begin_us <= 500'000);
+        REQUIRE(event.begin_us <= event.end_us);
+    }
+    const auto timeline = nlohmann::json::parse(study_timeline_json(report));
+    std::set<std::string> names;
+    for (const auto& event : timeline.at("traceEvents")) {
+        if (event.at("ph") == "M") names.insert(event.at("args").at("name"));
+    }
+    for (const char* name : {"node-0", "node-1", "node-2", "stage", "to node-1", "requests"}) {
+        INFO(name);
+        REQUIRE(names.contains(name));
+    }
+    const auto studies = nlohmann::json::parse(study_json({report})).at("studies");
+    REQUIRE(studies.at(0).at("output_tokens") == 800);
+    REQUIRE(studies.at(0).at("stages").size() == 3);
+}
+
+TEST_CASE("files that cannot be right name the key") {
+    const auto cluster = [](const std::string& json, const std::string& word) {
+        const auto parsed = parse_study_cluster(json);
+        INFO(json);
+        REQUIRE_FALSE(parsed.has_value());
+        INFO(parsed.error().message());
+        REQUIRE(parsed.error().message().find(word) != std::string::npos);
+    };
+    cluster("[]", "object");
+    cluster(R"({"nodes": [{"name": "a"}]})", "nodes[0].device");
+    cluster(R"({"nodes": [{"name": "a", "device": "rtx-9999"}]})", "rtx-9999");
+    cluster(R"({"nodes": [{"name": "a", "device": {"tflop": 1}}]})", "nodes[0].device.tflop");
+    cluster(R"({"nodes": [{"name": "a", "device": {"decode_us": [[1]]}}]})", "decode_us");
+    cluster(R"({"nodes": [{"name": "a", "device": "a100", "layers": [4, 4]}]})", "layers");
+    cluster(R"({"link": {"mbit": 5}})", "link.mbit");
+    cluster(R"({"link": {"delay_ms": -1}})", "link.delay_ms");
+    cluster(R"({"max_running": 100000})", "max_running");
+    const auto workload = [](const std::string& json, const std::string& word) {
+        const auto parsed = parse_study_workload(json);
+        INFO(json);
+        REQUIRE_FALSE(parsed.has_value());
+        INFO(parsed.error().message());
+        REQUIRE(parsed.error().message().find(word) != std::string::npos);
+    };
+    workload("{}", "arrivals");
+    workload(R"({"arrivals": {"poisson": 1, "burst": 2}})", "exactly one");
+    workload(R"({"arrivals": {"poisson": -1}})", "poisson");
+    workload(R"({"arrivals": {"poisson": 1}, "count": 0})", "count");
+    workload(R"({"arrivals": {"poisson": 1}, "prompt_tokens": 0})", "prompt_tokens");
+    workload(R"({"arrivals": {"poisson": 1}, "prompt_tokens": {"uniform": [9, 3]}})",
+             "prompt_tokens");
+    workload(R"({"arrivals": {"poisson": 1}, "output_tokens": {"even": 3}})", "output_tokens.even");
+    REQUIRE_FALSE(parse_study_trace("a,b\n").has_value());
+    const auto line = parse_study_trace("arrival_s,prompt_tokens,output_tokens\n1,2,3\n1,x,3\n");
+    REQUIRE(line.error().message().find("line 3") != std::string::npos);
+    REQUIRE_FALSE(parse_study_model(R"({"layers": 2, "hidden": 10, "heads": 3})").has_value());
+}
+
+TEST_CASE("studies that cannot run say why") {
+    StudyCluster cluster = ring(2, constant(1, 1), {});
+    StudyOptions options;
+    const auto refused = [&](const std::string& word) {
+        const auto report = run_study(cluster, burst(1, 4, 4), options);
+        REQUIRE_FALSE(report.has_value());
+        INFO(report.error().message());
+        REQUIRE(report.error().message().find(word) != std::string::npos);
+    };
+    options.scheduler = "best";
+    refused("best");
+    options = {};
+    options.weights = "q3";
+    refused("q3");
+    options = {};
+    options.model = "gpt";
+    refused("gpt");
+    options = {};
+    cluster.nodes[1].device.decode = {{4, 1}, {2, 1}};
+    refused("node-1");
+    cluster.nodes[1].device = DeviceProfile{};
+    refused("roofline");
+}
