@@ -34,6 +34,8 @@ inline constexpr std::int64_t kMaxContext = 1 << 24;
 inline constexpr std::size_t kMaxFrameBytes = 16u << 10;
 /// Bytes under way before the first measurement.
 inline constexpr std::size_t kFirstWindowBytes = 64u << 10;
+/// Probe trains of an idle link: often enough to notice a changed path, a thousandth of 5 Mbit/s.
+inline constexpr std::int64_t kProbeIntervalUs = 10'000'000;
 /// Largest message that is put together again; a prefill slice of 4096 rows of 16384 f32.
 inline constexpr std::size_t kMaxMessageBytes = 512u << 20;
 /// How long an urgent frame may wait behind a bulky one.

@@ -55,6 +55,10 @@ struct FrameHeader {
 
 inline constexpr std::size_t kFrameHeaderBytes = 64;
 
+/// Flag of a data frame that carries no message: numbered and acknowledged like any other, its
+/// bytes are there to take time on the link.
+inline constexpr std::uint8_t kProbeFlag = 2;
+
 /// A frame of header and payload, checksummed. `padding`: see ChannelOptions.
 Frame encode_frame(const FrameHeader& header, ByteSpan payload = {}, std::size_t padding = 0);
 

@@ -171,6 +171,35 @@ void LinkChannel::send_tracks(Transport& transport, std::int64_t now_us) {
     }
 }
 
+/// Nothing waits, neither in a lane nor for the transport.
+bool LinkChannel::drained() const {
+    const auto empty = [](const auto& queue) { return queue.empty(); };
+    const auto blocked = [](const SendTrack& sender) { return sender.blocked(); };
+    return std::all_of(queues_.begin(), queues_.end(), empty) &&
+           std::none_of(tracks_.begin(), tracks_.end(), blocked);
+}
+
+void LinkChannel::send_probe(std::int64_t now_us) {
+    const auto track = track_of(Lane::bulk);
+    SendTrack& sender = tracks_[index(track)];
+    const Bytes nothing(options_.max_frame_bytes);
+    probes_.begin(sender.next_sequence(), nothing.size() + kFrameHeaderBytes, now_us);
+    for (int i = 0; i < ProbeTrains::kFrames; ++i) {
+        FrameHeader header;
+        header.type = FrameType::data;
+        header.flags = kProbeFlag;
+        header.track = track;
+        header.lane = Lane::bulk;
+        header.link = token_;
+        header.sequence = sender.next_sequence();
+        header.epoch = epoch_.value;
+        header.total = static_cast<std::uint32_t>(nothing.size());
+        header.stamp_us = static_cast<std::uint64_t>(now_us);
+        sender.push(encode_frame(header, nothing));
+        stats_.sent_wire_bytes += nothing.size() + kFrameHeaderBytes;
+    }
+}
+
 void LinkChannel::pump(Transport& transport, std::int64_t now_us) {
     const std::int64_t patience = std::max(kResendAfterUs, 8 * meter_.smoothed_rtt_us());
     for (SendTrack& sender : tracks_) {
@@ -179,6 +208,10 @@ void LinkChannel::pump(Transport& transport, std::int64_t now_us) {
             sender.rewind();
         }
     }
+    const bool probe = attached() && probes_.due(now_us) && drained() &&
+                       delivery_.in_flight_bytes == 0 &&
+                       !meter_.measured(now_us, limits::kProbeIntervalUs);
+    if (probe) send_probe(now_us);
     send_tracks(transport, now_us);
     const auto waits = [this] {
         return std::any_of(queues_.begin(), queues_.end(),
@@ -192,6 +225,7 @@ void LinkChannel::pump(Transport& transport, std::int64_t now_us) {
         stats_.sent_wire_bytes += plan.bytes + kFrameHeaderBytes;
         send_tracks(transport, now_us);
     }
+    if (drained()) delivery_.note_idle();
 }
 
 std::int64_t LinkChannel::next_timer_us(std::int64_t now_us) const {
@@ -204,6 +238,10 @@ std::int64_t LinkChannel::next_timer_us(std::int64_t now_us) const {
     for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
         if (queues_[lane].empty() || !may_send(track_of(static_cast<Lane>(lane)))) continue;
         next = std::min(next, std::max(meter_.free_us(), now_us));
+    }
+    if (attached() && drained() && delivery_.in_flight_bytes == 0 &&
+        !meter_.measured(now_us, limits::kProbeIntervalUs)) {
+        next = std::min(next, std::max(probes_.next_us(), now_us));
     }
     return next;
 }
@@ -244,6 +282,7 @@ Result<std::optional<Bytes>> LinkChannel::on_data(const FrameHeader& header, Byt
     received.sequence = header.sequence;
     received.stamp_us = header.stamp_us;
     received.arrived_us = now_us;
+    if ((header.flags & kProbeFlag) != 0) return std::optional<Bytes>();
     LaneStats& lane = stats_.received[static_cast<std::size_t>(header.lane)];
     lane.bytes += header.payload;
     auto message = reassembler_.add(header, payload);
@@ -264,18 +303,21 @@ Status LinkChannel::on_ack(const FrameHeader& header, std::int64_t now_us) {
     if (header.flags != 0) sender.rewind();
     if (acked.bytes == 0) return {};
     last_progress_us_ = now_us;
-    sender.note_delivery(now_us);
+    if (header.track == Track::bulky) {
+        const auto rate = probes_.on_ack(
+            header.sequence, now_us - static_cast<std::int64_t>(header.hold_us), acked.resent);
+        if (rate) meter_.set_probed(*rate);
+    }
+    delivery_.at_us = now_us;
     const std::int64_t stamp = static_cast<std::int64_t>(header.stamp_us);
     if (acked.resent || stamp <= 0 || stamp > now_us) return {};
     LinkMeter::Sample sample;
     sample.now_us = now_us;
     sample.round_trip_us = now_us - stamp - static_cast<std::int64_t>(header.hold_us);
     sample.acked_bytes = acked.bytes;
-    sample.delivered_bytes = sender.delivered_bytes() - acked.delivered_before;
+    sample.delivered_bytes = delivery_.bytes - acked.delivered_before;
     sample.interval_us = std::max(sample.round_trip_us, now_us - acked.delivered_at_us);
-    const bool queued = std::any_of(queued_bytes_.begin(), queued_bytes_.end(),
-                                    [](std::size_t bytes) { return bytes > 0; });
-    sample.app_limited = !queued;
+    sample.app_limited = acked.app_limited;
     meter_.add(sample);
     return {};
 }

@@ -9,6 +9,7 @@
 #include "channel/channel_hub.h"
 #include "channel/frame_header.h"
 #include "channel/link_meter.h"
+#include "channel/probe_trains.h"
 #include "channel/reassembler.h"
 #include "channel/send_track.h"
 
@@ -82,6 +83,8 @@ private:
     TransmitView make_view(std::int64_t now_us) const;
     TransmitPlan choose(const TransmitView& view) const;
     void cut(const TransmitPlan& plan, std::int64_t now_us);
+    bool drained() const;
+    void send_probe(std::int64_t now_us);
     std::size_t max_frame_bytes() const;
     void send_tracks(Transport& transport, std::int64_t now_us);
 
@@ -90,13 +93,15 @@ private:
     ChannelOptions options_;
     std::unique_ptr<TransmitPolicy> policy_;
     std::array<std::optional<ConnectionId>, kTrackCount> connections_;
-    std::array<SendTrack, kTrackCount> tracks_;
+    LinkDelivery delivery_;
+    std::array<SendTrack, kTrackCount> tracks_{SendTrack(delivery_), SendTrack(delivery_)};
     std::array<Received, kTrackCount> received_;
     std::array<std::deque<Queued>, kLaneCount> queues_;
     std::array<std::size_t, kLaneCount> queued_bytes_{};
     std::array<std::uint32_t, kLaneCount> next_message_{};
     Reassembler reassembler_;
     LinkMeter meter_;
+    ProbeTrains probes_;
     Epoch epoch_;
     std::int64_t last_progress_us_ = 0;
     ChannelStats stats_;

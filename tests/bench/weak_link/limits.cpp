@@ -28,6 +28,8 @@ struct Ring {
         const double rate = last ? cell.link.down_mbit_per_s : cell.link.up_mbit_per_s;
         return rows * (last ? kTokenBytes : row_bytes) * 8 / rate;
     }
+    /// Jitter comes on top of the delay, half of it on average.
+    double delay_ms() const { return cell.link.delay_ms + cell.link.jitter_ms / 2; }
     double slowest_us(double rows) const {
         double slowest = 0;
         for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -37,7 +39,7 @@ struct Ring {
     }
     double round_trip_us(double rows) const {
         double sum =
-            layers.size() == 1 ? 0 : 1000 * cell.link.delay_ms * static_cast<double>(layers.size());
+            layers.size() == 1 ? 0 : 1000 * delay_ms() * static_cast<double>(layers.size());
         for (std::size_t i = 0; i < layers.size(); ++i) sum += stage_us(i, rows) + link_us(i, rows);
         return sum;
     }

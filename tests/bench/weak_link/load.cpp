@@ -35,6 +35,13 @@ struct Stream {
     bool ended = false;
 };
 
+/// What callbacks write to; lives until the last of them is gone.
+struct Shared {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::string failure;
+};
+
 class Load {
 public:
     Load(Engine& engine, std::uint64_t seed) : engine_(engine), random_(seed) {}
@@ -48,18 +55,21 @@ public:
         request.ignore_eos = true;
         auto stream = std::make_shared<Stream>();
         {
-            const std::lock_guard lock(mutex_);
+            const std::lock_guard lock(shared_->mutex);
             streams_.push_back(stream);
             stream->submitted = now_s();
         }
-        auto id = engine_.submit(std::move(request), [this, stream](const RequestEvent& event) {
-            const double now = now_s();
-            const std::lock_guard lock(mutex_);
-            for (std::size_t i = 0; i < event.tokens.size(); ++i) stream->tokens.push_back(now);
-            if (event.finish_reason == FinishReason::error) failure_ = event.status.message();
-            stream->ended |= event.last;
-            changed_.notify_all();
-        });
+        auto id = engine_.submit(std::move(request),
+                                 [shared = shared_, stream](const RequestEvent& event) {
+                                     const double now = now_s();
+                                     const std::lock_guard lock(shared->mutex);
+                                     for (std::size_t i = 0; i < event.tokens.size(); ++i)
+                                         stream->tokens.push_back(now);
+                                     if (event.finish_reason == FinishReason::error)
+                                         shared->failure = event.status.message();
+                                     stream->ended |= event.last;
+                                     shared->changed.notify_all();
+                                 });
         if (!id) throw std::runtime_error(id.error().message());
         stream->id = *id;
         return *stream;
@@ -68,12 +78,12 @@ public:
     /// Waits until done() or `until`; false then. Called with the lock held.
     template <typename Done>
     bool wait(double until, Done done) {
-        std::unique_lock lock(mutex_);
+        std::unique_lock lock(shared_->mutex);
         while (!done()) {
-            if (!failure_.empty()) throw std::runtime_error(failure_);
+            if (!shared_->failure.empty()) throw std::runtime_error(shared_->failure);
             const double left = until - now_s();
             if (left <= 0) return false;
-            changed_.wait_for(lock, std::chrono::duration<double>(std::min(left, 1.0)));
+            shared_->changed.wait_for(lock, std::chrono::duration<double>(std::min(left, 1.0)));
         }
         return true;
     }
@@ -92,10 +102,8 @@ public:
 private:
     Engine& engine_;
     std::mt19937_64 random_;
-    std::mutex mutex_;
-    std::condition_variable changed_;
+    std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
     std::vector<std::shared_ptr<Stream>> streams_;
-    std::string failure_;
 };
 
 /// What the cluster's counters say of a stretch of time.
@@ -155,9 +163,12 @@ void add_gaps(const std::vector<Stream*>& streams, double begin, double end,
     measured.tokens_per_s = static_cast<double>(tokens) / (end - begin);
 }
 
-Measured run_decode(BenchCluster& cluster, const Cell& cell) {
+Measured run_decode(BenchCluster& cluster, const Cell& cell, double tokens_per_s) {
     Load load(cluster.engine(), 7);
-    const std::int32_t output = cell.workload.streams <= 32 ? 64 : 40;
+    // Long enough that all decode together for about ten seconds at the limit.
+    const double each = tokens_per_s / cell.workload.streams;
+    const auto output = static_cast<std::int32_t>(std::clamp(10 * each, 32.0, 1200.0)) +
+                        std::min(cell.workload.streams, 64);
     for (std::int32_t i = 0; i < cell.workload.streams; ++i) load.submit(kShortPrompt, output);
     const double patience = now_s() + kPatienceSeconds;
     const auto& streams = load.streams();
@@ -257,9 +268,10 @@ Spread Spread::of(std::vector<double> values_ms) {
     return {at(0.5), at(0.9), at(0.99), values_ms.back()};
 }
 
-Measured run_load(BenchCluster& cluster, const Cell& cell, double prompts_per_s, double seconds) {
-    return prompts_per_s > 0 ? run_mixed(cluster, cell, prompts_per_s, seconds)
-                             : run_decode(cluster, cell);
+Measured run_load(BenchCluster& cluster, const Cell& cell, const Expected& expected) {
+    return expected.prompts_per_s > 0
+               ? run_mixed(cluster, cell, expected.prompts_per_s, expected.seconds)
+               : run_decode(cluster, cell, expected.tokens_per_s);
 }
 
 }  // namespace molink::bench

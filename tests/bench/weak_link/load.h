@@ -27,7 +27,14 @@ struct Measured {
     std::int32_t micro_batches = 0;
 };
 
-/// Runs the cell's workload. `prompts_per_s`: of mixed ones. `seconds`: of the arrivals.
-Measured run_load(BenchCluster& cluster, const Cell& cell, double prompts_per_s, double seconds);
+/// What a load is made for.
+struct Expected {
+    double prompts_per_s = 0;  ///< that arrive; 0: decode alone
+    double seconds = 0;        ///< of the arrivals
+    double tokens_per_s = 0;   ///< the limit of decode alone
+};
+
+/// Runs the cell's workload. Throws std::runtime_error.
+Measured run_load(BenchCluster& cluster, const Cell& cell, const Expected& expected);
 
 }  // namespace molink::bench

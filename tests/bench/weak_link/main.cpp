@@ -150,7 +150,7 @@ nlohmann::json run_cell(const Flags& flags, const Cell& cell) {
     if (cell.workload.load > 0) {
         prompts = cell.workload.load * prefill_rate(cell, profile, layers, row) / 768;
     }
-    const Measured got = run_load(cluster, cell, prompts, flags.seconds);
+    const Measured got = run_load(cluster, cell, {prompts, flags.seconds, limits.many});
     const bool share = prompts <= 0 && timed;
     return {{"key", cell.key()},
             {"system", cell.system.name},
