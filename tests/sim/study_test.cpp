@@ -77,7 +77,7 @@ TEST_CASE("one stream takes the sum of stages, delays and transfers per token") 
         const double expected = 32 * 100 + nodes * 10'000 + (nodes - 1) * transfer;
         // The token's way back is a short frame; times are whole microseconds.
         REQUIRE(report.tpot.p50_us > expected - nodes);
-        REQUIRE(report.tpot.p50_us < expected + 40);
+        REQUIRE(report.tpot.p50_us < expected * 1.005);  // frames are paced
         REQUIRE(report.ttft.count == 1);
         REQUIRE(report.gap.count == 99);
         REQUIRE(report.max_micro_batches == 1);
