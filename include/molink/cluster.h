@@ -40,6 +40,7 @@ struct NodeInfo {
     std::int64_t loaded_bytes = 0;  ///< of weight_bytes, while loading
     std::int64_t kv_blocks = 0;
     std::int64_t last_heard_us = 0;  ///< head's clock
+    std::string left_out;            ///< why the pipeline does without it; empty when it does not
 };
 
 /// Decides who belongs to a cluster, when it is complete, in which order its nodes stand, and when
@@ -55,12 +56,14 @@ public:
     /// The nodes that shall form the pipeline, in order; empty while some are missing. The head's
     /// own stage, when there is one, is expected first.
     virtual std::vector<NodeId> select(std::span<const NodeInfo> members) = 0;
+    /// Must stages follow the order of select()? Else the partitioner may choose another.
+    virtual bool fixed_order() const { return false; }
     /// What is missing, for people: "2 of 3 nodes are here; missing 1". Empty when complete.
     virtual std::string missing(std::span<const NodeInfo> members) = 0;
 };
 
 /// Anyone who knows the head's address may join; complete with `stages` nodes. Order: the head,
-/// then as overrides ask, then by arrival.
+/// then as overrides ask, then by arrival, as long as the partitioner finds no better one.
 MOLINK_EXPORT std::unique_ptr<Cluster> make_seed_cluster(std::int32_t stages);
 
 /// Exactly the nodes of these names, in this order; others are refused. The head's own stage is

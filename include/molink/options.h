@@ -103,6 +103,8 @@ struct EngineOptions : NodeOptions {
     /// Bytes queued towards the first stage above which no more parts are launched. Default 32 MiB.
     /// Limits: at least 1.
     std::int64_t max_in_flight_bytes = 32 << 20;
+    /// What the split of the layers shall be good at.
+    PartitionObjective objective = PartitionObjective::throughput;
     /// Policies; nullptr: make_seed_cluster(stages), make_cost_partitioner,
     /// make_adaptive_scheduler.
     std::unique_ptr<Cluster> cluster;

@@ -86,6 +86,7 @@ public:
     explicit StaticCluster(std::vector<std::string> names) : names_(std::move(names)) {}
 
     std::string_view name() const override { return "static"; }
+    bool fixed_order() const override { return true; }
 
     Status admit(const NodeInfo& node, std::span<const NodeInfo> members) override {
         if (std::find(names_.begin(), names_.end(), node.name) == names_.end()) {

@@ -117,6 +117,11 @@ Status check_engine_options(const EngineOptions& options) {
     }
     MOLINK_RETURN_IF_ERROR(check_range("max_context", options.max_context, 0,
                                        static_cast<std::int32_t>(limits::kMaxContext)));
+    if (options.objective != PartitionObjective::throughput &&
+        options.objective != PartitionObjective::latency) {
+        return invalid_argument("objective is {}; 0 (throughput) and 1 (latency) are permitted",
+                                static_cast<std::int32_t>(options.objective));
+    }
     switch (options.wire_type) {
         case DataType::f32:
         case DataType::f16:

@@ -20,6 +20,7 @@
 #include "node/node_loop.h"
 #include "node/node_parts.h"
 #include "tokenizer/tokenizer.h"
+#include "wire/activation_codec.h"
 
 namespace molink {
 
@@ -138,6 +139,15 @@ HeadConfig EngineImpl::make_head_config(const EngineOptions& options, NodeIdenti
     config.max_running = options.max_running;
     config.max_step_tokens = options.max_step_tokens;
     config.max_context = max_context_;
+    const std::int32_t block = options.block_tokens;
+    config.partition_model.block_tokens = block;
+    config.partition_model.max_blocks =
+        std::int64_t{(max_context_ + block - 1) / block} * options.max_running;
+    config.partition_model.activation_row_bytes = static_cast<std::int64_t>(activation_bytes(
+        options.wire_type, 1, static_cast<std::size_t>(config.identity.spec.hidden)));
+    config.objective = options.objective;
+    config.workload.running = options.max_running;
+    config.workload.slice_tokens = options.max_slice_tokens;
     config.node_lost_after_us = options.node_lost_after_us;
     config.reconnect_within_us = options.reconnect_within_us;
     return config;

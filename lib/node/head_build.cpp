@@ -24,9 +24,13 @@ std::int64_t HeadNode::memory_share(const Member& member) const {
     return smallest / std::max<std::int64_t>(sharers, 1);
 }
 
-Result<PartitionPlan> HeadNode::plan_partition(const std::vector<NodeId>& order) {
+Result<PartitionInput> HeadNode::partition_input(const std::vector<NodeId>& order) const {
     PartitionInput input;
     input.model = config_.partition_model;
+    input.workload = config_.workload;
+    input.objective = config_.objective;
+    input.fixed_order = policies_.cluster->fixed_order();
+    input.pin_first = order.front() == kHead;
     for (NodeId id : order) {
         const Member* member = find_member(id);
         if (member == nullptr) {
@@ -43,10 +47,24 @@ Result<PartitionPlan> HeadNode::plan_partition(const std::vector<NodeId>& order)
         node.fixed = member->info.fixed_layers;
         input.nodes.push_back(std::move(node));
     }
-    auto plan = policies_.partitioner->partition(input);
-    if (!plan) return plan;
-    MOLINK_RETURN_IF_ERROR(check_partition(input, *plan));
+    return input;
+}
+
+Result<PartitionPlan> HeadNode::plan_partition(const PartitionInput& input) {
+    MOLINK_ASSIGN_OR_RETURN(PartitionPlan plan, policies_.partitioner->partition(input));
+    MOLINK_RETURN_IF_ERROR(complete_partition(input, plan));
+    MOLINK_RETURN_IF_ERROR(check_partition(input, plan));
     return plan;
+}
+
+void HeadNode::note_left_out(const PartitionPlan& plan) {
+    for (Member& member : members_) member.info.left_out.clear();
+    for (const LeftOut& left : plan.left_out) {
+        Member* member = find_member(left.node);
+        if (member == nullptr) continue;
+        member->info.left_out = left.reason;
+        log_(LogLevel::warning, "left out '{}': {}", member->info.name, left.reason);
+    }
 }
 
 std::vector<Assign> HeadNode::make_assigns(const PartitionPlan& plan) const {
@@ -81,7 +99,8 @@ void HeadNode::try_build() {
     rebuild_ = false;
     const std::vector<NodeId> order = policies_.cluster->select(member_infos());
     if (order.empty()) return;
-    auto plan = plan_partition(order);
+    const auto input = partition_input(order);
+    auto plan = input ? plan_partition(*input) : Result<PartitionPlan>(input.error());
     if (!plan) {
         build_error_ = plan.error();
         last_error_ = plan.error().message();
@@ -95,6 +114,7 @@ void HeadNode::try_build() {
     state_ = EngineState::loading;
     std::vector<Assign> assigns = make_assigns(*plan);
     build_.begin(epoch_, *plan, assigns);
+    note_left_out(*plan);
     for (std::size_t i = 0; i < plan->stages.size(); ++i) {
         Member* member = find_member(plan->stages[i].node);
         member->info.state = NodeState::loading;
@@ -230,6 +250,7 @@ void HeadNode::end_pipeline(const Status& reason) {
     for (Member& member : members_) {
         member.info.state = NodeState::joined;
         member.info.layers = {};
+        member.info.left_out.clear();
         member.info.weight_bytes = member.info.loaded_bytes = member.info.kv_blocks = 0;
     }
     core_->end_epoch(reason, clock_.now_us());

@@ -29,6 +29,8 @@ struct HeadConfig {
     std::int32_t max_running = 0;
     std::int32_t max_step_tokens = 0;
     std::int32_t max_context = 0;
+    PartitionObjective objective = PartitionObjective::throughput;
+    PartitionWorkload workload;
     std::int64_t node_lost_after_us = 0;
     std::int64_t reconnect_within_us = 0;
 };
@@ -118,7 +120,9 @@ private:
 
     // head_build.cpp: bringing a pipeline up and down
     void try_build();
-    Result<PartitionPlan> plan_partition(const std::vector<NodeId>& order);
+    Result<PartitionInput> partition_input(const std::vector<NodeId>& order) const;
+    Result<PartitionPlan> plan_partition(const PartitionInput& input);
+    void note_left_out(const PartitionPlan& plan);
     std::vector<Assign> make_assigns(const PartitionPlan& plan) const;
     std::int64_t memory_share(const Member& member) const;
     void on_progress(NodeId node, const LoadProgress& progress);

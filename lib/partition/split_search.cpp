@@ -1,226 +1,249 @@
-// The exact search behind the built-in partitioners. Two dynamic programmes over (node, layers
-// placed so far): the first finds the smallest possible largest cost, the second, among all splits
-// within the tolerance of it, the one that leaves most KV blocks on its smallest stage, because
-// while the ring is bound by latency memory for KV is throughput. Relies on stage times being
-// additive over layers.
+// The exact searches behind the built-in partitioners: dynamic programmes over the layers placed so
+// far and the node that was placed last, for one order or for all of them at once. Each cell takes
+// the best arrival over the links first and the best number of layers then, so links cost no
+// factor. The way is found again afterwards by asking which step gives a cell its value: the same
+// arithmetic gives the same bits.
 #include "partition/split_search.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
-#include <optional>
-
-#include "base/error.h"
-#include "base/limits.h"
+#include <bit>
 
 namespace molink {
-
-Partitioner::~Partitioner() = default;
-
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kTolerance = 1.02;
 
-bool has_embedding(std::size_t index) {
-    return index == 0;
+using Row = std::vector<double>;  // [layers + 1]
+
+/// out[end] = the best of `arrival` and a stage of `node` that ends there.
+void place(const SearchPass& pass, std::size_t node, const double* arrival, double* out) {
+    const std::int32_t layers = pass.layers;
+    const auto& fixed = pass.fixed[node];
+    const std::int32_t from = fixed ? fixed->begin : 0;
+    const std::int32_t until = fixed ? fixed->begin : layers - 1;
+    for (std::int32_t begin = from; begin <= until; ++begin) {
+        const double before = arrival[begin];
+        if (before == kInfinity) continue;
+        const double* row = pass.stage_row(node, SearchPass::role(begin == 0, false));
+        const std::int32_t first_end = fixed ? fixed->end : begin + 1;
+        const std::int32_t last_end = std::min(fixed ? fixed->end : layers - 1, layers - 1);
+        for (std::int32_t end = first_end; end <= last_end; ++end) {
+            out[end] = std::min(out[end], pass.join(before, row[end - begin]));
+        }
+        if (fixed && fixed->end != layers) continue;
+        const double whole = pass.join(
+            before, pass.stage_row(node, SearchPass::role(begin == 0, true))[layers - begin]);
+        out[layers] = std::min(out[layers], pass.join(whole, pass.leave[node]));
+    }
 }
-bool has_head(const PartitionInput& input, std::size_t index) {
-    return index + 1 == input.nodes.size();
+
+/// Where the stage of `node` that ends at `end` with `value` begins.
+std::int32_t begin_of(const SearchPass& pass, std::size_t node, const double* arrival,
+                      std::int32_t end, double value) {
+    Row out(static_cast<std::size_t>(pass.layers) + 1);
+    Row single(out.size());
+    for (std::int32_t begin = 0; begin < end; ++begin) {
+        if (arrival[begin] == kInfinity) continue;
+        std::fill(out.begin(), out.end(), kInfinity);
+        std::fill(single.begin(), single.end(), kInfinity);
+        single[static_cast<std::size_t>(begin)] = arrival[begin];
+        place(pass, node, single.data(), out.data());
+        if (out[static_cast<std::size_t>(end)] == value) return begin;
+    }
+    return 0;
 }
 
-bool permitted(const PartitionInput& input, std::size_t index, LayerRange layers) {
-    const auto& fixed = input.nodes[index].fixed;
-    if (fixed && !(*fixed == layers)) return false;
-    return stage_kv_blocks(input, index, layers) >= input.model.min_blocks;
-}
+/// The nodes of one order; cells [position, layers placed].
+class OrderSearch {
+public:
+    OrderSearch(const SearchPass& pass, const std::vector<std::size_t>& order,
+                const std::vector<bool>& required)
+        : pass_(pass),
+          order_(order),
+          width_(static_cast<std::size_t>(pass.layers) + 1),
+          arrival_(order.size() * width_, kInfinity),
+          best_(order.size() * width_, kInfinity) {
+        for (std::size_t node : order) required_.push_back(required[node]);
+    }
 
-/// best[i][l]: value of the best way to give the first l layers to nodes 0..i; from[i][l]: where
-/// the range of node i begins in it.
-struct Table {
-    std::vector<std::vector<double>> best;
-    std::vector<std::vector<std::int32_t>> from;
-};
+    Split run() {
+        for (std::size_t at = 0; at < order_.size(); ++at) {
+            arrive(at);
+            place(pass_, order_[at], &arrival_[at * width_], &best_[at * width_]);
+        }
+        Split split;
+        std::size_t last = 0;
+        for (std::size_t at = order_.size(); at-- > 0;) {
+            const double value = best_[at * width_ + width_ - 1];
+            if (value < split.value) {
+                split.value = value;
+                last = at;
+            }
+            if (required_[at]) break;
+        }
+        if (split.value < kInfinity) trace(last, split);
+        return split;
+    }
 
-/// Minimises the largest value(i, range); infinity marks what is not permitted.
-Table minimise_largest(std::size_t nodes, std::int32_t layers, const StageCost& value) {
-    const auto width = static_cast<std::size_t>(layers) + 1;
-    Table table{std::vector(nodes, std::vector<double>(width, kInfinity)),
-                std::vector(nodes, std::vector<std::int32_t>(width, -1))};
-    for (std::size_t i = 0; i < nodes; ++i) {
-        const auto left = static_cast<std::int32_t>(nodes - i - 1);
-        for (std::int32_t end = static_cast<std::int32_t>(i) + 1; end <= layers - left; ++end) {
-            const auto to = static_cast<std::size_t>(end);
-            for (std::int32_t begin = static_cast<std::int32_t>(i); begin < end; ++begin) {
-                if (i == 0 && begin != 0) break;
-                const double before =
-                    i == 0 ? -kInfinity : table.best[i - 1][static_cast<std::size_t>(begin)];
-                if (before >= table.best[i][to]) continue;
-                const double largest = std::max(before, value(i, {begin, end}));
-                if (largest < table.best[i][to]) {
-                    table.best[i][to] = largest;
-                    table.from[i][to] = begin;
-                }
+private:
+    /// The nodes that may stand directly before `at`: back to the nearest required one.
+    std::size_t earliest_before(std::size_t at) const {
+        std::size_t from = at;
+        while (from > 0 && !required_[from - 1]) --from;
+        return from > 0 ? from - 1 : 0;
+    }
+    bool may_begin(std::size_t at) const {
+        return std::find(required_.begin(), required_.begin() + static_cast<std::ptrdiff_t>(at),
+                         true) == required_.begin() + static_cast<std::ptrdiff_t>(at);
+    }
+
+    void arrive(std::size_t at) {
+        double* arrival = &arrival_[at * width_];
+        if (may_begin(at)) arrival[0] = pass_.join(pass_.neutral(), pass_.enter[order_[at]]);
+        for (std::size_t from = earliest_before(at); from < at; ++from) {
+            const double link = pass_.link[order_[from] * pass_.nodes + order_[at]];
+            if (link == kInfinity) continue;
+            const double* before = &best_[from * width_];
+            for (std::size_t l = 1; l + 1 < width_; ++l) {
+                arrival[l] = std::min(arrival[l], pass_.join(before[l], link));
             }
         }
     }
-    return table;
-}
 
-Status check_overrides(const PartitionInput& input) {
-    const PartitionNode* before = nullptr;
-    for (const PartitionNode& node : input.nodes) {
-        if (!node.fixed) continue;
-        const LayerRange range = *node.fixed;
-        if (range.begin < 0 || range.empty() || range.end > input.model.layers) {
-            return invalid_argument(
-                "layers {}-{} asked for by '{}' are not within the model's 0-{}", range.begin,
-                range.end - 1, node.name, input.model.layers - 1);
+    void trace(std::size_t at, Split& split) const {
+        std::int32_t end = pass_.layers;
+        while (end > 0) {
+            const double* arrival = &arrival_[at * width_];
+            const double value = best_[at * width_ + static_cast<std::size_t>(end)];
+            const std::int32_t begin = begin_of(pass_, order_[at], arrival, end, value);
+            split.stages.push_back({order_[at], {begin, end}});
+            end = begin;
+            if (begin == 0) break;
+            const auto l = static_cast<std::size_t>(begin);
+            std::size_t from = earliest_before(at);
+            while (from + 1 < at &&
+                   pass_.join(best_[from * width_ + l],
+                              pass_.link[order_[from] * pass_.nodes + order_[at]]) != arrival[l]) {
+                ++from;
+            }
+            at = from;
         }
-        if (before != nullptr && before->fixed->end > range.begin) {
-            return invalid_argument(
-                "layers {}-{} asked for by '{}' overlap or precede layers {}-{} of '{}', which "
-                "stands "
-                "before it in the pipeline",
-                range.begin, range.end - 1, node.name, before->fixed->begin, before->fixed->end - 1,
-                before->name);
+        std::reverse(split.stages.begin(), split.stages.end());
+    }
+
+    const SearchPass& pass_;
+    const std::vector<std::size_t>& order_;
+    std::vector<bool> required_;  // [positions]
+    std::size_t width_;
+    Row arrival_;
+    Row best_;
+};
+
+/// All orders at once; cells [set, last node, layers placed].
+class SetSearch {
+public:
+    SetSearch(const SearchPass& pass, const OrderRules& rules)
+        : pass_(pass),
+          rules_(rules),
+          width_(static_cast<std::size_t>(pass.layers) + 1),
+          best_((std::size_t{1} << pass.nodes) * pass.nodes * width_, kInfinity) {}
+
+    Split run() {
+        Row arrival(width_);
+        Split split;
+        std::uint32_t best_set = 0;
+        std::size_t last = 0;
+        const std::uint32_t sets = std::uint32_t{1} << pass_.nodes;
+        for (std::uint32_t set = 1; set < sets; ++set) {
+            if ((set & ~rules_.usable) != 0) continue;
+            for (std::size_t node = 0; node < pass_.nodes; ++node) {
+                if ((set >> node & 1) == 0) continue;
+                arrive(set, node, arrival);
+                place(pass_, node, arrival.data(), cell(set, node));
+                const double value = cell(set, node)[width_ - 1];
+                if ((set & rules_.required) != rules_.required || value == kInfinity) continue;
+                const bool fewer = std::popcount(set) < std::popcount(best_set);
+                if (value < split.value || (value == split.value && fewer)) {
+                    split.value = value;
+                    best_set = set;
+                    last = node;
+                }
+            }
         }
-        before = &node;
+        if (split.value < kInfinity) trace(best_set, last, split);
+        return split;
     }
-    return {};
-}
 
-Status explain_no_split(const PartitionInput& input) {
-    MOLINK_RETURN_IF_ERROR(check_overrides(input));
-    const PartitionModel& model = input.model;
-    const auto nodes = static_cast<std::int64_t>(input.nodes.size());
-    const std::int64_t need = model.layers * model.layer_bytes + model.embedding_bytes +
-                              model.head_bytes + nodes * model.workspace_bytes +
-                              model.layers * model.min_blocks * model.kv_layer_block_bytes;
-    std::int64_t have = 0;
-    std::string list;
-    for (const PartitionNode& node : input.nodes) {
-        have += node.memory_bytes;
-        list += fmt::format("{}{} {:.3f} GiB", list.empty() ? "" : ", ", node.name,
-                            static_cast<double>(node.memory_bytes) / (1 << 30));
-        if (node.fixed)
-            list += fmt::format(" (layers {}-{})", node.fixed->begin, node.fixed->end - 1);
+private:
+    double* cell(std::uint32_t set, std::size_t node) {
+        return &best_[(set * pass_.nodes + node) * width_];
     }
-    return make_error(
-        StatusCode::resource_exhausted,
-        "no split of {} layers fits over {} nodes: weights, workspace and {} KV blocks "
-        "need {:.3f} GiB in all ({:.3f} GiB per layer), available {:.3f} GiB ({})",
-        model.layers, nodes, model.min_blocks, static_cast<double>(need) / (1 << 30),
-        static_cast<double>(model.layer_bytes) / (1 << 30), static_cast<double>(have) / (1 << 30),
-        list);
-}
 
-PartitionPlan build_plan(const PartitionInput& input, const Table& table) {
-    PartitionPlan plan;
-    plan.stages.resize(input.nodes.size());
-    plan.kv_blocks = std::numeric_limits<std::int64_t>::max();
-    std::int32_t end = input.model.layers;
-    for (std::size_t i = input.nodes.size(); i-- > 0;) {
-        StagePlan& stage = plan.stages[i];
-        stage.node = input.nodes[i].id;
-        stage.layers = {table.from[i][static_cast<std::size_t>(end)], end};
-        stage.has_embedding = has_embedding(i);
-        stage.has_head = has_head(input, i);
-        stage.weight_bytes = stage_weight_bytes(input, i, stage.layers);
-        stage.kv_blocks = stage_kv_blocks(input, i, stage.layers);
-        stage.decode_us = stage_decode_us(input, i, stage.layers);
-        stage.link_us = link_row_us(input, i);
-        plan.kv_blocks = std::min(plan.kv_blocks, stage.kv_blocks);
-        plan.slowest_us = std::max({plan.slowest_us, stage.decode_us, stage.link_us});
-        end = stage.layers.begin;
+    void arrive(std::uint32_t set, std::size_t node, Row& arrival) {
+        std::fill(arrival.begin(), arrival.end(), kInfinity);
+        const std::uint32_t before = set & ~(std::uint32_t{1} << node);
+        if (before == 0) {
+            if (rules_.pinned && *rules_.pinned != node) return;
+            arrival[0] = pass_.join(pass_.neutral(), pass_.enter[node]);
+            return;
+        }
+        for (std::size_t from = 0; from < pass_.nodes; ++from) {
+            const double link = pass_.link[from * pass_.nodes + node];
+            if ((before >> from & 1) == 0 || link == kInfinity) continue;
+            const double* value = cell(before, from);
+            for (std::size_t l = 1; l + 1 < width_; ++l) {
+                arrival[l] = std::min(arrival[l], pass_.join(value[l], link));
+            }
+        }
     }
-    return plan;
-}
+
+    void trace(std::uint32_t set, std::size_t node, Split& split) {
+        Row arrival(width_);
+        std::int32_t end = pass_.layers;
+        while (end > 0) {
+            arrive(set, node, arrival);
+            const double value = cell(set, node)[end];
+            const std::int32_t begin = begin_of(pass_, node, arrival.data(), end, value);
+            split.stages.push_back({node, {begin, end}});
+            end = begin;
+            if (begin == 0) break;
+            set &= ~(std::uint32_t{1} << node);
+            const auto leads = [&](std::size_t from) {
+                return (set >> from & 1) != 0 &&
+                       pass_.join(cell(set, from)[begin], pass_.link[from * pass_.nodes + node]) ==
+                           arrival[static_cast<std::size_t>(begin)];
+            };
+            std::size_t from = 0;
+            while (from + 1 < pass_.nodes && !leads(from)) ++from;
+            node = from;
+        }
+        std::reverse(split.stages.begin(), split.stages.end());
+    }
+
+    const SearchPass& pass_;
+    OrderRules rules_;
+    std::size_t width_;
+    Row best_;
+};
+
+constexpr std::size_t kMaxOrderNodes = 10;
+constexpr double kMaxWork = 10.0 * 512 * 160 * 160;  // some 0.05 s
 
 }  // namespace
 
-std::int64_t stage_weight_bytes(const PartitionInput& input, std::size_t index, LayerRange layers) {
-    const PartitionModel& model = input.model;
-    return layers.size() * model.layer_bytes + (has_embedding(index) ? model.embedding_bytes : 0) +
-           (has_head(input, index) ? model.head_bytes : 0);
+bool orders_can_be_searched(std::size_t nodes, std::int32_t layers) {
+    if (nodes > kMaxOrderNodes) return false;
+    const double sets = static_cast<double>(nodes) * static_cast<double>(1u << nodes) / 2;
+    return sets * layers * layers <= kMaxWork;
 }
 
-std::int64_t stage_kv_blocks(const PartitionInput& input, std::size_t index, LayerRange layers) {
-    const PartitionModel& model = input.model;
-    const std::int64_t rest = input.nodes[index].memory_bytes -
-                              stage_weight_bytes(input, index, layers) - model.workspace_bytes;
-    if (rest < 0) return -1;
-    const std::int64_t block = layers.size() * model.kv_layer_block_bytes;
-    return block <= 0 ? std::numeric_limits<std::int64_t>::max() : rest / block;
+Split search_order(const SearchPass& pass, const std::vector<std::size_t>& order,
+                   const std::vector<bool>& required) {
+    return OrderSearch(pass, order, required).run();
 }
 
-double stage_decode_us(const PartitionInput& input, std::size_t index, LayerRange layers) {
-    const PartitionNode& node = input.nodes[index];
-    return layers.size() * node.decode_layer_us + (has_head(input, index) ? node.head_row_us : 0);
-}
-
-double link_row_us(const PartitionInput& input, std::size_t index) {
-    const double rate = input.nodes[index].link_to_next.bytes_per_s;
-    if (rate <= 0 || index + 1 >= input.nodes.size()) return 0;
-    return static_cast<double>(input.model.activation_row_bytes) / rate * 1e6;
-}
-
-Result<PartitionPlan> search_split(const PartitionInput& input, const StageCost& cost) {
-    const std::size_t nodes = input.nodes.size();
-    const std::int32_t layers = input.model.layers;
-    if (nodes == 0 || nodes > limits::kMaxNodes) {
-        return invalid_argument("split over {} nodes: 1 to {} are possible", nodes,
-                                limits::kMaxNodes);
-    }
-    if (layers < static_cast<std::int32_t>(nodes)) {
-        return invalid_argument("split of {} layers over {} nodes: every node needs at least one",
-                                layers, nodes);
-    }
-    const Table fastest = minimise_largest(nodes, layers, [&](std::size_t i, LayerRange range) {
-        return permitted(input, i, range) ? cost(i, range) : kInfinity;
-    });
-    const double best = fastest.best[nodes - 1][static_cast<std::size_t>(layers)];
-    if (!std::isfinite(best)) return explain_no_split(input);
-
-    const double bound = best > 0 ? best * kTolerance : best;
-    const Table roomiest = minimise_largest(nodes, layers, [&](std::size_t i, LayerRange range) {
-        if (!permitted(input, i, range) || cost(i, range) > bound) return kInfinity;
-        return -static_cast<double>(stage_kv_blocks(input, i, range));
-    });
-    return build_plan(input, roomiest);
-}
-
-Status check_partition(const PartitionInput& input, const PartitionPlan& plan) {
-    if (plan.stages.size() != input.nodes.size()) {
-        return make_error(StatusCode::internal, "partition has {} stages for {} nodes",
-                          plan.stages.size(), input.nodes.size());
-    }
-    std::int32_t next = 0;
-    for (std::size_t i = 0; i < plan.stages.size(); ++i) {
-        const StagePlan& stage = plan.stages[i];
-        const PartitionNode& node = input.nodes[i];
-        if (stage.node != node.id || stage.layers.begin != next || stage.layers.empty() ||
-            stage.has_embedding != has_embedding(i) || stage.has_head != has_head(input, i)) {
-            return make_error(
-                StatusCode::internal,
-                "partition gives stage {} ('{}') layers {}-{}; they must follow layer {} "
-                "and hold at least one",
-                i, node.name, stage.layers.begin, stage.layers.end - 1, next - 1);
-        }
-        if (!permitted(input, i, stage.layers)) {
-            return make_error(StatusCode::resource_exhausted,
-                              "partition gives '{}' layers {}-{}: they do not fit its memory of {} "
-                              "bytes or contradict its override",
-                              node.name, stage.layers.begin, stage.layers.end - 1,
-                              node.memory_bytes);
-        }
-        next = stage.layers.end;
-    }
-    if (next != input.model.layers) {
-        return make_error(StatusCode::internal, "partition places {} of {} layers", next,
-                          input.model.layers);
-    }
-    return {};
+Split search_orders(const SearchPass& pass, const OrderRules& rules) {
+    return SetSearch(pass, rules).run();
 }
 
 }  // namespace molink

@@ -116,7 +116,9 @@ TEST_CASE("completions, whole and streamed, over three processes") {
     const HttpAnswer logprobs = served.complete(body_of(R"(,"max_tokens":2,"logprobs":2)"));
     REQUIRE(logprobs.body.find("\"token_logprobs\":[-") != std::string::npos);
 
-    REQUIRE(served.get("/cluster").body.find(R"("stages":[0,1,2])") != std::string::npos);
+    const std::string cluster = served.get("/cluster").body;
+    REQUIRE((cluster.find(R"("stages":[0,1,2])") != cluster.npos ||
+             cluster.find(R"("stages":[0,2,1])") != cluster.npos));
     REQUIRE(served.shows("molink_sequences_running 0"));
     const std::string metrics = served.get("/metrics").body;
     for (const char* part :

@@ -71,7 +71,7 @@ TEST_CASE("a connection that is cut and comes back in time loses nothing") {
 
 TEST_CASE("a crashed worker ends what it touched and is taken in again") {
     SimScenario scenario = three_nodes();
-    scenario.nodes[2].decode_us = 20'000;
+    for (SimNode& node : scenario.nodes) node.decode_us = 10'000;
     scenario.faults = {{SimFaultKind::crash, 2'600'000, 1'000'000, "b", "", 1}};
     const SimReport report = run(scenario);
     REQUIRE(report.counts.failed > 0);

@@ -64,6 +64,27 @@ TEST_CASE("overrides place layers, also with the head in the middle") {
     check_tokens(cluster, 4);
 }
 
+TEST_CASE("a node that would slow the whole stays joined and holds nothing") {
+    ClusterFixture cluster(3, true);
+    NodeIdentity slow = test::fold_identity("slow");
+    slow.profile.decode_layer_us = 100'000;
+    cluster.add_worker(slow);
+    cluster.add_worker("fast");
+    REQUIRE(cluster.run_until_ready());
+    REQUIRE(cluster.head->view().stages.size() == 2);
+    for (const NodeInfo& node : cluster.head->view().nodes) {
+        REQUIRE(node.left_out.empty() == (node.name != "slow"));
+        if (node.name != "slow") continue;
+        REQUIRE(node.state == NodeState::joined);
+        REQUIRE(node.layers.empty());
+        REQUIRE(node.left_out == "with it the slowest stage takes 100.0 ms instead of 0.3 ms");
+    }
+    check_tokens(cluster, 4);
+    cluster.kill("slow");
+    REQUIRE(cluster.run_until([&] { return cluster.head->view().nodes.size() == 2; }));
+    check_tokens(cluster, 2);
+}
+
 TEST_CASE("the smallest stage decides the number of blocks") {
     ClusterFixture cluster(2, true);
     cluster.add_worker("w").stage.offer_kv_blocks(17);

@@ -1,0 +1,188 @@
+// Why a plan does without a node, found by asking what the plan would be with it: over all orders
+// where those can be searched, else with the node at its best place in the plan's own order. The
+// first thing that is worse is the reason.
+#include "partition/left_out.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace molink {
+namespace {
+
+constexpr double kTolerance = 1.02;
+
+double ms(double us) {
+    return us / 1000;
+}
+
+/// What a plan is worth, as the objective sees it.
+struct Worth {
+    bool fits = false;
+    double main_us = 0;
+    bool by_link = false;
+    double blocks = 0;  // of the smallest stage, where no stage is slower than the bound
+    double ring_us = 0;
+};
+
+class LeftOutReasons {
+public:
+    LeftOutReasons(const SplitProblem& problem, const Split& split, SequenceValuer& valuer)
+        : problem_(problem), split_(split), valuer_(valuer) {
+        for (const SplitStage& stage : split.stages) order_.push_back(stage.node);
+        now_ = worth_of(split);
+    }
+
+    std::string reason(std::size_t node) {
+        const std::string memory = lacks_memory(node);
+        if (!memory.empty()) return memory;
+        const Worth with = worth_with(node);
+        if (!with.fits) {
+            return fmt::format("with it no split of {} layers over {} nodes fits",
+                               problem_.input.model.layers, order_.size() + 1);
+        }
+        if (problem_.input.objective == PartitionObjective::latency) {
+            return longer_ring(with.ring_us);
+        }
+        if (with.main_us > now_.main_us) {
+            return fmt::format("with it the slowest {} takes {:.1f} ms instead of {:.1f} ms",
+                               with.by_link ? "link" : "stage", ms(with.main_us), ms(now_.main_us));
+        }
+        if (with.blocks >= 0 && with.blocks < now_.blocks) {
+            return fmt::format(
+                "with it the smallest stage holds {:.0f} KV blocks instead of {:.0f}", with.blocks,
+                now_.blocks);
+        }
+        return longer_ring(with.ring_us);
+    }
+
+private:
+    std::string longer_ring(double with_us) const {
+        return fmt::format("with it a token takes {:.1f} ms round the ring instead of {:.1f} ms",
+                           ms(with_us), ms(now_.ring_us));
+    }
+
+    std::string lacks_memory(std::size_t node) const {
+        const PartitionInput& input = problem_.input;
+        const PartitionModel& model = input.model;
+        const LayerRange middle{1, 2};
+        if (model.layers < 3 || stage_kv_blocks(input, node, middle) >= model.min_blocks) return {};
+        const std::int64_t need = model.layer_bytes + model.workspace_bytes +
+                                  model.min_blocks * model.kv_layer_block_bytes;
+        return fmt::format("its {:.3f} GiB have no room for one layer, which needs {:.3f} GiB",
+                           static_cast<double>(input.nodes[node].memory_bytes) / (1 << 30),
+                           static_cast<double>(need) / (1 << 30));
+    }
+
+    double ring_of(const Split& split) const {
+        const PartitionInput& input = problem_.input;
+        double ring = enter_us(input, problem_.links, split.stages.front().node) +
+                      leave_us(input, problem_.links, split.stages.back().node);
+        for (std::size_t i = 0; i < split.stages.size(); ++i) {
+            const SplitStage& stage = split.stages[i];
+            ring += stage_decode_us(input, stage.node, stage.layers, 1);
+            if (i > 0) ring += hop_us(input, problem_.links, split.stages[i - 1].node, stage.node);
+        }
+        return ring;
+    }
+
+    Worth worth_of(const Split& split) const {
+        const PartitionInput& input = problem_.input;
+        Worth worth;
+        if (split.stages.empty()) return worth;
+        worth.fits = true;
+        worth.ring_us = ring_of(split);
+        worth.blocks = std::numeric_limits<double>::infinity();
+        const auto row_bytes = static_cast<double>(input.model.activation_row_bytes);
+        for (std::size_t i = 0; i < split.stages.size(); ++i) {
+            const SplitStage& stage = split.stages[i];
+            const double time = stage_decode_us(input, stage.node, stage.layers, problem_.rows);
+            const double link =
+                i == 0 ? 0
+                       : link_us(problem_.links.between(split.stages[i - 1].node, stage.node),
+                                 problem_.rows * row_bytes);
+            worth.by_link =
+                link > std::max(time, worth.main_us) || (worth.by_link && time <= worth.main_us);
+            worth.main_us = std::max({worth.main_us, time, link});
+            const auto blocks =
+                static_cast<double>(stage_kv_blocks(input, stage.node, stage.layers));
+            worth.blocks = std::min(worth.blocks, blocks);
+        }
+        return worth;
+    }
+
+    Worth worth_with(std::size_t node) {
+        if (problem_.input.fixed_order) {
+            const auto place = std::lower_bound(order_.begin(), order_.end(), node);
+            return valued(node, static_cast<std::size_t>(place - order_.begin()));
+        }
+        if (!orders_can_be_searched(problem_.input.nodes.size(), problem_.input.model.layers)) {
+            return best_insertion(node);
+        }
+        OrderRules rules;
+        for (std::size_t used : order_) rules.usable |= 1u << used;
+        rules.usable |= 1u << node;
+        rules.required = rules.usable;
+        if (problem_.input.pin_first) rules.pinned = 0;
+        if (problem_.input.objective == PartitionObjective::latency) {
+            return worth_of(search_orders(ring_pass(problem_), rules));
+        }
+        const Split fastest = search_orders(slowest_pass(problem_), rules);
+        Worth worth = worth_of(fastest);
+        const double bound = now_.main_us * kTolerance;
+        if (!worth.fits || worth.main_us > bound) return worth;
+        const Split roomiest = search_orders(roomiest_pass(problem_, bound), rules);
+        const double fastest_us = worth.main_us;
+        worth = worth_of(roomiest.stages.empty() ? fastest : roomiest);
+        worth.main_us = std::min(fastest_us, now_.main_us);
+        return worth;
+    }
+
+    /// As the heuristic sees it: KV does not count, the ring is links alone.
+    Worth valued(std::size_t node, std::size_t at) {
+        std::vector<std::size_t> sequence = order_;
+        sequence.insert(sequence.begin() + static_cast<std::ptrdiff_t>(at), node);
+        const SequenceValue value = valuer_.value(sequence);
+        const SequenceValue before = valuer_.value(order_);
+        Worth worth;
+        worth.fits = value.deficit == 0;
+        worth.main_us = value.main_us;
+        worth.by_link = value.by_link;
+        worth.blocks = -1;
+        const bool latency = problem_.input.objective == PartitionObjective::latency;
+        worth.ring_us = latency ? value.main_us : now_.ring_us + value.ring_us - before.ring_us;
+        return worth;
+    }
+
+    Worth best_insertion(std::size_t node) {
+        Worth best;
+        const std::size_t from = problem_.input.pin_first ? 1 : 0;
+        for (std::size_t at = from; at <= order_.size(); ++at) {
+            const Worth worth = valued(node, at);
+            if (worth.fits && (!best.fits || worth.main_us < best.main_us)) best = worth;
+        }
+        return best;
+    }
+
+    const SplitProblem& problem_;
+    const Split& split_;
+    SequenceValuer& valuer_;
+    std::vector<std::size_t> order_;
+    Worth now_;
+};
+
+}  // namespace
+
+std::vector<LeftOut> explain_left_out(const SplitProblem& problem, const Split& split,
+                                      SequenceValuer& valuer) {
+    std::vector<bool> used(problem.input.nodes.size(), false);
+    for (const SplitStage& stage : split.stages) used[stage.node] = true;
+    std::vector<LeftOut> left;
+    LeftOutReasons reasons(problem, split, valuer);
+    for (std::size_t node = 0; node < used.size(); ++node) {
+        if (!used[node]) left.push_back({problem.input.nodes[node].id, reasons.reason(node)});
+    }
+    return left;
+}
+
+}  // namespace molink

@@ -1,0 +1,240 @@
+// Orders for large clusters. A bottleneck path through many nodes is hard to find exactly, so this
+// is a local search, first improvement, over the moves that are usual for tours (2-opt, or-opt)
+// and those that change who takes part. Ties are broken by the way round the ring; a second round
+// takes everything within 2 % as tied, so that nodes of one site end up beside each other.
+#include "partition/order_search.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace molink {
+namespace {
+
+using Sequence = std::vector<std::size_t>;
+
+constexpr std::size_t kLongestPiece = 3;
+constexpr double kTolerance = 1.02;
+
+class LocalSearch {
+public:
+    LocalSearch(const SplitProblem& problem, SequenceValuer& valuer, std::int64_t limit)
+        : problem_(problem), valuer_(valuer), limit_(limit) {}
+
+    /// Required nodes first, then the fast ones, each where it does best.
+    void begin_by_insertion() {
+        std::vector<std::size_t> nodes = by_use();
+        current_.clear();
+        value_ = valuer_.value(current_);
+        for (std::size_t node : nodes) insert_best(node, problem_.required[node]);
+    }
+    /// The best choice of nodes in this order.
+    void begin_in_order(const Sequence& order) {
+        const bool latency = problem_.input.objective == PartitionObjective::latency;
+        const Split split = search_order(latency ? ring_pass(problem_) : slowest_pass(problem_),
+                                         order, problem_.required);
+        current_.clear();
+        for (const SplitStage& stage : split.stages) current_.push_back(stage.node);
+        value_ = valuer_.value(current_);
+    }
+
+    void improve() {
+        floor_us_ = 0;
+        while (one_round()) {
+        }
+        if (spent() || value_.deficit > 0 ||
+            problem_.input.objective == PartitionObjective::latency)
+            return;
+        floor_us_ = value_.main_us * kTolerance;
+        value_ = valued(current_);
+        while (one_round()) {
+        }
+    }
+
+    const Sequence& sequence() const { return current_; }
+    const SequenceValue& value() const { return value_; }
+
+private:
+    bool spent() const { return valuer_.count() >= limit_; }
+    std::size_t first_movable() const { return problem_.input.pin_first ? 1 : 0; }
+
+    SequenceValue valued(const Sequence& sequence) {
+        SequenceValue value = valuer_.value(sequence);
+        value.main_us = std::max(value.main_us, floor_us_);
+        return value;
+    }
+
+    std::vector<std::size_t> by_use() const {
+        std::vector<std::size_t> nodes(problem_.input.nodes.size());
+        std::iota(nodes.begin(), nodes.end(), std::size_t{0});
+        const auto key = [&](std::size_t node) {
+            const PartitionNode& info = problem_.input.nodes[node];
+            const double begin = info.fixed ? info.fixed->begin : -1;
+            const int rank = problem_.input.pin_first && node == 0 ? 0 : info.fixed ? 1 : 2;
+            return std::tuple(rank, begin, !problem_.required[node], info.decode_layer_us);
+        };
+        std::stable_sort(nodes.begin(), nodes.end(),
+                         [&](std::size_t a, std::size_t b) { return key(a) < key(b); });
+        return nodes;
+    }
+
+    void insert_best(std::size_t node, bool must) {
+        SequenceValue best = value_;
+        Sequence best_sequence = current_;
+        bool found = false;
+        const std::size_t from = current_.empty() ? 0 : first_movable();
+        for (std::size_t at = from; at <= current_.size() && !spent(); ++at) {
+            Sequence tried = current_;
+            tried.insert(tried.begin() + static_cast<std::ptrdiff_t>(at), node);
+            const SequenceValue value = valued(tried);
+            if (!(value < best) && !(must && !found)) continue;
+            best = value;
+            best_sequence = std::move(tried);
+            found = true;
+        }
+        current_ = std::move(best_sequence);
+        value_ = best;
+    }
+
+    bool accept(const Sequence& tried) {
+        const SequenceValue value = valued(tried);
+        if (!(value < value_)) return false;
+        current_ = tried;
+        value_ = value;
+        return true;
+    }
+
+    bool one_round() {
+        bool better = change_members();
+        better = move_pieces() || better;
+        better = turn_pieces() || better;
+        return better && !spent();
+    }
+
+    std::vector<std::size_t> unused() const {
+        std::vector<bool> used(problem_.input.nodes.size(), false);
+        for (std::size_t node : current_) used[node] = true;
+        std::vector<std::size_t> nodes;
+        for (std::size_t node = 0; node < used.size(); ++node) {
+            if (!used[node]) nodes.push_back(node);
+        }
+        return nodes;
+    }
+
+    /// Leaves nodes out, exchanges one for one that is not used, takes one in.
+    bool change_members() {
+        bool better = false;
+        for (std::size_t at = current_.size(); at-- > first_movable() && !spent();) {
+            if (at >= current_.size() || problem_.required[current_[at]]) continue;
+            Sequence tried = current_;
+            tried.erase(tried.begin() + static_cast<std::ptrdiff_t>(at));
+            better = accept(tried) || better;
+        }
+        for (std::size_t node : unused()) {
+            bool taken = false;
+            for (std::size_t at = first_movable(); at < current_.size() && !taken; ++at) {
+                if (spent()) return better;
+                if (problem_.required[current_[at]]) continue;
+                Sequence tried = current_;
+                tried[at] = node;
+                taken = accept(tried);
+            }
+            for (std::size_t at = first_movable(); at <= current_.size() && !taken; ++at) {
+                if (spent()) return better;
+                Sequence tried = current_;
+                tried.insert(tried.begin() + static_cast<std::ptrdiff_t>(at), node);
+                taken = accept(tried);
+            }
+            better = better || taken;
+        }
+        return better;
+    }
+
+    /// Moves pieces of up to three neighbours elsewhere.
+    bool move_pieces() {
+        bool better = false;
+        for (std::size_t length = 1; length <= kLongestPiece; ++length) {
+            for (std::size_t from = first_movable(); from + length <= current_.size(); ++from) {
+                for (std::size_t to = first_movable(); to + length <= current_.size(); ++to) {
+                    if (spent()) return better;
+                    if (to == from) continue;
+                    const auto piece = current_.begin() + static_cast<std::ptrdiff_t>(from);
+                    const auto end = piece + static_cast<std::ptrdiff_t>(length);
+                    Sequence tried(current_.begin(), piece);
+                    tried.insert(tried.end(), end, current_.end());
+                    tried.insert(tried.begin() + static_cast<std::ptrdiff_t>(to), piece, end);
+                    better = accept(tried) || better;
+                }
+            }
+        }
+        return better;
+    }
+
+    /// Turns pieces around.
+    bool turn_pieces() {
+        bool better = false;
+        for (std::size_t from = first_movable(); from + 1 < current_.size(); ++from) {
+            for (std::size_t to = from + 2; to <= current_.size(); ++to) {
+                if (spent()) return better;
+                Sequence tried = current_;
+                std::reverse(tried.begin() + static_cast<std::ptrdiff_t>(from),
+                             tried.begin() + static_cast<std::ptrdiff_t>(to));
+                better = accept(tried) || better;
+            }
+        }
+        return better;
+    }
+
+    const SplitProblem& problem_;
+    SequenceValuer& valuer_;
+    std::int64_t limit_;
+    double floor_us_ = 0;  // what is faster counts as equal
+    Sequence current_;
+    SequenceValue value_;
+};
+
+/// All nodes from the head or the pinned one on, each followed by the one that is nearest to it.
+Sequence nearest_order(const SplitProblem& problem) {
+    const PartitionInput& input = problem.input;
+    std::vector<bool> used(input.nodes.size(), false);
+    Sequence order;
+    if (input.pin_first) {
+        order.push_back(0);
+        used[0] = true;
+    }
+    while (order.size() < used.size()) {
+        std::size_t nearest = 0;
+        double nearest_us = std::numeric_limits<double>::infinity();
+        for (std::size_t node = 0; node < used.size(); ++node) {
+            const double us = order.empty() ? enter_us(input, problem.links, node)
+                                            : hop_us(input, problem.links, order.back(), node);
+            if (used[node] || us >= nearest_us) continue;
+            nearest = node;
+            nearest_us = us;
+        }
+        used[nearest] = true;
+        order.push_back(nearest);
+    }
+    return order;
+}
+
+}  // namespace
+
+std::vector<std::size_t> search_heuristic(const SplitProblem& problem, SequenceValuer& valuer) {
+    Sequence given(problem.input.nodes.size());
+    std::iota(given.begin(), given.end(), std::size_t{0});
+    Sequence best;
+    SequenceValue best_value = valuer.value(best);
+    for (int start = 0; start < 3; ++start) {
+        LocalSearch search(problem, valuer, kMaxOrdersTried * (start + 1) / 3);
+        if (start == 0) search.begin_by_insertion();
+        if (start == 1) search.begin_in_order(given);
+        if (start == 2) search.begin_in_order(nearest_order(problem));
+        search.improve();
+        if (!(search.value() < best_value)) continue;
+        best = search.sequence();
+        best_value = search.value();
+    }
+    return best_value.deficit > 0 ? Sequence{} : best;
+}
+
+}  // namespace molink

@@ -1,0 +1,244 @@
+// Fills in what follows from nodes and layers, and predicts. Decoding: micro-batches of b =
+// ceil(R/N) rows, cycle T = max(L(b), N x the slowest resource), the smallest N within 2 % of the
+// best T; all rows return once per cycle. A prompt: slices follow each other through stages and
+// links, so the first takes the sum, and each other one as long as the slowest. R is what KV has
+// room for.
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "base/error.h"
+#include "partition/stage_costs.h"
+
+namespace molink {
+
+std::string_view partition_objective_name(PartitionObjective objective) {
+    return objective == PartitionObjective::latency ? "latency" : "throughput";
+}
+
+Result<PartitionObjective> parse_partition_objective(std::string_view name) {
+    for (auto objective : {PartitionObjective::throughput, PartitionObjective::latency}) {
+        if (name == partition_objective_name(objective)) return objective;
+    }
+    return invalid_argument("objective '{}'; throughput and latency are permitted", name);
+}
+
+std::int32_t planned_rows(const PartitionInput& input) {
+    const auto nodes = std::max<std::int32_t>(static_cast<std::int32_t>(input.nodes.size()), 1);
+    return std::max((input.workload.running + nodes - 1) / nodes, 1);
+}
+
+namespace {
+
+/// Rows on stages and links, in ring order, for one number of rows.
+struct RingTimes {
+    double sum_us = 0;      ///< with propagation
+    double slowest_us = 0;  ///< stage or link
+    std::size_t slowest = 0;
+    bool slowest_is_link = false;
+};
+
+class Predictor {
+public:
+    Predictor(const PartitionInput& input, PartitionPlan& plan)
+        : input_(input), plan_(plan), links_(input) {}
+
+    Status locate() {
+        std::unordered_map<NodeId, std::size_t> index;
+        for (std::size_t i = 0; i < input_.nodes.size(); ++i) index[input_.nodes[i].id] = i;
+        for (const StagePlan& stage : plan_.stages) {
+            const auto found = index.find(stage.node);
+            if (found == index.end()) {
+                return make_error(StatusCode::internal,
+                                  "partition gives layers {}-{} to node {}, which is unknown",
+                                  stage.layers.begin, stage.layers.end - 1, stage.node.value);
+            }
+            nodes_.push_back(found->second);
+        }
+        if (nodes_.empty()) return make_error(StatusCode::internal, "partition has no stages");
+        return {};
+    }
+
+    void fill() {
+        fill_memory();
+        predict_decode();
+        predict_prompt();
+        fill_stages();
+        name_limit();
+        list_left_out();
+    }
+
+private:
+    double link_time(std::size_t i, double rows) const {
+        const PartitionModel& model = input_.model;
+        if (i + 1 == nodes_.size()) {
+            return link_us(links_.to_head(nodes_[i]),
+                           rows * static_cast<double>(model.token_row_bytes));
+        }
+        return link_us(links_.between(nodes_[i], nodes_[i + 1]),
+                       rows * static_cast<double>(model.activation_row_bytes));
+    }
+    std::int64_t delay(std::size_t i) const {
+        return i + 1 == nodes_.size() ? links_.to_head(nodes_[i]).delay_us
+                                      : links_.between(nodes_[i], nodes_[i + 1]).delay_us;
+    }
+    double stage_time(std::size_t i, double rows, bool slice) const {
+        const LayerRange layers = plan_.stages[i].layers;
+        return slice ? stage_slice_us(input_, nodes_[i], layers, rows)
+                     : stage_decode_us(input_, nodes_[i], layers, rows);
+    }
+
+    RingTimes ring(double rows, bool slice) const {
+        RingTimes times;
+        const auto token_bytes = static_cast<double>(input_.model.token_row_bytes);
+        times.sum_us = link_us(links_.from_head(nodes_.front()), rows * token_bytes) +
+                       static_cast<double>(links_.from_head(nodes_.front()).delay_us);
+        for (std::size_t i = 0; i < nodes_.size(); ++i) {
+            const double stage = stage_time(i, rows, slice);
+            const double link = link_time(i, rows);
+            times.sum_us += stage + link + static_cast<double>(delay(i));
+            for (bool is_link : {false, true}) {
+                const double time = is_link ? link : stage;
+                if (time <= times.slowest_us) continue;
+                times.slowest_us = time;
+                times.slowest = i;
+                times.slowest_is_link = is_link;
+            }
+        }
+        return times;
+    }
+
+    void fill_memory() {
+        plan_.kv_blocks = std::numeric_limits<std::int64_t>::max();
+        for (std::size_t i = 0; i < nodes_.size(); ++i) {
+            StagePlan& stage = plan_.stages[i];
+            stage.has_embedding = stage.layers.begin == 0;
+            stage.has_head = stage.layers.end == input_.model.layers;
+            stage.weight_bytes = stage_weight_bytes(input_, nodes_[i], stage.layers);
+            stage.kv_blocks = stage_kv_blocks(input_, nodes_[i], stage.layers);
+            if (stage.kv_blocks >= plan_.kv_blocks) continue;
+            plan_.kv_blocks = stage.kv_blocks;
+            smallest_ = i;
+        }
+    }
+
+    void predict_decode() {
+        PartitionPrediction& predicted = plan_.predicted;
+        const PartitionWorkload& work = input_.workload;
+        const std::int32_t block = std::max(input_.model.block_tokens, 1);
+        const std::int64_t each = std::max<std::int64_t>(
+            (std::int64_t{work.prompt_tokens} + work.output_tokens + block - 1) / block, 1);
+        const std::int64_t room = std::max<std::int64_t>(plan_.kv_blocks / each, 1);
+        predicted.running =
+            static_cast<std::int32_t>(std::min<std::int64_t>(std::max(work.running, 1), room));
+        const auto cycle = [&](std::int32_t batches) {
+            const RingTimes times = ring((predicted.running + batches - 1) / batches, false);
+            return std::max(times.sum_us, batches * times.slowest_us);
+        };
+        double best = cycle(1);
+        for (std::int32_t n = 2; n <= predicted.running; ++n) best = std::min(best, cycle(n));
+        predicted.micro_batches = 1;
+        while (predicted.micro_batches < predicted.running &&
+               cycle(predicted.micro_batches) > best * 1.02) {
+            ++predicted.micro_batches;
+        }
+        predicted.batch_rows =
+            (predicted.running + predicted.micro_batches - 1) / predicted.micro_batches;
+        predicted.tpot_us = cycle(predicted.micro_batches);
+        if (predicted.tpot_us > 0)
+            predicted.tokens_per_s = predicted.running / predicted.tpot_us * 1e6;
+        predicted.ring_us = ring(1, false).sum_us;
+        plan_.slowest_us = slowest_between();
+    }
+
+    /// The way back is left out: the searches do not count it among what can be slowest.
+    double slowest_between() const {
+        double slowest = 0;
+        for (std::size_t i = 0; i < nodes_.size(); ++i) {
+            slowest = std::max(slowest, stage_time(i, planned_rows(input_), false));
+            if (i + 1 < nodes_.size()) {
+                slowest = std::max(slowest, link_time(i, planned_rows(input_)));
+            }
+        }
+        return slowest;
+    }
+
+    void predict_prompt() {
+        const PartitionWorkload& work = input_.workload;
+        const std::int32_t prompt = std::max(work.prompt_tokens, 1);
+        const std::int32_t slices =
+            (prompt + std::max(work.slice_tokens, 1) - 1) / std::max(work.slice_tokens, 1);
+        slice_rows_ = std::min(prompt, std::max(work.slice_tokens, 1));
+        const RingTimes first = ring(slice_rows_, true);
+        plan_.predicted.ttft_us = first.sum_us + (slices - 1) * first.slowest_us;
+    }
+
+    void fill_stages() {
+        for (std::size_t i = 0; i < nodes_.size(); ++i) {
+            StagePlan& stage = plan_.stages[i];
+            stage.decode_us = stage_time(i, 1, false);
+            stage.batch_us = stage_time(i, plan_.predicted.batch_rows, false);
+            stage.slice_us = stage_time(i, slice_rows_, true);
+            stage.link_us = link_time(i, 1);
+            stage.link_batch_us = link_time(i, plan_.predicted.batch_rows);
+            stage.link_slice_us = link_time(i, slice_rows_);
+            stage.link_delay_us = delay(i);
+        }
+    }
+
+    void name_limit() {
+        PartitionPrediction& predicted = plan_.predicted;
+        const auto name = [&](std::size_t i) { return input_.nodes[nodes_[i]].name; };
+        const RingTimes times = ring(predicted.batch_rows, false);
+        predicted.limit_stage = times.slowest;
+        if (predicted.running < input_.workload.running) {
+            predicted.limit = PartitionLimit::kv;
+            predicted.limit_stage = smallest_;
+            predicted.limit_text = fmt::format(
+                "KV memory of '{}': {} blocks have room for {} of {} sequences", name(smallest_),
+                plan_.kv_blocks, predicted.running, input_.workload.running);
+        } else if (times.sum_us > predicted.micro_batches * times.slowest_us) {
+            predicted.limit = PartitionLimit::latency;
+            predicted.limit_text = fmt::format(
+                "the way round the ring: {} running sequences keep no stage and no link busy",
+                predicted.running);
+        } else if (times.slowest_is_link) {
+            predicted.limit = PartitionLimit::link;
+            const bool back = times.slowest + 1 == nodes_.size();
+            predicted.limit_text = fmt::format("link '{}' -> '{}'", name(times.slowest),
+                                               back ? "head" : name(times.slowest + 1));
+        } else {
+            predicted.limit = PartitionLimit::stage;
+            predicted.limit_text = fmt::format("stage '{}'", name(times.slowest));
+        }
+    }
+
+    void list_left_out() {
+        std::unordered_set<NodeId> named;
+        for (const StagePlan& stage : plan_.stages) named.insert(stage.node);
+        for (const LeftOut& left : plan_.left_out) named.insert(left.node);
+        for (const PartitionNode& node : input_.nodes) {
+            if (!named.contains(node.id)) {
+                plan_.left_out.push_back({node.id, "the partitioner gives it no layers"});
+            }
+        }
+    }
+
+    const PartitionInput& input_;
+    PartitionPlan& plan_;
+    LinkTable links_;
+    std::vector<std::size_t> nodes_;  // [stages], index in the input
+    std::size_t smallest_ = 0;
+    double slice_rows_ = 1;
+};
+
+}  // namespace
+
+Status complete_partition(const PartitionInput& input, PartitionPlan& plan) {
+    Predictor predictor(input, plan);
+    MOLINK_RETURN_IF_ERROR(predictor.locate());
+    predictor.fill();
+    return {};
+}
+
+}  // namespace molink

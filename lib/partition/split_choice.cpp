@@ -1,0 +1,171 @@
+// What the built-in partitioners want, as questions to the searches. Throughput asks several in
+// turn: how fast could the slowest be; how many KV blocks can be had within 2 % of that; how short
+// is the ring within both; and, because a node that costs almost nothing should stay, the same once
+// more with a small bonus for every node. The bonus sums up to at most a tenth of the shortest
+// ring, so nodes are kept exactly as long as they are cheap.
+#include "partition/split_choice.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace molink {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kTolerance = 1.02;
+constexpr double kKeepShare = 0.1;
+
+SearchPass empty_pass(const SplitProblem& problem, SearchPass::Combine combine) {
+    SearchPass pass;
+    pass.combine = combine;
+    pass.nodes = problem.input.nodes.size();
+    pass.layers = problem.input.model.layers;
+    pass.stage.resize(pass.nodes * SearchPass::kRoles * (static_cast<std::size_t>(pass.layers) + 1),
+                      kInfinity);
+    pass.link.resize(pass.nodes * pass.nodes, pass.neutral());
+    pass.enter.resize(pass.nodes, pass.neutral());
+    pass.leave.resize(pass.nodes, pass.neutral());
+    for (const PartitionNode& node : problem.input.nodes) pass.fixed.push_back(node.fixed);
+    return pass;
+}
+
+/// A range of `size` layers in `role`, wherever it is; a range that is not last ends before the
+/// end.
+LayerRange range_of(std::size_t role, std::int32_t size, std::int32_t layers) {
+    if (role >= SearchPass::role(false, true)) return {layers - size, layers};
+    if (role == SearchPass::role(true, false)) return {0, size};
+    return {1, 1 + size};
+}
+
+template <typename Value>
+void fill_stages(SearchPass& pass, const PartitionInput& input, const Value& value) {
+    const std::int32_t layers = pass.layers;
+    for (std::size_t node = 0; node < pass.nodes; ++node) {
+        for (std::size_t role = 0; role < SearchPass::kRoles; ++role) {
+            const auto row =
+                (node * SearchPass::kRoles + role) * (static_cast<std::size_t>(layers) + 1);
+            const bool whole = role == SearchPass::role(true, true);
+            const bool only_middle = role == SearchPass::role(false, false);
+            const std::int32_t most = whole ? layers : layers - (only_middle ? 2 : 1);
+            for (std::int32_t size = whole ? layers : 1; size <= most; ++size) {
+                const LayerRange range = range_of(role, size, layers);
+                if (stage_kv_blocks(input, node, range) < input.model.min_blocks) continue;
+                pass.stage[row + static_cast<std::size_t>(size)] = value(node, range);
+            }
+        }
+    }
+}
+
+template <typename Value>
+void fill_links(SearchPass& pass, const Value& value) {
+    for (std::size_t from = 0; from < pass.nodes; ++from) {
+        for (std::size_t to = 0; to < pass.nodes; ++to) {
+            if (from != to) pass.link[from * pass.nodes + to] = value(from, to);
+        }
+    }
+}
+
+double stage_cost(const SplitProblem& problem, std::size_t node, LayerRange layers) {
+    return problem.even ? static_cast<double>(layers.size())
+                        : stage_decode_us(problem.input, node, layers, problem.rows);
+}
+
+double link_cost(const SplitProblem& problem, std::size_t from, std::size_t to) {
+    if (problem.even) return 0;
+    const auto row = static_cast<double>(problem.input.model.activation_row_bytes);
+    return link_us(problem.links.between(from, to), problem.rows * row);
+}
+
+/// Forbids what is slower than `bound_us` or holds fewer than `blocks`.
+void restrict_pass(SearchPass& pass, const SplitProblem& problem, double bound_us, double blocks) {
+    const PartitionInput& input = problem.input;
+    SearchPass permitted = empty_pass(problem, pass.combine);
+    fill_stages(permitted, input, [&](std::size_t node, LayerRange range) {
+        const bool slow = stage_cost(problem, node, range) > bound_us;
+        const bool small = static_cast<double>(stage_kv_blocks(input, node, range)) < blocks;
+        return slow || small ? kInfinity : 0.0;
+    });
+    for (std::size_t i = 0; i < pass.stage.size(); ++i) {
+        if (permitted.stage[i] == kInfinity) pass.stage[i] = kInfinity;
+    }
+    for (std::size_t i = 0; i < pass.link.size(); ++i) {
+        if (link_cost(problem, i / pass.nodes, i % pass.nodes) > bound_us) {
+            pass.link[i] = kInfinity;
+        }
+    }
+}
+
+Split choose_for_throughput(const SplitProblem& problem, const Searcher& search) {
+    const Split fastest = search(slowest_pass(problem));
+    if (fastest.stages.empty()) return fastest;
+    const double bound = std::max(fastest.value, 0.0) * kTolerance;
+    const Split roomiest = search(roomiest_pass(problem, bound));
+    if (roomiest.stages.empty()) return fastest;
+    SearchPass ring = ring_pass(problem);
+    restrict_pass(ring, problem, bound, -roomiest.value);
+    Split shortest = search(ring);
+    const bool all = std::find(problem.required.begin(), problem.required.end(), false) ==
+                     problem.required.end();
+    if (shortest.stages.empty() || all) return shortest.stages.empty() ? roomiest : shortest;
+    // Also where times are unknown, a node more is better than one less.
+    const double bonus =
+        std::max(shortest.value * kKeepShare / static_cast<double>(ring.nodes), 1e-6);
+    for (double& value : ring.stage) value -= bonus;
+    return search(ring);
+}
+
+}  // namespace
+
+SplitProblem::SplitProblem(const PartitionInput& partition_input)
+    : input(partition_input),
+      links(partition_input),
+      rows(planned_rows(partition_input)),
+      required(partition_input.nodes.size(), partition_input.keep_all) {
+    for (std::size_t i = 0; i < required.size(); ++i) {
+        if (input.nodes[i].fixed || (i == 0 && input.pin_first)) required[i] = true;
+    }
+}
+
+SearchPass slowest_pass(const SplitProblem& problem) {
+    SearchPass pass = empty_pass(problem, SearchPass::Combine::largest);
+    fill_stages(pass, problem.input, [&](std::size_t node, LayerRange range) {
+        return stage_cost(problem, node, range);
+    });
+    fill_links(pass,
+               [&](std::size_t from, std::size_t to) { return link_cost(problem, from, to); });
+    return pass;
+}
+
+SearchPass ring_pass(const SplitProblem& problem) {
+    const PartitionInput& input = problem.input;
+    SearchPass pass = empty_pass(problem, SearchPass::Combine::sum);
+    fill_stages(pass, input, [&](std::size_t node, LayerRange range) {
+        return stage_decode_us(input, node, range, 1);
+    });
+    fill_links(pass, [&](std::size_t from, std::size_t to) {
+        return hop_us(input, problem.links, from, to);
+    });
+    for (std::size_t node = 0; node < pass.nodes; ++node) {
+        pass.enter[node] = enter_us(input, problem.links, node);
+        pass.leave[node] = leave_us(input, problem.links, node);
+    }
+    return pass;
+}
+
+SearchPass roomiest_pass(const SplitProblem& problem, double bound_us) {
+    SearchPass pass = empty_pass(problem, SearchPass::Combine::largest);
+    fill_stages(pass, problem.input, [&](std::size_t node, LayerRange range) {
+        return -static_cast<double>(stage_kv_blocks(problem.input, node, range));
+    });
+    restrict_pass(pass, problem, bound_us, -kInfinity);
+    return pass;
+}
+
+Split choose_split(const SplitProblem& problem, const Searcher& search) {
+    if (problem.input.objective == PartitionObjective::latency && !problem.even) {
+        return search(ring_pass(problem));
+    }
+    return choose_for_throughput(problem, search);
+}
+
+}  // namespace molink

@@ -1,0 +1,96 @@
+// What a stage and a link cost, in one place, so that search, prediction and check cannot disagree.
+// Stage times are additive over layers and layers are alike; the searches rely on both. Which stage
+// holds the embedding and the LM head follows from its layers alone.
+#include "partition/stage_costs.h"
+
+#include <algorithm>
+#include <limits>
+#include <unordered_map>
+
+namespace molink {
+namespace {
+
+double scale_of_rows(const PartitionNode& node, double rows) {
+    if (node.decode_layer_us <= 0) return 1;
+    return 1 + (rows - 1) * node.prefill_row_layer_us / node.decode_layer_us;
+}
+
+}  // namespace
+
+std::int64_t stage_weight_bytes(const PartitionInput& input, std::size_t, LayerRange layers) {
+    const PartitionModel& model = input.model;
+    return layers.size() * model.layer_bytes + (layers.begin == 0 ? model.embedding_bytes : 0) +
+           (layers.end == model.layers ? model.head_bytes : 0);
+}
+
+std::int64_t stage_kv_blocks(const PartitionInput& input, std::size_t index, LayerRange layers) {
+    const PartitionModel& model = input.model;
+    const std::int64_t rest = input.nodes[index].memory_bytes -
+                              stage_weight_bytes(input, index, layers) - model.workspace_bytes;
+    if (rest < 0) return -1;
+    const std::int64_t of_use =
+        model.max_blocks > 0 ? model.max_blocks : std::numeric_limits<std::int64_t>::max();
+    const std::int64_t block = layers.size() * model.kv_layer_block_bytes;
+    return block <= 0 ? of_use : std::min(of_use, rest / block);
+}
+
+bool stage_permitted(const PartitionInput& input, std::size_t index, LayerRange layers) {
+    const auto& fixed = input.nodes[index].fixed;
+    if (fixed && !(*fixed == layers)) return false;
+    return stage_kv_blocks(input, index, layers) >= input.model.min_blocks;
+}
+
+double stage_decode_us(const PartitionInput& input, std::size_t index, LayerRange layers,
+                       double rows) {
+    const PartitionNode& node = input.nodes[index];
+    const double head = layers.end == input.model.layers ? node.head_row_us : 0;
+    return (layers.size() * node.decode_layer_us + head) * scale_of_rows(node, rows);
+}
+
+double stage_slice_us(const PartitionInput& input, std::size_t index, LayerRange layers,
+                      double rows) {
+    const PartitionNode& node = input.nodes[index];
+    const double layer = std::max(node.decode_layer_us, rows * node.prefill_row_layer_us);
+    return layers.size() * layer + (layers.end == input.model.layers ? node.head_row_us : 0);
+}
+
+double link_us(const LinkModel& link, double bytes) {
+    return link.bytes_per_s > 0 ? bytes / link.bytes_per_s * 1e6 : 0;
+}
+
+LinkTable::LinkTable(const PartitionInput& input)
+    : width_(input.nodes.size()), head_(input.nodes.size()) {
+    std::unordered_map<NodeId, std::size_t> index;
+    for (std::size_t i = 0; i < input.nodes.size(); ++i) index[input.nodes[i].id] = i;
+    const auto head = index.try_emplace(NodeId(0), width_);
+    head_ = head.first->second;
+    width_ = std::max(width_, head_ + 1);
+    links_.resize(width_ * width_);
+    for (const PartitionLink& link : input.links) {
+        const auto from = index.find(link.from);
+        const auto to = index.find(link.to);
+        if (from == index.end() || to == index.end() || from == to) continue;
+        links_[from->second * width_ + to->second] = link.model;
+    }
+}
+
+double hop_us(const PartitionInput& input, const LinkTable& links, std::size_t from,
+              std::size_t to) {
+    const LinkModel& link = links.between(from, to);
+    return link_us(link, static_cast<double>(input.model.activation_row_bytes)) +
+           static_cast<double>(link.delay_us);
+}
+
+double enter_us(const PartitionInput& input, const LinkTable& links, std::size_t first) {
+    const LinkModel& link = links.from_head(first);
+    return link_us(link, static_cast<double>(input.model.token_row_bytes)) +
+           static_cast<double>(link.delay_us);
+}
+
+double leave_us(const PartitionInput& input, const LinkTable& links, std::size_t last) {
+    const LinkModel& link = links.to_head(last);
+    return link_us(link, static_cast<double>(input.model.token_row_bytes)) +
+           static_cast<double>(link.delay_us);
+}
+
+}  // namespace molink

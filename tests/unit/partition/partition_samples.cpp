@@ -1,0 +1,209 @@
+// See partition_samples.h. The costs are written down a second time here, on purpose.
+#include "partition_samples.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/random.h"
+
+namespace molink::test {
+namespace {
+
+LinkModel random_link(Random& random) {
+    LinkModel link;
+    if (random.below(4) > 0) link.bytes_per_s = 1e5 + static_cast<double>(random.below(1'000'000));
+    if (random.below(2) > 0) link.delay_us = static_cast<std::int64_t>(random.below(300));
+    return link;
+}
+
+void add_links(PartitionInput& input, Random& random) {
+    for (const PartitionNode& from : input.nodes) {
+        for (const PartitionNode& to : input.nodes) {
+            if (from.id != to.id && random.below(8) > 0) {
+                input.links.push_back({from.id, to.id, random_link(random)});
+            }
+        }
+        if (from.id != NodeId(0)) {
+            input.links.push_back({from.id, NodeId(0), random_link(random)});
+            input.links.push_back({NodeId(0), from.id, random_link(random)});
+        }
+    }
+}
+
+class PlanList {
+public:
+    explicit PlanList(const PartitionInput& input)
+        : input_(input), used_(input.nodes.size(), false) {}
+
+    std::vector<PlanWorth> run() {
+        extend(0);
+        return std::move(plans_);
+    }
+
+private:
+    struct Stage {
+        std::size_t node;
+        LayerRange layers;
+    };
+
+    LinkModel link(NodeId from, NodeId to) const {
+        LinkModel found;
+        for (const PartitionLink& link : input_.links) {
+            if (from != to && link.from == from && link.to == to) found = link.model;
+        }
+        return found;
+    }
+    static double enter(const LinkModel& link, double bytes) {
+        return link.bytes_per_s > 0 ? bytes * 1e6 / link.bytes_per_s : 0;
+    }
+
+    void extend(std::int32_t placed) {
+        if (placed == input_.model.layers) {
+            finish();
+            return;
+        }
+        for (std::size_t node = 0; node < input_.nodes.size(); ++node) {
+            if (used_[node]) continue;
+            if (stages_.empty() && input_.pin_first && node != 0) continue;
+            if (!stages_.empty() && input_.fixed_order && node < stages_.back().node) continue;
+            used_[node] = true;
+            for (std::int32_t end = placed + 1; end <= input_.model.layers; ++end) {
+                const auto& fixed = input_.nodes[node].fixed;
+                if (fixed && (fixed->begin != placed || fixed->end != end)) continue;
+                stages_.push_back({node, {placed, end}});
+                extend(end);
+                stages_.pop_back();
+            }
+            used_[node] = false;
+        }
+    }
+
+    void finish() {
+        for (std::size_t node = 0; node < used_.size(); ++node) {
+            if (!used_[node] && (input_.keep_all || input_.nodes[node].fixed)) return;
+        }
+        PlanWorth worth;
+        worth.nodes = stages_.size();
+        worth.kv_blocks = std::numeric_limits<std::int64_t>::max();
+        const PartitionModel& model = input_.model;
+        const double rows = (input_.workload.running + static_cast<int>(used_.size()) - 1) /
+                            static_cast<int>(used_.size());
+        const auto row_bytes = static_cast<double>(model.activation_row_bytes);
+        const auto token_bytes = static_cast<double>(model.token_row_bytes);
+        for (std::size_t i = 0; i < stages_.size(); ++i) {
+            const PartitionNode& node = input_.nodes[stages_[i].node];
+            const bool last = i + 1 == stages_.size();
+            const std::int64_t size = stages_[i].layers.size();
+            const std::int64_t left =
+                node.memory_bytes - model.workspace_bytes - size * model.layer_bytes -
+                (i == 0 ? model.embedding_bytes : 0) - (last ? model.head_bytes : 0);
+            std::int64_t blocks = left < 0 ? -1 : left / (size * model.kv_layer_block_bytes);
+            if (model.max_blocks > 0) blocks = std::min(blocks, model.max_blocks);
+            if (blocks < model.min_blocks) return;
+            worth.kv_blocks = std::min(worth.kv_blocks, blocks);
+            const double one =
+                static_cast<double>(size) * node.decode_layer_us + (last ? node.head_row_us : 0);
+            const double factor = 1 + (rows - 1) * node.prefill_row_layer_us / node.decode_layer_us;
+            worth.slowest_us = std::max(worth.slowest_us, one * factor);
+            worth.ring_us += one;
+            if (last) break;
+            const LinkModel next = link(node.id, input_.nodes[stages_[i + 1].node].id);
+            worth.slowest_us = std::max(worth.slowest_us, enter(next, rows * row_bytes));
+            worth.ring_us += enter(next, row_bytes) + static_cast<double>(next.delay_us);
+        }
+        for (const LinkModel& ends : {link(NodeId(0), input_.nodes[stages_.front().node].id),
+                                      link(input_.nodes[stages_.back().node].id, NodeId(0))}) {
+            worth.ring_us += enter(ends, token_bytes) + static_cast<double>(ends.delay_us);
+        }
+        plans_.push_back(worth);
+    }
+
+    const PartitionInput& input_;
+    std::vector<bool> used_;
+    std::vector<Stage> stages_;
+    std::vector<PlanWorth> plans_;
+};
+
+}  // namespace
+
+PartitionInput random_partition_input(std::uint64_t seed) {
+    Random random(seed);
+    PartitionInput input;
+    PartitionModel& model = input.model;
+    model.layers = static_cast<std::int32_t>(1 + random.below(8));
+    model.layer_bytes = static_cast<std::int64_t>(10 + random.below(50));
+    model.embedding_bytes = static_cast<std::int64_t>(random.below(100));
+    model.head_bytes = static_cast<std::int64_t>(random.below(100));
+    model.workspace_bytes = static_cast<std::int64_t>(random.below(20));
+    model.kv_layer_block_bytes = static_cast<std::int64_t>(1 + random.below(4));
+    model.min_blocks = static_cast<std::int64_t>(random.below(6));
+    model.max_blocks = random.below(3) == 0 ? 8 + static_cast<std::int64_t>(random.below(20)) : 0;
+    model.activation_row_bytes = static_cast<std::int64_t>(random.below(200));
+    const std::uint64_t nodes = 1 + random.below(5);
+    const std::uint64_t first_id = random.below(2);  // the head holds a stage, or none
+    for (std::uint64_t i = 0; i < nodes; ++i) {
+        PartitionNode node;
+        node.id = NodeId(static_cast<std::uint32_t>(first_id + i));
+        node.name = "n" + std::to_string(i);
+        node.memory_bytes = static_cast<std::int64_t>(100 + random.below(500));
+        node.decode_layer_us = 1.0 + static_cast<double>(random.below(100));
+        node.prefill_row_layer_us = static_cast<double>(random.below(20));
+        node.head_row_us = static_cast<double>(random.below(200));
+        input.nodes.push_back(node);
+    }
+    add_links(input, random);
+    input.workload.running = static_cast<std::int32_t>(1 + random.below(16));
+    input.objective =
+        random.below(2) == 0 ? PartitionObjective::throughput : PartitionObjective::latency;
+    input.pin_first = random.below(2) == 0;
+    input.fixed_order = random.below(4) == 0;
+    input.keep_all = random.below(8) == 0;
+    if (random.below(4) == 0) {
+        const auto begin =
+            static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(model.layers)));
+        const auto more = static_cast<std::int32_t>(
+            random.below(static_cast<std::uint64_t>(model.layers - begin)));
+        input.nodes[random.below(nodes)].fixed = LayerRange{begin, begin + 1 + more};
+    }
+    return input;
+}
+
+PartitionInput site_input(std::uint64_t seed, std::size_t nodes, std::int32_t layers) {
+    Random random(seed);
+    PartitionInput input;
+    input.model.layers = layers;
+    input.model.layer_bytes = 1000;
+    input.model.kv_layer_block_bytes = 10;
+    input.model.max_blocks = 100;
+    input.model.activation_row_bytes = 8192;
+    for (std::size_t i = 0; i < nodes; ++i) {
+        PartitionNode node;
+        node.id = NodeId(static_cast<std::uint32_t>(i));
+        node.name = "n" + std::to_string(i);
+        node.memory_bytes = 1000 * layers;
+        node.decode_layer_us = 500 + static_cast<double>(random.below(1500));
+        node.prefill_row_layer_us = node.decode_layer_us / 10;
+        node.head_row_us = 1000;
+        input.nodes.push_back(node);
+    }
+    for (std::size_t from = 0; from < nodes; ++from) {
+        for (std::size_t to = 0; to < nodes; ++to) {
+            if (from == to) continue;
+            // Neighbours in the list are of different sites.
+            const std::size_t sites = (nodes + 3) / 4;
+            LinkModel link{125e6, 200, 0};
+            if (from % sites != to % sites) {
+                link = {1e6 + static_cast<double>(random.below(10'000'000)),
+                        static_cast<std::int64_t>(5000 + random.below(25'000)), 0};
+            }
+            input.links.push_back({input.nodes[from].id, input.nodes[to].id, link});
+        }
+    }
+    return input;
+}
+
+std::vector<PlanWorth> every_plan(const PartitionInput& input) {
+    return PlanList(input).run();
+}
+
+}  // namespace molink::test
