@@ -15,6 +15,10 @@ Status check_enum(const char* name, std::int32_t value, std::int32_t last) {
                                                     "; it must be 0 .. " + std::to_string(last));
 }
 
+std::string text_or(const char* text, const char* otherwise) {
+    return text == nullptr ? otherwise : text;
+}
+
 template <typename T>
 Status check_node(const T& options) {
     if (options.model_dir == nullptr) {
@@ -26,11 +30,9 @@ Status check_node(const T& options) {
     if (auto status = check_enum("kv_type", options.kv_type, MOLINK_F16); !status.ok()) {
         return status;
     }
+    const Status transmit = make_transmit_policy(text_or(options.transmit, "fair")).status();
+    if (!transmit.ok()) return transmit.with_context("transmit");
     return check_enum("log_level", options.log_level, MOLINK_LOG_DEBUG);
-}
-
-std::string text_or(const char* text, const char* otherwise) {
-    return text == nullptr ? otherwise : text;
 }
 
 template <typename T>
@@ -52,6 +54,32 @@ void fill_node(const T& in, NodeOptions& out) {
         out.layers = LayerRange{in.layers_begin, in.layers_end};
     }
     out.log_level = static_cast<LogLevel>(in.log_level);
+    out.transmit = [name = text_or(in.transmit, "fair")] {
+        return std::move(*make_transmit_policy(name));  // check_node has seen the name
+    };
+}
+
+Result<std::unique_ptr<Scheduler>> named_scheduler(const molink_engine_options& options) {
+    SchedulerOptions goals;
+    goals.step_tokens = options.step_tokens;
+    goals.latency_goal_us = options.latency_goal_us;
+    goals.throughput_goal = options.throughput_goal;
+    return make_scheduler(text_or(options.scheduler_name, "adaptive"), goals);
+}
+
+Result<std::unique_ptr<Partitioner>> named_partitioner(const molink_engine_options& options) {
+    return make_partitioner(text_or(options.partitioner, "cost"));
+}
+
+Status check_policies(const molink_engine_options& options) {
+    if (options.scheduler != nullptr && options.scheduler_name != nullptr) {
+        return Status(StatusCode::invalid_argument,
+                      "scheduler and scheduler_name are both set; give one of them");
+    }
+    Status status = named_scheduler(options).status();
+    if (status.ok()) status = named_partitioner(options).status();
+    if (status.ok()) status = check_enum("objective", options.objective, MOLINK_LATENCY);
+    return status;
 }
 
 Status check_local_cluster(const molink_engine_options& options) {
@@ -127,6 +155,7 @@ Status read_options(const molink_engine_options* in, molink_engine_options& out)
     if (auto status = check_enum("wire_type", out.wire_type, MOLINK_INT8); !status.ok()) {
         return status;
     }
+    if (auto status = check_policies(out); !status.ok()) return status;
     return check_local_cluster(out);
 }
 
@@ -155,6 +184,9 @@ EngineOptions engine_options(const molink_engine_options& options) {
     out.max_context = options.max_context;
     out.prefix_cache = options.prefix_cache != 0;
     out.max_in_flight_bytes = options.max_in_flight_bytes;
+    out.objective = static_cast<PartitionObjective>(options.objective);
+    out.scheduler = std::move(*named_scheduler(options));  // check_policies has seen the names
+    out.partitioner = std::move(*named_partitioner(options));
     return out;
 }
 

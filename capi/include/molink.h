@@ -116,6 +116,7 @@ typedef void (*molink_progress_fn)(void* user_data, const molink_progress* progr
 
 enum { MOLINK_F32 = 0, MOLINK_F16 = 1, MOLINK_BF16 = 2, MOLINK_INT8 = 3 };
 enum { MOLINK_WEIGHTS_NATIVE = 0, MOLINK_WEIGHTS_Q8_0 = 1 };
+enum { MOLINK_THROUGHPUT = 0, MOLINK_LATENCY = 1 };
 
 struct molink_scheduler_vtable; /* molink_plugin.h */
 
@@ -159,8 +160,15 @@ typedef struct molink_engine_options {
     molink_progress_fn progress; /* NULL: none */
     void* progress_user_data;
     molink_finalizer progress_finalizer;
-    const struct molink_scheduler_vtable* scheduler; /* NULL: the built-in one; copied */
+    const struct molink_scheduler_vtable* scheduler; /* NULL: by name; copied */
     void* scheduler_user_data;
+    const char* scheduler_name; /* "adaptive" (NULL), "depth", "single", "molink-paper" */
+    const char* transmit;       /* what a link sends first: "fair" (NULL), "strict", "fifo" */
+    const char* partitioner;    /* "cost" (NULL), "even" */
+    int64_t latency_goal_us;    /* adaptive: between two tokens; 0: none */
+    double throughput_goal;     /* adaptive: output tokens/s that are enough; 0: none */
+    int32_t step_tokens; /* the other schedulers: rows of a micro-batch; 0: max_step_tokens */
+    int32_t objective;   /* of the partitioner: MOLINK_THROUGHPUT (default) or _LATENCY */
 } molink_engine_options;
 
 #define MOLINK_ENGINE_OPTIONS_INIT                                                              \
@@ -168,7 +176,7 @@ typedef struct molink_engine_options {
         sizeof(molink_engine_options), NULL, NULL, NULL, NULL, NULL, 0, 15000000, 3000000,      \
             33554432, 0, MOLINK_WEIGHTS_NATIVE, MOLINK_F32, 16, 0, 0, 0, MOLINK_LOG_INFO, 0, 1, \
             MOLINK_F32, 16, 1024, 512, 256, 0, 1, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL,  \
-            NULL                                                                                \
+            NULL, NULL, NULL, NULL, 0, 0, 0, MOLINK_THROUGHPUT                                  \
     }
 
 /** Fills in the defaults. struct_size: sizeof of the caller's struct. For languages without C's
@@ -526,13 +534,14 @@ typedef struct molink_worker_options {
     molink_log_fn log;
     void* log_user_data;
     molink_finalizer log_finalizer;
+    const char* transmit;
 } molink_worker_options;
 
 #define MOLINK_WORKER_OPTIONS_INIT                                                               \
     {                                                                                            \
         sizeof(molink_worker_options), NULL, NULL, NULL, NULL, NULL, NULL, 0, 15000000, 3000000, \
             60000000, 0, MOLINK_WEIGHTS_NATIVE, MOLINK_F32, 16, 0, 0, 0, MOLINK_LOG_INFO, NULL,  \
-            NULL, NULL                                                                           \
+            NULL, NULL, NULL                                                                     \
     }
 
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_options_init(molink_worker_options* options,

@@ -26,6 +26,10 @@ void add_head_flags(CLI::App& app, HeadFlags& flags) {
                    "adaptive: milliseconds between two tokens to aim at (default: none)");
     app.add_option("--throughput-goal", flags.throughput_goal,
                    "adaptive: output tokens/s that are enough (default: none)");
+    app.add_option("--partitioner", flags.partitioner, "cost or even")->capture_default_str();
+    app.add_option("--objective", flags.objective,
+                   "what the split shall be good at: throughput or latency")
+        ->capture_default_str();
     app.add_option("--max-running", flags.max_running, "sequences at once")->capture_default_str();
     app.add_option("--max-step-tokens", flags.max_step_tokens, "rows of one micro-batch")
         ->capture_default_str();
@@ -51,6 +55,12 @@ Status apply_head_flags(const HeadFlags& flags, EngineOptions& options) {
     auto scheduler = make_scheduler(flags.scheduler, goals);
     if (!scheduler) return scheduler.error().with_context("--scheduler");
     options.scheduler = std::move(*scheduler);
+    auto partitioner = make_partitioner(flags.partitioner);
+    if (!partitioner) return partitioner.error().with_context("--partitioner");
+    options.partitioner = std::move(*partitioner);
+    auto objective = parse_partition_objective(flags.objective);
+    if (!objective) return objective.error().with_context("--objective");
+    options.objective = *objective;
     options.stages = flags.stages;
     options.local_stage = !flags.no_local_stage;
     options.max_running = flags.max_running;

@@ -22,6 +22,8 @@ struct HeadFlags {
     int step_tokens = 0;
     double latency_goal_ms = 0;
     double throughput_goal = 0;
+    std::string partitioner = "cost";
+    std::string objective = "throughput";
     int max_running = 16;
     int max_step_tokens = 512;
     int max_slice_tokens = 0;

@@ -25,7 +25,7 @@ static void check_progress(void) {
 }
 
 static void check_engine_options(void) {
-    SIZE(molink_engine_options, 216);
+    SIZE(molink_engine_options, 264);
     OFFSET(molink_engine_options, struct_size, 0);
     OFFSET(molink_engine_options, model_dir, 8);
     OFFSET(molink_engine_options, name, 16);
@@ -62,6 +62,13 @@ static void check_engine_options(void) {
     OFFSET(molink_engine_options, progress_finalizer, 192);
     OFFSET(molink_engine_options, scheduler, 200);
     OFFSET(molink_engine_options, scheduler_user_data, 208);
+    OFFSET(molink_engine_options, scheduler_name, 216);
+    OFFSET(molink_engine_options, transmit, 224);
+    OFFSET(molink_engine_options, partitioner, 232);
+    OFFSET(molink_engine_options, latency_goal_us, 240);
+    OFFSET(molink_engine_options, throughput_goal, 248);
+    OFFSET(molink_engine_options, step_tokens, 256);
+    OFFSET(molink_engine_options, objective, 260);
 }
 
 static void check_model_info(void) {
@@ -231,7 +238,7 @@ static void check_link_info(void) {
 }
 
 static void check_worker_options(void) {
-    SIZE(molink_worker_options, 144);
+    SIZE(molink_worker_options, 152);
     OFFSET(molink_worker_options, struct_size, 0);
     OFFSET(molink_worker_options, model_dir, 8);
     OFFSET(molink_worker_options, join, 16);
@@ -254,6 +261,7 @@ static void check_worker_options(void) {
     OFFSET(molink_worker_options, log, 120);
     OFFSET(molink_worker_options, log_user_data, 128);
     OFFSET(molink_worker_options, log_finalizer, 136);
+    OFFSET(molink_worker_options, transmit, 144);
 }
 
 static void check_worker_info(void) {

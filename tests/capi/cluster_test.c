@@ -148,6 +148,28 @@ static void head_and_workers(const char* model, const output* expected) {
     CHECK_OK(molink_worker_destroy(second));
 }
 
+/* Every policy by its name: other ways, the same bits. */
+static void policies_by_name(const char* model, const output* expected) {
+    static const char* const schedulers[] = {"adaptive", "depth", "single", "molink-paper"};
+    static const char* const transmits[] = {"fair", "strict", "fifo", "fair"};
+    size_t i;
+    for (i = 0; i < 4; ++i) {
+        molink_engine_options options = small_options(model);
+        molink_engine* engine;
+        output found;
+        options.local_workers = 2;
+        options.scheduler_name = schedulers[i];
+        options.transmit = transmits[i];
+        options.partitioner = i % 2 == 0 ? "cost" : "even";
+        options.objective = i < 2 ? MOLINK_THROUGHPUT : MOLINK_LATENCY;
+        options.step_tokens = i == 0 ? 0 : 64;
+        engine = ready_engine_with(&options);
+        generate_with_hashes(engine, &found);
+        check_equal(&found, expected);
+        CHECK_OK(molink_engine_destroy(engine));
+    }
+}
+
 /* Refused by the head, and told why. */
 static void wrong_worker(const char* model) {
     molink_engine_options options = small_options(model);
@@ -175,6 +197,7 @@ int main(int argc, char** argv) {
     CHECK_OK(molink_engine_destroy(engine));
     whole_in_one_process(argv[1], &expected);
     head_and_workers(argv[1], &expected);
+    policies_by_name(argv[1], &expected);
     wrong_worker(argv[1]);
     return 0;
 }

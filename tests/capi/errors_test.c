@@ -174,6 +174,12 @@ static void engine_options(const char* model) {
     BAD(kv_type, 256);
     BAD(wire_type, 4);
     BAD(wire_type, 256);
+    BAD(scheduler_name, "best");
+    BAD(transmit, "loud");
+    BAD(partitioner, "odd");
+    BAD(objective, 2);
+    BAD(step_tokens, 5); /* adaptive has no budget */
+    BAD(latency_goal_us, -1);
     BAD(log_level, 4);
     BAD(block_tokens, 7);
     BAD(threads, -1);
