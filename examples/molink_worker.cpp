@@ -28,6 +28,9 @@ Status follow(Worker& worker, std::vector<LinkMetrics>& links) {
         if (over.code() != StatusCode::deadline_exceeded) {
             const WorkerView view = worker.view();
             if (!view.links.empty()) links = view.links;
+            if (over.ok() && !view.farewell.empty()) {
+                fmt::print(stderr, "molink-worker: ends: {}\n", view.farewell);
+            }
             return over;
         }
         const WorkerView view = worker.view();

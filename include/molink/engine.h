@@ -35,6 +35,10 @@ struct ClusterView {
     std::vector<NodeId> stages;   ///< pipeline order; empty while there is none
 };
 
+/// What a partitioner has to know about the model of `options` and the work expected, nodes and
+/// links not included. Reads config.json alone. Errors: as Engine::open.
+MOLINK_EXPORT Result<PartitionInput> describe_partition(const EngineOptions& options);
+
 /// The head of a cluster: takes in workers, splits the model, serves requests. With stages = 1 it
 /// is a whole system in one process.
 ///
@@ -75,6 +79,8 @@ public:
     virtual std::string address() const = 0;
     virtual const ModelSpec& model() const = 0;
     virtual ClusterView cluster() const = 0;
+    /// The split of the layers, with what is predicted for it, and what it was made from.
+    virtual PartitionReport partition() const = 0;
     virtual MetricsSnapshot metrics() const = 0;
 
     /// Refuses new work, ends every request (cancelled), tells the workers, joins the threads.

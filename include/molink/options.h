@@ -105,6 +105,9 @@ struct EngineOptions : NodeOptions {
     std::int64_t max_in_flight_bytes = 32 << 20;
     /// What the split of the layers shall be good at.
     PartitionObjective objective = PartitionObjective::throughput;
+    /// Take in nodes and plan, load nothing: Engine::wait_ready returns once there is a plan, and
+    /// requests are refused. The nodes are dismissed when the engine is closed.
+    bool plan_only = false;
     /// Policies; nullptr: make_seed_cluster(stages), make_cost_partitioner,
     /// make_adaptive_scheduler.
     std::unique_ptr<Cluster> cluster;

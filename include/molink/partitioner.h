@@ -132,6 +132,12 @@ struct PartitionPlan {
     PartitionPrediction predicted;
 };
 
+/// A plan and what it was made from.
+struct PartitionReport {
+    PartitionInput input;
+    PartitionPlan plan;  ///< no stages while there is none
+};
+
 /// Decode rows of one micro-batch when every node has one under way; plans are compared at this.
 MOLINK_EXPORT std::int32_t planned_rows(const PartitionInput& input);
 

@@ -22,6 +22,7 @@ struct WorkerView {
     std::int64_t loaded_bytes = 0;
     std::int64_t kv_blocks = 0;
     std::uint32_t epoch = 0;
+    std::string farewell;            ///< the head's words when it let this node go; empty before
     std::vector<LinkMetrics> links;  ///< to the head and to the next stage
 };
 

@@ -42,15 +42,17 @@ public:
     std::string address() const override { return parts_.advertise; }
     const ModelSpec& model() const override { return head_->identity().spec; }
     ClusterView cluster() const override;
+    PartitionReport partition() const override;
     MetricsSnapshot metrics() const override;
     Status close() override;
 
 private:
     Status build(EngineOptions options);
     HeadConfig make_head_config(const EngineOptions& options, NodeIdentity identity,
-                                const PartitionModel& model) const;
+                                const PartitionInput& asked) const;
     void make_core(EngineOptions& options);
     void publish();
+    bool serves_or_has_plan() const;  // under mutex_
     void shut_down();
     Result<AdmittedRequest> admit(GenerateRequest request) const;
     Result<std::vector<Token>> prompt_of(GenerateRequest& request) const;
@@ -60,6 +62,7 @@ private:
     std::int32_t max_context_ = 0;
     std::int32_t block_tokens_ = 0;
     std::size_t max_active_ = 0;
+    bool plan_only_ = false;
     std::unique_ptr<Tokenizer> tokenizer_;
     std::unique_ptr<StageExecutor> executor_;
     std::unique_ptr<Delivery> delivery_;
@@ -74,6 +77,7 @@ private:
     std::condition_variable changed_;
     ClusterView published_;                              // under mutex_
     Status build_error_;                                 // under mutex_
+    PartitionReport partition_;                          // under mutex_
     std::int64_t kv_blocks_ = 0;                         // under mutex_
     std::uint64_t published_count_ = ~std::uint64_t{0};  // loop thread
     bool closed_ = false;                                // under mutex_
@@ -89,14 +93,12 @@ Result<std::unique_ptr<Engine>> EngineImpl::open(EngineOptions options) {
 Status EngineImpl::build(EngineOptions options) {
     MOLINK_ASSIGN_OR_RETURN(NodeIdentity identity,
                             make_identity(options, "head", options.local_stage));
-    max_context_ = identity.spec.context;
-    if (options.max_context > 0) max_context_ = std::min(max_context_, options.max_context);
+    max_context_ = context_of(options, identity.spec);
+    plan_only_ = options.plan_only;
     block_tokens_ = options.block_tokens;
     max_active_ = static_cast<std::size_t>(options.max_running) +
                   static_cast<std::size_t>(options.max_waiting);
-    MOLINK_ASSIGN_OR_RETURN(
-        const PartitionModel model,
-        make_partition_model(options, identity, options.max_step_tokens, max_context_));
+    MOLINK_ASSIGN_OR_RETURN(const PartitionInput asked, make_partition_input(options, identity));
     const std::string tokenizer_file = options.model_dir + "/tokenizer.json";
     if (options.backend != kTimedBackend && std::filesystem::exists(tokenizer_file)) {
         MOLINK_ASSIGN_OR_RETURN(tokenizer_, Tokenizer::load(tokenizer_file));
@@ -113,7 +115,7 @@ Status EngineImpl::build(EngineOptions options) {
         options.partitioner ? std::move(options.partitioner) : make_cost_partitioner();
     delivery_ = std::make_unique<Delivery>();
     head_ =
-        std::make_unique<HeadNode>(make_head_config(options, std::move(identity), model),
+        std::make_unique<HeadNode>(make_head_config(options, std::move(identity), asked),
                                    std::move(policies), *parts_.clock, executor_.get(), parts_.log);
     make_core(options);
     hub_ = make_node_hub(parts_, options, *head_);
@@ -130,24 +132,18 @@ Status EngineImpl::build(EngineOptions options) {
 }
 
 HeadConfig EngineImpl::make_head_config(const EngineOptions& options, NodeIdentity identity,
-                                        const PartitionModel& model) const {
+                                        const PartitionInput& asked) const {
     HeadConfig config;
     config.identity = std::move(identity);
-    config.partition_model = model;
+    config.partition_model = asked.model;
     config.local_stage = options.local_stage;
     config.wire_type = options.wire_type;
     config.max_running = options.max_running;
     config.max_step_tokens = options.max_step_tokens;
     config.max_context = max_context_;
-    const std::int32_t block = options.block_tokens;
-    config.partition_model.block_tokens = block;
-    config.partition_model.max_blocks =
-        std::int64_t{(max_context_ + block - 1) / block} * options.max_running;
-    config.partition_model.activation_row_bytes = static_cast<std::int64_t>(activation_bytes(
-        options.wire_type, 1, static_cast<std::size_t>(config.identity.spec.hidden)));
-    config.objective = options.objective;
-    config.workload.running = options.max_running;
-    config.workload.slice_tokens = options.max_slice_tokens;
+    config.objective = asked.objective;
+    config.workload = asked.workload;
+    config.plan_only = options.plan_only;
     config.node_lost_after_us = options.node_lost_after_us;
     config.reconnect_within_us = options.reconnect_within_us;
     return config;
@@ -178,6 +174,7 @@ void EngineImpl::publish() {
         if (closed_) return;
         published_ = head_->view();
         build_error_ = head_->build_error();
+        partition_ = head_->partition();
         kv_blocks_ = head_->kv_blocks();
     }
     changed_.notify_all();
@@ -185,13 +182,11 @@ void EngineImpl::publish() {
 
 Status EngineImpl::wait_ready(std::int64_t timeout_us) {
     std::unique_lock lock(mutex_);
-    const auto settled = [&] {
-        return closed_ || published_.state == EngineState::ready || !build_error_.ok();
-    };
+    const auto settled = [&] { return closed_ || serves_or_has_plan() || !build_error_.ok(); };
     changed_.wait_for(lock, std::chrono::microseconds(std::max<std::int64_t>(timeout_us, 0)),
                       settled);
     if (closed_) return Status(StatusCode::cancelled, "the engine was closed");
-    if (published_.state == EngineState::ready) return {};
+    if (serves_or_has_plan()) return {};
     if (!build_error_.ok()) return build_error_;
     std::string text = fmt::format("the pipeline is not ready after {:.1f} s: {}",
                                    static_cast<double>(timeout_us) / 1e6, published_.missing);
@@ -321,6 +316,15 @@ Result<std::string> EngineImpl::detokenize(std::span<const Token> tokens) const 
     return text;
 }
 
+bool EngineImpl::serves_or_has_plan() const {
+    return plan_only_ ? !partition_.plan.stages.empty() : published_.state == EngineState::ready;
+}
+
+PartitionReport EngineImpl::partition() const {
+    const std::lock_guard lock(mutex_);
+    return partition_;
+}
+
 ClusterView EngineImpl::cluster() const {
     const std::lock_guard lock(mutex_);
     return published_;
@@ -373,6 +377,12 @@ void EngineImpl::shut_down() {
 }
 
 }  // namespace
+
+Result<PartitionInput> describe_partition(const EngineOptions& options) {
+    MOLINK_RETURN_IF_ERROR(check_engine_options(options));
+    MOLINK_ASSIGN_OR_RETURN(const NodeIdentity identity, describe_identity(options));
+    return make_partition_input(options, identity);
+}
 
 Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
     return EngineImpl::open(std::move(options));

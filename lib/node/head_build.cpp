@@ -99,8 +99,9 @@ void HeadNode::try_build() {
     rebuild_ = false;
     const std::vector<NodeId> order = policies_.cluster->select(member_infos());
     if (order.empty()) return;
-    const auto input = partition_input(order);
+    auto input = partition_input(order);
     auto plan = input ? plan_partition(*input) : Result<PartitionPlan>(input.error());
+    partition_ = {};
     if (!plan) {
         build_error_ = plan.error();
         last_error_ = plan.error().message();
@@ -109,17 +110,26 @@ void HeadNode::try_build() {
         return;
     }
     build_error_ = Status();
+    note_left_out(*plan);
+    partition_ = {std::move(*input), *plan};
+    if (config_.plan_only) {
+        changed();
+        return;
+    }
+    begin_build(*plan);
+}
+
+void HeadNode::begin_build(const PartitionPlan& plan) {
     ++epoch_.value;
     hub_->set_epoch(epoch_);
     state_ = EngineState::loading;
-    std::vector<Assign> assigns = make_assigns(*plan);
-    build_.begin(epoch_, *plan, assigns);
-    note_left_out(*plan);
-    for (std::size_t i = 0; i < plan->stages.size(); ++i) {
-        Member* member = find_member(plan->stages[i].node);
+    std::vector<Assign> assigns = make_assigns(plan);
+    build_.begin(epoch_, plan, assigns);
+    for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+        Member* member = find_member(plan.stages[i].node);
         member->info.state = NodeState::loading;
-        member->info.layers = plan->stages[i].layers;
-        member->info.weight_bytes = plan->stages[i].weight_bytes;
+        member->info.layers = plan.stages[i].layers;
+        member->info.weight_bytes = plan.stages[i].weight_bytes;
         member->info.loaded_bytes = 0;
         member->info.kv_blocks = 0;
         if (member->info.id == kHead) {

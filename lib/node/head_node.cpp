@@ -178,7 +178,9 @@ void HeadNode::farewell() {
     for (const Member& member : members) {
         if (member.info.id == kHead) continue;
         send(member.info.id, Lane::control,
-             Refuse{StatusCode::cancelled, "the head closed the cluster"});
+             Refuse{StatusCode::cancelled, config_.plan_only
+                                               ? "the head only wanted a plan; nothing was loaded"
+                                               : "the head closed the cluster"});
     }
 }
 
@@ -198,6 +200,7 @@ ClusterView HeadNode::view() const {
     if (state_ == EngineState::waiting) {
         view.missing = policies_.cluster->missing(view.nodes);
         if (view.missing.empty()) view.missing = build_error_.message();
+        if (view.missing.empty() && config_.plan_only) view.missing = "this head only plans";
     } else if (state_ == EngineState::loading) {
         view.missing = "nodes are loading";
     }

@@ -31,6 +31,7 @@ struct HeadConfig {
     std::int32_t max_context = 0;
     PartitionObjective objective = PartitionObjective::throughput;
     PartitionWorkload workload;
+    bool plan_only = false;
     std::int64_t node_lost_after_us = 0;
     std::int64_t reconnect_within_us = 0;
 };
@@ -70,6 +71,8 @@ public:
     /// Why no pipeline can be built from the nodes that are here; ok while there is hope.
     const Status& build_error() const { return build_error_; }
     std::int64_t kv_blocks() const { return kv_blocks_; }
+    /// The latest plan; without stages while there is none.
+    const PartitionReport& partition() const { return partition_; }
     std::vector<LinkMetrics> link_metrics() const;
     /// Grows whenever view() would differ in more than times and progress.
     std::uint64_t change_count() const { return change_count_; }
@@ -122,6 +125,7 @@ private:
     void try_build();
     Result<PartitionInput> partition_input(const std::vector<NodeId>& order) const;
     Result<PartitionPlan> plan_partition(const PartitionInput& input);
+    void begin_build(const PartitionPlan& plan);
     void note_left_out(const PartitionPlan& plan);
     std::vector<Assign> make_assigns(const PartitionPlan& plan) const;
     std::int64_t memory_share(const Member& member) const;
@@ -155,6 +159,7 @@ private:
     std::map<LinkId, std::int64_t> strangers_;  // connected, no hello yet: since when
     std::map<LinkId, std::int64_t> doomed_;     // told to go, closed when told or at this time
     PipelineBuild build_;
+    PartitionReport partition_;
     Epoch epoch_{0};
     std::int64_t kv_blocks_ = 0;
     Status build_error_;

@@ -11,6 +11,7 @@
 #include "loader/model_hash.h"
 #include "model/model.h"
 #include "stage/fold_model.h"
+#include "wire/activation_codec.h"
 
 namespace molink {
 namespace {
@@ -68,36 +69,49 @@ Status check_timed(const TimedProfile& timed) {
     return invalid_argument("backend timed: its profile gives no time to a decode row");
 }
 
+Result<Described> describe(const NodeOptions& options) {
+    MOLINK_ASSIGN_OR_RETURN(const ConfigFile config, ConfigFile::load(options.model_dir));
+    MOLINK_ASSIGN_OR_RETURN(Described described, describe_model(config));
+    MOLINK_RETURN_IF_ERROR(check_layers(options, described.spec));
+    if (options.weights == WeightMode::q8_0) MOLINK_RETURN_IF_ERROR(check_q8(described.spec));
+    return described;
+}
+
+NodeIdentity identity_of(const NodeOptions& options, const ModelSpec& spec) {
+    NodeIdentity identity;
+    identity.spec = spec;
+    identity.weights = options.weights;
+    identity.weight_type = options.weights == WeightMode::q8_0 ? DataType::q8_0 : spec.stored_type;
+    identity.kv_type = options.kv_type;
+    identity.block_tokens = options.block_tokens;
+    identity.layers = options.layers;
+    return identity;
+}
+
 }  // namespace
+
+Result<NodeIdentity> describe_identity(const NodeOptions& options) {
+    MOLINK_ASSIGN_OR_RETURN(const Described described, describe(options));
+    return identity_of(options, described.spec);
+}
 
 Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string& default_name,
                                    bool probe) {
-    NodeIdentity identity;
-    MOLINK_ASSIGN_OR_RETURN(const ConfigFile config, ConfigFile::load(options.model_dir));
-    MOLINK_ASSIGN_OR_RETURN(const Described described, describe_model(config));
-    MOLINK_RETURN_IF_ERROR(check_layers(options, described.spec));
-    if (options.weights == WeightMode::q8_0) MOLINK_RETURN_IF_ERROR(check_q8(described.spec));
+    MOLINK_ASSIGN_OR_RETURN(const Described described, describe(options));
+    NodeIdentity identity = identity_of(options, described.spec);
     const bool timed = options.backend == kTimedBackend;
     if (timed) {
         MOLINK_RETURN_IF_ERROR(check_timed(options.timed));
+        MOLINK_ASSIGN_OR_RETURN(const ConfigFile config, ConfigFile::load(options.model_dir));
         identity.model_hash = timed_hash(config);
+        identity.spec.vocabulary = kFoldVocabulary;
+        identity.spec.bos_token = -1;
+        identity.spec.eos_tokens = {kFoldEos};
     } else {
         MOLINK_ASSIGN_OR_RETURN(identity.model_hash, model_hash(options.model_dir));
     }
     identity.name = options.name.empty() ? default_name : options.name;
     identity.host_id = host_id();
-    identity.spec = described.spec;
-    if (timed) {
-        identity.spec.vocabulary = kFoldVocabulary;
-        identity.spec.bos_token = -1;
-        identity.spec.eos_tokens = {kFoldEos};
-    }
-    identity.weights = options.weights;
-    identity.weight_type =
-        options.weights == WeightMode::q8_0 ? DataType::q8_0 : described.spec.stored_type;
-    identity.kv_type = options.kv_type;
-    identity.block_tokens = options.block_tokens;
-    identity.layers = options.layers;
     identity.memory_own = options.memory_bytes > 0;
     identity.memory_bytes =
         identity.memory_own
@@ -120,31 +134,44 @@ Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string
     return identity;
 }
 
-Result<PartitionModel> make_partition_model(const NodeOptions& options,
-                                            const NodeIdentity& identity, std::int32_t max_rows,
-                                            std::int32_t max_context) {
+std::int32_t context_of(const EngineOptions& options, const ModelSpec& spec) {
+    return options.max_context > 0 ? std::min(spec.context, options.max_context) : spec.context;
+}
+
+Result<PartitionInput> make_partition_input(const EngineOptions& options,
+                                            const NodeIdentity& identity) {
     BackendOptions backend_options;
     backend_options.threads = 1;
     MOLINK_ASSIGN_OR_RETURN(auto backend, make_backend(kernels_of(options), backend_options));
     const ModelSpec& spec = identity.spec;
     const WeightStorage storage = storage_of(options.weights);
+    const std::int32_t context = context_of(options, spec);
     const auto bytes = [&](const ModelPart& part) {
         return static_cast<std::int64_t>(part_weight_bytes(*backend, spec, part, storage));
     };
-    PartitionModel model;
+    PartitionInput input;
+    PartitionModel& model = input.model;
     model.layers = spec.layers;
     model.layer_bytes = bytes({{0, 1}, false, false});
     model.embedding_bytes = bytes({{0, 0}, true, false});
     model.head_bytes = bytes({{0, 0}, false, true});
-    model.workspace_bytes =
-        static_cast<std::int64_t>(part_workspace_bytes(*backend, spec, {max_rows, max_context}));
+    model.workspace_bytes = static_cast<std::int64_t>(
+        part_workspace_bytes(*backend, spec, {options.max_step_tokens, context}));
     const ElementType kv = options.kv_type == DataType::f16 ? ElementType::f16 : ElementType::f32;
     model.kv_layer_block_bytes = static_cast<std::int64_t>(backend->kv_block_bytes(
         options.block_tokens, spec.attention.kv_heads, spec.attention.head_dim, kv));
-    const std::int64_t positions = std::min<std::int64_t>(max_context, limits::kMinKvPositions);
-    model.min_blocks = (positions + options.block_tokens - 1) / options.block_tokens;
-    model.activation_row_bytes = spec.hidden * 4;
-    return model;
+    const auto blocks_of = [&](std::int64_t positions) {
+        return (positions + options.block_tokens - 1) / options.block_tokens;
+    };
+    model.min_blocks = blocks_of(std::min<std::int64_t>(context, limits::kMinKvPositions));
+    model.max_blocks = blocks_of(context) * options.max_running;
+    model.block_tokens = options.block_tokens;
+    model.activation_row_bytes = static_cast<std::int64_t>(
+        activation_bytes(options.wire_type, 1, static_cast<std::size_t>(spec.hidden)));
+    input.objective = options.objective;
+    input.workload.running = options.max_running;
+    input.workload.slice_tokens = options.max_slice_tokens;
+    return input;
 }
 
 Status check_vocabulary(const Tokenizer& tokenizer, const ModelSpec& spec,

@@ -40,11 +40,15 @@ struct NodeIdentity {
 Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string& default_name,
                                    bool probe);
 
-/// Sizes a partitioner needs, for parts of up to `max_rows` rows and sequences of up to
-/// `max_context` positions.
-Result<PartitionModel> make_partition_model(const NodeOptions& options,
-                                            const NodeIdentity& identity, std::int32_t max_rows,
-                                            std::int32_t max_context);
+/// The part of it that config.json alone tells: model, storage types. No hash, name or memory.
+Result<NodeIdentity> describe_identity(const NodeOptions& options);
+
+/// Positions of one sequence: the model's, or fewer when the options say so.
+std::int32_t context_of(const EngineOptions& options, const ModelSpec& spec);
+
+/// Sizes and work that a partitioner needs to know; nodes and links are for the head to add.
+Result<PartitionInput> make_partition_input(const EngineOptions& options,
+                                            const NodeIdentity& identity);
 
 /// Refuses a tokenizer that knows more tokens than the model. Errors: invalid_argument, both
 /// numbers.

@@ -37,8 +37,10 @@ namespace {
 Result<std::unique_ptr<StageWork>> make_node_work(const NodeOptions& options,
                                                   const NodeIdentity& identity) {
     if (options.backend == kTimedBackend) {
-        MOLINK_ASSIGN_OR_RETURN(const PartitionModel sizes,
-                                make_partition_model(options, identity, 1, 1));
+        EngineOptions shape;
+        static_cast<NodeOptions&>(shape) = options;
+        MOLINK_ASSIGN_OR_RETURN(const PartitionInput input, make_partition_input(shape, identity));
+        const PartitionModel& sizes = input.model;
         TimedWorkOptions timed;
         timed.profile = options.timed;
         timed.shape = {options.block_tokens, identity.spec.hidden};

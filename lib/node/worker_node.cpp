@@ -172,6 +172,7 @@ void WorkerNode::handle_head(Message message) {
     } else if (const auto* start = std::get_if<StageStart>(&message)) {
         on_start(*start);
     } else if (const auto* refuse = std::get_if<Refuse>(&message)) {
+        farewell_ = refuse->reason;
         if (refuse->code == StatusCode::cancelled) {
             end(Status());  // the cluster is closed
         } else {
@@ -318,6 +319,7 @@ WorkerView WorkerNode::view() const {
     view.weight_bytes = static_cast<std::int64_t>(progress_.total_bytes);
     view.kv_blocks = static_cast<std::int64_t>(kv_blocks_);
     view.epoch = epoch_.value;
+    view.farewell = farewell_;
     if (head_up_)
         view.links.push_back(make_link_metrics(config_.identity.name, "head", hub_->stats(head_)));
     if (next_ && next_up_)

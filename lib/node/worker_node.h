@@ -98,6 +98,7 @@ private:
     Epoch epoch_{0};
     NodeId node_{0};
     std::string head_name_;
+    std::string farewell_;
     LoadProgress progress_;
     std::uint64_t kv_blocks_ = 0;
     NodeState state_ = NodeState::joined;

@@ -209,7 +209,9 @@ std::map<std::string, nlohmann::json> read_done(const std::string& path) {
     std::ifstream file(path);
     for (std::string line; std::getline(file, line);) {
         auto row = nlohmann::json::parse(line, nullptr, false);
-        if (row.is_object()) done[row.value("key", "")] = std::move(row);
+        if (!row.is_object()) continue;
+        const std::string key = row.value("key", "");
+        done[key] = std::move(row);
     }
     return done;
 }

@@ -1,0 +1,140 @@
+// molink-plan: shows how the layers would be split and what to expect, before anything is loaded;
+// from a file that describes a cluster, or from the nodes that join. Exit status: 0, 1 no plan is
+// possible, 2 wrong flags or input, 3 nodes are missing.
+#include <cstdio>
+
+#include <fmt/format.h>
+
+#include <molink/engine.h>
+
+#include "common/console.h"
+#include "common/head_flags.h"
+#include "plan/cluster_file.h"
+#include "plan/plan_table.h"
+
+namespace molink::examples {
+namespace {
+
+struct PlanFlags {
+    HeadFlags head;
+    std::string cluster;
+    std::string objective = "throughput";
+    std::string partitioner = "cost";
+    int prompt = 512;
+    int output = 128;
+    bool json = false;
+};
+
+int fail(const Status& status) {
+    fmt::print(stderr, "molink-plan: {}\n", status.message());
+    switch (status.code()) {
+        case StatusCode::invalid_argument:
+        case StatusCode::not_found: return 2;
+        case StatusCode::deadline_exceeded: return 3;
+        default: return 1;
+    }
+}
+
+void add_flags(CLI::App& app, PlanFlags& flags) {
+    add_node_flags(app, flags.head.node);
+    app.add_option("--cluster", flags.cluster, "plan for the cluster of this JSON file");
+    app.add_option("--nodes", flags.head.stages,
+                   "plan for so many nodes that join at --listen, this one included")
+        ->capture_default_str();
+    app.add_flag("--no-local-stage", flags.head.no_local_stage, "this node holds no layers");
+    app.add_option("--objective", flags.objective, "throughput or latency")->capture_default_str();
+    app.add_option("--partitioner", flags.partitioner, "cost or even")->capture_default_str();
+    app.add_option("--running", flags.head.max_running, "sequences at once")->capture_default_str();
+    app.add_option("--prompt", flags.prompt, "tokens of a prompt")->capture_default_str();
+    app.add_option("--output", flags.output, "tokens of an answer")->capture_default_str();
+    app.add_option("--wire", flags.head.wire, "activations on links: f32, f16 or bf16")
+        ->capture_default_str();
+    app.add_option("--max-context", flags.head.max_context,
+                   "positions per sequence; 0: the model's");
+    app.add_option("--wait", flags.head.wait_s, "seconds to wait for the nodes")
+        ->capture_default_str();
+    app.add_option("--address-file", flags.head.address_file,
+                   "write the address that workers join at");
+    app.add_flag("--json", flags.json, "one JSON object instead of a table");
+}
+
+Result<EngineOptions> make_options(PlanFlags& flags) {
+    // With --cluster the file names the model.
+    if (!flags.cluster.empty()) flags.head.node.model = flags.cluster;
+    EngineOptions options;
+    Status applied = apply_head_flags(flags.head, options);
+    if (!applied.ok()) return applied;
+    for (auto [name, value] : {std::pair("--prompt", flags.prompt), {"--output", flags.output}}) {
+        if (value >= 1 && value <= 1'000'000) continue;
+        return Status(StatusCode::invalid_argument,
+                      fmt::format("{} is {}; 1 to 1000000 are permitted", name, value));
+    }
+    auto objective = parse_partition_objective(flags.objective);
+    if (!objective) return objective.error().with_context("--objective");
+    options.objective = *objective;
+    auto partitioner = make_partitioner(flags.partitioner);
+    if (!partitioner) return partitioner.error().with_context("--partitioner");
+    options.partitioner = std::move(*partitioner);
+    options.plan_only = true;
+    return options;
+}
+
+Result<PartitionReport> plan_file(const PlanFlags& flags, EngineOptions options) {
+    const std::unique_ptr<Partitioner> partitioner = std::move(options.partitioner);
+    auto input = read_cluster_file(flags.cluster, std::move(options));
+    if (!input) return input.error();
+    auto plan = partitioner->partition(*input);
+    if (!plan) return plan.error();
+    return PartitionReport{std::move(*input), std::move(*plan)};
+}
+
+Result<PartitionReport> plan_nodes(const PlanFlags& flags, EngineOptions options) {
+    auto engine = Engine::open(std::move(options));
+    if (!engine) return engine.error();
+    fmt::print(stderr, "molink-plan: workers join at {}\n", (*engine)->address());
+    Status status = write_address(flags.head, **engine);
+    if (!status.ok()) return status;
+    status = wait_with_progress(**engine, flags.head.wait_s);
+    PartitionReport report = (*engine)->partition();
+    const Status closed = (*engine)->close();
+    if (status.ok()) status = closed;
+    if (!status.ok()) return status;
+    return report;
+}
+
+int run(int argc, char** argv) {
+    CLI::App app{"Shows the split of a model over machines before anything is loaded."};
+    app.footer(
+        "Examples: molink-plan --cluster cluster.json\n"
+        "          molink-plan --model DIR --listen tcp://127.0.0.1:7100 --nodes 3");
+    PlanFlags flags;
+    add_flags(app, flags);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;
+    }
+    auto options = make_options(flags);
+    if (!options) return fail(options.error());
+    ConsoleLog log("molink-plan");
+    options->log = &log;
+    options->log_level = flags.head.node.verbose ? LogLevel::info : LogLevel::error;
+    catch_interrupts();
+    auto report = flags.cluster.empty() ? plan_nodes(flags, std::move(*options))
+                                        : plan_file(flags, std::move(*options));
+    if (!report) return fail(report.error());
+    // What is expected of a sequence changes the prediction, not the split.
+    report->input.workload.prompt_tokens = flags.prompt;
+    report->input.workload.output_tokens = flags.output;
+    const Status predicted = complete_partition(report->input, report->plan);
+    if (!predicted.ok()) return fail(predicted);
+    fmt::print("{}", flags.json ? plan_json(*report) : plan_table(*report));
+    return 0;
+}
+
+}  // namespace
+}  // namespace molink::examples
+
+int main(int argc, char** argv) {
+    return molink::examples::run(argc, argv);
+}

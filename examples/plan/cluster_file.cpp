@@ -1,0 +1,260 @@
+// The cluster file of molink-plan. Every value is asked for by name and checked, unknown names are
+// refused, so that a typing error never becomes a plan.
+#include "plan/cluster_file.h"
+
+#include <cmath>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <molink/engine.h>
+
+namespace molink::examples {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr double kMiB = 1 << 20;
+constexpr double kLargest = 1e15;  // of any number; bytes stay far below 2^63
+
+/// An object of the file; remembers the first error and which names were asked for.
+class Reader {
+public:
+    Reader(const Json& json, std::string place, Status& error)
+        : json_(json), place_(std::move(place)), error_(error) {
+        if (!json_.is_object()) fail(fmt::format("{} is not an object", place_));
+    }
+
+    double number(const char* name, std::optional<double> fallback = {}) {
+        const Json* value = find(name, !fallback);
+        if (value == nullptr) return fallback.value_or(0);
+        const double number = value->is_number() ? value->get<double>() : -1;
+        if (number >= 0 && number <= kLargest) return number;
+        fail(fmt::format("{}.{} is {}; a number from 0 to 1e15 is needed", place_, name,
+                         value->dump()));
+        return 0;
+    }
+    std::int32_t count(const char* name, std::optional<double> fallback = {}) {
+        const double value = number(name, fallback);
+        if (value == std::floor(value) && value <= 1e9) return static_cast<std::int32_t>(value);
+        fail(fmt::format("{}.{} is {}; a whole number up to 1e9 is needed", place_, name, value));
+        return 0;
+    }
+    std::int64_t mib(const char* name, std::optional<double> fallback = {}) {
+        return std::llround(std::min(number(name, fallback), 1e9) * kMiB);
+    }
+    std::string text(const char* name, std::optional<std::string> fallback = {}) {
+        const Json* value = find(name, !fallback);
+        if (value == nullptr) return fallback.value_or("");
+        if (value->is_string()) return value->get<std::string>();
+        fail(fmt::format("{}.{} is {}; a text is needed", place_, name, value->dump()));
+        return {};
+    }
+    bool flag(const char* name) {
+        const Json* value = find(name, false);
+        if (value == nullptr) return false;
+        if (value->is_boolean()) return value->get<bool>();
+        fail(fmt::format("{}.{} is {}; true or false is needed", place_, name, value->dump()));
+        return false;
+    }
+    /// The value of `name`; null when there is none.
+    const Json& part(const char* name, bool needed) {
+        static const Json none;
+        const Json* value = find(name, needed);
+        return value == nullptr ? none : *value;
+    }
+    void finish() {
+        if (!json_.is_object()) return;
+        for (const auto& item : json_.items()) {
+            if (known_.contains(item.key())) continue;
+            std::string names;
+            for (const std::string& name : known_) names += (names.empty() ? "" : ", ") + name;
+            fail(fmt::format("{} has '{}'; known are {}", place_, item.key(), names));
+        }
+    }
+    void fail(const std::string& text) {
+        if (error_.ok()) error_ = Status(StatusCode::invalid_argument, text);
+    }
+    const std::string& place() const { return place_; }
+
+private:
+    const Json* find(const char* name, bool needed) {
+        known_.insert(name);
+        if (!json_.is_object()) return nullptr;
+        const auto found = json_.find(name);
+        if (found != json_.end()) return &*found;
+        if (needed) fail(fmt::format("{}.{} is missing", place_, name));
+        return nullptr;
+    }
+
+    const Json& json_;
+    std::string place_;
+    Status& error_;
+    std::set<std::string> known_;
+};
+
+class ClusterFile {
+public:
+    ClusterFile(const Json& root, EngineOptions options)
+        : root_(root, "the cluster", error_), options_(std::move(options)) {}
+
+    Result<PartitionInput> read() {
+        read_model();
+        read_nodes();
+        if (error_.ok()) read_links();
+        input_.fixed_order = root_.flag("fixed_order");
+        input_.keep_all = root_.flag("keep_all");
+        root_.finish();
+        if (!error_.ok()) return error_;
+        return std::move(input_);
+    }
+
+private:
+    void read_model() {
+        Reader model(root_.part("model", true), "model", error_);
+        const std::string folder = model.text("folder", "");
+        if (!folder.empty()) {
+            options_.model_dir = folder;
+            auto described = describe_partition(options_);
+            if (!described) {
+                if (error_.ok()) error_ = described.error().with_context("model.folder");
+                return;
+            }
+            input_ = *described;
+            model.finish();
+            return;
+        }
+        PartitionModel& sizes = input_.model;
+        sizes.layers = model.count("layers");
+        sizes.layer_bytes = model.mib("layer_mib");
+        sizes.embedding_bytes = model.mib("embedding_mib", 0);
+        sizes.head_bytes = model.mib("head_mib", 0);
+        sizes.workspace_bytes = model.mib("workspace_mib", 0);
+        sizes.block_tokens = options_.block_tokens;
+        sizes.kv_layer_block_bytes = std::llround(
+            std::min(model.number("kv_layer_token_bytes"), 1e9) * options_.block_tokens);
+        const std::int32_t context = model.count("context");
+        const std::int64_t blocks =
+            (std::int64_t{context} + options_.block_tokens - 1) / options_.block_tokens;
+        sizes.min_blocks = std::min<std::int64_t>(blocks, 256 / options_.block_tokens);
+        sizes.max_blocks = blocks * options_.max_running;
+        sizes.activation_row_bytes =
+            std::int64_t{model.count("hidden")} * (options_.wire_type == DataType::f32 ? 4 : 2);
+        input_.objective = options_.objective;
+        input_.workload.running = options_.max_running;
+        input_.workload.slice_tokens = options_.max_slice_tokens;
+        model.finish();
+    }
+
+    void read_nodes() {
+        const Json& nodes = root_.part("nodes", true);
+        if (!nodes.is_array() || nodes.empty()) {
+            root_.fail("nodes is not a list of at least one node");
+            return;
+        }
+        const bool apart = root_.flag("head_without_stage");
+        for (std::size_t i = 0; i < nodes.size(); ++i) {
+            Reader node(nodes[i], fmt::format("nodes[{}]", i), error_);
+            PartitionNode read;
+            read.id = NodeId(static_cast<std::uint32_t>(i + (apart ? 1 : 0)));
+            read.name = node.text("name");
+            read.memory_bytes =
+                std::llround(std::min(node.number("memory_gib"), 1e6) * kMiB * 1024);
+            read.decode_layer_us = node.number("decode_layer_us");
+            read.prefill_row_layer_us = node.number("prefill_row_layer_us", 0);
+            read.head_row_us = node.number("head_row_us", 0);
+            read_override(node, read);
+            node.finish();
+            if (!ids_.emplace(read.name, read.id).second) {
+                node.fail(fmt::format("{}.name is '{}', as of a node before it", node.place(),
+                                      read.name));
+            }
+            input_.nodes.push_back(std::move(read));
+        }
+        input_.pin_first = !apart;
+        if (apart) ids_.emplace("head", NodeId(0));
+    }
+
+    void read_override(Reader& node, PartitionNode& read) {
+        const Json& layers = node.part("layers", false);
+        if (layers.is_null()) return;
+        if (!layers.is_array() || layers.size() != 2 || !layers[0].is_number_unsigned() ||
+            !layers[1].is_number_unsigned()) {
+            node.fail(fmt::format("{}.layers is {}; it looks like [0, 7], first and last layer",
+                                  node.place(), layers.dump()));
+            return;
+        }
+        read.fixed = LayerRange{layers[0].get<std::int32_t>(), layers[1].get<std::int32_t>() + 1};
+    }
+
+    LinkModel read_link(Reader& link) {
+        LinkModel model;
+        model.bytes_per_s = link.number("mbit_per_s", 0) * 1e6 / 8;
+        model.delay_us = std::llround(std::min(link.number("delay_ms", 0), 1e6) * 1000);
+        return model;
+    }
+
+    void read_links() {
+        LinkModel usual;
+        if (const Json& json = root_.part("default_link", false); !json.is_null()) {
+            Reader link(json, "default_link", error_);
+            usual = read_link(link);
+            link.finish();
+        }
+        for (const auto& [from_name, from] : ids_) {
+            for (const auto& [to_name, to] : ids_) {
+                if (from != to) input_.links.push_back({from, to, usual});
+            }
+        }
+        const Json& links = root_.part("links", false);
+        if (links.is_null()) return;
+        if (!links.is_array()) return root_.fail("links is not a list");
+        for (std::size_t i = 0; i < links.size(); ++i) {
+            Reader link(links[i], fmt::format("links[{}]", i), error_);
+            PartitionLink read;
+            read.from = id_of(link, "from");
+            read.to = id_of(link, "to");
+            const bool both = link.flag("both_ways");
+            read.model = read_link(link);
+            link.finish();
+            input_.links.push_back(read);
+            if (both) input_.links.push_back({read.to, read.from, read.model});
+        }
+    }
+
+    NodeId id_of(Reader& link, const char* end) {
+        const std::string name = link.text(end);
+        const auto found = ids_.find(name);
+        if (found != ids_.end()) return found->second;
+        link.fail(fmt::format("{}.{} is '{}', which is no node", link.place(), end, name));
+        return {};
+    }
+
+    Status error_;
+    Reader root_;
+    EngineOptions options_;
+    PartitionInput input_;
+    std::map<std::string, NodeId> ids_;
+};
+
+}  // namespace
+
+Result<PartitionInput> read_cluster_file(const std::string& path, EngineOptions options) {
+    std::ifstream file(path, std::ios::binary);
+    std::stringstream text;
+    if (!file || !(text << file.rdbuf())) {
+        return Status(StatusCode::not_found, fmt::format("{}: cannot be read", path));
+    }
+    const Json root = Json::parse(text.str(), nullptr, false);
+    if (root.is_discarded()) {
+        return Status(StatusCode::invalid_argument, fmt::format("{}: not valid JSON", path));
+    }
+    auto input = ClusterFile(root, std::move(options)).read();
+    if (!input) return input.error().with_context(path);
+    return input;
+}
+
+}  // namespace molink::examples

@@ -1,0 +1,109 @@
+// A plan as a table and as JSON. The table has a row for every stage and under it one for the link
+// that leaves it.
+#include "plan/plan_table.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "common/console.h"
+
+namespace molink::examples {
+namespace {
+
+const PartitionNode& node_of(const PartitionReport& report, NodeId id) {
+    const auto& nodes = report.input.nodes;
+    return *std::find_if(nodes.begin(), nodes.end(),
+                         [&](const PartitionNode& node) { return node.id == id; });
+}
+
+std::string link_end(const PartitionReport& report, std::size_t stage) {
+    const auto& stages = report.plan.stages;
+    return stage + 1 < stages.size() ? node_of(report, stages[stage + 1].node).name : "head";
+}
+
+std::int64_t kv_bytes(const PartitionReport& report, const StagePlan& stage) {
+    return stage.kv_blocks * stage.layers.size() * report.input.model.kv_layer_block_bytes;
+}
+
+std::string stage_rows(const PartitionReport& report) {
+    std::string text =
+        fmt::format("{:<20} {:>9} {:>11} {:>11} {:>11} {:>8} {:>11} {:>11}\n", "", "layers",
+                    "weights", "workspace", "KV cache", "blocks", "decode ms", "slice ms");
+    const PartitionModel& model = report.input.model;
+    for (std::size_t i = 0; i < report.plan.stages.size(); ++i) {
+        const StagePlan& stage = report.plan.stages[i];
+        const std::string layers = fmt::format("{}-{}", stage.layers.begin, stage.layers.end - 1);
+        text +=
+            fmt::format("{:<20} {:>9} {:>11} {:>11} {:>11} {:>8} {:>11.2f} {:>11.2f}\n",
+                        node_of(report, stage.node).name, layers, format_bytes(stage.weight_bytes),
+                        format_bytes(model.workspace_bytes), format_bytes(kv_bytes(report, stage)),
+                        stage.kv_blocks, stage.batch_us / 1000, stage.slice_us / 1000);
+        if (report.plan.stages.size() == 1) break;
+        text += fmt::format("{:<64} {:>8} {:>11.2f} {:>11.2f}\n",
+                            fmt::format("  -> {}, delay {:.1f} ms", link_end(report, i),
+                                        static_cast<double>(stage.link_delay_us) / 1000),
+                            "", stage.link_batch_us / 1000, stage.link_slice_us / 1000);
+    }
+    return text;
+}
+
+}  // namespace
+
+std::string plan_table(const PartitionReport& report) {
+    const PartitionPrediction& predicted = report.plan.predicted;
+    const PartitionWorkload& work = report.input.workload;
+    std::string text = stage_rows(report);
+    text += fmt::format(
+        "\n{} sequences at once in {} micro-batches of {} rows, prompts of {} tokens, answers of "
+        "{}\n",
+        predicted.running, predicted.micro_batches, predicted.batch_rows, work.prompt_tokens,
+        work.output_tokens);
+    text += fmt::format("throughput  {:.1f} tokens/s\n", predicted.tokens_per_s);
+    text += fmt::format("TTFT        {:.1f} ms, nothing else running\n", predicted.ttft_us / 1000);
+    text += fmt::format("TPOT        {:.1f} ms, {:.1f} ms for one sequence alone\n",
+                        predicted.tpot_us / 1000, predicted.ring_us / 1000);
+    text += fmt::format("limited by  {}\n", predicted.limit_text);
+    for (const LeftOut& left : report.plan.left_out) {
+        text += fmt::format("left out '{}': {}\n", node_of(report, left.node).name, left.reason);
+    }
+    return text;
+}
+
+std::string plan_json(const PartitionReport& report) {
+    using Json = nlohmann::ordered_json;
+    const PartitionPrediction& predicted = report.plan.predicted;
+    Json json;
+    json["objective"] = partition_objective_name(report.input.objective);
+    for (std::size_t i = 0; i < report.plan.stages.size(); ++i) {
+        const StagePlan& stage = report.plan.stages[i];
+        Json row;
+        row["node"] = node_of(report, stage.node).name;
+        row["layers"] = {stage.layers.begin, stage.layers.end - 1};
+        row["weight_bytes"] = stage.weight_bytes;
+        row["workspace_bytes"] = report.input.model.workspace_bytes;
+        row["kv_bytes"] = kv_bytes(report, stage);
+        row["kv_blocks"] = stage.kv_blocks;
+        row["decode_us"] = stage.batch_us;
+        row["slice_us"] = stage.slice_us;
+        row["link"] = {{"to", link_end(report, i)},
+                       {"delay_us", stage.link_delay_us},
+                       {"decode_us", stage.link_batch_us},
+                       {"slice_us", stage.link_slice_us}};
+        json["stages"].push_back(std::move(row));
+    }
+    json["left_out"] = Json::array();
+    for (const LeftOut& left : report.plan.left_out) {
+        json["left_out"].push_back(
+            {{"node", node_of(report, left.node).name}, {"reason", left.reason}});
+    }
+    json["predicted"] = {
+        {"tokens_per_s", predicted.tokens_per_s}, {"ttft_us", predicted.ttft_us},
+        {"tpot_us", predicted.tpot_us},           {"ring_us", predicted.ring_us},
+        {"running", predicted.running},           {"micro_batches", predicted.micro_batches},
+        {"batch_rows", predicted.batch_rows},     {"limited_by", predicted.limit_text}};
+    return json.dump(2) + "\n";
+}
+
+}  // namespace molink::examples

@@ -1,0 +1,149 @@
+// molink-plan as a user starts it: from a cluster file, with its refusals, and as a head that takes
+// in real workers and lets them go.
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "support/catch.h"
+#include "support/process.h"
+#include "support/temp_dir.h"
+#include "support/tiny_model.h"
+
+using molink::test::Process;
+
+namespace {
+
+const std::string kBin = MOLINK_BIN_DIR;
+constexpr double kLimitS = 60;
+
+using Flags = std::vector<std::string>;
+
+bool says(const std::string& text, const std::string& words) {
+    INFO(text);
+    CHECK(text.find(words) != std::string::npos);
+    return text.find(words) != std::string::npos;
+}
+
+const std::string kModel =
+    R"({"layers": 8, "hidden": 1024, "context": 1024, "layer_mib": 100, "kv_layer_token_bytes": 4096})";
+
+/// A cluster of a fast, a middling and a hopeless node.
+std::string cluster(const std::string& model, const std::string& more = "") {
+    return R"({"model": )" + model + R"(, "default_link": {"mbit_per_s": 1000, "delay_ms": 0.2},
+        "nodes": [
+            {"name": "a", "memory_gib": 2, "decode_layer_us": 1000, "prefill_row_layer_us": 100},
+            {"name": "b", "memory_gib": 2, "decode_layer_us": 1500, "prefill_row_layer_us": 150},
+            {"name": "c", "memory_gib": 2, "decode_layer_us": 90000}])" +
+           more + "}";
+}
+
+struct Scene {
+    TempDir dir;
+
+    std::string file(const std::string& text) const {
+        const std::string path = (dir.path() / "cluster.json").string();
+        std::ofstream(path) << text;
+        return path;
+    }
+    /// Plans the cluster; returns what was printed.
+    std::string plan(const std::string& text, const Flags& more = {}, int expected = 0) const {
+        Flags flags{"--cluster", file(text)};
+        flags.insert(flags.end(), more.begin(), more.end());
+        Process process(kBin + "/molink-plan", flags);
+        const int status = process.wait(kLimitS);
+        INFO(process.errors());
+        REQUIRE(status == expected);
+        return expected == 0 ? process.output() : process.errors();
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a cluster file becomes a table and JSON") {
+    const Scene scene;
+    const std::string table = scene.plan(cluster(kModel));
+    REQUIRE(says(table, "left out 'c': with it the slowest stage takes"));
+    for (const char* words : {"  -> b, delay 0.2 ms", "  -> head", "throughput", "TTFT", "TPOT",
+                              "limited by", "500.0 MiB"}) {
+        REQUIRE(says(table, words));
+    }
+    const std::string json = scene.plan(cluster(kModel), {"--json", "--objective", "latency"});
+    REQUIRE(says(json, R"("objective": "latency")"));
+    REQUIRE(says(json, R"("tokens_per_s": )"));
+    REQUIRE(says(json, "round the ring instead of"));
+    const std::string even = scene.plan(cluster(kModel), {"--partitioner", "even"});
+    REQUIRE(even.find("left out") == std::string::npos);
+    const std::string slow =
+        R"(, "links": [{"from": "a", "to": "b", "mbit_per_s": 0.001, "both_ways": true}])";
+    REQUIRE(says(scene.plan(cluster(kModel, slow)), "left out 'b'"));
+    REQUIRE(
+        says(scene.plan(cluster(kModel), {"--prompt", "4000", "--output", "96"}), "KV memory of"));
+}
+
+TEST_CASE("a model folder needs no weights") {
+    const Scene scene;
+    REQUIRE(write_tiny_model(scene.dir.path(), {}).ok());
+    std::filesystem::remove(scene.dir.path() / "model.safetensors");
+    const std::string folder = R"({"folder": ")" + scene.dir.string() + R"("})";
+    REQUIRE(says(scene.plan(cluster(folder)), "throughput"));
+}
+
+TEST_CASE("a cluster file that cannot be is refused with the place and the reason") {
+    const Scene scene;
+    const auto refused = [&](const std::string& text, const std::string& words, int code = 2) {
+        return says(scene.plan(text, {}, code), words);
+    };
+    REQUIRE(refused("{", "not valid JSON"));
+    REQUIRE(refused("[]", "the cluster is not an object"));
+    REQUIRE(refused(cluster("{}"), "model.layers is missing"));
+    REQUIRE(refused(cluster(R"({"folder": "/nowhere"})"), "/nowhere/config.json"));
+    REQUIRE(refused(R"({"model": )" + kModel + "}", "nodes is missing"));
+    REQUIRE(refused(R"({"model": )" + kModel + R"(, "nodes": [{"name": "a", "memory_gib": -1}]})",
+                    "nodes[0].memory_gib is -1; a number from 0 to 1e15 is needed"));
+    REQUIRE(refused(cluster(kModel, R"(, "lins": [])"), "the cluster has 'lins'; known are"));
+    REQUIRE(refused(cluster(kModel, R"(, "links": [{"from": "a", "to": "z"}])"),
+                    "links[0].to is 'z', which is no node"));
+    std::string small = cluster(kModel);
+    for (std::size_t at; (at = small.find("gib\": 2")) != std::string::npos;) {
+        small.replace(at, 7, "gib\": 0.2");
+    }
+    REQUIRE(refused(small, "no split of 8 layers fits over 3 nodes", 1));
+    REQUIRE(says(scene.plan(cluster(kModel), {"--objective", "speed"}, 2),
+                 "throughput and latency are permitted"));
+    REQUIRE(says(scene.plan(cluster(kModel), {"--partitioner", "best"}, 2),
+                 "even and cost are permitted"));
+    REQUIRE(says(scene.plan(cluster(kModel), {"--prompt", "0"}, 2), "1 to 1000000"));
+    Process missing(kBin + "/molink-plan", {"--cluster", "/nowhere/cluster.json"});
+    REQUIRE(missing.wait(kLimitS) == 2);
+    REQUIRE(says(missing.errors(), "/nowhere/cluster.json: cannot be read"));
+}
+
+TEST_CASE("real workers are measured, planned with and let go") {
+    const Scene scene;
+    REQUIRE(write_tiny_model(scene.dir.path(), {}).ok());
+    const std::string address = "tcp://127.0.0.1:" + std::to_string(molink::test::free_port());
+    const Flags common{"--model", scene.dir.string(), "--threads", "1", "--memory-gib", "0.1"};
+    const auto with = [&](Flags more) {
+        more.insert(more.begin(), common.begin(), common.end());
+        return more;
+    };
+    Process plan(kBin + "/molink-plan", with({"--listen", address, "--nodes", "3"}));
+    Process first(kBin + "/molink-worker",
+                  with({"--join", address, "--name", "first", "--layers", "2-3"}));
+    Process second(kBin + "/molink-worker",
+                   with({"--join", address, "--name", "second", "--layers", "4-5"}));
+    const int status = plan.wait(kLimitS);
+    INFO(plan.errors());
+    REQUIRE(status == 0);
+    REQUIRE(says(plan.output(), "  -> first"));
+    REQUIRE(says(plan.output(), "  -> second"));
+    REQUIRE(says(plan.output(), "tokens/s"));
+    for (Process* worker : {&first, &second}) {
+        REQUIRE(worker->wait(kLimitS) == 0);
+        REQUIRE(says(worker->errors(), "the head only wanted a plan; nothing was loaded"));
+        REQUIRE(worker->errors().find("serves layers") == std::string::npos);
+    }
+    Process lonely(kBin + "/molink-plan", with({"--nodes", "2", "--wait", "0.2"}));
+    REQUIRE(lonely.wait(kLimitS) == 3);
+    REQUIRE(says(lonely.errors(), "1 of 2 nodes are here; missing 1"));
+}
