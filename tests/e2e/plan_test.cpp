@@ -24,8 +24,8 @@ bool says(const std::string& text, const std::string& words) {
     return text.find(words) != std::string::npos;
 }
 
-const std::string kModel =
-    R"({"layers": 8, "hidden": 1024, "context": 1024, "layer_mib": 100, "kv_layer_token_bytes": 4096})";
+const std::string kModel = R"({"layers": 8, "hidden": 1024, "context": 1024, "layer_mib": 100,)"
+                           R"( "kv_layer_token_bytes": 4096})";
 
 /// A cluster of a fast, a middling and a hopeless node.
 std::string cluster(const std::string& model, const std::string& more = "") {
