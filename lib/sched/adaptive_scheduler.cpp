@@ -16,6 +16,9 @@ constexpr std::int32_t kMostMicroBatches = 64;
 constexpr double kNearBest = 1.02;
 /// A number in use is kept while it is within this much.
 constexpr double kKeep = 1.05;
+/// Prefill under way, in rings full of it: decode passes it everywhere, so its own round trip is
+/// longer than a ring without decode says, and what waits at a link costs nobody but itself.
+constexpr double kPrefillReserve = 2;
 /// Rows of a slice; powers of two, so that few sizes of message and step occur.
 constexpr std::array<std::int32_t, 10> kSlices{8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096};
 
@@ -140,9 +143,10 @@ private:
         const std::int32_t left = front.prompt_tokens - front.scheduled;
         const std::int32_t slice = choose_slice(view, ring, population, std::max(left, 1));
         const double slowest = ring.slowest_us(PartKind::prefill, slice);
-        const double depth = slowest > 0
-                                 ? ring.round_trip_us(PartKind::prefill, slice) / slowest + 1
-                                 : static_cast<double>(view.stages.size());
+        const double depth =
+            slowest > 0
+                ? kPrefillReserve * ring.round_trip_us(PartKind::prefill, slice) / slowest + 1
+                : static_cast<double>(view.stages.size());
         const double most = std::clamp(std::ceil(depth), 2.0, 1.0 * kMostMicroBatches);
         if (view.prefill_parts_in_flight >= most) return;
         const std::int32_t rows = within_goal(view, ring, population, slice);
