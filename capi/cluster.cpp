@@ -22,6 +22,7 @@ molink_node_info node_info(const NodeInfo& node) {
     info.loaded_bytes = node.loaded_bytes;
     info.kv_blocks = node.kv_blocks;
     info.decode_layer_us = node.decode_layer_us;
+    info.left_out = node.left_out.c_str();
     return info;
 }
 

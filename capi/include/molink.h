@@ -391,9 +391,10 @@ typedef struct molink_node_info {
     int64_t loaded_bytes; /* of weight_bytes */
     int64_t kv_blocks;
     double decode_layer_us; /* measured: one layer, one row */
+    const char* left_out;   /* why the split does without it; "" when it does not */
 } molink_node_info;
 #define MOLINK_NODE_INFO_INIT \
-    { sizeof(molink_node_info), NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(molink_node_info), NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL }
 
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_cluster(const molink_engine* engine,
                                                                 molink_cluster** out_cluster);

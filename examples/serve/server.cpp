@@ -45,7 +45,8 @@ Json node_json(const NodeInfo& node) {
             {"weight_bytes", node.weight_bytes},
             {"loaded_bytes", node.loaded_bytes},
             {"kv_blocks", node.kv_blocks},
-            {"decode_layer_us", node.decode_layer_us}};
+            {"decode_layer_us", node.decode_layer_us},
+            {"left_out", node.left_out}};
 }
 
 const char* state_name(EngineState state) {

@@ -154,7 +154,7 @@ static void check_cluster_info(void) {
 }
 
 static void check_node_info(void) {
-    SIZE(molink_node_info, 88);
+    SIZE(molink_node_info, 96);
     OFFSET(molink_node_info, struct_size, 0);
     OFFSET(molink_node_info, name, 8);
     OFFSET(molink_node_info, address, 16);
@@ -168,6 +168,7 @@ static void check_node_info(void) {
     OFFSET(molink_node_info, loaded_bytes, 64);
     OFFSET(molink_node_info, kv_blocks, 72);
     OFFSET(molink_node_info, decode_layer_us, 80);
+    OFFSET(molink_node_info, left_out, 88);
 }
 
 static void check_metrics_info(void) {

@@ -62,6 +62,7 @@ static void check_view(const molink_engine* engine) {
             CHECK_OK(molink_cluster_node(cluster, i++, &node));
         } while (node.id != id);
         CHECK(node.state == MOLINK_NODE_READY && node.layers_begin == next_layer);
+        CHECK(node.left_out[0] == '\0');
         CHECK(node.loaded_bytes == node.weight_bytes && node.kv_blocks > 0);
         next_layer = node.layers_end;
     }
