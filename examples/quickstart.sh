@@ -29,7 +29,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-"$bin/molink-generate" --model "$model" --stages 3 --threads 1 --name head \
+"$bin/molink-generate" --model "$model" --stages 3 --partitioner even --threads 1 --name head \
     --address-file "$work/address" --max-tokens "${MOLINK_TOKENS:-160}" \
     --prompt "${1:-In the beginning}" &
 head=$!

@@ -120,6 +120,7 @@ static void head_and_workers(const char* model, const output* expected) {
     molink_metrics* metrics = NULL;
     output found;
     options.stages = 3;
+    options.partitioner = "even"; /* measured times might leave one out */
     CHECK_OK(molink_engine_create(&options, &engine));
     CHECK_CODE(molink_engine_wait_ready(engine, 0), MOLINK_DEADLINE_EXCEEDED);
     first = join(model, engine, "first");

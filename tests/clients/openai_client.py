@@ -38,6 +38,7 @@ def check(name, good, detail=""):
 
 def start(bin_dir, model, join, http):
     head = [bin_dir / "molink-serve", "--model", model, "--stages", "3", "--listen", join,
+            "--partitioner", "even",
             "--http", f"127.0.0.1:{http}", "--max-running", "32", "--threads", "1"]
     worker = [bin_dir / "molink-worker", "--model", model, "--join", join, "--threads", "1"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

@@ -58,7 +58,8 @@ std::string part_of(const std::string& json, const std::string& key) {
 const Flags kJob{"--prompt",     "The quick brown fox jumps over the lazy dog, and then it rests.",
                  "--max-tokens", "40",
                  "--json",       "--hash-logits",
-                 "--ignore-eos"};
+                 "--ignore-eos", "--partitioner",
+                 "even"};
 
 std::string result_of(Process& head) {
     const int status = head.wait(kLimitS);

@@ -28,6 +28,7 @@ struct RelayedCluster {
         EngineOptions options;
         set(options);
         options.stages = 3;
+        options.partitioner = make_even_partitioner();
         options.wire_type = DataType::f16;
         options.max_slice_tokens = 16;
         auto opened = Engine::open(std::move(options));

@@ -20,11 +20,10 @@ constexpr double kLimitS = 60;
 struct Served {
     explicit Served(int workers, const std::vector<std::string>& more = {}, bool wait = true) {
         const std::string join = "tcp://127.0.0.1:" + std::to_string(free_port());
-        std::vector<std::string> flags{"--model",   kModel,
-                                       "--threads", "1",
-                                       "--listen",  join,
-                                       "--stages",  std::to_string(workers + 1),
-                                       "--http",    "127.0.0.1:" + std::to_string(port)};
+        std::vector<std::string> flags{
+            "--model",       kModel, "--threads", "1",
+            "--listen",      join,   "--stages",  std::to_string(workers + 1),
+            "--partitioner", "even", "--http",    "127.0.0.1:" + std::to_string(port)};
         flags.insert(flags.end(), more.begin(), more.end());
         const std::string bin = MOLINK_BIN_DIR;
         processes.push_back(std::make_unique<Process>(bin + "/molink-serve", flags));
