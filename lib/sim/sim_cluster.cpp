@@ -50,8 +50,10 @@ std::int64_t SimCluster::Host<Node>::next_event_us() {
 template <typename Node>
 void SimCluster::Host<Node>::step(std::int64_t now_us) {
     if (next_event_us() > now_us) return;
-    hub->poll(kNever);
+    // As a node's loop goes round, begun where it stops to wait: what the tick sends sets timers of
+    // the hub, which it must have seen before it sleeps.
     node->tick();
+    hub->poll(kNever);
 }
 
 SimCluster::SimCluster(const SimScenario& scenario, const SimPolicies& policies,
