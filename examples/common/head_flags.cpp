@@ -16,6 +16,8 @@ void add_head_flags(CLI::App& app, HeadFlags& flags) {
     app.add_option("--stages", flags.stages, "nodes to wait for, this one's stage included")
         ->capture_default_str();
     app.add_flag("--no-local-stage", flags.no_local_stage, "hold no layers here");
+    app.add_flag("--no-direct-feedback", flags.no_direct_feedback,
+                 "without a local stage: tokens come back to the first stage by way of the head");
     app.add_option("--wire", flags.wire, "activations on links: f32, f16, bf16 or int8")
         ->capture_default_str();
     app.add_option("--scheduler", flags.scheduler, "adaptive, depth, single or molink-paper")
@@ -63,6 +65,7 @@ Status apply_head_flags(const HeadFlags& flags, EngineOptions& options) {
     options.objective = *objective;
     options.stages = flags.stages;
     options.local_stage = !flags.no_local_stage;
+    options.direct_feedback = !flags.no_direct_feedback;
     options.max_running = flags.max_running;
     options.max_step_tokens = flags.max_step_tokens;
     options.max_slice_tokens =

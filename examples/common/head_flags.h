@@ -17,6 +17,7 @@ struct HeadFlags {
     NodeFlags node;
     int stages = 1;
     bool no_local_stage = false;
+    bool no_direct_feedback = false;
     std::string wire = "f32";
     std::string scheduler = "adaptive";
     int step_tokens = 0;

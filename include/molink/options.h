@@ -86,6 +86,9 @@ struct EngineOptions : NodeOptions {
     std::int32_t stages = 1;
     /// The head holds a stage too. Default true; with false at least one worker is needed.
     bool local_stage = true;
+    /// Without a local stage the last stage tells the first at once what it sampled, and the head,
+    /// told as well, plans one step ahead: it is off the way of a token. Default true.
+    bool direct_feedback = true;
     /// Format of activations on links: f32, f16, bf16 or int8. f32 keeps results equal bit for bit.
     DataType wire_type = DataType::f32;
     /// Sequences running at once. Default 16. Limits: 1 .. 1024.

@@ -88,6 +88,7 @@ struct SimScenario {
     std::int32_t layers = 4;
     std::int32_t hidden = 2;  ///< floats of a row on the wire, at least 2
     bool local_stage = true;
+    bool direct_feedback = true;  ///< as EngineOptions::direct_feedback
     std::int32_t max_running = 8;
     std::int32_t max_waiting = 1024;
     std::int32_t max_step_tokens = 64;

@@ -35,6 +35,7 @@ struct StudyCluster {
     std::vector<SimLink> links;
     std::string split = "cost";        ///< "cost" or "even": the partitioner
     bool head_stage = true;            ///< the head holds a stage too
+    bool direct_feedback = true;       ///< as EngineOptions::direct_feedback
     std::int64_t max_frame_bytes = 0;  ///< 0: 2 ms of the fastest link, 16 to 256 KiB
     std::int32_t max_running = 256;
     std::int32_t max_step_tokens = 512;

@@ -27,8 +27,10 @@ EngineCore::EngineCore(EngineCoreOptions options, std::unique_ptr<Scheduler> sch
 
 EngineCore::~EngineCore() = default;
 
-void EngineCore::begin_epoch(Epoch epoch, std::vector<StageView> stages, std::int64_t kv_blocks) {
+void EngineCore::begin_epoch(Epoch epoch, std::vector<StageView> stages, std::int64_t kv_blocks,
+                             bool direct_feedback) {
     serving_ = true;
+    direct_feedback_ = direct_feedback;
     epoch_ = epoch;
     stages_ = std::move(stages);
     meter_.reset(stages_);

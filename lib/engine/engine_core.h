@@ -60,7 +60,10 @@ public:
     ~EngineCore();
 
     /// A pipeline serves from now on. `stages` in order.
-    void begin_epoch(Epoch epoch, std::vector<StageView> stages, std::int64_t kv_blocks);
+    /// With `direct_feedback` the first stage hears from the last one what was sampled, and decode
+    /// parts are planned one step ahead, before the tokens they begin with are known.
+    void begin_epoch(Epoch epoch, std::vector<StageView> stages, std::int64_t kv_blocks,
+                     bool direct_feedback = false);
     /// What is known of the links now, [stages], each behind its stage.
     void set_links(std::span<const LinkModel> links);
     /// The pipeline is gone: every request ends with `reason`.
@@ -100,10 +103,13 @@ private:
         std::int32_t sample_count = 0;
     };
     struct LaunchedPart {
+        PartId id;
         PartKind kind = PartKind::decode;
         StepId step;
         std::int32_t rows = 0;
         std::int64_t launched_us = 0;
+        std::int32_t unknown = 0;  // tokens it begins with that the head does not know yet
+        bool planned_on = false;   // decode: policies see its sequences as decodable again
         std::vector<LaunchedRun> runs;
     };
 
@@ -112,6 +118,10 @@ private:
     bool accept(const SchedulerView& view, StepPlan& plan);
     void launch(const StepPlan& plan, std::int64_t now_us);
     void launch_part(Part part, LaunchedPart launched);
+    void plan_on(LaunchedPart& launched);
+    void leave_flight(const LaunchedPart& launched);
+    void leave_step(StepId step);
+    void make_decodable(Sequence& sequence);
     void add_run(Sequence& sequence, std::int32_t count, Part& part, LaunchedPart& launched);
     void open(Sequence& sequence, Part& part);
     void take_block(Sequence& sequence, SequenceRun& run);
@@ -132,6 +142,7 @@ private:
                          const SampledRun& sampled) const;
     Status check_hashes(const Retire& retire, const LaunchedRun& run,
                         const SampledRun& sampled) const;
+    void take_input(PartId part, std::int64_t now_us);
     void take_run(const LaunchedRun& run, const SampledRun* sampled, std::int64_t now_us);
     void take_hashes(const LaunchedRun& run, const SampledRun& sampled);
     void take_token(Sequence& sequence, Token token, const TokenLogprobs* logprobs,
@@ -156,6 +167,7 @@ private:
     Log log_;
 
     bool serving_ = false;
+    bool direct_feedback_ = false;
     Epoch epoch_;
     std::vector<StageView> stages_;
     StageMeter meter_;

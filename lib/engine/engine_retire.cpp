@@ -33,20 +33,29 @@ Status EngineCore::on_retire(const Retire& retire, std::int64_t now_us) {
     const LaunchedPart launched = std::move(found->second);
     in_flight_.erase(found);
     if (launched.kind == PartKind::decode) {
-        --decode_parts_in_flight_;
-        decoding_in_flight_ -= launched.rows;
+        if (!launched.planned_on) leave_flight(launched);
     } else {
         --prefill_parts_in_flight_;
         prefill_rows_in_flight_ -= launched.rows;
         counters_.prompt_tokens += static_cast<std::uint64_t>(launched.rows);
+        leave_step(launched.step);
     }
-    const auto step = steps_in_flight_.find(launched.step);
-    if (step != steps_in_flight_.end() && --step->second == 0) steps_in_flight_.erase(step);
     report(launched, retire, now_us);
     for (const LaunchedRun& run : launched.runs) {
+        const PartId ahead =
+            run.sample_count > 0 ? std::exchange(run.sequence->ahead, PartId()) : PartId();
         take_run(run, find_sampled(retire, run.sequence->wire_id), now_us);
+        if (ahead != PartId()) take_input(ahead, now_us);
     }
     return {};
+}
+
+/// A token that a part was launched without is known now.
+void EngineCore::take_input(PartId part, std::int64_t now_us) {
+    const auto found = in_flight_.find(part);
+    if (found == in_flight_.end() || --found->second.unknown > 0) return;
+    found->second.launched_us = now_us;  // the stages have just begun with it
+    plan_on(found->second);
 }
 
 Status EngineCore::check_retire(const Retire& retire, const LaunchedPart& launched) const {
@@ -191,9 +200,9 @@ void EngineCore::take_token(Sequence& sequence, Token token, const TokenLogprobs
         finish(sequence, FinishReason::length, Status(), now_us);
         return;
     }
-    sequence.view.state = SequenceState::decodable;
-    refresh_need(sequence);
-    decodable_.push_back(&sequence.view);
+    // With direct feedback a row that begins with this token may be under way already.
+    const bool idle = sequence.view.parts_in_flight == 0;
+    if (idle && sequence.view.state == SequenceState::in_flight) make_decodable(sequence);
 }
 
 void EngineCore::report(const LaunchedPart& launched, const Retire& retire, std::int64_t now_us) {

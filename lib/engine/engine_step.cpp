@@ -80,25 +80,27 @@ void EngineCore::launch(const StepPlan& plan, std::int64_t now_us) {
         Part part;
         part.epoch = epoch_;
         part.step = step;
+        part.id = PartId(next_part_++);
         part.kind = kind;
         return part;
     };
-    const auto make_record = [&](PartKind kind) {
+    const auto make_record = [&](const Part& part) {
         LaunchedPart launched;
-        launched.kind = kind;
+        launched.id = part.id;
+        launched.kind = part.kind;
         launched.step = step;
         launched.launched_us = now_us;
         return launched;
     };
     if (!plan.decode.empty()) {
         Part part = make_part(PartKind::decode);
-        LaunchedPart launched = make_record(PartKind::decode);
+        LaunchedPart launched = make_record(part);
         for (SequenceId id : plan.decode) add_run(*find(id), 1, part, launched);
         launch_part(std::move(part), std::move(launched));
     }
     if (!plan.prefill.empty()) {
         Part part = make_part(PartKind::prefill);
-        LaunchedPart launched = make_record(PartKind::prefill);
+        LaunchedPart launched = make_record(part);
         for (const PrefillRun& run : plan.prefill) {
             Sequence& sequence = *find(run.sequence);
             if (sequence.view.state == SequenceState::waiting) {
@@ -169,7 +171,13 @@ void EngineCore::add_run(Sequence& sequence, std::int32_t count, Part& part,
     run.position = view.scheduled;
     run.count = count;
     if (part.kind == PartKind::decode) {
-        run.tokens.push_back(sequence.tokens.back());
+        const auto next = static_cast<std::size_t>(view.scheduled);
+        if (next < sequence.tokens.size()) {
+            run.tokens.push_back(sequence.tokens[next]);
+        } else {
+            sequence.ahead = launched.id;
+            ++launched.unknown;
+        }
         run.sample_count = 1;
         decodable_.remove(&view);
         view.state = SequenceState::in_flight;
@@ -189,20 +197,53 @@ void EngineCore::add_run(Sequence& sequence, std::int32_t count, Part& part,
     view.scheduled = end;
     ++view.parts_in_flight;
     refresh_need(sequence);
-    if (canary(Canary::prefix_unpublished)) publish_blocks(sequence, end);
+    if (canary(Canary::prefix_unpublished)) {
+        publish_blocks(sequence, std::min(end, static_cast<std::int32_t>(sequence.tokens.size())));
+    }
     launched.rows += count;
     launched.runs.push_back({&sequence, run.position, count, run.sample_count});
     part.runs.push_back(std::move(run));
 }
 
 void EngineCore::launch_part(Part part, LaunchedPart launched) {
-    part.id = PartId(next_part_++);
     part.releases = std::move(releases_);
     releases_.clear();
     ++(part.kind == PartKind::decode ? decode_parts_in_flight_ : prefill_parts_in_flight_);
     ++steps_in_flight_[part.step];
-    in_flight_.emplace(part.id, std::move(launched));
+    LaunchedPart& kept = in_flight_.emplace(part.id, std::move(launched)).first->second;
+    if (direct_feedback_ && kept.kind == PartKind::decode && kept.unknown == 0) plan_on(kept);
     parts_.launch(std::move(part));
+}
+
+/// The head knows all tokens that a decode part begins with: to policies its sequences can go on,
+/// one row further. What it samples is not known yet; the first stage will be told.
+void EngineCore::plan_on(LaunchedPart& launched) {
+    launched.planned_on = true;
+    leave_flight(launched);
+    for (const LaunchedRun& run : launched.runs) {
+        Sequence& sequence = *run.sequence;
+        const bool finished = sequence.view.state == SequenceState::finished;
+        // The last token of the request is not computed on.
+        if (finished || sequence.view.scheduled + 1 >= sequence.view.max_tokens) continue;
+        make_decodable(sequence);
+    }
+}
+
+void EngineCore::leave_flight(const LaunchedPart& launched) {
+    --decode_parts_in_flight_;
+    decoding_in_flight_ -= launched.rows;
+    leave_step(launched.step);
+}
+
+void EngineCore::leave_step(StepId step) {
+    const auto found = steps_in_flight_.find(step);
+    if (found != steps_in_flight_.end() && --found->second == 0) steps_in_flight_.erase(found);
+}
+
+void EngineCore::make_decodable(Sequence& sequence) {
+    sequence.view.state = SequenceState::decodable;
+    refresh_need(sequence);
+    decodable_.push_back(&sequence.view);
 }
 
 }  // namespace molink

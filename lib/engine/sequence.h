@@ -44,6 +44,7 @@ struct Sequence {
     std::vector<BlockId> blocks;
     std::int32_t reserved_left = 0;  // blocks reserved and not yet taken
     std::int32_t retired = 0;        // positions that every stage has computed
+    PartId ahead;                    // launched before its token was known; 0: none
     std::int32_t published = 0;      // blocks, from the first, that the prefix cache knows
     PrefixIndex::Key prefix_key = PrefixIndex::kRoot;  // of the last of them
     std::int32_t cached_tokens = 0;  // of the prompt, found at the first admission

@@ -70,6 +70,7 @@ void HeadNode::note_left_out(const PartitionPlan& plan) {
 std::vector<Assign> HeadNode::make_assigns(const PartitionPlan& plan) const {
     const std::int64_t per_sequence =
         (config_.max_context + config_.identity.block_tokens - 1) / config_.identity.block_tokens;
+    const bool direct = config_.direct_feedback && plan.stages.front().node != kHead;
     std::vector<Assign> assigns;
     for (std::size_t i = 0; i < plan.stages.size(); ++i) {
         const StagePlan& stage = plan.stages[i];
@@ -89,6 +90,10 @@ std::vector<Assign> HeadNode::make_assigns(const PartitionPlan& plan) const {
         assign.max_context = config_.max_context;
         assign.memory_bytes = static_cast<std::uint64_t>(memory_share(*find_member(stage.node)));
         assign.max_kv_blocks = static_cast<std::uint64_t>(per_sequence * config_.max_running);
+        assign.direct_feedback = direct && (i == 0 || i + 1 == plan.stages.size());
+        if (assign.direct_feedback && i > 0) {
+            assign.next_address = find_member(plan.stages.front().node)->info.address;
+        }
         assigns.push_back(std::move(assign));
     }
     return assigns;
@@ -231,7 +236,8 @@ void HeadNode::serve() {
     last_error_.clear();
     log_(LogLevel::info, "epoch {}: {} stages serve with {} KV blocks", epoch_.value, stages.size(),
          kv_blocks_);
-    core_->begin_epoch(epoch_, std::move(stages), kv_blocks_);
+    core_->begin_epoch(epoch_, std::move(stages), kv_blocks_,
+                       build_.stages().front().assign.direct_feedback);
     core_->set_links(stage_links());
     changed();
 }

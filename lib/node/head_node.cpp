@@ -40,7 +40,7 @@ void HeadNode::attach(ChannelHub& hub, EngineCore& core) {
 
 void HeadNode::tick() {
     const std::int64_t now = clock_.now_us();
-    if (session_ != nullptr) session_->pump();
+    if (session_ != nullptr) session_->pump(now);
     if (now >= next_heartbeat_us_) {
         next_heartbeat_us_ = now + limits::kHeartbeatIntervalUs;
         ++heartbeat_;
@@ -168,6 +168,9 @@ void HeadNode::stage_failed(const StageFailed& failed) {
 void HeadNode::stage_retire(Retire retire) {
     on_retire(kHead, retire);
 }
+void HeadNode::stage_feedback(Retire tokens) {
+    send(build_.first(), Lane::token, Message(std::move(tokens)));
+}
 
 void HeadNode::stage_forward(Part part) {
     if (build_.active() && part.epoch == epoch_) route(build_.next_of(kHead), std::move(part));
@@ -217,8 +220,7 @@ std::vector<LinkMetrics> HeadNode::link_metrics() const {
     }
     for (const Member& member : members_) {
         if (!member.next_link || build_.find(member.info.id) == nullptr) continue;
-        const bool last = build_.stages().back().plan.node == member.info.id;
-        const Member* next = last ? nullptr : find_member(build_.next_of(member.info.id));
+        const Member* next = find_member(build_.next_of(member.info.id));
         const bool to_head = next == nullptr || next->info.id == kHead;
         links.push_back(make_link_metrics(member.info.name,
                                           to_head ? config_.identity.name : next->info.name,

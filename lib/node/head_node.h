@@ -32,6 +32,7 @@ struct HeadConfig {
     PartitionObjective objective = PartitionObjective::throughput;
     PartitionWorkload workload;
     bool plan_only = false;
+    bool direct_feedback = true;
     std::int64_t node_lost_after_us = 0;
     std::int64_t reconnect_within_us = 0;
 };
@@ -93,6 +94,7 @@ public:
     void stage_failed(const StageFailed& failed) override;
     void stage_forward(Part part) override;
     void stage_retire(Retire retire) override;
+    void stage_feedback(Retire tokens) override;
 
 private:
     static constexpr NodeId kHead{0};

@@ -12,6 +12,16 @@
 
 namespace molink {
 
+namespace {
+
+/// Is stage `index` the one that sends to the stage of `assign`?
+bool comes_before(const Assign& assign, std::int32_t index) {
+    if (assign.stage_index > 0) return index + 1 == assign.stage_index;
+    return assign.direct_feedback && index > 0 && index + 1 == assign.stage_count;
+}
+
+}  // namespace
+
 WorkerNode::WorkerNode(WorkerConfig config, const Clock& clock, StageExecutor& executor, Log log)
     : config_(std::move(config)), clock_(clock), log_(log), session_(executor, *this) {}
 
@@ -35,7 +45,7 @@ void WorkerNode::end(Status outcome) {
 void WorkerNode::tick() {
     if (over()) return;
     const std::int64_t now = clock_.now_us();
-    session_.pump();
+    session_.pump(now);
     report_ready();
     if (now < next_heartbeat_us_) return;
     next_heartbeat_us_ = now + limits::kHeartbeatIntervalUs;
@@ -171,6 +181,8 @@ void WorkerNode::handle_head(Message message) {
         on_assign(*assign);
     } else if (const auto* start = std::get_if<StageStart>(&message)) {
         on_start(*start);
+    } else if (const auto* tokens = std::get_if<Retire>(&message)) {
+        on_feedback(*tokens);  // the head holds the last stage
     } else if (const auto* refuse = std::get_if<Refuse>(&message)) {
         farewell_ = refuse->reason;
         if (refuse->code == StatusCode::cancelled) {
@@ -186,14 +198,19 @@ void WorkerNode::handle_head(Message message) {
 }
 
 void WorkerNode::handle_peer(LinkId link, Message message) {
+    const bool previous = previous_ && link == *previous_;
     if (auto* part = std::get_if<Part>(&message)) {
-        if (previous_ && link == *previous_) on_part(std::move(*part));
+        if (previous) on_part(std::move(*part));
         return;
     }
+    if (const auto* tokens = std::get_if<Retire>(&message)) {
+        if (previous) on_feedback(*tokens);
+        return;
+    }
+    const Assign& assign = session_.assignment();
     const auto* hello = std::get_if<PeerHello>(&message);
     const bool expected = hello != nullptr && strangers_.contains(link) && epoch_.value > 0 &&
-                          hello->epoch == epoch_ &&
-                          hello->stage_index + 1 == session_.assignment().stage_index;
+                          hello->epoch == epoch_ && comes_before(assign, hello->stage_index);
     strangers_.erase(link);
     if (!expected) {
         log_(LogLevel::warning, "peer refused: it is not the stage before this one in epoch {}",
@@ -235,7 +252,7 @@ void WorkerNode::on_start(const StageStart& start) {
         return;
     }
     const Assign& assign = session_.assignment();
-    if (assign.has_head || assign.next_address.empty()) return;
+    if (assign.next_address.empty()) return;
     auto dialed = hub_->dial(assign.next_address);
     if (!dialed) {
         fail_stage(dialed.error().code(), dialed.error().message());
@@ -247,6 +264,11 @@ void WorkerNode::on_start(const StageStart& start) {
 void WorkerNode::on_part(Part part) {
     const Status submitted = session_.submit(std::move(part), clock_.now_us());
     if (!submitted.ok()) fail_stage(submitted.code(), submitted.message());
+}
+
+void WorkerNode::on_feedback(const Retire& tokens) {
+    const Status taken = session_.take_feedback(tokens, clock_.now_us());
+    if (!taken.ok()) fail_stage(taken.code(), taken.message());
 }
 
 void WorkerNode::fail_stage(StatusCode code, const std::string& reason) {
@@ -290,13 +312,21 @@ void WorkerNode::stage_forward(Part part) {
         send_head(lane, Message(std::move(part)));
         return;
     }
-    if (!next_) return;  // lost; the head ends the epoch, or check_liveness tells it
-    const Status sent = hub_->send(*next_, lane, epoch_, encode_message(Message(std::move(part))));
-    if (!sent.ok()) fail_stage(sent.code(), sent.message());
+    send_next(lane, Message(std::move(part)));
 }
 
 void WorkerNode::stage_retire(Retire retire) {
     send_head(Lane::token, Message(std::move(retire)));
+}
+
+void WorkerNode::stage_feedback(Retire tokens) {
+    send_next(Lane::token, Message(std::move(tokens)));
+}
+
+void WorkerNode::send_next(Lane lane, const Message& message) {
+    if (!next_) return;  // lost; the head ends the epoch, or check_liveness tells it
+    const Status sent = hub_->send(*next_, lane, epoch_, encode_message(message));
+    if (!sent.ok()) fail_stage(sent.code(), sent.message());
 }
 
 void WorkerNode::send_head(Lane lane, const Message& message) {

@@ -62,6 +62,7 @@ public:
     void stage_failed(const StageFailed& failed) override;
     void stage_forward(Part part) override;
     void stage_retire(Retire retire) override;
+    void stage_feedback(Retire tokens) override;
 
 private:
     void end(Status outcome);
@@ -71,6 +72,8 @@ private:
     void on_assign(const Assign& assign);
     void on_start(const StageStart& start);
     void on_part(Part part);
+    void on_feedback(const Retire& tokens);
+    void send_next(Lane lane, const Message& message);
     void fail_stage(StatusCode code, const std::string& reason);
     void report_ready();
     void drop_peers();

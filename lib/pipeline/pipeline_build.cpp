@@ -35,7 +35,8 @@ NodeId PipelineBuild::next_of(NodeId node) const {
     for (std::size_t i = 0; i + 1 < stages_.size(); ++i) {
         if (stages_[i].plan.node == node) return stages_[i + 1].plan.node;
     }
-    return node;
+    const bool ring = active() && stages_.back().assign.direct_feedback && stages_.size() > 1;
+    return ring ? first() : NodeId(0);
 }
 
 Result<bool> PipelineBuild::on_loaded(NodeId node, const StageLoaded& loaded) {

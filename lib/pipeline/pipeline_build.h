@@ -36,7 +36,8 @@ public:
     const StageRecord* find(NodeId node) const;
     /// Nodes after each other in the ring; the node itself when it is unknown.
     NodeId first() const { return stages_.front().plan.node; }
-    /// The stage after `node`. Only for a node that is not the last.
+    /// Where the stage of `node` sends to: the stage behind it; the last one to the first with
+    /// direct feedback, else to node 0, the head.
     NodeId next_of(NodeId node) const;
 
     /// A stage has its weights. True when it was the last one: send StageStart to all.

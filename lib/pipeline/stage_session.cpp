@@ -14,6 +14,7 @@ namespace molink {
 
 void StageSession::assign(const Assign& assign) {
     assign_ = assign;
+    gate_.reset();
     state_ = State::loading;
     StageConfig config;
     config.epoch = assign.epoch;
@@ -47,22 +48,40 @@ Status StageSession::submit(Part part, std::int64_t now_us) {
                           "part {} of epoch {} for a stage of epoch {} that is not ready",
                           part.id.value, part.epoch.value, assign_.epoch.value);
     }
+    if (gated()) {
+        MOLINK_ASSIGN_OR_RETURN(const bool complete, gate_.pass(part));
+        if (!complete) return {};
+    }
     executor_.submit(std::move(part), now_us);
     return {};
 }
 
-std::size_t StageSession::pump() {
+Status StageSession::take_feedback(const Retire& tokens, std::int64_t now_us) {
+    if (tokens.epoch < assign_.epoch) return {};
+    if (tokens.epoch != assign_.epoch || !gated() || state_ != State::ready) {
+        return make_error(StatusCode::failed_precondition,
+                          "tokens of part {} of epoch {} for stage {} of epoch {}, which waits for "
+                          "none",
+                          tokens.part.value, tokens.epoch.value, assign_.stage_index,
+                          assign_.epoch.value);
+    }
+    MOLINK_ASSIGN_OR_RETURN(std::vector<Part> complete, gate_.take(tokens));
+    for (Part& part : complete) executor_.submit(std::move(part), now_us);
+    return {};
+}
+
+std::size_t StageSession::pump(std::int64_t now_us) {
     std::size_t count = 0;
     StageEvent event;
     while (count < limits::kMaxEventsPerTick && executor_.poll(event)) {
         ++count;
-        if (event.epoch == assign_.epoch) handle(std::move(event));
+        if (event.epoch == assign_.epoch) handle(std::move(event), now_us);
         event = StageEvent();
     }
     return count;
 }
 
-void StageSession::handle(StageEvent event) {
+void StageSession::handle(StageEvent event, std::int64_t now_us) {
     switch (event.kind) {
         case StageEventKind::progress:
             ports_.stage_progress({event.epoch, event.done_bytes, event.total_bytes});
@@ -75,7 +94,7 @@ void StageSession::handle(StageEvent event) {
             state_ = State::ready;
             ports_.stage_ready({event.epoch});
             return;
-        case StageEventKind::result: finish(std::move(event.result)); return;
+        case StageEventKind::result: finish(std::move(event.result), now_us); return;
         case StageEventKind::failed:
             state_ = State::failed;
             ports_.stage_failed({event.epoch, event.status.code(), event.status.message()});
@@ -83,7 +102,24 @@ void StageSession::handle(StageEvent event) {
     }
 }
 
-void StageSession::finish(PartResult result) {
+void StageSession::feed_back(const Retire& retire, std::int64_t now_us) {
+    Retire tokens;
+    tokens.epoch = retire.epoch;
+    tokens.step = retire.step;
+    tokens.part = retire.part;
+    for (const SampledRun& run : retire.sampled) {
+        if (!run.tokens.empty())
+            tokens.sampled.push_back({run.id, run.position, run.tokens, {}, {}});
+    }
+    if (assign_.stage_count > 1) {
+        ports_.stage_feedback(std::move(tokens));
+        return;
+    }
+    const Status taken = take_feedback(tokens, now_us);
+    if (!taken.ok()) ports_.stage_failed({assign_.epoch, taken.code(), taken.message()});
+}
+
+void StageSession::finish(PartResult result, std::int64_t now_us) {
     if (!assign_.has_head) {
         ports_.stage_forward(std::move(result.part));
         return;
@@ -92,12 +128,14 @@ void StageSession::finish(PartResult result) {
         result.part.id.value % 9 == 0) {
         return;
     }
+    const bool decode = result.part.kind == PartKind::decode;
     Retire retire;
     retire.epoch = result.part.epoch;
     retire.step = result.part.step;
     retire.part = result.part.id;
     retire.sampled = std::move(result.sampled);
     retire.stage_times = std::move(result.part.stage_times);
+    if (assign_.direct_feedback && decode) feed_back(retire, now_us);
     ports_.stage_retire(std::move(retire));
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "pipeline/feedback_gate.h"
 #include "stage/stage_executor.h"
 #include "wire/messages.h"
 
@@ -20,6 +21,9 @@ public:
     virtual void stage_forward(Part part) = 0;
     /// A part is done everywhere; only on the last stage.
     virtual void stage_retire(Retire retire) = 0;
+    /// What was sampled, for the first stage; only on the last one of several, with direct
+    /// feedback.
+    virtual void stage_feedback(Retire tokens) = 0;
 };
 
 /// One node's stage through the epochs: what the head assigned, and the way of parts through the
@@ -36,8 +40,11 @@ public:
     /// Runs a part of this epoch; parts of older epochs are dropped. Errors: failed_precondition
     /// when the stage is not ready.
     Status submit(Part part, std::int64_t now_us);
+    /// Tokens from the last stage, on the first one with direct feedback: parts that wait for them
+    /// run. Errors: failed_precondition on any other stage, data_loss for what cannot be.
+    Status take_feedback(const Retire& tokens, std::int64_t now_us);
     /// Hands on what the executor has finished. Returns the number of events.
-    std::size_t pump();
+    std::size_t pump(std::int64_t now_us);
 
     const Assign& assignment() const { return assign_; }
     bool ready() const { return state_ == State::ready; }
@@ -45,12 +52,15 @@ public:
 private:
     enum class State : std::uint8_t { idle, loading, loaded, starting, ready, failed };
 
-    void handle(StageEvent event);
-    void finish(PartResult result);
+    void handle(StageEvent event, std::int64_t now_us);
+    void finish(PartResult result, std::int64_t now_us);
+    void feed_back(const Retire& retire, std::int64_t now_us);
+    bool gated() const { return assign_.direct_feedback && assign_.stage_index == 0; }
 
     StageExecutor& executor_;
     StagePorts& ports_;
     Assign assign_;
+    FeedbackGate gate_;
     State state_ = State::idle;
 };
 

@@ -76,6 +76,7 @@ void read_scenario(JsonReader& reader, SimScenario& scenario) {
     reader.integer("layers", scenario.layers);
     reader.integer("hidden", scenario.hidden);
     reader.boolean("local_stage", scenario.local_stage);
+    reader.boolean("direct_feedback", scenario.direct_feedback);
     reader.integer("max_running", scenario.max_running);
     reader.integer("max_waiting", scenario.max_waiting);
     reader.integer("max_step_tokens", scenario.max_step_tokens);

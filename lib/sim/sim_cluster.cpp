@@ -139,6 +139,7 @@ HeadConfig SimCluster::head_config() const {
     config.partition_model.activation_row_bytes = scenario_.hidden * 4;
     if (study_ != nullptr) config.partition_model = study_->model;
     config.local_stage = scenario_.local_stage;
+    config.direct_feedback = scenario_.direct_feedback;
     config.max_running = scenario_.max_running;
     config.max_step_tokens = scenario_.max_step_tokens;
     config.max_context = scenario_.max_context;

@@ -127,6 +127,7 @@ void read_cluster(JsonReader& reader, StudyCluster& cluster) {
     read_links(reader, cluster);
     reader.text("split", cluster.split);
     reader.boolean("head_stage", cluster.head_stage);
+    reader.boolean("direct_feedback", cluster.direct_feedback);
     reader.integer("max_frame_bytes", cluster.max_frame_bytes);
     if (cluster.max_frame_bytes < 0 || cluster.max_frame_bytes > (1 << 24)) {
         reader.fail("max_frame_bytes",

@@ -109,6 +109,7 @@ SimScenario make_scenario(const StudyCluster& cluster, const StudyOptions& optio
     scenario.links = cluster.links;
     scenario.workload.max_prompt = scenario.workload.max_output = 1;
     scenario.local_stage = cluster.head_stage;
+    scenario.direct_feedback = cluster.direct_feedback;
     scenario.max_running = cluster.max_running;
     scenario.max_waiting = limits::kMaxWaiting;
     scenario.max_step_tokens = cluster.max_step_tokens;

@@ -49,7 +49,8 @@ void draw_nodes(Draw& draw, SimScenario& scenario) {
         node.prefill_row_us = node.decode_us / 4;
         scenario.nodes.push_back(node);
     }
-    scenario.local_stage = draw.chance(0.7);
+    scenario.local_stage = draw.chance(0.6);
+    scenario.direct_feedback = draw.chance(0.8);
     scenario.layers = draw.count(nodes, nodes + 3);
     scenario.link = draw_link(draw);
     for (const SimNode& from : scenario.nodes) {

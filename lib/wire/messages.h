@@ -72,13 +72,17 @@ struct Assign {
     LayerRange layers;
     bool has_embedding = false;
     bool has_head = false;
-    std::string next_address;  ///< advertise of the next stage; empty: the head holds it, or none
+    /// Advertise of the next stage, of the first for the last stage with direct feedback; empty:
+    /// the head holds it, or none.
+    std::string next_address;
     DataType activation_type = DataType::f32;
     std::int32_t max_rows = 0;        ///< of one part
     std::int32_t max_sequences = 0;   ///< running at once
     std::int32_t max_context = 0;     ///< positions of one sequence
     std::uint64_t memory_bytes = 0;   ///< this node's share: weights, workspace and KV
     std::uint64_t max_kv_blocks = 0;  ///< no more are of use
+    /// The last stage tells the first what it sampled; decode runs may come without their tokens.
+    bool direct_feedback = false;
     friend bool operator==(const Assign&, const Assign&) = default;
 };
 
@@ -171,7 +175,8 @@ struct SequenceRun {
     SequenceId id;
     std::int32_t position = 0;
     std::int32_t count = 0;
-    /// Tokens of these rows; empty when they are prompt tokens that SequenceOpen told.
+    /// Tokens of these rows; empty when they are prompt tokens that SequenceOpen told, or, towards
+    /// the first stage, a decode row whose token the last stage will tell it.
     std::vector<Token> tokens;
     std::vector<BlockId> new_blocks;  ///< appended to the sequence's block table
     std::int32_t sample_count = 0;    ///< the last so many rows are sampled (0: none)
@@ -213,7 +218,8 @@ struct SampledRun {
     friend bool operator==(const SampledRun&, const SampledRun&) = default;
 };
 
-/// Last stage to head: the part is done everywhere.
+/// Last stage to head: the part is done everywhere. With direct feedback to the first stage, too,
+/// for decode parts, with tokens alone.
 struct Retire {
     Epoch epoch;
     StepId step;

@@ -132,6 +132,7 @@ flatbuffers::Offset<wire::Assign> write(Builder& builder, const Assign& message)
     assign.add_max_context(message.max_context);
     assign.add_memory_bytes(message.memory_bytes);
     assign.add_max_kv_blocks(message.max_kv_blocks);
+    assign.add_direct_feedback(message.direct_feedback);
     return assign.Finish();
 }
 
@@ -151,6 +152,7 @@ void read(WireReader& reader, const wire::Assign& from, Assign& to) {
     to.max_context = reader.integer("max_context", from.max_context(), 0, limits::kMaxContext);
     to.memory_bytes = reader.size("memory_bytes", from.memory_bytes(), limits::kMaxMemoryBytes);
     to.max_kv_blocks = from.max_kv_blocks();
+    to.direct_feedback = from.direct_feedback();
 }
 
 flatbuffers::Offset<wire::LoadProgress> write(Builder& builder, const LoadProgress& message) {

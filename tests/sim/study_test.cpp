@@ -84,6 +84,27 @@ TEST_CASE("one stream takes the sum of stages, delays and transfers per token") 
     }
 }
 
+TEST_CASE("a head without a stage is off the way of a token") {
+    constexpr std::int64_t kDelay = 10'000, kFar = 15'000;  // between stages, and of the head
+    StudyCluster cluster = ring(4, constant(100, 100), {12.5e6, kDelay, 0});
+    cluster.head_stage = false;
+    for (const char* node : {"node-1", "node-2", "node-3"}) {
+        cluster.links.push_back({"node-0", node, {12.5e6, kFar, 0}});
+        cluster.links.push_back({node, "node-0", {12.5e6, kFar, 0}});
+    }
+    StudyWorkload one = burst(1, 16, 100);
+    const double row = 8192 + 250;
+    const double work = 32 * 100 + 2 * row / 12.5;
+    for (bool direct : {true, false}) {
+        INFO("direct feedback " << direct);
+        cluster.direct_feedback = direct;
+        const StudyReport report = run(cluster, one);
+        const double hops = direct ? 3 * kDelay : 2 * kDelay + 2 * kFar;
+        REQUIRE(report.tpot.p50_us > (work + hops) * 0.98);
+        REQUIRE(report.tpot.p50_us < (work + hops) * 1.03);  // the first token pays the far head
+    }
+}
+
 TEST_CASE("a saturated link carries its rate and no more") {
     const LinkModel link{1.25e6, 1'000, 0};
     const StudyReport report = run(ring(2, constant(1, 1), link), burst(32, 1, 60));

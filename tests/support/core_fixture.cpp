@@ -13,9 +13,11 @@ std::vector<Token> fold_tokens(const std::vector<Token>& prompt, std::int32_t co
 }
 
 CoreFixture::CoreFixture(std::int32_t stages, std::int32_t layer_count, EngineCoreOptions options,
-                         std::unique_ptr<Scheduler> scheduler, std::int64_t kv_blocks)
+                         std::unique_ptr<Scheduler> scheduler, std::int64_t kv_blocks,
+                         bool direct_feedback)
     : core(options, std::move(scheduler), *this, *this, Log()),
       layers(layer_count),
+      direct_feedback_(direct_feedback),
       kv_blocks_(kv_blocks),
       stage_count_(stages) {
     begin();
@@ -26,6 +28,8 @@ void CoreFixture::begin() {
     stages_.clear();
     hops_ = std::vector<Hop>(static_cast<std::size_t>(stage_count_));
     retires_.clear();
+    feedback_.clear();
+    gate_.reset();
     std::vector<StageView> views;
     for (std::int32_t i = 0; i < stage_count_; ++i) {
         StageConfig config;
@@ -50,7 +54,7 @@ void CoreFixture::begin() {
         view.layers = config.layers;
         views.push_back(view);
     }
-    core.begin_epoch(Epoch(epoch_), views, kv_blocks_);
+    core.begin_epoch(Epoch(epoch_), views, kv_blocks_, direct_feedback_);
 }
 
 void CoreFixture::next_epoch() {
@@ -91,44 +95,82 @@ RequestId CoreFixture::submit(const std::vector<Token>& prompt, std::int32_t max
     return id;
 }
 
+void CoreFixture::feed_back(const Retire& retire) {
+    Retire tokens;
+    tokens.part = retire.part;
+    for (const SampledRun& run : retire.sampled) {
+        tokens.sampled.push_back({run.id, run.position, run.tokens, {}, {}});
+    }
+    feedback_.push_back(std::move(tokens));
+}
+
+void CoreFixture::run_stage(std::size_t at, Part part) {
+    stages_[at]->submit(std::move(part), now_us);
+    StageEvent event;
+    while (stages_[at]->poll(event)) {
+        Part& out = event.result.part;
+        if (at + 1 < stages_.size()) {
+            Hop& next = hops_[at + 1];
+            (out.kind == PartKind::decode ? next.decode : next.prefill).push_back(std::move(out));
+            continue;
+        }
+        Retire retire;
+        retire.epoch = out.epoch;
+        retire.step = out.step;
+        retire.part = out.id;
+        retire.sampled = std::move(event.result.sampled);
+        retire.stage_times = out.stage_times;
+        if (direct_feedback_ && out.kind == PartKind::decode) feed_back(retire);
+        retires_.push_back(std::move(retire));
+    }
+}
+
+/// The first stage's door.
+void CoreFixture::enter(Part part) {
+    if (direct_feedback_) {
+        const auto passed = gate_.pass(part);
+        if (!passed) retire_status = passed.error();
+        if (!passed || !*passed) return;
+    }
+    run_stage(0, std::move(part));
+}
+
 bool CoreFixture::deliver_one(Random& random) {
     ++now_us;
     std::vector<std::size_t> busy;
     for (std::size_t i = 0; i < hops_.size(); ++i) {
         if (!hops_[i].decode.empty() || !hops_[i].prefill.empty()) busy.push_back(i);
     }
-    const std::size_t choices = busy.size() + (retires_.empty() ? 0 : 1);
-    if (choices == 0) return false;
-    const std::size_t choice = random.below(choices);
-    if (choice == busy.size()) {
+    constexpr std::size_t kRetire = 1000, kFeedback = 1001;
+    if (!retires_.empty()) busy.push_back(kRetire);
+    if (!feedback_.empty()) busy.push_back(kFeedback);
+    if (busy.empty()) return false;
+    const std::size_t at = busy[random.below(busy.size())];
+    if (at == kRetire) {
         const Retire retire = std::move(retires_.front());
         retires_.pop_front();
         const Status taken = core.on_retire(retire, now_us);
         if (!taken.ok()) retire_status = taken;
         return true;
     }
-    const std::size_t at = busy[choice];
+    if (at == kFeedback) {
+        auto parts = gate_.take(feedback_.front());
+        feedback_.pop_front();
+        if (!parts) retire_status = parts.error();
+        for (std::size_t i = 0; parts && i < parts->size(); ++i) {
+            run_stage(0, std::move((*parts)[i]));
+        }
+        return true;
+    }
     Hop& hop = hops_[at];
     auto& queue = hop.decode.empty() || (!hop.prefill.empty() && random.below(4) == 0) ? hop.prefill
                                                                                        : hop.decode;
     Part part = std::move(queue.front());
     queue.pop_front();
-    stages_[at]->submit(std::move(part), now_us);
-    StageEvent event;
-    while (stages_[at]->poll(event)) {
-        if (at + 1 < stages_.size()) {
-            Hop& next = hops_[at + 1];
-            Part& out = event.result.part;
-            (out.kind == PartKind::decode ? next.decode : next.prefill).push_back(std::move(out));
-            continue;
-        }
-        Retire retire;
-        retire.epoch = event.result.part.epoch;
-        retire.step = event.result.part.step;
-        retire.part = event.result.part.id;
-        retire.sampled = std::move(event.result.sampled);
-        retire.stage_times = event.result.part.stage_times;
-        retires_.push_back(std::move(retire));
+    if (at == 0) {
+        enter(std::move(part));
+    } else {
+        run_stage(at, std::move(part));
     }
     return true;
 }

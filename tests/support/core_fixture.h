@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "engine/engine_core.h"
+#include "pipeline/feedback_gate.h"
 #include "sim/fold.h"
 #include "sim/sim_clock.h"
 #include "sim/sim_stage.h"
@@ -26,8 +27,10 @@ std::vector<Token> fold_tokens(const std::vector<Token>& prompt, std::int32_t co
 /// kind keep their order, decode may overtake prefill).
 class CoreFixture : public PartSink, public RequestEventSink {
 public:
+    /// With `direct_feedback` the first stage hears from the last one what was sampled.
     CoreFixture(std::int32_t stages, std::int32_t layers, EngineCoreOptions options,
-                std::unique_ptr<Scheduler> scheduler, std::int64_t kv_blocks);
+                std::unique_ptr<Scheduler> scheduler, std::int64_t kv_blocks,
+                bool direct_feedback = false);
 
     void launch(Part part) override;
     void on_request_event(RequestEvent event) override;
@@ -63,6 +66,9 @@ public:
 
 private:
     void begin();
+    void run_stage(std::size_t at, Part part);
+    void enter(Part part);
+    void feed_back(const Retire& retire);
 
     struct Hop {
         std::deque<Part> decode;
@@ -72,6 +78,9 @@ private:
     std::vector<std::unique_ptr<sim::SimStage>> stages_;
     std::vector<Hop> hops_;
     std::deque<Retire> retires_;
+    std::deque<Retire> feedback_;
+    FeedbackGate gate_;
+    bool direct_feedback_;
     std::int64_t kv_blocks_;
     std::uint32_t epoch_ = 0;
     std::uint64_t next_request_ = 1;

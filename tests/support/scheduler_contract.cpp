@@ -34,15 +34,14 @@ Run run_load(const SchedulerFactory& make, std::uint64_t seed) {
     options.block_tokens = kBlockTokens;
     options.vocabulary = kFoldVocabulary;
     const auto stages = static_cast<std::int32_t>(1 + random.below(5));
-    CoreFixture fixture(stages, 6, options, make(),
-                        static_cast<std::int64_t>(12 + random.below(40)));
+    const auto blocks = static_cast<std::int64_t>(12 + random.below(40));
+    CoreFixture fixture(stages, 6, options, make(), blocks, seed % 2 == 0);
     const std::size_t requests = 20;
     std::size_t submitted = 0;
     for (std::size_t hop = 0; hop < 200'000; ++hop) {
         if (submitted < requests && random.below(5) == 0) {
             std::vector<Token> prompt(1 + random.below(90));
-            for (Token& token : prompt)
-                token = static_cast<Token>(random.below(kFoldVocabulary));
+            for (Token& token : prompt) token = static_cast<Token>(random.below(kFoldVocabulary));
             fixture.submit(prompt, static_cast<std::int32_t>(1 + random.below(40)));
             ++submitted;
         }

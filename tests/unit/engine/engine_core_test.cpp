@@ -29,9 +29,10 @@ std::vector<Token> numbered(std::size_t count, Token first) {
 }  // namespace
 
 TEST_CASE("cancelling at any moment ends a request once and frees its blocks") {
-    for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
         Random random(seed);
-        CoreFixture fixture(3, 6, small_options(), make_depth_scheduler(), 40);
+        const bool direct_feedback = seed % 2 == 0;
+        CoreFixture fixture(3, 6, small_options(), make_depth_scheduler(), 40, direct_feedback);
         std::vector<RequestId> ids;
         for (int i = 0; i < 8; ++i) ids.push_back(fixture.submit(numbered(20, i * 7), 12));
         const std::size_t moment = random.below(120);

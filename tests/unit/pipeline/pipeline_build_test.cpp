@@ -7,7 +7,7 @@ using namespace molink;
 
 namespace {
 
-PipelineBuild begin_three() {
+PipelineBuild begin_three(bool direct_feedback = false) {
     PartitionPlan plan;
     std::vector<Assign> assigns;
     for (std::uint32_t i = 0; i < 3; ++i) {
@@ -16,6 +16,7 @@ PipelineBuild begin_three() {
         plan.stages.push_back(stage);
         Assign assign;
         assign.max_kv_blocks = 50;
+        assign.direct_feedback = direct_feedback && i != 1;
         assigns.push_back(assign);
     }
     PipelineBuild build;
@@ -68,6 +69,7 @@ TEST_CASE("the ring is known by its nodes") {
     const PipelineBuild build = begin_three();
     REQUIRE(build.first() == NodeId(1));
     REQUIRE(build.next_of(NodeId(1)) == NodeId(2));
-    REQUIRE(build.next_of(NodeId(3)) == NodeId(3));
+    REQUIRE(build.next_of(NodeId(3)) == NodeId(0));
+    REQUIRE(begin_three(true).next_of(NodeId(3)) == NodeId(1));
     REQUIRE(build.find(NodeId(7)) == nullptr);
 }

@@ -89,6 +89,7 @@ Assign random_assign(Random& random) {
     assign.max_context = random_int(random, 0, 1 << 24);
     assign.memory_bytes = random.below((1ull << 50) + 1);
     assign.max_kv_blocks = random.next();
+    assign.direct_feedback = random.below(2) == 1;
     return assign;
 }
 
