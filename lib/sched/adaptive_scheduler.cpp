@@ -1,9 +1,13 @@
 // The default policy. It keeps as many decode micro-batches under way as the measured ring needs,
 // cuts prompts into slices that flow through it, and lets lanes and stages sort out who goes first:
 // decode overtakes prefill everywhere, so prefill may fill whatever decode leaves. What it bounds
-// is only what cannot be overtaken: a slice that a stage has begun.
+// is only what cannot be overtaken: a slice that a stage has begun. Among prompts the one with the
+// least left goes first (Schrage, 1968: no order has a smaller mean time), but every one gains on
+// the others while it waits.
 #include <array>
 #include <cmath>
+#include <functional>
+#include <vector>
 
 #include "sched/ring_model.h"
 #include "sched/step_parts.h"
@@ -19,6 +23,13 @@ constexpr double kKeep = 1.05;
 /// Prefill under way, in rings full of it: decode passes it everywhere, so its own round trip is
 /// longer than a ring without decode says, and what waits at a link costs nobody but itself.
 constexpr double kPrefillReserve = 2;
+/// A prompt is passed by shorter ones that come after it until it has waited ten times what is left
+/// of it.
+constexpr double kAging = 0.1;
+/// Waiting prompts that are compared, the oldest.
+constexpr std::size_t kPromptLookahead = 64;
+/// Rows by which the time of one is told.
+constexpr double kTypicalSlice = 64;
 /// Rows of a slice; powers of two, so that few sizes of message and step occur.
 constexpr std::array<std::int32_t, 10> kSlices{8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096};
 
@@ -134,13 +145,41 @@ private:
         return credit_ >= slice ? slice : 0;
     }
 
+    struct Prompt {
+        double rank = 0;  // us left, less what waiting has earned
+        const SequenceView* sequence = nullptr;
+        bool operator>(const Prompt& other) const {
+            if (rank != other.rank) return rank > other.rank;
+            return sequence->id > other.sequence->id;
+        }
+    };
+
+    /// A heap, what goes first at its front.
+    void rank_prompts(const SchedulerView& view, const RingModel& ring) {
+        const double row_us = ring.slowest_us(PartKind::prefill, kTypicalSlice) / kTypicalSlice;
+        prompts_.clear();
+        for (const auto& queue : {view.prefilling, view.waiting.first(std::min(
+                                                       view.waiting.size(), kPromptLookahead))}) {
+            for (const SequenceView* sequence : queue) {
+                const auto waited = static_cast<double>(view.now_us - sequence->arrival_us);
+                prompts_.push_back({prompt_left(*sequence) * row_us - kAging * waited, sequence});
+            }
+        }
+        std::make_heap(prompts_.begin(), prompts_.end(), std::greater<>());
+    }
+
+    void pop_prompt() {
+        std::pop_heap(prompts_.begin(), prompts_.end(), std::greater<>());
+        prompts_.pop_back();
+    }
+
     void plan_prefill(const SchedulerView& view, const RingModel& ring, std::int32_t population,
                       const StepBudget& budget, StepPlan& plan) {
         const std::int32_t running = admissible(view, ring, population);
-        if (!can_prefill(view, running)) return;
-        const SequenceView& front =
-            view.prefilling.empty() ? *view.waiting.front() : *view.prefilling.front();
-        const std::int32_t left = front.prompt_tokens - front.scheduled;
+        if (view.prefill_parts_in_flight >= kMostMicroBatches || !can_prefill(view, running))
+            return;
+        rank_prompts(view, ring);
+        const std::int32_t left = prompt_left(*prompts_.front().sequence);
         const std::int32_t slice = choose_slice(view, ring, population, std::max(left, 1));
         const double slowest = ring.slowest_us(PartKind::prefill, slice);
         const double depth =
@@ -151,7 +190,15 @@ private:
         if (view.prefill_parts_in_flight >= most) return;
         const std::int32_t rows = within_goal(view, ring, population, slice);
         if (rows == 0) return;
-        plan_prefill_rows(view, rows, running, budget, plan);
+        PrefillRuns runs(view, rows, running, budget, plan);
+        bool closed = false;
+        for (; !prompts_.empty(); pop_prompt()) {
+            const SequenceView& sequence = *prompts_.front().sequence;
+            if (closed && sequence.state == SequenceState::waiting) continue;
+            const PrefillRuns::Added added = runs.add(sequence);
+            if (added == PrefillRuns::Added::full) break;
+            closed |= added == PrefillRuns::Added::closed;
+        }
         for (const PrefillRun& run : plan.prefill) credit_ -= run.count;
     }
 
@@ -159,7 +206,8 @@ private:
 
     AdaptiveSchedulerOptions options_;
     std::int32_t micro_batches_ = 0;
-    double credit_ = 0;  // rows of prefill, when there is a latency goal
+    std::vector<Prompt> prompts_;  // of this call
+    double credit_ = 0;            // rows of prefill, when there is a latency goal
     std::int64_t credit_us_ = 0;
 };
 

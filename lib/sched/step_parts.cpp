@@ -61,30 +61,39 @@ void plan_decode_rows(const SchedulerView& view, std::int32_t most, StepBudget& 
     if (short_of_blocks != nullptr) preempt_for(view, *short_of_blocks, plan);
 }
 
+PrefillRuns::PrefillRuns(const SchedulerView& view, std::int32_t most, std::int32_t max_running,
+                         StepBudget budget, StepPlan& plan)
+    : view_(view), max_running_(max_running), running_(view.running), budget_(budget), plan_(plan) {
+    budget_.rows = std::min(budget_.rows, most);
+}
+
+PrefillRuns::Added PrefillRuns::add(const SequenceView& sequence) {
+    if (budget_.rows <= 0) return Added::full;
+    if (sequence.state == SequenceState::waiting) {
+        if (running_ >= max_running_ || !fits(sequence, running_, budget_.blocks)) {
+            return Added::closed;
+        }
+        budget_.blocks -= sequence.blocks_needed;
+        ++running_;
+        if (canary(Canary::starved_request) && view_.waiting.size() > 1 &&
+            sequence.id.value % 7 == 3) {
+            return Added::yes;
+        }
+    }
+    const std::int32_t count =
+        std::min({prompt_left(sequence), view_.max_slice_tokens, budget_.rows});
+    plan_.prefill.push_back({sequence.id, count});
+    budget_.rows -= count;
+    return Added::yes;
+}
+
 void plan_prefill_rows(const SchedulerView& view, std::int32_t most, std::int32_t max_running,
                        StepBudget budget, StepPlan& plan) {
-    budget.rows = std::min(budget.rows, most);
-    const auto slice = [&](const SequenceView& sequence) {
-        const std::int32_t left = sequence.prompt_tokens - sequence.scheduled;
-        const std::int32_t count = std::min({left, view.max_slice_tokens, budget.rows});
-        plan.prefill.push_back({sequence.id, count});
-        budget.rows -= count;
-    };
-    for (const SequenceView* sequence : view.prefilling) {
-        if (budget.rows <= 0) return;
-        slice(*sequence);
-    }
-    std::int32_t running = view.running;
-    for (const SequenceView* sequence : view.waiting) {
-        if (budget.rows <= 0 || running >= max_running) return;
-        if (!fits(*sequence, running, budget.blocks)) return;  // nobody passes it
-        budget.blocks -= sequence->blocks_needed;
-        ++running;
-        if (canary(Canary::starved_request) && view.waiting.size() > 1 &&
-            sequence->id.value % 7 == 3) {
-            continue;
+    PrefillRuns runs(view, most, max_running, budget, plan);
+    for (const auto& queue : {view.prefilling, view.waiting}) {
+        for (const SequenceView* sequence : queue) {
+            if (runs.add(*sequence) != PrefillRuns::Added::yes) return;
         }
-        slice(*sequence);
     }
 }
 

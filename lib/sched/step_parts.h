@@ -29,8 +29,34 @@ inline std::int32_t decode_population(const SchedulerView& view) {
 void plan_decode_rows(const SchedulerView& view, std::int32_t most, StepBudget& budget,
                       StepPlan& plan);
 
-/// Prefill runs of at most `most` rows together, first come, first served: what was begun, then
-/// waiting sequences while fewer than `max_running` run and their blocks fit.
+/// Prompt tokens that are neither computed nor under way.
+inline std::int32_t prompt_left(const SequenceView& sequence) {
+    return sequence.prompt_tokens - sequence.scheduled;
+}
+
+/// Prefill runs of a plan, added one prompt after the other.
+class PrefillRuns {
+public:
+    /// At most `most` rows together; waiting sequences while fewer than `max_running` run.
+    PrefillRuns(const SchedulerView& view, std::int32_t most, std::int32_t max_running,
+                StepBudget budget, StepPlan& plan);
+    enum class Added : std::uint8_t {
+        yes,
+        full,    ///< no row is left
+        closed,  ///< it waits and cannot be admitted: no other that waits may pass it
+    };
+    /// The next slice of `sequence`, prefilling or waiting, as far as there is room.
+    Added add(const SequenceView& sequence);
+
+private:
+    const SchedulerView& view_;
+    std::int32_t max_running_;
+    std::int32_t running_;
+    StepBudget budget_;
+    StepPlan& plan_;
+};
+
+/// Prefill runs first come, first served: what was begun, then what waits.
 void plan_prefill_rows(const SchedulerView& view, std::int32_t most, std::int32_t max_running,
                        StepBudget budget, StepPlan& plan);
 

@@ -4,6 +4,7 @@
 #include "sim/sim_checker.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -187,20 +188,20 @@ std::vector<Token> EventChecker::tokens_of(RequestId id) const {
 
 void WatchedScheduler::plan(const SchedulerView& view, StepPlan& plan) {
     inner_->plan(view, plan);
-    std::size_t last = 0;
-    std::vector<bool> admitted(view.waiting.size(), false);
-    for (const PrefillRun& run : plan.prefill) {
-        for (std::size_t i = 0; i < view.waiting.size(); ++i) {
-            if (view.waiting[i]->id != run.sequence) continue;
-            admitted[i] = true;
-            last = std::max(last, i);
-        }
-    }
-    for (std::size_t i = 0; i < last; ++i) {
-        if (admitted[i]) continue;
-        const SequenceId id = view.waiting[i]->id;
-        if (++passed_[id] > most_passed_ && failure_.empty()) {
-            failure_ = fmt::format("sequence {} waits while later ones are admitted", id.value);
+    std::set<SequenceId> admitted;
+    for (const PrefillRun& run : plan.prefill) admitted.insert(run.sequence);
+    const auto left = [](const SequenceView& sequence) {
+        return sequence.prompt_tokens - sequence.scheduled;
+    };
+    std::int32_t longest = 0;  // of those admitted that came later
+    for (auto at = view.waiting.rbegin(); at != view.waiting.rend(); ++at) {
+        const SequenceView& sequence = **at;
+        if (admitted.contains(sequence.id)) {
+            longest = std::max(longest, left(sequence));
+        } else if (longest >= left(sequence) && failure_.empty()) {
+            failure_ = fmt::format(
+                "sequence {} waits with {} tokens to prefill while a later one with {} is admitted",
+                sequence.id.value, left(sequence), longest);
         }
     }
 }

@@ -69,13 +69,12 @@ private:
     bool errors_forbidden_ = false;
 };
 
-/// Looks at the plans of a scheduler: first come, first served means that nobody waits while a
-/// later one is admitted. Passes everything on.
+/// Looks at the plans of a built-in scheduler: nobody waits while a later one is admitted that has
+/// not less to prefill. Passes everything on.
 class WatchedScheduler final : public Scheduler {
 public:
-    WatchedScheduler(std::unique_ptr<Scheduler> inner, std::int32_t most_passed,
-                     std::string& failure)
-        : inner_(std::move(inner)), most_passed_(most_passed), failure_(failure) {}
+    WatchedScheduler(std::unique_ptr<Scheduler> inner, std::string& failure)
+        : inner_(std::move(inner)), failure_(failure) {}
 
     std::string_view name() const override { return inner_->name(); }
     void plan(const SchedulerView& view, StepPlan& plan) override;
@@ -83,9 +82,7 @@ public:
 
 private:
     std::unique_ptr<Scheduler> inner_;
-    std::int32_t most_passed_;
     std::string& failure_;
-    std::map<SequenceId, std::int32_t> passed_;
 };
 
 }  // namespace molink::sim

@@ -95,12 +95,9 @@ private:
 
 SimPolicies watched(const SimScenario& scenario, const SimPolicies& policies, std::string& unfair) {
     SimPolicies result = policies;
-    // A policy of one's own may have its reasons; the built-in one promises first come, first
-    // served.
-    const std::int32_t most_passed = policies.scheduler ? 1'000'000 : 0;
-    result.scheduler = [&scenario, policies, &unfair, most_passed] {
-        return std::make_unique<WatchedScheduler>(make_scheduler(scenario, policies), most_passed,
-                                                  unfair);
+    if (policies.scheduler) return result;  // a policy of one's own may have its reasons
+    result.scheduler = [&scenario, policies, &unfair] {
+        return std::make_unique<WatchedScheduler>(make_scheduler(scenario, policies), unfair);
     };
     return result;
 }

@@ -92,6 +92,45 @@ TEST_CASE("slices keep a stage from being held up while others decode") {
     REQUIRE(scene.plan(*scheduler).prefill.empty());
 }
 
+TEST_CASE("the prompt with the least left goes first, and waiting counts") {
+    Scene scene = weak_ring();
+    SequenceView& begun = scene.sequences[0];
+    SequenceView& later = scene.sequences[1];
+    begun.prompt_tokens = 2000;
+    begun.scheduled = 500;
+    later.prompt_tokens = 1000;
+    scene.prefilling = {&begun};
+    scene.waiting = {&later};
+    const auto scheduler = make_adaptive_scheduler();
+    const auto first = [&] { return scene.plan(*scheduler).prefill.at(0).sequence; };
+    REQUIRE(first() == later.id);
+    begun.scheduled = 1500;
+    REQUIRE(first() == begun.id);
+    begun.scheduled = 500;
+    // 1,500 rows take 2 s over the slowest link, 1,000 take 1.3 s; ten times the difference later:
+    scene.view.now_us = later.arrival_us = 7'500'000;
+    REQUIRE(first() == begun.id);
+    later.arrival_us = 3'000'000;
+    REQUIRE(first() == later.id);
+}
+
+TEST_CASE("what cannot be admitted holds up nobody who was") {
+    Scene scene = weak_ring();
+    SequenceView& begun = scene.sequences[0];
+    SequenceView& large = scene.sequences[1];
+    begun.prompt_tokens = 2000;
+    large.prompt_tokens = 1000;
+    large.blocks_needed = 90;
+    scene.sequences[2].prompt_tokens = 3000;
+    scene.view.free_blocks = 80;
+    scene.view.running = 1;
+    scene.prefilling = {&begun};
+    scene.waiting = {&large, &scene.sequences[2]};
+    const StepPlan plan = scene.plan(*make_adaptive_scheduler());
+    REQUIRE(plan.prefill.size() == 1);
+    REQUIRE(plan.prefill[0].sequence == begun.id);
+}
+
 TEST_CASE("goals bind admission") {
     Scene scene = weak_ring();
     scene.waiting = {&scene.sequences[39]};

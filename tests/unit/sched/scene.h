@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include <molink/scheduler.h>
@@ -33,6 +34,10 @@ struct Scene {
     }
 
     molink::StepPlan plan(molink::Scheduler& scheduler) {
+        for (molink::SequenceView& sequence : sequences) {
+            const auto found = std::find(prefilling.begin(), prefilling.end(), &sequence);
+            if (found != prefilling.end()) sequence.state = molink::SequenceState::prefilling;
+        }
         view.waiting = waiting;
         view.prefilling = prefilling;
         view.decodable = decodable;
