@@ -22,7 +22,7 @@ constexpr double kNearBest = 1.02;
 constexpr double kKeep = 1.05;
 /// Prefill under way, in rings full of it: decode passes it everywhere, so its own round trip is
 /// longer than a ring without decode says, and what waits at a link costs nobody but itself.
-constexpr double kPrefillReserve = 2;
+constexpr double kPrefillReserve = 3;
 /// A prompt is passed by shorter ones that come after it until it has waited ten times what is left
 /// of it.
 constexpr double kAging = 0.1;
