@@ -31,11 +31,17 @@ StageRecord* PipelineBuild::find_mutable(NodeId node) {
     return const_cast<StageRecord*>(find(node));
 }
 
+NodeId PipelineBuild::sampler() const {
+    const StageRecord& front = stages_.front();
+    return front.plan.has_head ? front.plan.node : stages_.back().plan.node;
+}
+
 NodeId PipelineBuild::next_of(NodeId node) const {
     for (std::size_t i = 0; i + 1 < stages_.size(); ++i) {
         if (stages_[i].plan.node == node) return stages_[i + 1].plan.node;
     }
-    const bool ring = active() && stages_.back().assign.direct_feedback && stages_.size() > 1;
+    if (stages_.size() < 2) return NodeId(0);
+    const bool ring = stages_.back().assign.direct_feedback || stages_.front().plan.has_head;
     return ring ? first() : NodeId(0);
 }
 

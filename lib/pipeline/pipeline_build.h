@@ -36,8 +36,10 @@ public:
     const StageRecord* find(NodeId node) const;
     /// Nodes after each other in the ring; the node itself when it is unknown.
     NodeId first() const { return stages_.front().plan.node; }
+    /// The node that samples, and retires parts.
+    NodeId sampler() const;
     /// Where the stage of `node` sends to: the stage behind it; the last one to the first with
-    /// direct feedback, else to node 0, the head.
+    /// direct feedback or when that has the LM head, else to node 0, the head.
     NodeId next_of(NodeId node) const;
 
     /// A stage has its weights. True when it was the last one: send StageStart to all.

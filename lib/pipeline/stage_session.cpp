@@ -21,6 +21,7 @@ void StageSession::assign(const Assign& assign) {
     config.layers = assign.layers;
     config.has_embedding = assign.has_embedding;
     config.has_head = assign.has_head;
+    config.last_stage = assign.last_stage();
     config.activation_type = assign.activation_type;
     config.max_rows = assign.max_rows;
     config.max_sequences = assign.max_sequences;
@@ -48,12 +49,27 @@ Status StageSession::submit(Part part, std::int64_t now_us) {
                           "part {} of epoch {} for a stage of epoch {} that is not ready",
                           part.id.value, part.epoch.value, assign_.epoch.value);
     }
-    if (gated()) {
+    if (part.returns()) {
+        MOLINK_RETURN_IF_ERROR(check_returned(part));
+    } else if (gated()) {
         MOLINK_ASSIGN_OR_RETURN(const bool complete, gate_.pass(part));
         if (!complete) return {};
     }
     executor_.submit(std::move(part), now_us);
     return {};
+}
+
+/// A part comes back from the last stage; what it says of sequences the stage checks.
+Status StageSession::check_returned(const Part& part) const {
+    if (!assign_.parts_return()) {
+        return make_error(StatusCode::failed_precondition,
+                          "part {} came back to stage {}, which has no LM head to give it to",
+                          part.id.value, assign_.stage_index);
+    }
+    if (std::ssize(part.stage_times) == assign_.stage_count) return {};
+    return make_error(StatusCode::data_loss,
+                      "part {} came back to the LM head with times of {} stages of {}",
+                      part.id.value, part.stage_times.size(), assign_.stage_count);
 }
 
 Status StageSession::take_feedback(const Retire& tokens, std::int64_t now_us) {
@@ -111,7 +127,7 @@ void StageSession::feed_back(const Retire& retire, std::int64_t now_us) {
         if (!run.tokens.empty())
             tokens.sampled.push_back({run.id, run.position, run.tokens, {}, {}});
     }
-    if (assign_.stage_count > 1) {
+    if (assign_.stage_index > 0) {
         ports_.stage_feedback(std::move(tokens));
         return;
     }
@@ -120,7 +136,8 @@ void StageSession::feed_back(const Retire& retire, std::int64_t now_us) {
 }
 
 void StageSession::finish(PartResult result, std::int64_t now_us) {
-    if (!assign_.has_head) {
+    const bool sampled = assign_.last_stage() || result.part.returns();
+    if (!assign_.has_head || !sampled) {
         ports_.stage_forward(std::move(result.part));
         return;
     }

@@ -17,12 +17,13 @@ public:
     virtual void stage_loaded(const StageLoaded& loaded) = 0;
     virtual void stage_ready(const StageReady& ready) = 0;
     virtual void stage_failed(const StageFailed& failed) = 0;
-    /// A part for the next stage, activations included.
+    /// A part for the next stage, activations included; from the last one to the first when that
+    /// has the LM head.
     virtual void stage_forward(Part part) = 0;
-    /// A part is done everywhere; only on the last stage.
+    /// A part is done everywhere; only on the stage with the LM head.
     virtual void stage_retire(Retire retire) = 0;
-    /// What was sampled, for the first stage; only on the last one of several, with direct
-    /// feedback.
+    /// What was sampled, for the first stage; only on the last one of several when it has the LM
+    /// head, with direct feedback.
     virtual void stage_feedback(Retire tokens) = 0;
 };
 
@@ -38,7 +39,7 @@ public:
     /// Allocates pages. Errors: failed_precondition for another epoch or before it is loaded.
     Status start(const StageStart& start);
     /// Runs a part of this epoch; parts of older epochs are dropped. Errors: failed_precondition
-    /// when the stage is not ready.
+    /// when the stage is not ready, or has no LM head for a part that comes back for it.
     Status submit(Part part, std::int64_t now_us);
     /// Tokens from the last stage, on the first one with direct feedback: parts that wait for them
     /// run. Errors: failed_precondition on any other stage, data_loss for what cannot be.
@@ -54,6 +55,7 @@ private:
 
     void handle(StageEvent event, std::int64_t now_us);
     void finish(PartResult result, std::int64_t now_us);
+    Status check_returned(const Part& part) const;
     void feed_back(const Retire& retire, std::int64_t now_us);
     bool gated() const { return assign_.direct_feedback && assign_.stage_index == 0; }
 

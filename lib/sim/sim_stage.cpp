@@ -9,6 +9,7 @@
 #include "base/canary.h"
 #include "base/error.h"
 #include "base/limits.h"
+#include "stage/part_return.h"
 
 namespace molink::sim {
 namespace {
@@ -77,7 +78,7 @@ void SimStage::start(std::uint64_t kv_blocks) {
 
 void SimStage::submit(Part part, std::int64_t arrival_us) {
     if (part.epoch != config_.epoch && !canary(Canary::stale_epoch)) return;
-    auto& queue = part.kind == PartKind::decode ? decode_ : prefill_;
+    auto& queue = is_urgent(part) ? decode_ : prefill_;
     queue.push_back({std::move(part), arrival_us});
     begin_next();
 }
@@ -85,11 +86,11 @@ void SimStage::submit(Part part, std::int64_t arrival_us) {
 std::int64_t SimStage::service_us(const Part& part) const {
     if (options_.study != nullptr) {
         return static_cast<std::int64_t>(options_.study->profile.part_us(
-            part.kind, load_of(part), config_.layers.size(), config_.has_head));
+            part.kind, load_of(part), config_.layers_for(part), config_.samples(part)));
     }
     const double per_row =
         part.kind == PartKind::decode ? options_.decode_us : options_.prefill_row_us;
-    return static_cast<std::int64_t>(per_row * part.row_count() * config_.layers.size() *
+    return static_cast<std::int64_t>(per_row * part.row_count() * config_.layers_for(part) *
                                      slowness_);
 }
 
@@ -118,15 +119,16 @@ void SimStage::begin_next() {
 StageEvent SimStage::run(Waiting waiting, std::int64_t begin_us, std::int64_t service_us) {
     StageEvent event;
     Result<PartResult> result = failure_;
+    const bool returned = waiting.part.returns();
     if (failure_.ok()) result = runner_->run(std::move(waiting.part));
     if (!result) {
         event.kind = StageEventKind::failed;
         event.status = result.error();
         return event;
     }
-    result->part.stage_times.push_back(
-        {static_cast<std::uint32_t>(service_us),
-         static_cast<std::uint32_t>(std::max<std::int64_t>(begin_us - waiting.arrival_us, 0))});
+    const std::int64_t wait_us = std::max<std::int64_t>(begin_us - waiting.arrival_us, 0);
+    note_stage_time(result->part, returned,
+                    {static_cast<std::uint32_t>(service_us), static_cast<std::uint32_t>(wait_us)});
     event.kind = StageEventKind::result;
     event.result = std::move(*result);
     return event;

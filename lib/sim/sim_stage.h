@@ -80,7 +80,7 @@ private:
     SimStageOptions options_;
     StageConfig config_;
     std::unique_ptr<FoldRunner> runner_;
-    std::deque<Waiting> decode_;
+    std::deque<Waiting> decode_;  // all that is_urgent()
     std::deque<Waiting> prefill_;
     std::deque<std::pair<std::int64_t, StageEvent>> events_;  // by time
     std::int64_t busy_until_us_ = 0;

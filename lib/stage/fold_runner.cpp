@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "stage/fold_model.h"
+#include "stage/part_return.h"
 #include "wire/activation_codec.h"
 
 namespace molink {
@@ -43,34 +44,71 @@ Result<PartResult> FoldRunner::run(Part part) {
         return make_error(StatusCode::failed_precondition, "part {} for a stage that is not ready",
                           part.id.value);
     }
+    if (part.returns()) return sample_returned(std::move(part));
     MOLINK_RETURN_IF_ERROR(table_->apply(part));
     PartResult result;
     const std::size_t row_bytes = bytes_of_row(config_.activation_type);
-    Bytes output(config_.has_head ? 0 : static_cast<std::size_t>(part.row_count()) * row_bytes);
+    const bool samples = config_.samples(part);
+    const bool turns = config_.last_stage && !samples;
+    Bytes output;
     std::size_t row = 0;
     std::vector<float> logits;
     for (const SequenceRun& run : part.runs) {
         StageSequence& sequence = table_->at(run.id);
-        const std::int32_t wanted = config_.has_head ? logit_row_count(run, sequence) : 0;
-        logits.resize(static_cast<std::size_t>(wanted * kFoldVocabulary));
+        const std::int32_t wanted = samples || turns ? logit_row_count(run, sequence) : run.count;
+        logits.resize(static_cast<std::size_t>(samples ? wanted * kFoldVocabulary : 0));
         for (std::int32_t i = 0; i < run.count; ++i, ++row) {
             const std::int32_t position = run.position + i;
             std::uint64_t hidden = fold_embed(sequence.tokens[static_cast<std::size_t>(position)]);
             if (!config_.has_embedding) MOLINK_RETURN_IF_ERROR(read_row(part, row, hidden));
             hidden = run_row(sequence, position, hidden);
-            if (!config_.has_head) write_row(hidden, output.data() + row * row_bytes, row_bytes);
             const std::int32_t at = i - (run.count - wanted);
             if (at < 0) continue;
-            fold_logits(hidden,
-                        std::span(logits).subspan(static_cast<std::size_t>(at * kFoldVocabulary),
-                                                  static_cast<std::size_t>(kFoldVocabulary)));
+            if (samples) {
+                fold_row(hidden, at, logits);
+            } else {
+                append_row(hidden, row_bytes, output);
+            }
         }
-        if (wanted > 0) result.sampled.push_back(sampler_.sample(run, sequence, logits));
+        if (samples && wanted > 0) result.sampled.push_back(sampler_.sample(run, sequence, logits));
     }
+    if (turns) turn_back(part, static_cast<std::int32_t>(output.size() / row_bytes));
     part.activation_type = config_.activation_type;
     part.activations = std::move(output);
     result.part = std::move(part);
     return result;
+}
+
+/// What is left to do when a part comes back to the LM head.
+Result<PartResult> FoldRunner::sample_returned(Part part) {
+    if (!config_.samples(part)) {
+        return make_error(StatusCode::data_loss, "part {} came back to a stage without LM head",
+                          part.id.value);
+    }
+    MOLINK_RETURN_IF_ERROR(table_->check_returned(part));
+    PartResult result;
+    std::size_t row = 0;
+    std::vector<float> logits;
+    for (const SequenceRun& run : part.runs) {
+        StageSequence& sequence = table_->at(run.id);
+        const std::int32_t wanted = logit_row_count(run, sequence);
+        if (wanted == 0) continue;
+        logits.resize(static_cast<std::size_t>(wanted * kFoldVocabulary));
+        for (std::int32_t i = 0; i < wanted; ++i, ++row) {
+            std::uint64_t hidden = 0;
+            MOLINK_RETURN_IF_ERROR(read_row(part, row, hidden));
+            fold_row(hidden, i, logits);
+        }
+        result.sampled.push_back(sampler_.sample(run, sequence, logits));
+    }
+    part.activations.clear();
+    result.part = std::move(part);
+    return result;
+}
+
+void FoldRunner::fold_row(std::uint64_t hidden, std::int32_t at, std::vector<float>& logits) const {
+    fold_logits(hidden, std::span(logits).subspan(static_cast<std::size_t>(at * kFoldVocabulary),
+                                                  static_cast<std::size_t>(kFoldVocabulary)));
 }
 
 FoldRunner::Slot& FoldRunner::slot(const StageSequence& sequence, std::int32_t layer,
@@ -140,7 +178,9 @@ Status FoldRunner::read_row(const Part& part, std::size_t row, std::uint64_t& hi
     return {};
 }
 
-void FoldRunner::write_row(std::uint64_t hidden, std::byte* out, std::size_t bytes) const {
+void FoldRunner::append_row(std::uint64_t hidden, std::size_t bytes, Bytes& rows) const {
+    rows.resize(rows.size() + bytes);
+    std::byte* out = rows.data() + rows.size() - bytes;
     std::memcpy(out, &hidden, sizeof(hidden));
     for (std::size_t word = 1; (word + 1) * sizeof(hidden) <= bytes; ++word) {
         const std::uint64_t value = pattern(hidden, word);

@@ -42,6 +42,8 @@ private:
         Token token = -1;
     };
 
+    Result<PartResult> sample_returned(Part part);
+    void fold_row(std::uint64_t hidden, std::int32_t at, std::vector<float>& logits) const;
     std::uint64_t run_row(const StageSequence& sequence, std::int32_t position,
                           std::uint64_t hidden);
     std::uint64_t read_slot(const StageSequence& sequence, std::int32_t layer,
@@ -50,7 +52,7 @@ private:
     Slot& slot(const StageSequence& sequence, std::int32_t layer, std::int32_t position);
     std::size_t bytes_of_row(DataType type) const;
     Status read_row(const Part& part, std::size_t row, std::uint64_t& hidden) const;
-    void write_row(std::uint64_t hidden, std::byte* out, std::size_t bytes) const;
+    void append_row(std::uint64_t hidden, std::size_t bytes, Bytes& rows) const;
 
     FoldShape shape_;
     StageConfig config_;

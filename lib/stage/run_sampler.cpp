@@ -1,4 +1,4 @@
-// What the last stage does with logits. Everything follows from tokens and positions, so that a
+// What is done with logits. Everything follows from tokens and positions, so that a
 // sequence that was preempted, or rebuilt after a crash, goes on exactly where it stood: penalties
 // from the tokens before the row, the random number from the absolute position.
 #include "stage/run_sampler.h"
@@ -15,10 +15,6 @@ bool needs_history(const SamplingParams& params) {
 }
 
 }  // namespace
-
-std::int32_t logit_row_count(const SequenceRun& run, const StageSequence& sequence) {
-    return sequence.open.hash_logits ? run.count : run.sample_count;
-}
 
 SampledRun RunSampler::sample(const SequenceRun& run, StageSequence& sequence,
                               std::span<const float> logits) {

@@ -8,11 +8,7 @@
 
 namespace molink {
 
-/// Rows of a run whose logits somebody asks for: all of them when hashes are wanted, else the last
-/// sample_count.
-std::int32_t logit_row_count(const SequenceRun& run, const StageSequence& sequence);
-
-/// The last stage's choice: logits in, tokens, log-probabilities and hashes out, by what the
+/// The choice behind the LM head: logits in, tokens, log-probabilities and hashes out, by what the
 /// sequence's description says. Keeps a row's worth of memory between calls. Not thread-safe.
 class RunSampler {
 public:

@@ -7,6 +7,10 @@
 
 namespace molink {
 
+std::int32_t logit_row_count(const SequenceRun& run, const StageSequence& sequence) {
+    return sequence.open.hash_logits ? run.count : run.sample_count;
+}
+
 Status SequenceTable::open(const Part& part, const SequenceOpen& open) {
     const auto limit = static_cast<std::size_t>(bounds_.max_sequences) * 4 + 64;
     if (sequences_.size() >= limit) {
@@ -111,6 +115,31 @@ Status SequenceTable::apply(const Part& part) {
     for (const SequenceOpen& item : part.opens) MOLINK_RETURN_IF_ERROR(open(part, item));
     for (const SequenceRun& item : part.runs) MOLINK_RETURN_IF_ERROR(run(part, item));
     return {};
+}
+
+Status SequenceTable::check_returned(const Part& part) const {
+    if (part.row_count() < 1 || part.row_count() > bounds_.max_rows) {
+        return make_error(StatusCode::data_loss, "part {} came back with {} rows; 1 to {} went",
+                          part.id.value, part.row_count(), bounds_.max_rows);
+    }
+    std::int64_t wanted = 0;
+    for (const SequenceRun& run : part.runs) {
+        const auto found = sequences_.find(run.id);
+        const std::int32_t computed = found == sequences_.end() ? 0 : found->second.next_position;
+        if (run.position < 0 || run.count < 1 || run.sample_count < 0 ||
+            run.sample_count > run.count || run.position > computed - run.count) {
+            return make_error(StatusCode::data_loss,
+                              "part {} came back with positions {}+{} of sequence {}, {} sampled; "
+                              "{} are computed here",
+                              part.id.value, run.position, run.count, run.id.value,
+                              run.sample_count, computed);
+        }
+        wanted += logit_row_count(run, found->second);
+    }
+    if (wanted == part.head_rows) return {};
+    return make_error(StatusCode::data_loss,
+                      "part {} came back with {} rows for the LM head, which wants {}",
+                      part.id.value, part.head_rows, wanted);
 }
 
 }  // namespace molink

@@ -20,8 +20,12 @@ struct StageSequence {
 
     /// The first run begins where the prefix cache ends: at any whole block.
     static constexpr std::int32_t kAnywhere = -1;
-    TokenHistory history;  // of the last stage, for penalties
+    TokenHistory history;  // of the stage with the LM head, for penalties
 };
+
+/// Rows of a run whose logits somebody asks for: all of them when hashes are wanted, else the last
+/// sample_count.
+std::int32_t logit_row_count(const SequenceRun& run, const StageSequence& sequence);
 
 /// A stage's mirror of the sequences and their block tables, kept up by what parts tell: full
 /// descriptions once, then differences. Nothing a part says is believed unchecked.
@@ -42,7 +46,10 @@ public:
     /// Takes in a part: opens, new blocks, positions, releases. Errors: data_loss naming part,
     /// sequence and numbers; the epoch cannot go on then.
     Status apply(const Part& part);
-    /// Only for sequences of a part that was applied.
+    /// Checks a part that comes back for its logits against what this stage computed of it; changes
+    /// nothing. Errors: data_loss.
+    Status check_returned(const Part& part) const;
+    /// Only for sequences of a part that was applied, or checked.
     const StageSequence& at(SequenceId id) const { return sequences_.at(id); }
     StageSequence& at(SequenceId id) { return sequences_.at(id); }
     std::size_t size() const { return sequences_.size(); }

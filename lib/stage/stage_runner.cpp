@@ -1,12 +1,13 @@
 // One part through one stage: tokens or activations in, layers, activations or sampled tokens out.
 // The ragged batch is built anew for every part from the sequence table. Rows whose logits nobody
-// asks for never meet the LM head.
+// asks for never meet the LM head; where that is on the first stage, they do not go back to it.
 #include "stage/stage_runner.h"
 
 #include <algorithm>
 #include <numeric>
 
 #include "base/error.h"
+#include "stage/part_return.h"
 #include "wire/activation_codec.h"
 
 namespace molink {
@@ -93,19 +94,22 @@ Status StageRunner::gather(const Part& part) {
 }
 
 Status StageRunner::read_input(const Part& part, std::int64_t rows) {
-    auto* hidden = static_cast<float*>(hidden_->data());
-    if (config_.has_embedding) {
-        model_->embed(ids_.data(), rows, hidden);
-        return {};
-    }
+    if (!config_.has_embedding) return read_rows(part, rows);
+    model_->embed(ids_.data(), rows, static_cast<float*>(hidden_->data()));
+    return {};
+}
+
+Status StageRunner::read_rows(const Part& part, std::int64_t rows) {
     host_hidden_.resize(static_cast<std::size_t>(rows * spec_.hidden));
     MOLINK_RETURN_IF_ERROR(
         decode_activations(part.activation_type, part.activations, host_hidden_, width()));
-    backend_.copy_to_device(hidden, host_hidden_.data(), host_hidden_.size() * sizeof(float));
+    backend_.copy_to_device(hidden_->data(), host_hidden_.data(),
+                            host_hidden_.size() * sizeof(float));
     return {};
 }
 
 Result<PartResult> StageRunner::run(Part part) {
+    if (part.returns()) return sample_returned(std::move(part));
     MOLINK_RETURN_IF_ERROR(gather(part));
     const auto rows = static_cast<std::int64_t>(positions_.size());
     MOLINK_RETURN_IF_ERROR(read_input(part, rows));
@@ -118,13 +122,17 @@ Result<PartResult> StageRunner::run(Part part) {
     batch.sequences = static_cast<std::int64_t>(part.runs.size());
     model_->run_layers(batch, pages_, static_cast<float*>(hidden_->data()));
     PartResult result;
-    if (config_.has_head) {
-        sample(part, result);
+    if (config_.samples(part)) {
+        sample(part, wanted_rows(part), result);
         part.activations.clear();
     } else {
-        host_hidden_.resize(static_cast<std::size_t>(rows * spec_.hidden));
-        backend_.copy_to_host(host_hidden_.data(), hidden_->data(),
-                              host_hidden_.size() * sizeof(float));
+        std::vector<std::int32_t> out(positions_.size());
+        std::iota(out.begin(), out.end(), 0);
+        if (config_.last_stage) {
+            out = wanted_rows(part);
+            turn_back(part, static_cast<std::int32_t>(out.size()));
+        }
+        copy_out(out);
         part.activation_type = config_.activation_type;
         part.activations = encode_activations(config_.activation_type, host_hidden_, width());
     }
@@ -132,14 +140,50 @@ Result<PartResult> StageRunner::run(Part part) {
     return result;
 }
 
-void StageRunner::sample(const Part& part, PartResult& result) {
-    std::vector<std::int32_t> wanted;  // rows that meet the LM head
+/// What is left to do when a part comes back to the LM head.
+Result<PartResult> StageRunner::sample_returned(Part part) {
+    if (!config_.samples(part)) {
+        return make_error(StatusCode::data_loss, "part {} came back to a stage without LM head",
+                          part.id.value);
+    }
+    MOLINK_RETURN_IF_ERROR(table_->check_returned(part));
+    MOLINK_RETURN_IF_ERROR(read_rows(part, part.head_rows));
+    std::vector<std::int32_t> rows(static_cast<std::size_t>(part.head_rows));
+    std::iota(rows.begin(), rows.end(), 0);
+    PartResult result;
+    sample(part, rows, result);
+    part.activations.clear();
+    result.part = std::move(part);
+    return result;
+}
+
+/// Copies rows of hidden_ to host_hidden_, neighbours at once.
+void StageRunner::copy_out(std::span<const std::int32_t> rows) {
+    host_hidden_.resize(rows.size() * width());
+    const auto* hidden = static_cast<const float*>(hidden_->data());
+    for (std::size_t i = 0; i < rows.size();) {
+        std::size_t end = i + 1;
+        while (end < rows.size() && rows[end] == rows[end - 1] + 1) ++end;
+        backend_.copy_to_host(host_hidden_.data() + i * width(),
+                              hidden + static_cast<std::size_t>(rows[i]) * width(),
+                              (end - i) * width() * sizeof(float));
+        i = end;
+    }
+}
+
+std::vector<std::int32_t> StageRunner::wanted_rows(const Part& part) const {
+    std::vector<std::int32_t> wanted;
     std::int32_t row = 0;
     for (const SequenceRun& run : part.runs) {
         const std::int32_t count = logit_row_count(run, table_->at(run.id));
         for (std::int32_t i = run.count - count; i < run.count; ++i) wanted.push_back(row + i);
         row += run.count;
     }
+    return wanted;
+}
+
+void StageRunner::sample(const Part& part, std::span<const std::int32_t> wanted,
+                         PartResult& result) {
     const auto vocabulary = static_cast<std::size_t>(spec_.vocabulary);
     logits_.resize(wanted.size() * vocabulary);
     const auto* hidden = static_cast<const float*>(hidden_->data());

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include <molink/status.h>
@@ -34,7 +35,13 @@ public:
 private:
     Status gather(const Part& part);
     Status read_input(const Part& part, std::int64_t rows);
-    void sample(const Part& part, PartResult& result);
+    Status read_rows(const Part& part, std::int64_t rows);
+    Result<PartResult> sample_returned(Part part);
+    /// Rows of a part whose logits somebody asks for, as indices into its rows.
+    std::vector<std::int32_t> wanted_rows(const Part& part) const;
+    void copy_out(std::span<const std::int32_t> rows);
+    /// Final norm, LM head and choice; `wanted` are the rows of hidden_ that meet them.
+    void sample(const Part& part, std::span<const std::int32_t> wanted, PartResult& result);
     std::size_t width() const { return static_cast<std::size_t>(spec_.hidden); }
 
     Backend& backend_;

@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "stage/part_return.h"
 
 namespace molink {
 namespace {
@@ -66,7 +67,7 @@ public:
         {
             const std::lock_guard lock(mutex_);
             if (part.epoch.value != wanted_epoch_.load()) return;
-            auto& queue = part.kind == PartKind::decode ? decode_ : prefill_;
+            auto& queue = is_urgent(part) ? decode_ : prefill_;
             queue.push_back({std::move(part), arrival_us});
         }
         signal_.notify_one();
@@ -103,7 +104,7 @@ private:
     std::condition_variable signal_;
     std::optional<StageConfig> load_;     // under mutex_
     std::optional<std::uint64_t> start_;  // under mutex_
-    std::deque<Waiting> decode_;          // under mutex_
+    std::deque<Waiting> decode_;          // under mutex_; all that is_urgent()
     std::deque<Waiting> prefill_;         // under mutex_
     std::deque<StageEvent> events_;       // under mutex_
     bool stopping_ = false;               // under mutex_
@@ -228,6 +229,7 @@ void ThreadExecutor::do_part(Waiting waiting) {
     const std::int64_t service_us = work_->service_us(waiting.part);
     const std::int64_t begin_us =
         service_us > 0 ? std::max(waiting.arrival_us, busy_until_us_) : clock_.now_us();
+    const bool returned = waiting.part.returns();
     auto result = work_->run(std::move(waiting.part));
     if (!result) {
         fail(result.error());
@@ -239,7 +241,7 @@ void ThreadExecutor::do_part(Waiting waiting) {
     time.compute_us = static_cast<std::uint32_t>(busy_until_us_ - begin_us);
     time.wait_us =
         static_cast<std::uint32_t>(std::max<std::int64_t>(begin_us - waiting.arrival_us, 0));
-    result->part.stage_times.push_back(time);
+    note_stage_time(result->part, returned, time);
     StageEvent event;
     event.kind = StageEventKind::result;
     event.result = std::move(*result);

@@ -46,8 +46,9 @@ public:
     }
 
     std::int64_t service_us(const Part& part) const override {
-        return timed_service_us(options_.profile, part.kind, part.row_count(),
-                                config_.layers.size(), config_.has_head);
+        const std::int32_t rows = part.returns() ? part.head_rows : part.row_count();
+        const bool head = config_.samples(part) && rows > 0;
+        return timed_service_us(options_.profile, part.kind, rows, config_.layers_for(part), head);
     }
 
 private:

@@ -71,9 +71,9 @@ struct Assign {
     std::int32_t stage_count = 0;
     LayerRange layers;
     bool has_embedding = false;
-    bool has_head = false;
-    /// Advertise of the next stage, of the first for the last stage with direct feedback; empty:
-    /// the head holds it, or none.
+    bool has_head = false;  ///< LM head: the last stage, or the first
+    /// Advertise of the next stage, or, for the last one, of the first: with direct feedback and
+    /// when the first has the LM head. Empty: the head holds it, or none.
     std::string next_address;
     DataType activation_type = DataType::f32;
     std::int32_t max_rows = 0;        ///< of one part
@@ -81,8 +81,12 @@ struct Assign {
     std::int32_t max_context = 0;     ///< positions of one sequence
     std::uint64_t memory_bytes = 0;   ///< this node's share: weights, workspace and KV
     std::uint64_t max_kv_blocks = 0;  ///< no more are of use
-    /// The last stage tells the first what it sampled; decode runs may come without their tokens.
+    /// The first stage is told what was sampled; decode runs may come without their tokens.
     bool direct_feedback = false;
+
+    bool last_stage() const { return stage_index + 1 == stage_count; }
+    /// The first stage of several has the LM head: parts come back to it from the last one.
+    bool parts_return() const { return has_head && !last_stage(); }
     friend bool operator==(const Assign&, const Assign&) = default;
 };
 
@@ -201,14 +205,20 @@ struct Part {
     std::vector<SequenceId> releases;    ///< sequences whose parts are all retired
     std::vector<StageTime> stage_times;  ///< [stages passed]
     DataType activation_type = DataType::f32;
-    Bytes activations;  ///< [rows, hidden] of activation_type; empty towards the first stage
+    /// [rows, hidden] of activation_type; empty towards the first stage. Rows of the runs; on the
+    /// way back to the LM head only those that it wants, head_rows of them.
+    Bytes activations;
+    /// -1, or: the part has passed the last stage and goes back to the first, which has the LM
+    /// head, with so many rows; its runs name neither tokens nor blocks then.
+    std::int32_t head_rows = -1;
 
     /// Sum of the runs' counts.
     std::int32_t row_count() const;
+    bool returns() const { return head_rows >= 0; }
     friend bool operator==(const Part&, const Part&) = default;
 };
 
-/// What the last stage chose for one run.
+/// What the stage with the LM head chose for one run.
 struct SampledRun {
     SequenceId id;
     std::int32_t position = 0;                ///< of the first token below
@@ -218,8 +228,8 @@ struct SampledRun {
     friend bool operator==(const SampledRun&, const SampledRun&) = default;
 };
 
-/// Last stage to head: the part is done everywhere. With direct feedback to the first stage, too,
-/// for decode parts, with tokens alone.
+/// Stage with the LM head to head: the part is done everywhere. With direct feedback from the last
+/// stage to the first, too, for decode parts, with tokens alone.
 struct Retire {
     Epoch epoch;
     StepId step;

@@ -194,13 +194,14 @@ std::int64_t count_rows(const std::vector<SequenceRun>& runs) {
     return rows;
 }
 
-/// [rows, hidden] of the part's type, for some hidden size that a model can have.
+/// [rows, hidden] of the part's type, for some hidden size that a model can have. A part without
+/// any is on its way to the first stage, unless it returns and the LM head wants rows.
 void read_activations(WireReader& reader, const flatbuffers::Vector<std::uint8_t>* from, Part& to) {
     const std::size_t bytes = reader.length("activations", from, limits::kMaxMessageBytes, 1);
-    if (bytes == 0) return;
-    const auto rows = static_cast<std::size_t>(count_rows(to.runs));
+    if (bytes == 0 && to.head_rows <= 0) return;
+    const auto rows = static_cast<std::size_t>(to.returns() ? to.head_rows : count_rows(to.runs));
     const std::size_t column_bytes = rows * data_type_bytes(to.activation_type);
-    if (column_bytes == 0 || bytes % column_bytes != 0 ||
+    if (column_bytes == 0 || bytes == 0 || bytes % column_bytes != 0 ||
         bytes / column_bytes > static_cast<std::size_t>(limits::kMaxHidden)) {
         reader.fail("activations", fmt::format("has {} bytes, not a multiple of {} rows of {}",
                                                bytes, rows, data_type_name(to.activation_type)));
@@ -238,6 +239,7 @@ flatbuffers::Offset<wire::Part> write(Builder& builder, const Part& message) {
     part.add_stage_times(times);
     part.add_activation_type(static_cast<wire::DataType>(message.activation_type));
     part.add_activations(activations);
+    part.add_head_row_count(message.head_rows + 1);
     return part.Finish();
 }
 
@@ -250,11 +252,13 @@ void read(WireReader& reader, const wire::Part& from, Part& to) {
                                          read_open);
     to.runs =
         read_tables<SequenceRun>(reader, "runs", from.runs(), limits::kMaxPartSequences, read_run);
-    reader.integer("row count", count_rows(to.runs), 0, limits::kMaxPartRows);
+    const std::int64_t rows =
+        reader.integer("row count", count_rows(to.runs), 0, limits::kMaxPartRows);
     to.releases = reader.list<SequenceId>("releases", from.releases(), limits::kMaxPartSequences);
     to.stage_times = read_tables<StageTime>(reader, "stage_times", from.stage_times(),
                                             limits::kMaxNodes, read_time);
     to.activation_type = reader.activation_type(static_cast<std::uint8_t>(from.activation_type()));
+    to.head_rows = reader.integer("head_row_count", from.head_row_count(), 0, rows + 1) - 1;
     read_activations(reader, from.activations(), to);
 }
 

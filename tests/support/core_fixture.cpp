@@ -36,7 +36,7 @@ void CoreFixture::begin() {
         config.epoch = Epoch(epoch_);
         config.layers = {layers * i / stage_count_, layers * (i + 1) / stage_count_};
         config.has_embedding = i == 0;
-        config.has_head = i + 1 == stage_count_;
+        config.has_head = config.last_stage = i + 1 == stage_count_;
         config.max_rows = 8192;
         config.max_sequences = 1024;
         config.max_context = 1 << 20;

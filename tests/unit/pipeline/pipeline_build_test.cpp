@@ -7,12 +7,13 @@ using namespace molink;
 
 namespace {
 
-PipelineBuild begin_three(bool direct_feedback = false) {
+PipelineBuild begin_three(bool head_first = false, bool direct_feedback = false) {
     PartitionPlan plan;
     std::vector<Assign> assigns;
     for (std::uint32_t i = 0; i < 3; ++i) {
         StagePlan stage;
         stage.node = NodeId(i + 1);
+        stage.has_head = head_first ? i == 0 : i == 2;
         plan.stages.push_back(stage);
         Assign assign;
         assign.max_kv_blocks = 50;
@@ -70,6 +71,13 @@ TEST_CASE("the ring is known by its nodes") {
     REQUIRE(build.first() == NodeId(1));
     REQUIRE(build.next_of(NodeId(1)) == NodeId(2));
     REQUIRE(build.next_of(NodeId(3)) == NodeId(0));
-    REQUIRE(begin_three(true).next_of(NodeId(3)) == NodeId(1));
+    REQUIRE(begin_three(false, true).next_of(NodeId(3)) == NodeId(1));
+    REQUIRE(build.sampler() == NodeId(3));
     REQUIRE(build.find(NodeId(7)) == nullptr);
+}
+
+TEST_CASE("with the LM head on the first stage the last one sends back to it") {
+    const PipelineBuild build = begin_three(true);
+    REQUIRE(build.next_of(NodeId(3)) == NodeId(1));
+    REQUIRE(build.sampler() == NodeId(1));
 }

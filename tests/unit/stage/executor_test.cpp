@@ -64,7 +64,7 @@ StageConfig config_of(LayerRange layers, std::uint32_t epoch = 1) {
     config.epoch = Epoch(epoch);
     config.layers = layers;
     config.has_embedding = layers.begin == 0;
-    config.has_head = layers.end == 6;
+    config.has_head = config.last_stage = layers.end == 6;
     config.max_rows = 32;
     config.max_sequences = 4;
     config.max_context = 64;
@@ -92,6 +92,33 @@ Part opening_part(std::uint32_t epoch = 1) {
     part.runs.push_back(run);
     return part;
 }
+
+/// Two stages with the LM head on the first.
+struct Round {
+    explicit Round(const std::string& model) : first(model), last(model) {}
+
+    /// Brings both up anew and takes the part to the end: `back` is what returns.
+    void go() {
+        ++epoch;
+        StageConfig front = config_of({0, 3}, epoch);
+        front.has_head = true;
+        StageConfig rest = config_of({3, 6}, epoch);
+        rest.has_head = false;
+        first.bring_up(front);
+        last.bring_up(rest);
+        part.epoch = Epoch(epoch);
+        first.executor->submit(part, 0);
+        last.executor->submit(first.next().result.part, 0);
+        back = last.next().result.part;
+        REQUIRE(back.returns());
+    }
+
+    Stage first;
+    Stage last;
+    Part part = opening_part();
+    Part back;
+    std::uint32_t epoch = 0;
+};
 
 }  // namespace
 
@@ -157,6 +184,80 @@ TEST_CASE("parts that cannot be right fail the stage with the numbers") {
     last.bring_up(config_of({3, 6}));
     last.executor->submit(opening_part(), 0);  // no activations
     REQUIRE(last.next().kind == StageEventKind::failed);
+}
+
+TEST_CASE("a part that comes back to the LM head gives the hashes of one stage") {
+    TempDir dir;
+    TinyModelOptions tied;
+    tied.tied = true;
+    REQUIRE(write_tiny_model(dir.path(), tied).ok());
+    Stage alone(dir.string());
+    alone.bring_up(config_of({0, 6}));
+    alone.executor->submit(opening_part(), 0);
+    const StageEvent expected = alone.next();
+    Round round(dir.string());
+    round.go();
+    REQUIRE(round.back.head_rows == 9);
+    REQUIRE(round.back.opens.empty());
+    REQUIRE(round.back.runs[0].new_blocks.empty());
+    REQUIRE(round.back.activations.size() == 9 * 64 * sizeof(float));
+    round.first.executor->submit(round.back, 0);
+    const StageEvent event = round.first.next();
+    INFO(event.status.to_string());
+    REQUIRE(event.kind == StageEventKind::result);
+    REQUIRE(event.result.sampled == expected.result.sampled);
+    REQUIRE(event.result.part.stage_times.size() == 2);
+}
+
+TEST_CASE("only rows that are sampled go back, and a part without any does, too") {
+    TempDir dir;
+    REQUIRE(write_tiny_model(dir.path()).ok());
+    for (std::int32_t wanted : {0, 1}) {
+        Round round(dir.string());
+        round.part.opens[0].hash_logits = false;
+        round.part.runs[0].sample_count = wanted;
+        round.go();
+        REQUIRE(round.back.head_rows == wanted);
+        round.first.executor->submit(round.back, 0);
+        const StageEvent event = round.first.next();
+        REQUIRE(event.kind == StageEventKind::result);
+        REQUIRE(event.result.sampled.size() == static_cast<std::size_t>(wanted));
+    }
+}
+
+TEST_CASE("parts that cannot have come back fail the stage with the numbers") {
+    TempDir dir;
+    REQUIRE(write_tiny_model(dir.path()).ok());
+    struct Case {
+        const char* words;
+        void (*spoil)(Part&);
+    };
+    const std::vector<Case> cases{
+        {"of sequence 6", [](Part& part) { part.runs[0].id = SequenceId(6); }},
+        {"positions 1+9", [](Part& part) { part.runs[0].position = 1; }},
+        {"positions -1+9", [](Part& part) { part.runs[0].position = -1; }},
+        {"10 sampled", [](Part& part) { part.runs[0].sample_count = 10; }},
+        {"with 8 rows for the LM head, which wants 9", [](Part& part) { part.head_rows = 8; }},
+        {"came back with 0 rows", [](Part& part) { part.runs.clear(); }},
+        {"came back with 45 rows", [](Part& part) { part.runs.resize(5, part.runs[0]); }},
+        {"decode activations", [](Part& part) { part.activations.pop_back(); }},
+        {"decode activations", [](Part& part) { part.activations.clear(); }},
+    };
+    Round round(dir.string());
+    round.go();
+    for (const Case& item : cases) {
+        round.go();
+        item.spoil(round.back);
+        round.first.executor->submit(round.back, 0);
+        const StageEvent event = round.first.next();
+        INFO(item.words << " in " << event.status.to_string());
+        REQUIRE(event.kind == StageEventKind::failed);
+        REQUIRE(event.status.code() == StatusCode::data_loss);
+        REQUIRE(event.status.message().find(item.words) != std::string::npos);
+    }
+    round.go();
+    round.last.executor->submit(round.back, 0);
+    REQUIRE(round.last.next().status.message().find("stage without LM head") != std::string::npos);
 }
 
 TEST_CASE("parts of another epoch are dropped") {

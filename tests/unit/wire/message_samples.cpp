@@ -146,10 +146,12 @@ Part random_part(Random& random) {
     for (SequenceId& id : part.releases) id = SequenceId(random.next());
     part.stage_times = random_times(random);
     part.activation_type = random_activation_type(random);
-    if (random.below(4) != 0) {
+    if (random.below(3) == 0) part.head_rows = random_int(random, 0, part.row_count());
+    if (part.head_rows > 0 || random.below(4) != 0) {
+        const std::int32_t rows = part.returns() ? part.head_rows : part.row_count();
         const std::size_t column =
-            static_cast<std::size_t>(part.row_count()) * data_type_bytes(part.activation_type);
-        part.activations.resize(column * random.below(20));
+            static_cast<std::size_t>(rows) * data_type_bytes(part.activation_type);
+        part.activations.resize(column * (random.below(20) + (part.returns() ? 1 : 0)));
         for (std::byte& byte : part.activations) byte = static_cast<std::byte>(random.next());
     }
     return part;
@@ -297,8 +299,10 @@ bool valid(const Part& m) {
     }
     if (static_cast<int>(m.kind) > 1 || !is_activation_type(m.activation_type)) return false;
     if (rows > 65536 || m.stage_times.size() > 256) return false;
-    if (m.activations.empty()) return true;
-    const auto column = static_cast<std::size_t>(rows) * data_type_bytes(m.activation_type);
+    if (!in(m.head_rows, -1, rows)) return false;
+    if (m.activations.empty()) return m.head_rows <= 0;
+    const std::int64_t sent = m.returns() ? m.head_rows : rows;
+    const auto column = static_cast<std::size_t>(sent) * data_type_bytes(m.activation_type);
     return column != 0 && m.activations.size() % column == 0;
 }
 bool valid(const Retire& m) {

@@ -126,6 +126,27 @@ TEST_CASE("activations must fit the rows") {
     CHECK(refusal(part) == "decode Part: activation_type is 3, must be 0..2 or 5");
 }
 
+TEST_CASE("a part on its way back brings the rows that it says") {
+    Part part = part_of(run_of(0, 3));
+    part.head_rows = 2;
+    part.activations.resize(2 * 4 * 5);
+    CHECK(refusal(part) == "");
+    part.head_rows = 4;
+    CHECK(refusal(part) == "decode Part: head_row_count is 5, must be 0..4");
+    part.head_rows = -3;
+    CHECK(refusal(part) == "decode Part: head_row_count is -2, must be 0..4");
+    part.head_rows = 3;
+    CHECK(refusal(part) ==
+          "decode Part: activations has 40 bytes, not a multiple of 3 rows of f32");
+    part.head_rows = 0;
+    CHECK(refusal(part) ==
+          "decode Part: activations has 40 bytes, not a multiple of 0 rows of f32");
+    part.activations.clear();
+    CHECK(refusal(part) == "");
+    part.head_rows = 1;
+    CHECK(refusal(part) == "decode Part: activations has 0 bytes, not a multiple of 1 rows of f32");
+}
+
 TEST_CASE("numbers of the sampler must mean something") {
     Part part;
     part.opens.resize(2);
