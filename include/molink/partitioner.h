@@ -45,6 +45,7 @@ struct PartitionModel {
     std::int32_t block_tokens = 16;         ///< positions of one KV block
     std::int64_t activation_row_bytes = 0;  ///< one row from stage to stage
     std::int64_t token_row_bytes = 64;      ///< one row to the head and from it to the first stage
+    bool tied_embeddings = false;           ///< the LM head may be on the first stage
 };
 
 /// What the pipeline is expected to do.
@@ -66,8 +67,22 @@ MOLINK_EXPORT std::string_view partition_objective_name(PartitionObjective objec
 /// Errors: invalid_argument with the names there are.
 MOLINK_EXPORT Result<PartitionObjective> parse_partition_objective(std::string_view name);
 
+/// Where the LM head sits. It costs in decode, hardly in prefill. With tied embeddings it may be on
+/// the first stage; then the way back from the last one carries a row for every token.
+enum class LmHead : std::int32_t {
+    automatic = 0,  ///< the partitioner decides
+    last = 1,       ///< on the last stage
+    first = 2,      ///< on the first stage; only with tied embeddings
+};
+
+/// "auto", "last" or "first". Static storage.
+MOLINK_EXPORT std::string_view lm_head_name(LmHead place);
+/// Errors: invalid_argument with the names there are.
+MOLINK_EXPORT Result<LmHead> parse_lm_head(std::string_view name);
+
 /// The ring is head -> first stage -> ... -> last stage -> head; rows of activations between
-/// stages, tokens to the head and from it.
+/// stages, tokens to the head and from it. With the LM head on the first stage it is head -> first
+/// stage -> ... -> last stage -> first stage -> head.
 struct PartitionInput {
     PartitionModel model;
     std::vector<PartitionNode> nodes;
@@ -77,6 +92,7 @@ struct PartitionInput {
     bool pin_first = false;    ///< nodes.front() holds the first stage and is never left out
     bool fixed_order = false;  ///< stages follow the order of `nodes`
     bool keep_all = false;     ///< no node may be left out
+    LmHead lm_head = LmHead::automatic;
 };
 
 /// What one node holds, and what is predicted for it.
@@ -86,11 +102,13 @@ struct StagePlan {
     bool has_embedding = false;
     bool has_head = false;
     std::int64_t weight_bytes = 0;
-    std::int64_t kv_blocks = 0;      ///< that would fit, at most max_blocks
-    double decode_us = 0;            ///< one row
-    double batch_us = 0;             ///< a decode micro-batch of PartitionPrediction::batch_rows
-    double slice_us = 0;             ///< one slice of a prompt
-    double link_us = 0;              ///< one row onto the link to the next; of the last: token
+    std::int64_t kv_blocks = 0;  ///< that would fit, at most max_blocks
+    double decode_us = 0;        ///< one row
+    double batch_us = 0;         ///< a decode micro-batch of PartitionPrediction::batch_rows
+    double slice_us = 0;         ///< one slice of a prompt
+    /// One row onto the link to the next; of the last: a token to the head, or a row back to the
+    /// first when the LM head is there.
+    double link_us = 0;
     double link_batch_us = 0;        ///< a decode micro-batch onto that link
     double link_slice_us = 0;        ///< one slice of a prompt onto that link
     std::int64_t link_delay_us = 0;  ///< of that link
@@ -126,6 +144,7 @@ struct LeftOut {
 struct PartitionPlan {
     std::vector<StagePlan> stages;  ///< in pipeline order, every stage at least one layer
     std::vector<LeftOut> left_out;  ///< in the order of the input
+    bool lm_head_first = false;     ///< the LM head is on the first of several stages
     std::int64_t kv_blocks = 0;     ///< of the smallest stage
     /// The slowest stage or link for planned_rows(input) rows: what `throughput` minimises.
     double slowest_us = 0;
@@ -158,10 +177,12 @@ struct PartitionerOptions {
     std::optional<PartitionObjective> objective;  ///< not set: what the input asks for
 };
 
-/// Equal numbers of layers over all nodes in the order given, overrides and memory respected.
+/// Equal numbers of layers over all nodes in the order given, overrides and memory respected. The
+/// LM head is on the last stage unless the input asks for the first.
 MOLINK_EXPORT std::unique_ptr<Partitioner> make_even_partitioner();
 
-/// The default. Chooses nodes, their order and the layers of each under every node's memory.
+/// The default. Chooses nodes, their order, the layers of each and, with tied embeddings, the place
+/// of the LM head, under every node's memory; among equals the LM head is on the last stage.
 /// `throughput`: least slowest stage or link; among plans within 2 % the one whose smallest stage
 /// has the most KV blocks; among those the shortest way round the ring, where a node is kept as
 /// long as all that are kept lengthen it by at most a tenth. `latency`: the shortest way round the
@@ -176,9 +197,9 @@ MOLINK_EXPORT std::unique_ptr<Partitioner> make_cost_partitioner(
 MOLINK_EXPORT Result<std::unique_ptr<Partitioner>> make_partitioner(
     std::string_view name, const PartitionerOptions& options = {});
 
-/// Computes from the nodes and layers of `plan` everything else: memory, times, prediction; nodes
-/// without a stage that it does not mention are listed as left out. Errors: internal when a stage's
-/// node is unknown.
+/// Computes from the nodes, layers and lm_head_first of `plan` everything else: memory, times,
+/// prediction; nodes without a stage that it does not mention are listed as left out. Errors:
+/// internal when a stage's node is unknown.
 MOLINK_EXPORT Status complete_partition(const PartitionInput& input, PartitionPlan& plan);
 
 /// Checks a plan against its input: nodes, order, coverage, overrides, memory. What the head does

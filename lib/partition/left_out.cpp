@@ -76,8 +76,9 @@ private:
 
     double ring_of(const Split& split) const {
         const PartitionInput& input = problem_.input;
-        double ring = enter_us(input, problem_.links, split.stages.front().node) +
-                      leave_us(input, problem_.links, split.stages.back().node);
+        double ring =
+            enter_us(input, problem_.links, split.stages.front().node) +
+            return_us(input, problem_.links, split.stages.back().node, split.stages.front().node);
         for (std::size_t i = 0; i < split.stages.size(); ++i) {
             const SplitStage& stage = split.stages[i];
             ring += stage_decode_us(input, stage.node, stage.layers, 1);
@@ -97,10 +98,12 @@ private:
         for (std::size_t i = 0; i < split.stages.size(); ++i) {
             const SplitStage& stage = split.stages[i];
             const double time = stage_decode_us(input, stage.node, stage.layers, problem_.rows);
-            const double link =
-                i == 0 ? 0
-                       : link_us(problem_.links.between(split.stages[i - 1].node, stage.node),
-                                 problem_.rows * row_bytes);
+            // Into the first one rows come only when the LM head is there.
+            const bool rows_come = i > 0 || input.lm_head == LmHead::first;
+            const SplitStage& before = i > 0 ? split.stages[i - 1] : split.stages.back();
+            const double link = rows_come ? link_us(problem_.links.between(before.node, stage.node),
+                                                    problem_.rows * row_bytes)
+                                          : 0;
             worth.by_link =
                 link > std::max(time, worth.main_us) || (worth.by_link && time <= worth.main_us);
             worth.main_us = std::max({worth.main_us, time, link});

@@ -88,12 +88,12 @@ Status check_stage(const PartitionInput& input, const StagePlan& stage, std::siz
                         name, stage.layers.begin, stage.layers.end - 1, next - 1));
     }
     if (stage.has_embedding != (stage.layers.begin == 0) ||
-        stage.has_head != (stage.layers.end == input.model.layers)) {
-        return bad_plan(
-            fmt::format("gives '{}' layers {}-{} and is wrong about embedding or LM head: they go "
-                        "with layers 0 "
-                        "and {}",
-                        name, stage.layers.begin, stage.layers.end - 1, input.model.layers - 1));
+        stage.has_head != stage_has_head(input, stage.layers)) {
+        return bad_plan(fmt::format(
+            "gives '{}' layers {}-{} and is wrong about embedding or LM head: they go with layers "
+            "0 and {}",
+            name, stage.layers.begin, stage.layers.end - 1,
+            input.lm_head == LmHead::first ? 0 : input.model.layers - 1));
     }
     if (stage_permitted(input, node, stage.layers)) return {};
     return make_error(StatusCode::resource_exhausted,
@@ -115,6 +115,18 @@ Status check_presence(const PartitionInput& input, const std::vector<bool>& used
     return {};
 }
 
+Status check_lm_head(const PartitionInput& input, const PartitionPlan& plan) {
+    if (plan.lm_head_first && !input.model.tied_embeddings) {
+        return bad_plan("puts the LM head on the first stage; the embeddings are not tied");
+    }
+    const LmHead is = plan.lm_head_first ? LmHead::first : LmHead::last;
+    if (input.lm_head == LmHead::automatic || input.lm_head == is || plan.stages.size() < 2) {
+        return {};
+    }
+    return bad_plan(fmt::format("puts the LM head on the {} stage; the {} was asked for",
+                                lm_head_name(is), lm_head_name(input.lm_head)));
+}
+
 }  // namespace
 
 Status check_partition_input(const PartitionInput& input) {
@@ -133,6 +145,10 @@ Status check_partition_input(const PartitionInput& input) {
             "split of {} layers over {} nodes that may not be left out: every node needs at least "
             "one",
             layers, required_nodes(input));
+    }
+    if (input.lm_head == LmHead::first && !input.model.tied_embeddings) {
+        return invalid_argument(
+            "the LM head cannot be on the first stage: the model's embeddings are not tied");
     }
     std::unordered_map<NodeId, const PartitionNode*> ids;
     for (const PartitionNode& node : input.nodes) {
@@ -169,7 +185,9 @@ Status explain_no_split(const PartitionInput& input) {
         model.layers, nodes, model.min_blocks, gib(need), gib(model.layer_bytes), gib(have), list);
 }
 
-Status check_partition(const PartitionInput& input, const PartitionPlan& plan) {
+Status check_partition(const PartitionInput& asked, const PartitionPlan& plan) {
+    MOLINK_RETURN_IF_ERROR(check_lm_head(asked, plan));
+    const PartitionInput input = with_lm_head(asked, plan.lm_head_first);
     std::unordered_map<NodeId, std::size_t> index;
     for (std::size_t i = 0; i < input.nodes.size(); ++i) index[input.nodes[i].id] = i;
     std::vector<bool> used(input.nodes.size(), false);

@@ -23,6 +23,17 @@ Result<PartitionObjective> parse_partition_objective(std::string_view name) {
     return invalid_argument("objective '{}'; throughput and latency are permitted", name);
 }
 
+std::string_view lm_head_name(LmHead place) {
+    return place == LmHead::first ? "first" : place == LmHead::last ? "last" : "auto";
+}
+
+Result<LmHead> parse_lm_head(std::string_view name) {
+    for (auto place : {LmHead::automatic, LmHead::last, LmHead::first}) {
+        if (name == lm_head_name(place)) return place;
+    }
+    return invalid_argument("LM head '{}'; auto, last and first are permitted", name);
+}
+
 std::int32_t planned_rows(const PartitionInput& input) {
     const auto nodes = std::max<std::int32_t>(static_cast<std::int32_t>(input.nodes.size()), 1);
     return std::max((input.workload.running + nodes - 1) / nodes, 1);
@@ -69,18 +80,24 @@ public:
     }
 
 private:
-    double link_time(std::size_t i, double rows) const {
-        const PartitionModel& model = input_.model;
-        if (i + 1 == nodes_.size()) {
-            return link_us(links_.to_head(nodes_[i]),
-                           rows * static_cast<double>(model.token_row_bytes));
-        }
-        return link_us(links_.between(nodes_[i], nodes_[i + 1]),
-                       rows * static_cast<double>(model.activation_row_bytes));
+    /// The link behind stage i.
+    const LinkModel& link(std::size_t i) const {
+        if (i + 1 < nodes_.size()) return links_.between(nodes_[i], nodes_[i + 1]);
+        return plan_.lm_head_first ? links_.between(nodes_[i], nodes_.front())
+                                   : links_.to_head(nodes_[i]);
     }
-    std::int64_t delay(std::size_t i) const {
-        return i + 1 == nodes_.size() ? links_.to_head(nodes_[i]).delay_us
-                                      : links_.between(nodes_[i], nodes_[i + 1]).delay_us;
+    /// Of a slice, one row goes back at most.
+    double link_time(std::size_t i, double rows, bool slice) const {
+        const PartitionModel& model = input_.model;
+        const bool back = i + 1 == nodes_.size();
+        const bool tokens = back && !plan_.lm_head_first;
+        if (back && !tokens && slice) rows = 1;
+        return link_us(link(i), rows * static_cast<double>(tokens ? model.token_row_bytes
+                                                                  : model.activation_row_bytes));
+    }
+    double token_time(const LinkModel& link, double rows) const {
+        return link_us(link, rows * static_cast<double>(input_.model.token_row_bytes)) +
+               static_cast<double>(link.delay_us);
     }
     double stage_time(std::size_t i, double rows, bool slice) const {
         const LayerRange layers = plan_.stages[i].layers;
@@ -90,15 +107,14 @@ private:
 
     RingTimes ring(double rows, bool slice) const {
         RingTimes times;
-        const auto token_bytes = static_cast<double>(input_.model.token_row_bytes);
-        times.sum_us = link_us(links_.from_head(nodes_.front()), rows * token_bytes) +
-                       static_cast<double>(links_.from_head(nodes_.front()).delay_us);
+        times.sum_us = token_time(links_.from_head(nodes_.front()), rows);
+        if (plan_.lm_head_first) times.sum_us += token_time(links_.to_head(nodes_.front()), rows);
         for (std::size_t i = 0; i < nodes_.size(); ++i) {
             const double stage = stage_time(i, rows, slice);
-            const double link = link_time(i, rows);
-            times.sum_us += stage + link + static_cast<double>(delay(i));
+            const double sending = link_time(i, rows, slice);
+            times.sum_us += stage + sending + static_cast<double>(link(i).delay_us);
             for (bool is_link : {false, true}) {
-                const double time = is_link ? link : stage;
+                const double time = is_link ? sending : stage;
                 if (time <= times.slowest_us) continue;
                 times.slowest_us = time;
                 times.slowest = i;
@@ -113,7 +129,7 @@ private:
         for (std::size_t i = 0; i < nodes_.size(); ++i) {
             StagePlan& stage = plan_.stages[i];
             stage.has_embedding = stage.layers.begin == 0;
-            stage.has_head = stage.layers.end == input_.model.layers;
+            stage.has_head = stage_has_head(input_, stage.layers);
             stage.weight_bytes = stage_weight_bytes(input_, nodes_[i], stage.layers);
             stage.kv_blocks = stage_kv_blocks(input_, nodes_[i], stage.layers);
             if (stage.kv_blocks >= plan_.kv_blocks) continue;
@@ -151,13 +167,14 @@ private:
         plan_.slowest_us = slowest_between();
     }
 
-    /// The way back is left out: the searches do not count it among what can be slowest.
+    /// A way back that carries tokens is left out: the searches do not count it among what can be
+    /// slowest.
     double slowest_between() const {
         double slowest = 0;
         for (std::size_t i = 0; i < nodes_.size(); ++i) {
             slowest = std::max(slowest, stage_time(i, planned_rows(input_), false));
-            if (i + 1 < nodes_.size()) {
-                slowest = std::max(slowest, link_time(i, planned_rows(input_)));
+            if (i + 1 < nodes_.size() || plan_.lm_head_first) {
+                slowest = std::max(slowest, link_time(i, planned_rows(input_), false));
             }
         }
         return slowest;
@@ -179,10 +196,10 @@ private:
             stage.decode_us = stage_time(i, 1, false);
             stage.batch_us = stage_time(i, plan_.predicted.batch_rows, false);
             stage.slice_us = stage_time(i, slice_rows_, true);
-            stage.link_us = link_time(i, 1);
-            stage.link_batch_us = link_time(i, plan_.predicted.batch_rows);
-            stage.link_slice_us = link_time(i, slice_rows_);
-            stage.link_delay_us = delay(i);
+            stage.link_us = link_time(i, 1, false);
+            stage.link_batch_us = link_time(i, plan_.predicted.batch_rows, false);
+            stage.link_slice_us = link_time(i, slice_rows_, true);
+            stage.link_delay_us = link(i).delay_us;
         }
     }
 
@@ -205,8 +222,10 @@ private:
         } else if (times.slowest_is_link) {
             predicted.limit = PartitionLimit::link;
             const bool back = times.slowest + 1 == nodes_.size();
-            predicted.limit_text = fmt::format("link '{}' -> '{}'", name(times.slowest),
-                                               back ? "head" : name(times.slowest + 1));
+            const std::string to = !back                 ? name(times.slowest + 1)
+                                   : plan_.lm_head_first ? name(0)
+                                                         : "head";
+            predicted.limit_text = fmt::format("link '{}' -> '{}'", name(times.slowest), to);
         } else {
             predicted.limit = PartitionLimit::stage;
             predicted.limit_text = fmt::format("stage '{}'", name(times.slowest));
@@ -235,7 +254,9 @@ private:
 }  // namespace
 
 Status complete_partition(const PartitionInput& input, PartitionPlan& plan) {
-    Predictor predictor(input, plan);
+    plan.lm_head_first = plan.lm_head_first && plan.stages.size() > 1;
+    const PartitionInput placed = with_lm_head(input, plan.lm_head_first);
+    Predictor predictor(placed, plan);
     MOLINK_RETURN_IF_ERROR(predictor.locate());
     predictor.fill();
     return {};

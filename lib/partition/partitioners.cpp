@@ -3,6 +3,8 @@
 // a heuristic finds.
 #include <molink/partitioner.h>
 
+#include <deque>
+
 #include "base/error.h"
 #include "partition/left_out.h"
 #include "partition/order_search.h"
@@ -11,22 +13,20 @@
 namespace molink {
 namespace {
 
-Split split_in_order(const SplitProblem& problem, const std::vector<std::size_t>& order) {
-    if (order.empty()) return {};
-    return choose_split(problem, [&](const SearchPass& pass) {
-        return search_order(pass, order, problem.required);
-    });
+Searcher search_in_order(const SplitProblem& problem, std::vector<std::size_t> order) {
+    return [&problem, order = std::move(order)](const SearchPass& pass) {
+        return order.empty() ? Split() : search_order(pass, order, problem.required);
+    };
 }
 
-Split split_in_any_order(const SplitProblem& problem) {
+Searcher search_any_order(const SplitProblem& problem) {
     OrderRules rules;
     for (std::size_t i = 0; i < problem.required.size(); ++i) {
         rules.usable |= 1u << i;
         if (problem.required[i]) rules.required |= 1u << i;
     }
     if (problem.input.pin_first) rules.pinned = 0;
-    return choose_split(problem,
-                        [&](const SearchPass& pass) { return search_orders(pass, rules); });
+    return [rules](const SearchPass& pass) { return search_orders(pass, rules); };
 }
 
 std::vector<std::size_t> given_order(const PartitionInput& input) {
@@ -38,6 +38,7 @@ std::vector<std::size_t> given_order(const PartitionInput& input) {
 Result<PartitionPlan> make_plan(const SplitProblem& problem, const Split& split,
                                 std::vector<LeftOut> left_out) {
     PartitionPlan plan;
+    plan.lm_head_first = problem.input.lm_head == LmHead::first;
     for (const SplitStage& stage : split.stages) {
         StagePlan planned;
         planned.node = problem.input.nodes[stage.node].id;
@@ -53,14 +54,15 @@ class EvenPartitioner final : public Partitioner {
 public:
     std::string_view name() const override { return "even"; }
     Result<PartitionPlan> partition(const PartitionInput& asked) override {
-        PartitionInput input = asked;
+        PartitionInput input = with_lm_head(asked, asked.lm_head == LmHead::first);
         input.keep_all = input.fixed_order = true;
         MOLINK_RETURN_IF_ERROR(check_partition_input(input));
         SplitProblem problem(input);
         problem.even = true;
-        const Split split = split_in_order(problem, given_order(input));
-        if (split.stages.empty()) return explain_no_split(input);
-        return make_plan(problem, split, {});
+        const Candidate candidate{problem, search_in_order(problem, given_order(input))};
+        const Choice choice = choose_split({&candidate, 1});
+        if (choice.split.stages.empty()) return explain_no_split(input);
+        return make_plan(problem, choice.split, {});
     }
 };
 
@@ -73,21 +75,39 @@ public:
         PartitionInput input = asked;
         input.objective = options_.objective.value_or(asked.objective);
         MOLINK_RETURN_IF_ERROR(check_partition_input(input));
-        const SplitProblem problem(input);
-        SequenceValuer valuer(problem);
-        Split split;
-        if (input.fixed_order) {
-            split = split_in_order(problem, given_order(input));
-        } else if (orders_can_be_searched(input.nodes.size(), input.model.layers)) {
-            split = split_in_any_order(problem);
-        } else {
-            split = split_in_order(problem, search_heuristic(problem, valuer));
-        }
-        if (split.stages.empty()) return explain_no_split(input);
-        return make_plan(problem, split, explain_left_out(problem, split, valuer));
+        std::deque<Place> places;  // they refer to themselves
+        if (input.lm_head != LmHead::first) places.emplace_back(with_lm_head(input, false));
+        const bool may_be_first = input.model.tied_embeddings && input.nodes.size() > 1;
+        if (input.lm_head == LmHead::first || (input.lm_head == LmHead::automatic && may_be_first))
+            places.emplace_back(with_lm_head(input, true));
+        std::vector<Candidate> candidates;
+        for (Place& place : places) candidates.push_back({place.problem, searcher_of(place)});
+        const Choice choice = choose_split(candidates);
+        if (choice.split.stages.empty()) return explain_no_split(input);
+        Place& place = places[choice.candidate];
+        return make_plan(place.problem, choice.split,
+                         explain_left_out(place.problem, choice.split, place.valuer));
     }
 
 private:
+    /// One place of the LM head.
+    struct Place {
+        explicit Place(PartitionInput placed)
+            : input(std::move(placed)), problem(input), valuer(problem) {}
+        PartitionInput input;
+        SplitProblem problem;
+        SequenceValuer valuer;
+    };
+
+    static Searcher searcher_of(Place& place) {
+        const PartitionInput& input = place.input;
+        if (input.fixed_order) return search_in_order(place.problem, given_order(input));
+        if (orders_can_be_searched(input.nodes.size(), input.model.layers)) {
+            return search_any_order(place.problem);
+        }
+        return search_in_order(place.problem, search_heuristic(place.problem, place.valuer));
+    }
+
     PartitionerOptions options_;
 };
 

@@ -15,7 +15,9 @@ constexpr double kHopeless = 1e9;  // more than any number of layers
 }  // namespace
 
 SequenceValuer::SequenceValuer(const SplitProblem& problem)
-    : problem_(problem), latency_(problem.input.objective == PartitionObjective::latency) {
+    : problem_(problem),
+      latency_(problem.input.objective == PartitionObjective::latency),
+      head_first_(problem.input.lm_head == LmHead::first) {
     const PartitionInput& input = problem.input;
     const std::int32_t layers = input.model.layers;
     const SearchPass pass = ring_pass(problem);
@@ -27,8 +29,10 @@ SequenceValuer::SequenceValuer(const SplitProblem& problem)
         row += layers + 1;
     }
     for (std::size_t node = 0; node < input.nodes.size(); ++node) {
-        head_us_.push_back(stage_us(node, {layers, layers}));
-        layer_us_.push_back(stage_us(node, {layers - 1, layers}) - head_us_.back());
+        head_us_.push_back(
+            stage_us(node, head_first_ ? LayerRange{0, 0} : LayerRange{layers, layers}));
+        const LayerRange one = head_first_ ? LayerRange{0, 1} : LayerRange{layers - 1, layers};
+        layer_us_.push_back(stage_us(node, one) - head_us_.back());
     }
 }
 
@@ -95,10 +99,13 @@ void SequenceValuer::add_links(const std::vector<std::size_t>& sequence,
     const PartitionInput& input = problem_.input;
     const auto row_bytes = static_cast<double>(input.model.activation_row_bytes);
     double ring = enter_us(input, problem_.links, sequence.front()) +
-                  leave_us(input, problem_.links, sequence.back());
-    for (std::size_t i = 0; i + 1 < sequence.size(); ++i) {
-        ring += hop_us(input, problem_.links, sequence[i], sequence[i + 1]);
-        const LinkModel& link = problem_.links.between(sequence[i], sequence[i + 1]);
+                  return_us(input, problem_.links, sequence.back(), sequence.front());
+    const bool rows_return = head_first_ && sequence.size() > 1;
+    for (std::size_t i = 0; i + (rows_return ? 0 : 1) < sequence.size(); ++i) {
+        const bool back = i + 1 == sequence.size();
+        const std::size_t to = back ? sequence.front() : sequence[i + 1];
+        if (!back) ring += hop_us(input, problem_.links, sequence[i], to);
+        const LinkModel& link = problem_.links.between(sequence[i], to);
         const double time = latency_ ? 0 : link_us(link, problem_.rows * row_bytes);
         if (time <= value.main_us) continue;
         value.main_us = time;
@@ -128,7 +135,7 @@ SequenceValue SequenceValuer::value(const std::vector<std::size_t>& sequence) {
         }
         const bool last = i + 1 == sequence.size();
         Filler filler;
-        filler.base_us = last ? head_us_[sequence[i]] : 0;
+        filler.base_us = (head_first_ ? i == 0 : last) ? head_us_[sequence[i]] : 0;
         filler.layer_us = layer_us_[sequence[i]];
         filler.most =
             most_layers_[sequence[i] * SearchPass::kRoles + SearchPass::role(i == 0, last)];

@@ -47,6 +47,7 @@ private:
 
     const SplitProblem& problem_;
     bool latency_;
+    bool head_first_;
     std::vector<std::int32_t> most_layers_;  // [nodes, roles]
     std::vector<double> layer_us_;           // [nodes]
     std::vector<double> head_us_;            // [nodes]

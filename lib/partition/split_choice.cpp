@@ -25,6 +25,7 @@ SearchPass empty_pass(const SplitProblem& problem, SearchPass::Combine combine) 
     pass.link.resize(pass.nodes * pass.nodes, pass.neutral());
     pass.enter.resize(pass.nodes, pass.neutral());
     pass.leave.resize(pass.nodes, pass.neutral());
+    if (problem.input.lm_head == LmHead::first) pass.back = pass.link;
     for (const PartitionNode& node : problem.input.nodes) pass.fixed.push_back(node.fixed);
     return pass;
 }
@@ -63,6 +64,8 @@ void fill_links(SearchPass& pass, const Value& value) {
             if (from != to) pass.link[from * pass.nodes + to] = value(from, to);
         }
     }
+    // Rows of activations there, too; a node alone sends itself nothing.
+    if (!pass.back.empty()) pass.back = pass.link;
 }
 
 double stage_cost(const SplitProblem& problem, std::size_t node, LayerRange layers) {
@@ -91,27 +94,53 @@ void restrict_pass(SearchPass& pass, const SplitProblem& problem, double bound_u
     for (std::size_t i = 0; i < pass.link.size(); ++i) {
         if (link_cost(problem, i / pass.nodes, i % pass.nodes) > bound_us) {
             pass.link[i] = kInfinity;
+            if (!pass.back.empty()) pass.back[i] = kInfinity;
         }
     }
 }
 
-Split choose_for_throughput(const SplitProblem& problem, const Searcher& search) {
-    const Split fastest = search(slowest_pass(problem));
-    if (fastest.stages.empty()) return fastest;
-    const double bound = std::max(fastest.value, 0.0) * kTolerance;
-    const Split roomiest = search(roomiest_pass(problem, bound));
-    if (roomiest.stages.empty()) return fastest;
-    SearchPass ring = ring_pass(problem);
-    restrict_pass(ring, problem, bound, -roomiest.value);
-    Split shortest = search(ring);
-    const bool all = std::find(problem.required.begin(), problem.required.end(), false) ==
-                     problem.required.end();
-    if (shortest.stages.empty() || all) return shortest.stages.empty() ? roomiest : shortest;
+/// The best answer to `passes` [candidates].
+Choice ask(std::span<const Candidate> candidates, const std::vector<SearchPass>& passes) {
+    Choice best;
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+        Split split = candidates[i].search(passes[i]);
+        if (split.value < best.split.value) best = {std::move(split), i};
+    }
+    return best;
+}
+
+template <typename Make>
+std::vector<SearchPass> passes_of(std::span<const Candidate> candidates, const Make& make) {
+    std::vector<SearchPass> passes;
+    for (const Candidate& candidate : candidates) passes.push_back(make(candidate.problem));
+    return passes;
+}
+
+Choice choose_for_throughput(std::span<const Candidate> candidates) {
+    const Choice fastest = ask(candidates, passes_of(candidates, slowest_pass));
+    if (fastest.split.stages.empty()) return fastest;
+    const double bound = std::max(fastest.split.value, 0.0) * kTolerance;
+    const Choice roomiest = ask(candidates, passes_of(candidates, [&](const SplitProblem& problem) {
+                                    return roomiest_pass(problem, bound);
+                                }));
+    if (roomiest.split.stages.empty()) return fastest;
+    std::vector<SearchPass> rings = passes_of(candidates, [&](const SplitProblem& problem) {
+        SearchPass ring = ring_pass(problem);
+        restrict_pass(ring, problem, bound, -roomiest.split.value);
+        return ring;
+    });
+    Choice shortest = ask(candidates, rings);
+    const std::vector<bool>& required = candidates.front().problem.required;
+    const bool all = std::find(required.begin(), required.end(), false) == required.end();
+    if (shortest.split.stages.empty()) return roomiest;
+    if (all) return shortest;
     // Also where times are unknown, a node more is better than one less.
     const double bonus =
-        std::max(shortest.value * kKeepShare / static_cast<double>(ring.nodes), 1e-6);
-    for (double& value : ring.stage) value -= bonus;
-    return search(ring);
+        std::max(shortest.split.value * kKeepShare / static_cast<double>(required.size()), 1e-6);
+    for (SearchPass& ring : rings) {
+        for (double& value : ring.stage) value -= bonus;
+    }
+    return ask(candidates, rings);
 }
 
 }  // namespace
@@ -148,6 +177,8 @@ SearchPass ring_pass(const SplitProblem& problem) {
     for (std::size_t node = 0; node < pass.nodes; ++node) {
         pass.enter[node] = enter_us(input, problem.links, node);
         pass.leave[node] = leave_us(input, problem.links, node);
+        // The first stage tells the head, wherever the last one is.
+        if (!pass.back.empty()) pass.enter[node] += pass.leave[node];
     }
     return pass;
 }
@@ -161,11 +192,12 @@ SearchPass roomiest_pass(const SplitProblem& problem, double bound_us) {
     return pass;
 }
 
-Split choose_split(const SplitProblem& problem, const Searcher& search) {
+Choice choose_split(std::span<const Candidate> candidates) {
+    const SplitProblem& problem = candidates.front().problem;
     if (problem.input.objective == PartitionObjective::latency && !problem.even) {
-        return search(ring_pass(problem));
+        return ask(candidates, passes_of(candidates, ring_pass));
     }
-    return choose_for_throughput(problem, search);
+    return choose_for_throughput(candidates);
 }
 
 }  // namespace molink

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include <molink/partitioner.h>
@@ -15,7 +16,7 @@ namespace molink {
 struct SplitProblem {
     explicit SplitProblem(const PartitionInput& partition_input);
 
-    const PartitionInput& input;
+    const PartitionInput& input;  ///< the place of the LM head decided
     LinkTable links;
     double rows;                 ///< planned_rows(input)
     std::vector<bool> required;  ///< [nodes] must hold a stage
@@ -32,8 +33,19 @@ SearchPass roomiest_pass(const SplitProblem& problem, double bound_us);
 /// Answers a pass: a search over one order, or over all.
 using Searcher = std::function<Split(const SearchPass& pass)>;
 
-/// The split that the problem's objective asks for: see make_cost_partitioner. Without stages when
-/// nothing fits.
-Split choose_split(const SplitProblem& problem, const Searcher& search);
+/// One place of the LM head, and who searches with it there.
+struct Candidate {
+    const SplitProblem& problem;
+    Searcher search;
+};
+
+struct Choice {
+    Split split;                ///< without stages when nothing fits
+    std::size_t candidate = 0;  ///< whose it is; the foremost among equals
+};
+
+/// The split that the problem's objective asks for, see make_cost_partitioner, over all candidates:
+/// problems that differ in the place of the LM head alone.
+Choice choose_split(std::span<const Candidate> candidates);
 
 }  // namespace molink

@@ -156,6 +156,7 @@ public:
         const std::uint32_t sets = std::uint32_t{1} << pass_.nodes;
         for (std::uint32_t set = 1; set < sets; ++set) {
             if ((set & ~rules_.usable) != 0) continue;
+            if (rules_.pinned && (set >> *rules_.pinned & 1) == 0) continue;
             for (std::size_t node = 0; node < pass_.nodes; ++node) {
                 if ((set >> node & 1) == 0) continue;
                 arrive(set, node, arrival);
@@ -226,6 +227,16 @@ private:
     Row best_;
 };
 
+/// The pass with `first` as the first node, so that the way back to it depends on the last alone.
+SearchPass returning_to(const SearchPass& pass, std::size_t first) {
+    SearchPass closed = pass;
+    closed.back.clear();
+    for (std::size_t last = 0; last < pass.nodes; ++last) {
+        closed.leave[last] = pass.back[last * pass.nodes + first];
+    }
+    return closed;
+}
+
 constexpr std::size_t kMaxOrderNodes = 10;
 constexpr double kMaxWork = 10.0 * 512 * 160 * 160;  // some 0.05 s
 
@@ -239,11 +250,34 @@ bool orders_can_be_searched(std::size_t nodes, std::int32_t layers) {
 
 Split search_order(const SearchPass& pass, const std::vector<std::size_t>& order,
                    const std::vector<bool>& required) {
-    return OrderSearch(pass, order, required).run();
+    if (pass.back.empty()) return OrderSearch(pass, order, required).run();
+    Split best;
+    for (std::size_t at = 0; at < order.size(); ++at) {
+        const std::vector<std::size_t> rest(order.begin() + static_cast<std::ptrdiff_t>(at),
+                                            order.end());
+        std::vector<bool> kept = required;
+        kept[rest.front()] = true;
+        Split split = OrderSearch(returning_to(pass, rest.front()), rest, kept).run();
+        if (split.value < best.value) best = std::move(split);
+        if (required[rest.front()]) break;
+    }
+    return best;
 }
 
 Split search_orders(const SearchPass& pass, const OrderRules& rules) {
-    return SetSearch(pass, rules).run();
+    if (pass.back.empty()) return SetSearch(pass, rules).run();
+    Split best;
+    for (std::size_t first = 0; first < pass.nodes; ++first) {
+        if ((rules.usable >> first & 1) == 0 || rules.pinned.value_or(first) != first) continue;
+        OrderRules pinned = rules;
+        pinned.pinned = first;
+        Split split = SetSearch(returning_to(pass, first), pinned).run();
+        const bool fewer = split.stages.size() < best.stages.size();
+        if (split.value < best.value || (split.value == best.value && fewer)) {
+            best = std::move(split);
+        }
+    }
+    return best;
 }
 
 }  // namespace molink

@@ -23,10 +23,12 @@ struct SearchPass {
     Combine combine = Combine::sum;
     std::size_t nodes = 0;
     std::int32_t layers = 0;
-    std::vector<double> stage;                     ///< [nodes, kRoles, layers + 1]
-    std::vector<double> link;                      ///< [nodes, nodes]
-    std::vector<double> enter;                     ///< [nodes] from the head, when first
-    std::vector<double> leave;                     ///< [nodes] to the head, when last
+    std::vector<double> stage;  ///< [nodes, kRoles, layers + 1]
+    std::vector<double> link;   ///< [nodes, nodes]
+    std::vector<double> enter;  ///< [nodes] from the head, when first
+    std::vector<double> leave;  ///< [nodes] to the head, when last
+    /// [nodes, nodes] from the last to the first, in the place of `leave`; or empty.
+    std::vector<double> back;
     std::vector<std::optional<LayerRange>> fixed;  ///< [nodes]
 
     const double* stage_row(std::size_t node, std::size_t role) const {
@@ -57,13 +59,14 @@ bool orders_can_be_searched(std::size_t nodes, std::int32_t layers);
 
 /// The best over all contiguous splits of all layers over the nodes of `order`, in this order;
 /// those that are not `required` [nodes of the pass] may be left out. Exact: a dynamic programme,
-/// O(nodes^2 layers + nodes layers^2).
+/// O(nodes^2 layers + nodes layers^2); with a way back to the first once for every first node.
 Split search_order(const SearchPass& pass, const std::vector<std::size_t>& order,
                    const std::vector<bool>& required);
 
 /// The best over all choices of nodes, all their orders and all splits; sets are bit masks over the
 /// nodes of the pass, see orders_can_be_searched. Exact: a dynamic programme over (set, last node,
-/// layers placed), O(2^nodes nodes (nodes layers + layers^2)). Among equals the fewest nodes.
+/// layers placed), O(2^nodes nodes (nodes layers + layers^2)); with a way back to the first half of
+/// it for every first node. Among equals the fewest nodes.
 struct OrderRules {
     std::uint32_t usable = 0;           ///< the others stay out
     std::uint32_t required = 0;         ///< these must not stay out

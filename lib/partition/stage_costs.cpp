@@ -1,6 +1,7 @@
 // What a stage and a link cost, in one place, so that search, prediction and check cannot disagree.
 // Stage times are additive over layers and layers are alike; the searches rely on both. Which stage
-// holds the embedding and the LM head follows from its layers alone.
+// holds the embedding and the LM head follows from its layers, once the end that has the LM head is
+// chosen.
 #include "partition/stage_costs.h"
 
 #include <algorithm>
@@ -17,10 +18,20 @@ double scale_of_rows(const PartitionNode& node, double rows) {
 
 }  // namespace
 
+PartitionInput with_lm_head(const PartitionInput& input, bool first) {
+    PartitionInput placed = input;
+    placed.lm_head = first ? LmHead::first : LmHead::last;
+    return placed;
+}
+
+bool stage_has_head(const PartitionInput& input, LayerRange layers) {
+    return input.lm_head == LmHead::first ? layers.begin == 0 : layers.end == input.model.layers;
+}
+
 std::int64_t stage_weight_bytes(const PartitionInput& input, std::size_t, LayerRange layers) {
     const PartitionModel& model = input.model;
     return layers.size() * model.layer_bytes + (layers.begin == 0 ? model.embedding_bytes : 0) +
-           (layers.end == model.layers ? model.head_bytes : 0);
+           (stage_has_head(input, layers) ? model.head_bytes : 0);
 }
 
 std::int64_t stage_kv_blocks(const PartitionInput& input, std::size_t index, LayerRange layers) {
@@ -43,7 +54,7 @@ bool stage_permitted(const PartitionInput& input, std::size_t index, LayerRange 
 double stage_decode_us(const PartitionInput& input, std::size_t index, LayerRange layers,
                        double rows) {
     const PartitionNode& node = input.nodes[index];
-    const double head = layers.end == input.model.layers ? node.head_row_us : 0;
+    const double head = stage_has_head(input, layers) ? node.head_row_us : 0;
     return (layers.size() * node.decode_layer_us + head) * scale_of_rows(node, rows);
 }
 
@@ -51,7 +62,7 @@ double stage_slice_us(const PartitionInput& input, std::size_t index, LayerRange
                       double rows) {
     const PartitionNode& node = input.nodes[index];
     const double layer = std::max(node.decode_layer_us, rows * node.prefill_row_layer_us);
-    return layers.size() * layer + (layers.end == input.model.layers ? node.head_row_us : 0);
+    return layers.size() * layer + (stage_has_head(input, layers) ? node.head_row_us : 0);
 }
 
 double link_us(const LinkModel& link, double bytes) {
@@ -91,6 +102,13 @@ double leave_us(const PartitionInput& input, const LinkTable& links, std::size_t
     const LinkModel& link = links.to_head(last);
     return link_us(link, static_cast<double>(input.model.token_row_bytes)) +
            static_cast<double>(link.delay_us);
+}
+
+double return_us(const PartitionInput& input, const LinkTable& links, std::size_t last,
+                 std::size_t first) {
+    if (input.lm_head != LmHead::first) return leave_us(input, links, last);
+    const double back = last == first ? 0 : hop_us(input, links, last, first);
+    return back + leave_us(input, links, first);
 }
 
 }  // namespace molink

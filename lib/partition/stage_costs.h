@@ -8,8 +8,16 @@
 
 namespace molink {
 
+// Where the LM head is follows from input.lm_head here: only `first` puts it on the first stage.
+
+/// `input` with the place of the LM head decided.
+PartitionInput with_lm_head(const PartitionInput& input, bool first);
+
+/// Do `layers` bring the LM head?
+bool stage_has_head(const PartitionInput& input, LayerRange layers);
+
 /// Weight bytes that node `index` of `input` holds with `layers`; the first layer brings the
-/// embedding, the last one the LM head.
+/// embedding, the first or the last one the LM head.
 std::int64_t stage_weight_bytes(const PartitionInput& input, std::size_t index, LayerRange layers);
 
 /// KV blocks that fit beside the weights and the workspace, at most those of use; negative when not
@@ -54,5 +62,10 @@ double hop_us(const PartitionInput& input, const LinkTable& links, std::size_t f
               std::size_t to);
 double enter_us(const PartitionInput& input, const LinkTable& links, std::size_t first);
 double leave_us(const PartitionInput& input, const LinkTable& links, std::size_t last);
+
+/// From the last stage until the head has the token, us, over the first stage when the LM head is
+/// there; but for its own time.
+double return_us(const PartitionInput& input, const LinkTable& links, std::size_t last,
+                 std::size_t first);
 
 }  // namespace molink

@@ -79,6 +79,13 @@ private:
     }
 
     void finish() {
+        const LmHead asked = input_.lm_head;
+        const bool tied = input_.model.tied_embeddings;
+        if (asked != LmHead::first || stages_.size() == 1) add(false);
+        if (stages_.size() > 1 && tied && asked != LmHead::last) add(true);
+    }
+
+    void add(bool head_first) {
         for (std::size_t node = 0; node < used_.size(); ++node) {
             if (!used_[node] && (input_.keep_all || input_.nodes[node].fixed)) return;
         }
@@ -93,26 +100,29 @@ private:
         for (std::size_t i = 0; i < stages_.size(); ++i) {
             const PartitionNode& node = input_.nodes[stages_[i].node];
             const bool last = i + 1 == stages_.size();
+            const bool head = head_first ? i == 0 : last;
             const std::int64_t size = stages_[i].layers.size();
             const std::int64_t left =
                 node.memory_bytes - model.workspace_bytes - size * model.layer_bytes -
-                (i == 0 ? model.embedding_bytes : 0) - (last ? model.head_bytes : 0);
+                (i == 0 ? model.embedding_bytes : 0) - (head ? model.head_bytes : 0);
             std::int64_t blocks = left < 0 ? -1 : left / (size * model.kv_layer_block_bytes);
             if (model.max_blocks > 0) blocks = std::min(blocks, model.max_blocks);
             if (blocks < model.min_blocks) return;
             worth.kv_blocks = std::min(worth.kv_blocks, blocks);
             const double one =
-                static_cast<double>(size) * node.decode_layer_us + (last ? node.head_row_us : 0);
+                static_cast<double>(size) * node.decode_layer_us + (head ? node.head_row_us : 0);
             const double factor = 1 + (rows - 1) * node.prefill_row_layer_us / node.decode_layer_us;
             worth.slowest_us = std::max(worth.slowest_us, one * factor);
             worth.ring_us += one;
-            if (last) break;
-            const LinkModel next = link(node.id, input_.nodes[stages_[i + 1].node].id);
+            if (last && !head_first) break;
+            const std::size_t to = stages_[last ? 0 : i + 1].node;
+            const LinkModel next = link(node.id, input_.nodes[to].id);
             worth.slowest_us = std::max(worth.slowest_us, enter(next, rows * row_bytes));
             worth.ring_us += enter(next, row_bytes) + static_cast<double>(next.delay_us);
         }
+        const Stage& leaver = head_first ? stages_.front() : stages_.back();
         for (const LinkModel& ends : {link(NodeId(0), input_.nodes[stages_.front().node].id),
-                                      link(input_.nodes[stages_.back().node].id, NodeId(0))}) {
+                                      link(input_.nodes[leaver.node].id, NodeId(0))}) {
             worth.ring_us += enter(ends, token_bytes) + static_cast<double>(ends.delay_us);
         }
         plans_.push_back(worth);
@@ -158,6 +168,9 @@ PartitionInput random_partition_input(std::uint64_t seed) {
     input.pin_first = random.below(2) == 0;
     input.fixed_order = random.below(4) == 0;
     input.keep_all = random.below(8) == 0;
+    model.tied_embeddings = random.below(3) > 0;
+    if (random.below(4) == 0) input.lm_head = LmHead::last;
+    if (model.tied_embeddings && random.below(4) == 0) input.lm_head = LmHead::first;
     if (random.below(4) == 0) {
         const auto begin =
             static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(model.layers)));

@@ -156,10 +156,69 @@ TEST_CASE("the heuristic comes close to the exact search and is bounded") {
     REQUIRE(sum / cases < 1.01);
 }
 
+TEST_CASE("the LM head goes to the first stage where that is better") {
+    PartitionInput input = two_nodes();
+    input.pin_first = true;
+    input.model.tied_embeddings = true;
+    input.model.activation_row_bytes = 4000;
+    input.nodes[1].decode_layer_us = 100;
+    input.nodes[0].head_row_us = 100;
+    input.nodes[1].head_row_us = 1000;
+    const auto plan_of = [&](LmHead place) {
+        input.lm_head = place;
+        auto plan = make_cost_partitioner()->partition(input);
+        INFO(plan.status().to_string());
+        REQUIRE(plan.has_value());
+        REQUIRE(check_partition(input, *plan).to_string() == Status().to_string());
+        return *plan;
+    };
+    const PartitionPlan first = plan_of(LmHead::automatic);
+    REQUIRE(first.lm_head_first);
+    REQUIRE(first.stages[0].has_head);
+    REQUIRE_FALSE(first.stages[1].has_head);
+    REQUIRE(first.slowest_us < plan_of(LmHead::last).slowest_us);
+    // A slow way back makes it a bad place, and a node alone needs none.
+    input.links.push_back({NodeId(1), NodeId(0), {1e6, 1000, 0}});
+    REQUIRE_FALSE(plan_of(LmHead::automatic).lm_head_first);
+    REQUIRE(plan_of(LmHead::first).stages.size() == 1);
+    input.keep_all = true;
+    const PartitionPlan asked = plan_of(LmHead::first);
+    REQUIRE(asked.lm_head_first);
+    REQUIRE(asked.slowest_us == 4000 * planned_rows(input));
+    REQUIRE(asked.stages[1].link_us == 4000);
+    REQUIRE(asked.stages[1].link_slice_us == 4000);
+    REQUIRE(asked.predicted.limit_text == "link 'b' -> 'a'");
+    input.links.clear();
+    input.nodes[1].head_row_us = 100;
+    REQUIRE_FALSE(plan_of(LmHead::automatic).lm_head_first);  // among equals
+    const auto even = make_even_partitioner()->partition(input);
+    REQUIRE_FALSE(even->lm_head_first);
+}
+
+TEST_CASE("the place of the LM head is checked") {
+    PartitionInput input = two_nodes();
+    input.lm_head = LmHead::first;
+    REQUIRE(says(message_of(input), "the model's embeddings are not tied"));
+    input.model.tied_embeddings = true;
+    auto plan = make_even_partitioner()->partition(input);
+    REQUIRE(plan.has_value());
+    REQUIRE(plan->lm_head_first);
+    REQUIRE(check_partition(input, *plan).ok());
+    input.lm_head = LmHead::last;
+    REQUIRE(says(check_partition(input, *plan).message(), "the last was asked for"));
+    input.lm_head = LmHead::automatic;
+    plan->stages[0].has_head = false;
+    REQUIRE(says(check_partition(input, *plan).message(), "wrong about embedding or LM head"));
+    plan->stages[0].has_head = true;
+    input.model.tied_embeddings = false;
+    REQUIRE(says(check_partition(input, *plan).message(), "the embeddings are not tied"));
+}
+
 TEST_CASE("64 nodes and 128 layers take a bounded number of orders") {
     for (auto objective : {PartitionObjective::throughput, PartitionObjective::latency}) {
         PartitionInput input = test::site_input(3, 64, 128);
         input.objective = objective;
+        input.model.tied_embeddings = true;
         const SplitProblem problem(input);
         SequenceValuer valuer(problem);
         REQUIRE_FALSE(search_heuristic(problem, valuer).empty());
