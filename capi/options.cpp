@@ -79,6 +79,7 @@ Status check_policies(const molink_engine_options& options) {
     Status status = named_scheduler(options).status();
     if (status.ok()) status = named_partitioner(options).status();
     if (status.ok()) status = check_enum("objective", options.objective, MOLINK_LATENCY);
+    if (status.ok()) status = check_enum("lm_head", options.lm_head, MOLINK_LM_HEAD_FIRST);
     return status;
 }
 
@@ -185,6 +186,7 @@ EngineOptions engine_options(const molink_engine_options& options) {
     out.prefix_cache = options.prefix_cache != 0;
     out.max_in_flight_bytes = options.max_in_flight_bytes;
     out.objective = static_cast<PartitionObjective>(options.objective);
+    out.lm_head = static_cast<LmHead>(options.lm_head);
     out.scheduler = std::move(*named_scheduler(options));  // check_policies has seen the names
     out.partitioner = std::move(*named_partitioner(options));
     return out;

@@ -205,6 +205,10 @@ int64_t molink_view_stage_row_bytes(const molink_view* view, size_t stage) {
     return stage_of(view, stage).row_bytes;
 }
 
+int64_t molink_view_stage_return_row_bytes(const molink_view* view, size_t stage) {
+    return stage_of(view, stage).return_row_bytes;
+}
+
 int32_t molink_view_stage_layer_count(const molink_view* view, size_t stage) {
     return stage_of(view, stage).layers.size();
 }

@@ -44,6 +44,9 @@ void add_flags(CLI::App& app, PlanFlags& flags) {
     app.add_flag("--no-local-stage", flags.head.no_local_stage, "this node holds no layers");
     app.add_option("--objective", flags.objective, "throughput or latency")->capture_default_str();
     app.add_option("--partitioner", flags.partitioner, "cost or even")->capture_default_str();
+    app.add_option("--lm-head", flags.head.lm_head,
+                   "stage with the LM head: auto, last or, with tied embeddings, first")
+        ->capture_default_str();
     app.add_option("--running", flags.head.max_running, "sequences at once")->capture_default_str();
     app.add_option("--prompt", flags.prompt, "tokens of a prompt")->capture_default_str();
     app.add_option("--output", flags.output, "tokens of an answer")->capture_default_str();

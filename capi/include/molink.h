@@ -117,6 +117,7 @@ typedef void (*molink_progress_fn)(void* user_data, const molink_progress* progr
 enum { MOLINK_F32 = 0, MOLINK_F16 = 1, MOLINK_BF16 = 2, MOLINK_INT8 = 3 };
 enum { MOLINK_WEIGHTS_NATIVE = 0, MOLINK_WEIGHTS_Q8_0 = 1 };
 enum { MOLINK_THROUGHPUT = 0, MOLINK_LATENCY = 1 };
+enum { MOLINK_LM_HEAD_AUTO = 0, MOLINK_LM_HEAD_LAST = 1, MOLINK_LM_HEAD_FIRST = 2 };
 
 struct molink_scheduler_vtable; /* molink_plugin.h */
 
@@ -169,6 +170,8 @@ typedef struct molink_engine_options {
     double throughput_goal;     /* adaptive: output tokens/s that are enough; 0: none */
     int32_t step_tokens; /* the other schedulers: rows of a micro-batch; 0: max_step_tokens */
     int32_t objective;   /* of the partitioner: MOLINK_THROUGHPUT (default) or _LATENCY */
+    int32_t lm_head;     /* where it sits: MOLINK_LM_HEAD_AUTO (default), _LAST or, with tied
+                            embeddings, _FIRST stage */
 } molink_engine_options;
 
 #define MOLINK_ENGINE_OPTIONS_INIT                                                              \
@@ -176,7 +179,7 @@ typedef struct molink_engine_options {
         sizeof(molink_engine_options), NULL, NULL, NULL, NULL, NULL, 0, 15000000, 3000000,      \
             33554432, 0, MOLINK_WEIGHTS_NATIVE, MOLINK_F32, 16, 0, 0, 0, MOLINK_LOG_INFO, 0, 1, \
             MOLINK_F32, 16, 1024, 512, 256, 0, 1, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL,  \
-            NULL, NULL, NULL, NULL, 0, 0, 0, MOLINK_THROUGHPUT                                  \
+            NULL, NULL, NULL, NULL, 0, 0, 0, MOLINK_THROUGHPUT, MOLINK_LM_HEAD_AUTO             \
     }
 
 /** Fills in the defaults. struct_size: sizeof of the caller's struct. For languages without C's

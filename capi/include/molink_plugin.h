@@ -87,6 +87,8 @@ MOLINK_CAPI double molink_view_stage_prefill_base_us(const molink_view* view, si
 MOLINK_CAPI double molink_view_stage_prefill_row_us(const molink_view* view, size_t stage);
 /** Of one row on a link between stages. */
 MOLINK_CAPI int64_t molink_view_stage_row_bytes(const molink_view* view, size_t stage);
+/** Of the last stage: a sampled row on its way back to the LM head on the first; 0: tokens go. */
+MOLINK_CAPI int64_t molink_view_stage_return_row_bytes(const molink_view* view, size_t stage);
 MOLINK_CAPI int32_t molink_view_stage_layer_count(const molink_view* view, size_t stage);
 /** The link to the next stage; of the last stage, back to the head. */
 MOLINK_CAPI double molink_view_stage_link_bytes_per_s(const molink_view* view, size_t stage);

@@ -18,6 +18,9 @@ void add_head_flags(CLI::App& app, HeadFlags& flags) {
     app.add_flag("--no-local-stage", flags.no_local_stage, "hold no layers here");
     app.add_flag("--no-direct-feedback", flags.no_direct_feedback,
                  "without a local stage: tokens come back to the first stage by way of the head");
+    app.add_option("--lm-head", flags.lm_head,
+                   "stage with the LM head: auto, last or, with tied embeddings, first")
+        ->capture_default_str();
     app.add_option("--wire", flags.wire, "activations on links: f32, f16, bf16 or int8")
         ->capture_default_str();
     app.add_option("--scheduler", flags.scheduler, "adaptive, depth, single or molink-paper")
@@ -63,6 +66,9 @@ Status apply_head_flags(const HeadFlags& flags, EngineOptions& options) {
     auto objective = parse_partition_objective(flags.objective);
     if (!objective) return objective.error().with_context("--objective");
     options.objective = *objective;
+    auto lm_head = parse_lm_head(flags.lm_head);
+    if (!lm_head) return lm_head.error().with_context("--lm-head");
+    options.lm_head = *lm_head;
     options.stages = flags.stages;
     options.local_stage = !flags.no_local_stage;
     options.direct_feedback = !flags.no_direct_feedback;

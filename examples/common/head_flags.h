@@ -18,6 +18,7 @@ struct HeadFlags {
     int stages = 1;
     bool no_local_stage = false;
     bool no_direct_feedback = false;
+    std::string lm_head = "auto";
     std::string wire = "f32";
     std::string scheduler = "adaptive";
     int step_tokens = 0;

@@ -132,6 +132,7 @@ private:
         sizes.layer_bytes = model.mib("layer_mib");
         sizes.embedding_bytes = model.mib("embedding_mib", 0);
         sizes.head_bytes = model.mib("head_mib", 0);
+        sizes.tied_embeddings = model.flag("tied");
         sizes.workspace_bytes = model.mib("workspace_mib", 0);
         sizes.block_tokens = options_.block_tokens;
         sizes.kv_layer_block_bytes = std::llround(
@@ -144,6 +145,7 @@ private:
         sizes.activation_row_bytes =
             std::int64_t{model.count("hidden")} * (options_.wire_type == DataType::f32 ? 4 : 2);
         input_.objective = options_.objective;
+        input_.lm_head = options_.lm_head;
         input_.workload.running = options_.max_running;
         input_.workload.slice_tokens = options_.max_slice_tokens;
         model.finish();

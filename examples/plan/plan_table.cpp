@@ -20,7 +20,8 @@ const PartitionNode& node_of(const PartitionReport& report, NodeId id) {
 
 std::string link_end(const PartitionReport& report, std::size_t stage) {
     const auto& stages = report.plan.stages;
-    return stage + 1 < stages.size() ? node_of(report, stages[stage + 1].node).name : "head";
+    if (stage + 1 < stages.size()) return node_of(report, stages[stage + 1].node).name;
+    return report.plan.lm_head_first ? node_of(report, stages.front().node).name : "head";
 }
 
 std::int64_t kv_bytes(const PartitionReport& report, const StagePlan& stage) {
@@ -60,6 +61,9 @@ std::string plan_table(const PartitionReport& report) {
         "{}\n",
         predicted.running, predicted.micro_batches, predicted.batch_rows, work.prompt_tokens,
         work.output_tokens);
+    const auto with_head = std::find_if(report.plan.stages.begin(), report.plan.stages.end(),
+                                        [](const StagePlan& stage) { return stage.has_head; });
+    text += fmt::format("LM head     on '{}'\n", node_of(report, with_head->node).name);
     text += fmt::format("throughput  {:.1f} tokens/s\n", predicted.tokens_per_s);
     text += fmt::format("TTFT        {:.1f} ms, nothing else running\n", predicted.ttft_us / 1000);
     text += fmt::format("TPOT        {:.1f} ms, {:.1f} ms for one sequence alone\n",
@@ -81,6 +85,7 @@ std::string plan_json(const PartitionReport& report) {
         Json row;
         row["node"] = node_of(report, stage.node).name;
         row["layers"] = {stage.layers.begin, stage.layers.end - 1};
+        row["lm_head"] = stage.has_head;
         row["weight_bytes"] = stage.weight_bytes;
         row["workspace_bytes"] = report.input.model.workspace_bytes;
         row["kv_bytes"] = kv_bytes(report, stage);

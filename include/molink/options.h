@@ -23,8 +23,8 @@ enum class WeightMode : std::int32_t {
 };
 
 /// Service times of a stage of the backend "timed", microseconds. A decode part of b rows takes
-/// layers * (decode_layer_us + b * decode_row_layer_us), on the last stage and head_us + b *
-/// head_row_us more; a prefill part likewise with its own numbers and one head_us.
+/// layers * (decode_layer_us + b * decode_row_layer_us), with the LM head head_us + b * head_row_us
+/// more; a prefill part likewise with its own numbers and one head_us.
 struct TimedProfile {
     double decode_layer_us = 0;
     double decode_row_layer_us = 0;
@@ -108,6 +108,8 @@ struct EngineOptions : NodeOptions {
     std::int64_t max_in_flight_bytes = 32 << 20;
     /// What the split of the layers shall be good at.
     PartitionObjective objective = PartitionObjective::throughput;
+    /// Where the LM head sits. Errors: first, for a model without tied embeddings.
+    LmHead lm_head = LmHead::automatic;
     /// Take in nodes and plan, load nothing: Engine::wait_ready returns once there is a plan, and
     /// requests are refused. The nodes are dismissed when the engine is closed.
     bool plan_only = false;

@@ -89,6 +89,9 @@ struct SimScenario {
     std::int32_t hidden = 2;  ///< floats of a row on the wire, at least 2
     bool local_stage = true;
     bool direct_feedback = true;  ///< as EngineOptions::direct_feedback
+    /// "auto", "last" or "first" stage; the embeddings of what is simulated are tied, unless a
+    /// study's model says otherwise.
+    std::string lm_head = "auto";
     std::int32_t max_running = 8;
     std::int32_t max_waiting = 1024;
     std::int32_t max_step_tokens = 64;

@@ -122,6 +122,9 @@ Status check_engine_options(const EngineOptions& options) {
         return invalid_argument("objective is {}; 0 (throughput) and 1 (latency) are permitted",
                                 static_cast<std::int32_t>(options.objective));
     }
+    MOLINK_RETURN_IF_ERROR(check_range("lm_head", static_cast<std::int32_t>(options.lm_head),
+                                       static_cast<std::int32_t>(LmHead::automatic),
+                                       static_cast<std::int32_t>(LmHead::first)));
     switch (options.wire_type) {
         case DataType::f32:
         case DataType::f16:

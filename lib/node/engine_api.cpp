@@ -145,6 +145,7 @@ HeadConfig EngineImpl::make_head_config(const EngineOptions& options, NodeIdenti
     config.workload = asked.workload;
     config.plan_only = options.plan_only;
     config.direct_feedback = options.direct_feedback;
+    config.lm_head = asked.lm_head;
     config.node_lost_after_us = options.node_lost_after_us;
     config.reconnect_within_us = options.reconnect_within_us;
     return config;

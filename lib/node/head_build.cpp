@@ -29,6 +29,7 @@ Result<PartitionInput> HeadNode::partition_input(const std::vector<NodeId>& orde
     input.model = config_.partition_model;
     input.workload = config_.workload;
     input.objective = config_.objective;
+    input.lm_head = config_.lm_head;
     input.fixed_order = policies_.cluster->fixed_order();
     input.pin_first = order.front() == kHead;
     for (NodeId id : order) {
@@ -71,6 +72,7 @@ std::vector<Assign> HeadNode::make_assigns(const PartitionPlan& plan) const {
     const std::int64_t per_sequence =
         (config_.max_context + config_.identity.block_tokens - 1) / config_.identity.block_tokens;
     const bool direct = config_.direct_feedback && plan.stages.front().node != kHead;
+    const bool ring = direct || plan.stages.front().has_head;
     std::vector<Assign> assigns;
     for (std::size_t i = 0; i < plan.stages.size(); ++i) {
         const StagePlan& stage = plan.stages[i];
@@ -91,7 +93,7 @@ std::vector<Assign> HeadNode::make_assigns(const PartitionPlan& plan) const {
         assign.memory_bytes = static_cast<std::uint64_t>(memory_share(*find_member(stage.node)));
         assign.max_kv_blocks = static_cast<std::uint64_t>(per_sequence * config_.max_running);
         assign.direct_feedback = direct && (i == 0 || i + 1 == plan.stages.size());
-        if (assign.direct_feedback && i > 0) {
+        if (ring && i > 0 && assign.last_stage()) {
             assign.next_address = find_member(plan.stages.front().node)->info.address;
         }
         assigns.push_back(std::move(assign));
@@ -207,6 +209,8 @@ StageView HeadNode::stage_view(const StageRecord& stage) const {
     view.decode.base_us = layers * std::max(profile.decode_layer_us - row_us, 0.0) +
                           (stage.plan.has_head ? profile.head_row_us : 0);
     view.decode.row_us = layers * row_us;
+    const bool last = stage.plan.layers.end == config_.partition_model.layers;
+    if (last && !stage.plan.has_head) view.return_row_bytes = view.row_bytes;
     view.prefill = view.decode;
     return view;
 }
@@ -219,9 +223,8 @@ std::vector<LinkModel> HeadNode::stage_links() const {
         LinkModel link;
         if (member->info.id != kHead) {
             if (member->next_link) link = link_model(*member->next_link);
-        } else if (i + 1 < build_.stages().size()) {
-            const Member* next = find_member(build_.stages()[i + 1].plan.node);
-            link = hub_->stats(next->link).link;
+        } else if (const NodeId next = build_.next_of(kHead); next != kHead) {
+            link = hub_->stats(find_member(next)->link).link;
         }
         links.push_back(link);
     }

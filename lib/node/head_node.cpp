@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "node/link_metrics.h"
+#include "stage/part_return.h"
 
 namespace molink {
 
@@ -113,8 +114,8 @@ void HeadNode::handle(NodeId node, Message message) {
 void HeadNode::on_retire(NodeId node, const Retire& retire) {
     const bool stale = state_ != EngineState::ready || retire.epoch != epoch_;
     if (stale && !canary(Canary::stale_epoch)) return;
-    if (build_.stages().back().plan.node != node) {
-        lose_node(node, "it retired a part and is not the last stage");
+    if (build_.sampler() != node) {
+        lose_node(node, "it retired a part and does not have the LM head");
         return;
     }
     const Status taken = core_->on_retire(retire, clock_.now_us());
@@ -142,7 +143,7 @@ void HeadNode::route(NodeId node, Part part) {
         if (!submitted.ok()) log_(LogLevel::error, "{}", submitted.message());
         return;
     }
-    const Lane lane = part.kind == PartKind::decode ? Lane::decode : Lane::prefill;
+    const Lane lane = is_urgent(part) ? Lane::decode : Lane::prefill;
     send(node, lane, Message(std::move(part)));
 }
 

@@ -33,6 +33,7 @@ struct HeadConfig {
     PartitionWorkload workload;
     bool plan_only = false;
     bool direct_feedback = true;
+    LmHead lm_head = LmHead::automatic;
     std::int64_t node_lost_after_us = 0;
     std::int64_t reconnect_within_us = 0;
 };

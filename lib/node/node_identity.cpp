@@ -149,8 +149,15 @@ Result<PartitionInput> make_partition_input(const EngineOptions& options,
     const auto bytes = [&](const ModelPart& part) {
         return static_cast<std::int64_t>(part_weight_bytes(*backend, spec, part, storage));
     };
+    if (options.lm_head == LmHead::first && !spec.tied_embeddings) {
+        return invalid_argument(
+            "lm_head is first, but the model in {} has no tied embeddings: its LM head belongs on "
+            "the last stage",
+            options.model_dir);
+    }
     PartitionInput input;
     PartitionModel& model = input.model;
+    model.tied_embeddings = spec.tied_embeddings;
     model.layers = spec.layers;
     model.layer_bytes = bytes({{0, 1}, false, false});
     model.embedding_bytes = bytes({{0, 0}, true, false});
@@ -169,6 +176,7 @@ Result<PartitionInput> make_partition_input(const EngineOptions& options,
     model.activation_row_bytes = static_cast<std::int64_t>(
         activation_bytes(options.wire_type, 1, static_cast<std::size_t>(spec.hidden)));
     input.objective = options.objective;
+    input.lm_head = options.lm_head;
     input.workload.running = options.max_running;
     input.workload.slice_tokens = options.max_slice_tokens;
     return input;

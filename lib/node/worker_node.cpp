@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "node/link_metrics.h"
+#include "stage/part_return.h"
 
 namespace molink {
 
@@ -17,7 +18,8 @@ namespace {
 /// Is stage `index` the one that sends to the stage of `assign`?
 bool comes_before(const Assign& assign, std::int32_t index) {
     if (assign.stage_index > 0) return index + 1 == assign.stage_index;
-    return assign.direct_feedback && index > 0 && index + 1 == assign.stage_count;
+    const bool ring = assign.direct_feedback || assign.parts_return();
+    return ring && index > 0 && index + 1 == assign.stage_count;
 }
 
 }  // namespace
@@ -307,7 +309,7 @@ void WorkerNode::stage_failed(const StageFailed& failed) {
 }
 
 void WorkerNode::stage_forward(Part part) {
-    const Lane lane = part.kind == PartKind::decode ? Lane::decode : Lane::prefill;
+    const Lane lane = is_urgent(part) ? Lane::decode : Lane::prefill;
     if (session_.assignment().next_address.empty()) {
         send_head(lane, Message(std::move(part)));
         return;

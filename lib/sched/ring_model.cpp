@@ -1,6 +1,7 @@
 // The arithmetic behind the adaptive scheduler (DESIGN section 6). A resource is a stage or the
 // link behind it. Parts have a head of their own on links (plan, sequence differences), which
-// matters where rows are small. The last link carries tokens back, not rows.
+// matters where rows are small. The last link carries tokens back, or, when the LM head is on the
+// first stage, rows that are sampled: of a prefill part one counts.
 #include "sched/ring_model.h"
 
 #include <algorithm>
@@ -29,7 +30,8 @@ double RingModel::link_us(std::size_t stage, PartKind kind, double rows) const {
     const bool decode = kind == PartKind::decode;
     double bytes = kPartBytes;
     if (stage + 1 == view_.stages.size()) {
-        bytes += decode ? kTokenBytes * rows : 0;
+        const auto row_bytes = static_cast<double>(view.return_row_bytes);
+        bytes += decode ? (kTokenBytes + row_bytes) * rows : row_bytes;
     } else {
         bytes += rows * (static_cast<double>(view.row_bytes) +
                          (decode ? kDecodeRowBytes : kPrefillRowBytes));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include <molink/partitioner.h>
 #include <molink/sim.h>
 
 #include "base/error.h"
@@ -77,6 +78,7 @@ void read_scenario(JsonReader& reader, SimScenario& scenario) {
     reader.integer("hidden", scenario.hidden);
     reader.boolean("local_stage", scenario.local_stage);
     reader.boolean("direct_feedback", scenario.direct_feedback);
+    reader.text("lm_head", scenario.lm_head);
     reader.integer("max_running", scenario.max_running);
     reader.integer("max_waiting", scenario.max_waiting);
     reader.integer("max_step_tokens", scenario.max_step_tokens);
@@ -152,6 +154,7 @@ Status check_engine(const SimScenario& scenario) {
         return invalid_argument("scenario: scheduler is '{}'; depth-1 to depth-9 and {} are known",
                                 name, fmt::join(names, ", "));
     }
+    MOLINK_RETURN_IF_ERROR(parse_lm_head(scenario.lm_head).status().with_context("scenario"));
     return make_transmit_policy(scenario.transmit).status().with_context("scenario");
 }
 

@@ -136,10 +136,12 @@ HeadConfig SimCluster::head_config() const {
     config.partition_model.layer_bytes = 1000;
     config.partition_model.kv_layer_block_bytes = 64;
     config.partition_model.min_blocks = 1;
+    config.partition_model.tied_embeddings = true;
     config.partition_model.activation_row_bytes = scenario_.hidden * 4;
     if (study_ != nullptr) config.partition_model = study_->model;
     config.local_stage = scenario_.local_stage;
     config.direct_feedback = scenario_.direct_feedback;
+    config.lm_head = *parse_lm_head(scenario_.lm_head);  // check_scenario has seen it
     config.max_running = scenario_.max_running;
     config.max_step_tokens = scenario_.max_step_tokens;
     config.max_context = scenario_.max_context;

@@ -49,6 +49,7 @@ PartitionModel partition_model(const ModelSpec& spec, const StudyCluster& cluste
         static_cast<std::int64_t>(static_cast<double>(layer_parameters(spec)) * layer_weight);
     model.embedding_bytes = embedding_parameters(spec) * 2;
     model.head_bytes = model.embedding_bytes;
+    model.tied_embeddings = spec.tied_embeddings;
     // Rows of a step in half precision: gate and up, residual, queries, keys and values.
     model.workspace_bytes = std::int64_t{cluster.max_step_tokens} *
                             (2 * std::int64_t{spec.mlp.ffn} + 6 * std::int64_t{spec.hidden}) * 2;

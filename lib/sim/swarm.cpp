@@ -51,6 +51,7 @@ void draw_nodes(Draw& draw, SimScenario& scenario) {
     }
     scenario.local_stage = draw.chance(0.6);
     scenario.direct_feedback = draw.chance(0.8);
+    scenario.lm_head = draw.one_of({"last", "first", "auto"});
     scenario.layers = draw.count(nodes, nodes + 3);
     scenario.link = draw_link(draw);
     for (const SimNode& from : scenario.nodes) {

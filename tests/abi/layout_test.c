@@ -25,7 +25,7 @@ static void check_progress(void) {
 }
 
 static void check_engine_options(void) {
-    SIZE(molink_engine_options, 264);
+    SIZE(molink_engine_options, 272);
     OFFSET(molink_engine_options, struct_size, 0);
     OFFSET(molink_engine_options, model_dir, 8);
     OFFSET(molink_engine_options, name, 16);
@@ -69,6 +69,7 @@ static void check_engine_options(void) {
     OFFSET(molink_engine_options, throughput_goal, 248);
     OFFSET(molink_engine_options, step_tokens, 256);
     OFFSET(molink_engine_options, objective, 260);
+    OFFSET(molink_engine_options, lm_head, 264);
 }
 
 static void check_model_info(void) {

@@ -178,6 +178,7 @@ static void engine_options(const char* model) {
     BAD(transmit, "loud");
     BAD(partitioner, "odd");
     BAD(objective, 2);
+    BAD(lm_head, 3);
     BAD(step_tokens, 5); /* adaptive has no budget */
     BAD(latency_goal_us, -1);
     BAD(log_level, 4);

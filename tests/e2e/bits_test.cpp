@@ -21,6 +21,8 @@ namespace {
 struct Setup {
     std::int32_t nodes = 1;
     bool local_stage = true;
+    bool direct_feedback = true;
+    LmHead lm_head = LmHead::last;
     std::int32_t slice = 64;
     std::int32_t threads = 1;
     std::int32_t block_tokens = 16;
@@ -100,6 +102,8 @@ Output run(const std::string& model, const Setup& setup) {
     fill(options, setup, model, network, "head");
     options.stages = setup.nodes;
     options.local_stage = setup.local_stage;
+    options.direct_feedback = setup.direct_feedback;
+    options.lm_head = setup.lm_head;
     options.max_slice_tokens = setup.slice;
     options.wire_type = setup.wire;
     // A split by measured times differs from run to run and may leave a node out.
@@ -120,6 +124,7 @@ Output run(const std::string& model, const Setup& setup) {
     INFO(ready.to_string());
     REQUIRE(ready.ok());
     REQUIRE((*engine)->cluster().stages.size() == static_cast<std::size_t>(setup.nodes));
+    REQUIRE((*engine)->partition().plan.lm_head_first == (setup.lm_head == LmHead::first));
     Collector collector;
     const auto count = static_cast<std::size_t>(setup.neighbours) + 1;
     for (std::size_t i = 0; i < count; ++i) {
@@ -197,6 +202,42 @@ TEST_CASE("logits are equal bit for bit however the work is split") {
             REQUIRE(run(dir.path().string(), setup) == expected);
         }
     }
+}
+
+TEST_CASE("the LM head on the first stage gives the bits of one process") {
+    TempDir dir;
+    TinyModelOptions tiny;
+    tiny.tied = true;
+    tiny.type = DataType::bf16;
+    REQUIRE(write_tiny_model(dir.path(), tiny).ok());
+    for (float temperature : {0.0f, 0.9f}) {
+        Setup base;
+        base.temperature = temperature;
+        const Output expected = run(dir.path().string(), base);
+        REQUIRE(expected.hashes.size() == 70 + 40 - 1);
+        for (Setup setup : variations(base)) {
+            if (setup.nodes < 2) continue;
+            setup.lm_head = LmHead::first;
+            INFO("nodes " << setup.nodes << ", local stage " << setup.local_stage << ", slice "
+                          << setup.slice << ", neighbours " << setup.neighbours);
+            REQUIRE(run(dir.path().string(), setup) == expected);
+            if (setup.local_stage) continue;
+            setup.direct_feedback = false;
+            REQUIRE(run(dir.path().string(), setup) == expected);
+        }
+    }
+}
+
+TEST_CASE("the LM head on the first stage needs tied embeddings") {
+    TempDir dir;
+    REQUIRE(write_tiny_model(dir.path()).ok());
+    EngineOptions options;
+    options.model_dir = dir.path().string();
+    options.lm_head = LmHead::first;
+    const Status status = Engine::open(std::move(options)).status();
+    REQUIRE(status.code() == StatusCode::invalid_argument);
+    REQUIRE(status.message().find(dir.path().string()) != std::string::npos);
+    REQUIRE(status.message().find("tied") != std::string::npos);
 }
 
 TEST_CASE("seeded sampling gives the same tokens however the work is split") {

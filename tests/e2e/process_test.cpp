@@ -108,6 +108,35 @@ TEST_CASE("several processes give the bits of one") {
     }
 }
 
+TEST_CASE("several processes give the bits of one with the LM head on the first stage") {
+    TinyModelOptions tied;
+    tied.tied = true;
+    const Scene scene(tied);
+    auto alone = scene.head(kJob);
+    const std::string expected = result_of(*alone);
+    const Flags first_stage{"--lm-head", "first"};
+    {
+        auto head = scene.head(kJob + first_stage + Flags{"--stages", "2"});
+        auto worker = scene.worker();
+        REQUIRE(result_of(*head) == expected);
+        REQUIRE(worker->wait(kLimitS) == 0);
+    }
+    for (const Flags& way : {Flags{}, Flags{"--no-direct-feedback"}}) {
+        auto head =
+            scene.head(kJob + first_stage + way + Flags{"--stages", "3", "--no-local-stage"});
+        auto first = scene.worker();
+        auto second = scene.worker();
+        auto third = scene.worker();
+        REQUIRE(result_of(*head) == expected);
+        REQUIRE(first->wait(kLimitS) == 0);
+        REQUIRE(second->wait(kLimitS) == 0);
+        REQUIRE(third->wait(kLimitS) == 0);
+    }
+    const Scene untied;
+    auto refused = untied.head(kJob + first_stage);
+    says(failure_of(*refused, 2), "has no tied embeddings");
+}
+
 TEST_CASE("ipc addresses work") {
     const Scene scene;
     auto alone = scene.head(kJob);
