@@ -34,6 +34,7 @@ struct StudyCluster {
     LinkModel link{12.5e6, 10'000, 0};  ///< each direction between two nodes not named in `links`
     std::vector<SimLink> links;
     std::string split = "cost";        ///< "cost" or "even": the partitioner
+    std::string lm_head = "auto";      ///< "auto", "last" or, with tied embeddings, "first" stage
     bool head_stage = true;            ///< the head holds a stage too
     bool direct_feedback = true;       ///< as EngineOptions::direct_feedback
     std::int64_t max_frame_bytes = 0;  ///< 0: 2 ms of the fastest link, 16 to 256 KiB

@@ -87,10 +87,7 @@ void HeadNode::handle(NodeId node, Message message) {
     if (auto* retire = std::get_if<Retire>(&message)) {
         on_retire(node, *retire);
     } else if (auto* part = std::get_if<Part>(&message)) {
-        if (session_ != nullptr && build_.active() && part->epoch == epoch_) {
-            const Status submitted = session_->submit(std::move(*part), clock_.now_us());
-            if (!submitted.ok()) end_pipeline(submitted);
-        }
+        on_part(node, std::move(*part));
     } else if (auto* heartbeat = std::get_if<Heartbeat>(&message)) {
         find_member(node)->next_link = std::move(heartbeat->next_link);
     } else if (const auto* progress = std::get_if<LoadProgress>(&message)) {
@@ -109,6 +106,16 @@ void HeadNode::handle(NodeId node, Message message) {
         lose_node(node, fmt::format("it sent a {} message, which only a head sends",
                                     message_name(message)));
     }
+}
+
+void HeadNode::on_part(NodeId node, Part part) {
+    if (session_ == nullptr || !build_.active() || part.epoch != epoch_) return;
+    if (build_.find(node) == nullptr || build_.next_of(node) != kHead) {
+        lose_node(node, "it sent a part and is not the stage before the head's");
+        return;
+    }
+    const Status submitted = session_->submit(std::move(part), clock_.now_us());
+    if (!submitted.ok()) end_pipeline(submitted);
 }
 
 void HeadNode::on_retire(NodeId node, const Retire& retire) {

@@ -143,6 +143,7 @@ private:
 
     // head_node.cpp: the way of messages
     void handle(NodeId node, Message message);
+    void on_part(NodeId node, Part part);
     void on_retire(NodeId node, const Retire& retire);
     void send(NodeId node, Lane lane, const Message& message);
     void route(NodeId node, Part part);

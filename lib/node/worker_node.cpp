@@ -174,6 +174,8 @@ void WorkerNode::on_message(LinkId link, Lane, Epoch, Bytes bytes) {
 void WorkerNode::handle_head(Message message) {
     if (auto* part = std::get_if<Part>(&message)) {
         on_part(std::move(*part));
+    } else if (const auto* tokens = std::get_if<Retire>(&message)) {
+        on_feedback(*tokens);  // the head's own stage is the last
     } else if (const auto* welcome = std::get_if<Welcome>(&message)) {
         welcomed_ = true;
         node_ = welcome->node;

@@ -111,6 +111,7 @@ SimScenario make_scenario(const StudyCluster& cluster, const StudyOptions& optio
     scenario.workload.max_prompt = scenario.workload.max_output = 1;
     scenario.local_stage = cluster.head_stage;
     scenario.direct_feedback = cluster.direct_feedback;
+    scenario.lm_head = cluster.lm_head;
     scenario.max_running = cluster.max_running;
     scenario.max_waiting = limits::kMaxWaiting;
     scenario.max_step_tokens = cluster.max_step_tokens;
@@ -134,6 +135,10 @@ Result<StudySetup> set_up_study(const StudyCluster& cluster, const StudyOptions&
     }
     if (cluster.split != "cost" && cluster.split != "even") {
         return invalid_argument("study: split is '{}'; cost and even are known", cluster.split);
+    }
+    if (cluster.lm_head == "first" && !spec.tied_embeddings) {
+        return invalid_argument("study: lm_head is 'first'; the model '{}' has no tied embeddings",
+                                options.spec ? spec.architecture : options.model);
     }
     StudySetup setup;
     setup.scenario = make_scenario(cluster, options, seed);

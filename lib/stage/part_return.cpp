@@ -1,6 +1,6 @@
 // A part on its way back to the LM head. It is kept small, because one row per token is all that
-// the way back has to carry: relies on the first stage knowing sequences, tokens and blocks from the
-// way there.
+// the way back has to carry. Relies on the first stage knowing sequences, tokens and blocks from
+// the way there.
 #include "stage/part_return.h"
 
 namespace molink {

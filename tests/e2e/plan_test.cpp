@@ -71,6 +71,7 @@ TEST_CASE("a cluster file becomes a table and JSON") {
     REQUIRE(says(json, R"("objective": "latency")"));
     REQUIRE(says(json, R"("tokens_per_s": )"));
     REQUIRE(says(json, "round the ring instead of"));
+    REQUIRE(says(table, "LM head     on 'b'"));
     const std::string even = scene.plan(cluster(kModel), {"--partitioner", "even"});
     REQUIRE(even.find("left out") == std::string::npos);
     const std::string slow =
@@ -78,6 +79,22 @@ TEST_CASE("a cluster file becomes a table and JSON") {
     REQUIRE(says(scene.plan(cluster(kModel, slow)), "left out 'b'"));
     REQUIRE(
         says(scene.plan(cluster(kModel), {"--prompt", "4000", "--output", "96"}), "KV memory of"));
+}
+
+TEST_CASE("the LM head of a tied model may be planned on the first stage") {
+    const Scene scene;
+    const std::string tied = R"({"layers": 8, "hidden": 1024, "context": 1024, "layer_mib": 100,)"
+                             R"( "kv_layer_token_bytes": 4096, "head_mib": 300, "tied": true})";
+    const std::string table = scene.plan(cluster(tied), {"--lm-head", "first"});
+    REQUIRE(says(table, "LM head     on 'a'"));
+    REQUIRE(says(table, "  -> a, delay 0.2 ms"));
+    const std::string json = scene.plan(cluster(tied), {"--lm-head", "first", "--json"});
+    const std::size_t first = json.find(R"("lm_head": true)");
+    REQUIRE(first < json.find(R"("lm_head": false)"));
+    REQUIRE(says(scene.plan(cluster(tied), {"--lm-head", "last"}), "LM head     on 'b'"));
+    REQUIRE(says(scene.plan(cluster(kModel), {"--lm-head", "first"}, 2), "are not tied"));
+    REQUIRE(says(scene.plan(cluster(tied), {"--lm-head", "middle"}, 2),
+                 "--lm-head: LM head 'middle'; auto, last and first are permitted"));
 }
 
 TEST_CASE("a model folder needs no weights") {

@@ -44,12 +44,16 @@ PartitionModel fold_partition_model() {
     return model;
 }
 
-ClusterFixture::ClusterFixture(std::int32_t stages, bool local_stage) {
+ClusterFixture::ClusterFixture(std::int32_t stages, bool local_stage, LmHead lm_head,
+                               bool direct_feedback) {
     clock.now = 1'000'000;
     HeadConfig config;
     config.identity = fold_identity("head");
     config.partition_model = fold_partition_model();
+    config.partition_model.tied_embeddings = lm_head == LmHead::first;
+    config.lm_head = lm_head;
     config.local_stage = local_stage;
+    config.direct_feedback = direct_feedback;
     config.max_running = 4;
     config.max_step_tokens = 32;
     config.max_context = 256;

@@ -35,7 +35,9 @@ struct FoldWorker {
 /// and moves the clock on by a millisecond at a time.
 class ClusterFixture : public RequestEventSink {
 public:
-    ClusterFixture(std::int32_t stages, bool local_stage);
+    /// Embeddings count as tied when the LM head shall be on the first stage.
+    ClusterFixture(std::int32_t stages, bool local_stage, LmHead lm_head = LmHead::last,
+                   bool direct_feedback = true);
     ~ClusterFixture() override;
 
     FoldWorker& add_worker(NodeIdentity identity);

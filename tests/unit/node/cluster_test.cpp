@@ -47,21 +47,47 @@ TEST_CASE("one to five nodes give the same tokens") {
     }
 }
 
-TEST_CASE("overrides place layers, also with the head in the middle") {
-    ClusterFixture cluster(3, true);
-    NodeIdentity first = test::fold_identity("first");
-    first.layers = LayerRange{0, 1};
-    NodeIdentity last = test::fold_identity("last");
-    last.layers = LayerRange{3, 6};
-    cluster.add_worker(last);
-    cluster.add_worker(first);
-    REQUIRE(cluster.run_until_ready());
-    for (const NodeInfo& node : cluster.head->view().nodes) {
-        if (node.name == "first") REQUIRE(node.layers == LayerRange{0, 1});
-        if (node.name == "head") REQUIRE(node.layers == LayerRange{1, 3});
-        if (node.name == "last") REQUIRE(node.layers == LayerRange{3, 6});
+TEST_CASE("the LM head on the first stage gives the same tokens") {
+    for (int workers = 1; workers <= 4; ++workers) {
+        for (bool local : {true, false}) {
+            for (bool direct : {true, false}) {
+                INFO(workers << " workers, local " << local << ", direct " << direct);
+                ClusterFixture cluster(workers + (local ? 1 : 0), local, LmHead::first, direct);
+                for (int i = 0; i < workers; ++i) cluster.add_worker("w" + std::to_string(i));
+                REQUIRE(cluster.run_until_ready());
+                REQUIRE(cluster.head->partition().plan.lm_head_first ==
+                        (workers > (local ? 0 : 1)));
+                check_tokens(cluster, 6);
+                REQUIRE(cluster.head_stage.violation().empty());
+            }
+        }
     }
-    check_tokens(cluster, 4);
+}
+
+TEST_CASE("overrides place layers, also with the head in the middle or at the end") {
+    struct Case {
+        LayerRange first, head, other;
+        LmHead lm_head;
+    };
+    for (const Case& item :
+         {Case{{0, 1}, {1, 3}, {3, 6}, LmHead::last}, Case{{0, 1}, {1, 3}, {3, 6}, LmHead::first},
+          Case{{0, 1}, {4, 6}, {1, 4}, LmHead::last},
+          Case{{0, 1}, {4, 6}, {1, 4}, LmHead::first}}) {
+        ClusterFixture cluster(3, true, item.lm_head);
+        NodeIdentity first = test::fold_identity("first");
+        first.layers = item.first;
+        NodeIdentity other = test::fold_identity("other");
+        other.layers = item.other;
+        cluster.add_worker(other);
+        cluster.add_worker(first);
+        REQUIRE(cluster.run_until_ready());
+        for (const NodeInfo& node : cluster.head->view().nodes) {
+            if (node.name == "first") REQUIRE(node.layers == item.first);
+            if (node.name == "head") REQUIRE(node.layers == item.head);
+            if (node.name == "other") REQUIRE(node.layers == item.other);
+        }
+        check_tokens(cluster, 4);
+    }
 }
 
 TEST_CASE("a node that would slow the whole stays joined and holds nothing") {
