@@ -90,7 +90,7 @@ MOLINK_CAPI int64_t molink_view_stage_row_bytes(const molink_view* view, size_t 
 /** Of the last stage: a sampled row on its way back to the LM head on the first; 0: tokens go. */
 MOLINK_CAPI int64_t molink_view_stage_return_row_bytes(const molink_view* view, size_t stage);
 MOLINK_CAPI int32_t molink_view_stage_layer_count(const molink_view* view, size_t stage);
-/** The link to the next stage; of the last stage, back to the head. */
+/** The link to the next stage; of the last stage, back to the head or to the first stage. */
 MOLINK_CAPI double molink_view_stage_link_bytes_per_s(const molink_view* view, size_t stage);
 MOLINK_CAPI int64_t molink_view_stage_link_delay_us(const molink_view* view, size_t stage);
 
