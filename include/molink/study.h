@@ -155,7 +155,7 @@ MOLINK_EXPORT Result<ModelSpec> study_model(std::string_view name);
 /// key, its value and what is permitted.
 MOLINK_EXPORT Result<StudyCluster> parse_study_cluster(std::string_view json);
 MOLINK_EXPORT Result<StudyWorkload> parse_study_workload(std::string_view json);
-/// `{"name", "layers", "hidden", "heads", "kv_heads", "ffn", "vocabulary"}`
+/// `{"name", "layers", "hidden", "heads", "kv_heads", "ffn", "vocabulary", "tied"}`
 MOLINK_EXPORT Result<ModelSpec> parse_study_model(std::string_view json);
 /// CSV with the header arrival_s,prompt_tokens,output_tokens. Errors: invalid_argument, the line.
 MOLINK_EXPORT Result<std::vector<StudyRequest>> parse_study_trace(std::string_view csv);

@@ -21,6 +21,7 @@ struct Shape {
     std::int32_t kv_heads = 0;
     std::int32_t ffn = 0;
     std::int32_t vocabulary = 32000;
+    bool tied = false;
 };
 
 const std::array<Shape, 5>& shapes() {
@@ -44,6 +45,7 @@ ModelSpec make_spec(const Shape& shape) {
     spec.attention.kv_heads = shape.kv_heads;
     spec.attention.head_dim = shape.hidden / shape.heads;
     spec.mlp.ffn = shape.ffn;
+    spec.tied_embeddings = shape.tied;
     return spec;
 }
 
@@ -89,6 +91,7 @@ Result<ModelSpec> parse_study_model(std::string_view json) {
         reader.integer("kv_heads", shape.kv_heads);
         reader.integer("ffn", shape.ffn);
         reader.integer("vocabulary", shape.vocabulary);
+        reader.boolean("tied", shape.tied);
     }
     MOLINK_RETURN_IF_ERROR(status);
     MOLINK_RETURN_IF_ERROR(check_shape(shape));

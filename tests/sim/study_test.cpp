@@ -105,6 +105,32 @@ TEST_CASE("a head without a stage is off the way of a token") {
     }
 }
 
+TEST_CASE("with the LM head on the first stage a row comes back for every token, no more") {
+    StudyCluster cluster = ring(3, constant(100, 100), {12.5e6, 10'000, 0});
+    for (StudyNode& node : cluster.nodes) node.device.head = {{1, 3000}};
+    StudyOptions options;
+    options.spec = *study_model("llama-2-7b");
+    options.spec->tied_embeddings = true;
+    cluster.split = "even";
+    const StudyReport last = run(cluster, burst(1, 400, 100), options);
+    cluster.lm_head = "first";
+    const StudyReport first = run(cluster, burst(1, 400, 100), options);
+    REQUIRE(first.token_digest == last.token_digest);
+    const LinkUse& back = link_of(first, "node-2", "node-0");
+    const std::uint64_t bytes = back.lane_bytes[std::size_t(Lane::decode)];
+    REQUIRE(bytes > 100 * 8192);
+    REQUIRE(bytes < 100 * (8192 + 500));
+    REQUIRE(back.lane_bytes[std::size_t(Lane::prefill)] == 0);
+    const double transfer = static_cast<double>(bytes) / 100 / 12.5;
+    REQUIRE(first.tpot.p50_us > last.tpot.p50_us + transfer * 0.9);
+    REQUIRE(first.tpot.p50_us < last.tpot.p50_us + transfer * 1.1);
+    REQUIRE(first.stages[0].busy > last.stages[0].busy * 2);
+    cluster.lm_head = "first";
+    options.spec->tied_embeddings = false;
+    REQUIRE(run_study(cluster, burst(1, 4, 4), options).status().code() ==
+            StatusCode::invalid_argument);
+}
+
 TEST_CASE("a saturated link carries its rate and no more") {
     const LinkModel link{1.25e6, 1'000, 0};
     const StudyReport report = run(ring(2, constant(1, 1), link), burst(32, 1, 60));
