@@ -185,8 +185,6 @@ void WorkerNode::handle_head(Message message) {
         on_assign(*assign);
     } else if (const auto* start = std::get_if<StageStart>(&message)) {
         on_start(*start);
-    } else if (const auto* tokens = std::get_if<Retire>(&message)) {
-        on_feedback(*tokens);  // the head holds the last stage
     } else if (const auto* refuse = std::get_if<Refuse>(&message)) {
         farewell_ = refuse->reason;
         if (refuse->code == StatusCode::cancelled) {
