@@ -256,7 +256,7 @@ void Hub::on_welcome(ConnectionId connection, const FrameHeader& header) {
 
 void Hub::attach(LinkId link, Track track, ConnectionId connection, std::uint64_t peer_received) {
     LinkChannel* channel = find(link);
-    const Status attached = channel->attach(track, connection, peer_received);
+    const Status attached = channel->attach(track, connection, peer_received, clock_.now_us());
     if (!attached.ok()) {
         lose(link, attached);
         return;
@@ -310,7 +310,7 @@ void Hub::on_linked(const Carried& carried, const FrameHeader& header, ByteSpan 
     }
     if (!channel->was_up) {
         // It overtook the other connection's welcome; the node does not know the link yet.
-        channel->put_off(header.track);
+        channel->put_off(header);
         return;
     }
     auto message = channel->on_data(header, payload, now);

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::uint32_t kMagic = 0x314b4c4d;  // "MLK1"
 constexpr std::size_t kLaneOffset = 6;
+constexpr std::size_t kStampOffset = 24;
 constexpr std::size_t kPayloadOffset = 52;
 constexpr std::size_t kChecksumOffset = 60;
 
@@ -47,7 +48,7 @@ Frame encode_frame(const FrameHeader& header, ByteSpan payload, std::size_t padd
     write_le(out, 7, header.flags);
     write_le(out, 8, header.link);
     write_le(out, 16, header.sequence);
-    write_le(out, 24, header.stamp_us);
+    write_le(out, kStampOffset, header.stamp_us);
     write_le(out, 32, header.epoch);
     write_le(out, 36, header.message);
     write_le(out, 40, header.offset);
@@ -59,6 +60,14 @@ Frame encode_frame(const FrameHeader& header, ByteSpan payload, std::size_t padd
         std::memcpy(out.data() + kFrameHeaderBytes, payload.data(), payload.size());
     write_le(out, kChecksumOffset, checksum(frame));
     return frame;
+}
+
+void stamp_frame(Frame& frame, std::int64_t now_us) {
+    const auto stamp = static_cast<std::uint64_t>(now_us);
+    if (read_le<std::uint64_t>(frame, kStampOffset) == stamp) return;
+    const std::span<std::byte> out(frame);
+    write_le(out, kStampOffset, stamp);
+    write_le(out, kChecksumOffset, checksum(frame));
 }
 
 std::size_t frame_bytes(const Frame& frame) {
@@ -80,7 +89,7 @@ Result<FrameHeader> decode_frame(ByteSpan frame, ByteSpan& payload, bool padded)
     header.flags = read_le<std::uint8_t>(frame, 7);
     header.link = read_le<std::uint64_t>(frame, 8);
     header.sequence = read_le<std::uint64_t>(frame, 16);
-    header.stamp_us = read_le<std::uint64_t>(frame, 24);
+    header.stamp_us = read_le<std::uint64_t>(frame, kStampOffset);
     header.epoch = read_le<std::uint32_t>(frame, 32);
     header.message = read_le<std::uint32_t>(frame, 36);
     header.offset = read_le<std::uint32_t>(frame, 40);

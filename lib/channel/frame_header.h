@@ -45,12 +45,16 @@ struct FrameHeader {
     std::uint64_t sequence =
         0;                    ///< data: number on this track, from 1; hello, welcome, ack: received
     std::uint32_t epoch = 0;  ///< data
-    std::uint32_t message = 0;   ///< data: number on this lane
-    std::uint32_t offset = 0;    ///< data: of the payload in its message
-    std::uint32_t total = 0;     ///< data: bytes of the whole message
-    std::uint64_t stamp_us = 0;  ///< data: sender's clock; ack: echoed
-    std::uint32_t hold_us = 0;   ///< ack: time between arrival and acknowledgement
-    std::uint32_t payload = 0;   ///< data: bytes that follow, padding included
+    std::uint32_t message = 0;  ///< data: number on this lane
+    std::uint32_t offset = 0;   ///< data: of the payload in its message; ack: when its newest
+                                ///< frame arrived, receiver's clock in us, modulo 2^32
+    std::uint32_t total = 0;    ///< data: bytes of the whole message; ack: bytes of all data
+                                ///< frames of the link that had arrived then, modulo 2^32
+    std::uint64_t stamp_us =
+        0;                      ///< data: sender's clock; ack: echoed, of the newest frame received
+                                ///< or, when it asks for more, of the one that did not fit
+    std::uint32_t hold_us = 0;  ///< ack: time between arrival and acknowledgement
+    std::uint32_t payload = 0;  ///< data: bytes that follow, padding included
 };
 
 inline constexpr std::size_t kFrameHeaderBytes = 64;
@@ -61,6 +65,9 @@ inline constexpr std::uint8_t kProbeFlag = 2;
 
 /// A frame of header and payload, checksummed. `padding`: see ChannelOptions.
 Frame encode_frame(const FrameHeader& header, ByteSpan payload = {}, std::size_t padding = 0);
+
+/// A frame made by encode_frame, or another of its kind, goes out at another time.
+void stamp_frame(Frame& frame, std::int64_t now_us);
 
 /// What a frame made by encode_frame counts for, padding included.
 std::size_t frame_bytes(const Frame& frame);

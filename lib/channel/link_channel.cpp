@@ -19,8 +19,13 @@ namespace {
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 /// While the transport below is full.
 constexpr std::int64_t kRetryUs = 1'000;
-/// Acknowledgements missing for longer than this and eight round trips: send again.
-constexpr std::int64_t kResendAfterUs = 2'000'000;
+/// Acknowledgements missing for longer than this and eight round trips: send again, then after
+/// twice the time. Connections lose nothing while they stand, so this is for what breaks that
+/// promise; a link that is frozen for some seconds is not to be filled with what it holds already.
+constexpr std::int64_t kResendAfterUs = 5'000'000;
+constexpr int kLongestPatience = 4;  // doublings
+/// Urgent frames that may pass a bulky one that goes out again: its guaranteed share.
+constexpr int kUrgentPerResent = 4;
 
 }  // namespace
 
@@ -32,7 +37,8 @@ LinkChannel::LinkChannel(std::uint64_t token, bool dialed, const ChannelOptions&
       policy_(std::move(policy)),
       meter_(options.hol_bound_us) {}
 
-Status LinkChannel::attach(Track track, ConnectionId connection, std::uint64_t peer_received) {
+Status LinkChannel::attach(Track track, ConnectionId connection, std::uint64_t peer_received,
+                           std::int64_t now_us) {
     SendTrack& sender = tracks_[index(track)];
     // Fewer than it acknowledged before: another process answers at this address.
     bool valid = peer_received >= sender.acked();
@@ -42,7 +48,7 @@ Status LinkChannel::attach(Track track, ConnectionId connection, std::uint64_t p
                           "the peer says it has frame {}; {} are acknowledged, the next is {}",
                           peer_received, sender.acked(), sender.next_sequence());
     }
-    sender.rewind();
+    sender.rewind(now_us);
     meter_.restart();
     connections_[index(track)] = connection;
     return {};
@@ -162,13 +168,44 @@ void LinkChannel::cut(const TransmitPlan& plan, std::int64_t now_us) {
     }
 }
 
-void LinkChannel::send_tracks(Transport& transport, std::int64_t now_us) {
-    for (std::size_t i = 0; i < kTrackCount; ++i) {
-        if (!connections_[i]) continue;
-        const bool was_idle = tracks_[i].oldest_sent_us() == 0;
-        stats_.resent_bytes += tracks_[i].send(transport, *connections_[i], now_us);
-        if (was_idle) last_progress_us_ = now_us;
+/// The next frame of a track that was cut already goes out, for the first time or again.
+bool LinkChannel::hand_over(Transport& transport, Track track, std::int64_t now_us) {
+    SendTrack& sender = tracks_[index(track)];
+    const auto& connection = connections_[index(track)];
+    if (!connection) return false;
+    const bool was_idle = sender.oldest_sent_us() == 0;
+    const SendTrack::Handed handed = sender.send(transport, *connection, now_us);
+    if (handed.bytes == 0) return false;
+    if (was_idle) last_progress_us_ = now_us;
+    if (handed.again) stats_.resent_bytes += handed.bytes;
+    stats_.sent_wire_bytes += handed.bytes;
+    meter_.next_send_us(now_us, handed.bytes);
+    return true;
+}
+
+bool LinkChannel::waits(std::size_t from, std::size_t to) const {
+    return std::any_of(queues_.begin() + static_cast<std::ptrdiff_t>(from),
+                       queues_.begin() + static_cast<std::ptrdiff_t>(to),
+                       [](const auto& queue) { return !queue.empty(); });
+}
+
+/// One frame. After a cut a window of bulky frames has to go out again; urgent ones that are new
+/// pass them.
+bool LinkChannel::send_next(Transport& transport, std::int64_t now_us) {
+    if (hand_over(transport, Track::urgent, now_us)) return true;
+    constexpr auto kBulky = static_cast<std::size_t>(Lane::prefill);
+    const bool urgent = waits(0, kBulky) && may_send(Track::urgent);
+    if (!urgent || urgent_before_resent_ >= kUrgentPerResent) {
+        urgent_before_resent_ = 0;
+        if (hand_over(transport, Track::bulky, now_us)) return true;
     }
+    if (!waits(0, kLaneCount)) return false;
+    const TransmitPlan plan = choose(make_view(now_us));
+    if (!plan.send) return false;
+    const Track track = track_of(plan.lane);
+    if (track == Track::urgent) ++urgent_before_resent_;
+    cut(plan, now_us);
+    return hand_over(transport, track, now_us);
 }
 
 /// Nothing waits, neither in a lane nor for the transport.
@@ -179,10 +216,11 @@ bool LinkChannel::drained() const {
            std::none_of(tracks_.begin(), tracks_.end(), blocked);
 }
 
-void LinkChannel::send_probe(std::int64_t now_us) {
+void LinkChannel::send_probe(Transport& transport, std::int64_t now_us) {
     const auto track = track_of(Lane::bulk);
     SendTrack& sender = tracks_[index(track)];
     const Bytes nothing(options_.max_frame_bytes);
+    use_.idle_us = now_us;  // the meter must not take a train for traffic
     probes_.begin(sender.next_sequence(), nothing.size() + kFrameHeaderBytes, now_us);
     for (int i = 0; i < ProbeTrains::kFrames; ++i) {
         FrameHeader header;
@@ -196,50 +234,50 @@ void LinkChannel::send_probe(std::int64_t now_us) {
         header.total = static_cast<std::uint32_t>(nothing.size());
         header.stamp_us = static_cast<std::uint64_t>(now_us);
         sender.push(encode_frame(header, nothing));
-        stats_.sent_wire_bytes += nothing.size() + kFrameHeaderBytes;
+        hand_over(transport, track, now_us);  // together, whatever the pace
     }
 }
 
-void LinkChannel::pump(Transport& transport, std::int64_t now_us) {
-    const std::int64_t patience = std::max(kResendAfterUs, 8 * meter_.smoothed_rtt_us());
+void LinkChannel::give_up_waiting(std::int64_t now_us) {
+    if (!attached()) return;
+    const std::int64_t patience = std::max(kResendAfterUs, 8 * meter_.smoothed_rtt_us())
+                                  << std::min(vain_resends_, kLongestPatience);
+    bool again = false;
     for (SendTrack& sender : tracks_) {
-        if (!attached() || sender.idle() || sender.blocked()) continue;
-        if (now_us - std::max(sender.oldest_sent_us(), last_progress_us_) > patience) {
-            sender.rewind();
-        }
+        if (sender.idle() || sender.blocked()) continue;
+        if (now_us - std::max(sender.oldest_sent_us(), last_progress_us_) <= patience) continue;
+        sender.rewind(now_us);
+        again = true;
     }
+    if (again) ++vain_resends_;
+}
+
+void LinkChannel::pump(Transport& transport, std::int64_t now_us) {
+    give_up_waiting(now_us);
     const bool probe = attached() && probes_.due(now_us) && drained() &&
-                       delivery_.in_flight_bytes == 0 &&
+                       use_.in_flight_bytes == 0 &&
                        !meter_.measured(now_us, limits::kProbeIntervalUs);
-    if (probe) send_probe(now_us);
-    send_tracks(transport, now_us);
-    const auto waits = [this] {
-        return std::any_of(queues_.begin(), queues_.end(),
-                           [](const auto& queue) { return !queue.empty(); });
-    };
-    while (waits() && meter_.free_us() <= now_us) {
-        const TransmitPlan plan = choose(make_view(now_us));
-        if (!plan.send) break;
-        cut(plan, now_us);
-        meter_.next_send_us(now_us, plan.bytes + kFrameHeaderBytes);
-        stats_.sent_wire_bytes += plan.bytes + kFrameHeaderBytes;
-        send_tracks(transport, now_us);
+    if (probe) send_probe(transport, now_us);
+    while (meter_.free_us() <= now_us && send_next(transport, now_us)) {
     }
-    if (drained()) delivery_.note_idle();
+    if (drained()) use_.idle_us = now_us;
 }
 
 std::int64_t LinkChannel::next_timer_us(std::int64_t now_us) const {
     std::int64_t next = kNever;
     for (std::size_t i = 0; i < kTrackCount; ++i) {
         if (!connections_[i]) continue;
-        if (tracks_[i].blocked()) next = std::min(next, now_us + kRetryUs);
+        if (tracks_[i].blocked()) {
+            const bool paced = meter_.free_us() > now_us;
+            next = std::min(next, paced ? meter_.free_us() : now_us + kRetryUs);
+        }
         if (!tracks_[i].idle()) next = std::min(next, now_us + kResendAfterUs);
     }
     for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
         if (queues_[lane].empty() || !may_send(track_of(static_cast<Lane>(lane)))) continue;
         next = std::min(next, std::max(meter_.free_us(), now_us));
     }
-    if (attached() && drained() && delivery_.in_flight_bytes == 0 &&
+    if (attached() && drained() && use_.in_flight_bytes == 0 &&
         !meter_.measured(now_us, limits::kProbeIntervalUs)) {
         next = std::min(next, std::max(probes_.next_us(), now_us));
     }
@@ -256,7 +294,9 @@ void LinkChannel::send_acks(Transport& transport, std::int64_t now_us) {
         header.link = token_;
         header.sequence = received.sequence;
         header.flags = received.gap ? 1 : 0;
-        header.stamp_us = received.stamp_us;
+        header.stamp_us = received.gap ? received.gap_stamp_us : received.stamp_us;
+        header.offset = static_cast<std::uint32_t>(received.arrived_us);
+        header.total = static_cast<std::uint32_t>(received.link_bytes);
         header.hold_us = static_cast<std::uint32_t>(
             std::clamp<std::int64_t>(now_us - received.arrived_us, 0, 0xffffffff));
         const SendOutcome sent = transport.send(*connections_[i], encode_frame(header));
@@ -270,18 +310,22 @@ Result<std::optional<Bytes>> LinkChannel::on_data(const FrameHeader& header, Byt
                                                   std::int64_t now_us) {
     Received& received = received_[index(header.track)];
     stats_.received_wire_bytes += header.payload + kFrameHeaderBytes;
+    received_bytes_ += header.payload + kFrameHeaderBytes;
     received.ack_due = true;
     const bool twice = canary(Canary::frame_twice) && header.sequence <= received.sequence;
     if (header.sequence != received.sequence + 1 && !twice) {
-        if (header.sequence <= received.sequence)
+        if (header.sequence <= received.sequence) {
             ++stats_.duplicate_frames;
-        else
+        } else {
             received.gap = true;
+            received.gap_stamp_us = header.stamp_us;
+        }
         return std::optional<Bytes>();
     }
     received.sequence = header.sequence;
     received.stamp_us = header.stamp_us;
     received.arrived_us = now_us;
+    received.link_bytes = received_bytes_;
     if ((header.flags & kProbeFlag) != 0) return std::optional<Bytes>();
     LaneStats& lane = stats_.received[static_cast<std::size_t>(header.lane)];
     lane.bytes += header.payload;
@@ -300,24 +344,28 @@ Status LinkChannel::on_ack(const FrameHeader& header, std::int64_t now_us) {
                           "the peer acknowledges frame {}; the next to be sent is {}",
                           header.sequence, sender.next_sequence());
     }
-    if (header.flags != 0) sender.rewind();
+    const std::int64_t stamp = static_cast<std::int64_t>(header.stamp_us);
+    if (header.flags != 0) sender.rewind_for(stamp, now_us);
     if (acked.bytes == 0) return {};
     last_progress_us_ = now_us;
+    vain_resends_ = 0;
+    const std::int64_t arrived_us = peer_clock_.follow(header.offset);
+    const std::int64_t peer_bytes = peer_bytes_.follow(header.total);
     if (header.track == Track::bulky) {
-        const auto rate = probes_.on_ack(
-            header.sequence, now_us - static_cast<std::int64_t>(header.hold_us), acked.resent);
+        const auto rate = probes_.on_ack(header.sequence, arrived_us, acked.resent);
         if (rate) meter_.set_probed(*rate);
     }
-    delivery_.at_us = now_us;
-    const std::int64_t stamp = static_cast<std::int64_t>(header.stamp_us);
-    if (acked.resent || stamp <= 0 || stamp > now_us) return {};
+    if (acked.resent || header.flags != 0 || stamp <= 0 || stamp > now_us) return {};
     LinkMeter::Sample sample;
     sample.now_us = now_us;
     sample.round_trip_us = now_us - stamp - static_cast<std::int64_t>(header.hold_us);
+    sample.track = header.track;
     sample.acked_bytes = acked.bytes;
-    sample.delivered_bytes = delivery_.bytes - acked.delivered_before;
-    sample.interval_us = std::max(sample.round_trip_us, now_us - acked.delivered_at_us);
-    sample.app_limited = acked.app_limited;
+    sample.in_flight_bytes = use_.in_flight_bytes;
+    sample.sent_us = stamp;
+    sample.arrived_us = arrived_us;
+    sample.received_bytes = peer_bytes;
+    sample.idle_us = acked.idle_us;
     meter_.add(sample);
     return {};
 }

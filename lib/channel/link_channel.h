@@ -28,7 +28,8 @@ public:
     // -- Connections
     /// `connection` carries `track` from now on; the peer has everything up to `peer_received`,
     /// what is missing goes out again. Errors: data_loss when that was never sent.
-    Status attach(Track track, ConnectionId connection, std::uint64_t peer_received);
+    Status attach(Track track, ConnectionId connection, std::uint64_t peer_received,
+                  std::int64_t now_us);
     void detach(Track track) { connections_[index(track)].reset(); }
     std::optional<ConnectionId> connection(Track track) const { return connections_[index(track)]; }
     bool attached() const { return connections_[0] && connections_[1]; }
@@ -52,9 +53,10 @@ public:
                                          std::int64_t now_us);
     Status on_ack(const FrameHeader& header, std::int64_t now_us);
     /// A data frame that cannot be taken yet: the peer is asked for it again.
-    void put_off(Track track) {
-        Received& received = received_[index(track)];
+    void put_off(const FrameHeader& header) {
+        Received& received = received_[index(header.track)];
         received.ack_due = received.gap = true;
+        received.gap_stamp_us = header.stamp_us;
     }
 
     ChannelStats stats() const;
@@ -75,8 +77,10 @@ private:
         std::uint64_t sequence = 0;
         std::uint64_t stamp_us = 0;
         std::int64_t arrived_us = 0;
+        std::uint64_t link_bytes = 0;  // of data on both tracks until then
         bool ack_due = false;
-        bool gap = false;
+        bool gap = false;  // a frame came that does not follow
+        std::uint64_t gap_stamp_us = 0;
     };
 
     bool may_send(Track track) const;
@@ -84,26 +88,34 @@ private:
     TransmitPlan choose(const TransmitView& view) const;
     void cut(const TransmitPlan& plan, std::int64_t now_us);
     bool drained() const;
-    void send_probe(std::int64_t now_us);
+    void send_probe(Transport& transport, std::int64_t now_us);
     std::size_t max_frame_bytes() const;
-    void send_tracks(Transport& transport, std::int64_t now_us);
+    bool hand_over(Transport& transport, Track track, std::int64_t now_us);
+    bool send_next(Transport& transport, std::int64_t now_us);
+    bool waits(std::size_t from, std::size_t to) const;
+    void give_up_waiting(std::int64_t now_us);
 
     std::uint64_t token_;
     bool dialed_;
     ChannelOptions options_;
     std::unique_ptr<TransmitPolicy> policy_;
     std::array<std::optional<ConnectionId>, kTrackCount> connections_;
-    LinkDelivery delivery_;
-    std::array<SendTrack, kTrackCount> tracks_{SendTrack(delivery_), SendTrack(delivery_)};
+    LinkUse use_;
+    std::array<SendTrack, kTrackCount> tracks_{SendTrack(use_), SendTrack(use_)};
     std::array<Received, kTrackCount> received_;
+    std::uint64_t received_bytes_ = 0;  // of data frames
     std::array<std::deque<Queued>, kLaneCount> queues_;
     std::array<std::size_t, kLaneCount> queued_bytes_{};
     std::array<std::uint32_t, kLaneCount> next_message_{};
     Reassembler reassembler_;
     LinkMeter meter_;
+    PeerCounter peer_clock_;
+    PeerCounter peer_bytes_;
     ProbeTrains probes_;
     Epoch epoch_;
     std::int64_t last_progress_us_ = 0;
+    int vain_resends_ = 0;          // since then
+    int urgent_before_resent_ = 0;  // frames, in a row
     ChannelStats stats_;
 };
 

@@ -6,28 +6,50 @@
 
 #include <molink/link.h>
 
+#include "channel/delay_filter.h"
+#include "channel/frame_header.h"
+
 namespace molink {
 
+/// A counter of the peer of which the low 32 bits arrive.
+class PeerCounter {
+public:
+    /// The whole of it; values may come a little out of order.
+    std::int64_t follow(std::uint32_t low) {
+        const auto step =
+            static_cast<std::int32_t>(low - static_cast<std::uint32_t>(newest_ & 0xffffffff));
+        const std::int64_t value = newest_ + step;
+        if (step > 0) newest_ = value;
+        return value;
+    }
+
+private:
+    std::int64_t newest_ = 0;
+};
+
 /// Measures one direction of a link from acknowledgements, and says how fast and how much may be
-/// sent. After BBR (Cardwell et al., 2016) in outline: the delivery rate is a windowed maximum,
-/// samples of a sender that had nothing to send never lower it, the window is two bandwidth-delay
-/// products, and the pace falls at once when even the fastest of the last round trips exceeds the
-/// minimum by the head-of-line bound. A rate from probe trains serves until traffic has been
-/// measured; with neither the link is not paced and the window doubles until a queue is seen.
-/// Thread: the node's loop.
+/// sent. After BBR (Cardwell et al., 2016) in outline: the rate is the largest delivered, the
+/// window two bandwidth-delay products. Only a queue lowers the rate, at once and to what is
+/// delivered then: without one a sample tells what was sent, not what could have been. Rate and
+/// queue are told by when frames arrived on the peer's clock and how many bytes had arrived then,
+/// so that what happens to acknowledgements on their way matters to neither; only differences of
+/// the two clocks' times are used. A rate from probe trains serves until traffic has been measured;
+/// with neither the link is not paced and the window doubles until a queue is seen, or frames
+/// arrive further apart than they were sent. Thread: the node's loop.
 class LinkMeter {
 public:
     explicit LinkMeter(std::int64_t hol_bound_us) : hol_bound_us_(hol_bound_us) {}
 
     struct Sample {
         std::int64_t now_us = 0;
+        Track track = Track::urgent;
         std::int64_t round_trip_us = 0;  ///< without the peer's hold time
         std::size_t acked_bytes = 0;
-        std::uint64_t delivered_bytes = 0;  ///< acknowledged between sending and acknowledgement
-        /// From the acknowledgement before the frame was sent to this one: counted from the sending
-        /// alone, the rate would come out too high by the distance of two acknowledgements.
-        std::int64_t interval_us = 0;
-        bool app_limited = false;  ///< the sender had nothing more to send at some time within it
+        std::size_t in_flight_bytes = 0;  ///< still, on both tracks
+        std::int64_t sent_us = 0;         ///< the newest frame of it, on this clock
+        std::int64_t arrived_us = 0;      ///< likewise, on the peer's
+        std::int64_t received_bytes = 0;  ///< on the link by then
+        std::int64_t idle_us = -1;        ///< when, before sent_us, nothing waited to be sent
     };
     void add(const Sample& sample);
     /// A rate from probe trains, bytes/s.
@@ -46,35 +68,57 @@ public:
     std::int64_t free_us() const { return free_us_; }
     LinkModel model() const;
     std::int64_t smoothed_rtt_us() const { return smoothed_rtt_us_; }
-    std::int64_t min_rtt_us() const { return min_rtt_us_; }
+    std::int64_t min_rtt_us() const { return measured_rtt_ ? least_rtt_.value() : 0; }
 
 private:
-    double pace() const;
-    void begin_cycle(std::int64_t now_us);
-    void note_round_trip(std::int64_t rtt_us);
-    void update_rate(const Sample& sample);
+    struct Point {
+        std::int64_t sent_us;
+        std::int64_t arrived_us;
+        std::int64_t bytes;
+    };
+
+    double pace(std::int64_t now_us) const;
+    std::int64_t round_us() const;
+    std::int64_t jitter_us() const;
+    std::int64_t span_us() const;
+    void begin_pace(std::int64_t now_us);
+    void begin_cycle(std::int64_t now_us, std::int64_t queue_us);
+    void note_round_trip(const Sample& sample);
+    void note_arrival(const Sample& sample, std::int64_t queue_us);
+    bool spread_out() const;
+    void judge_queue(const Sample& sample, std::int64_t queue_us);
+    std::int64_t queued_us(const Sample& sample, std::int64_t queue_us) const;
 
     std::int64_t hol_bound_us_;
-    std::int64_t min_rtt_us_ = 0;
+    // Round trips
+    Least least_rtt_;
+    bool measured_rtt_ = false;
     std::int64_t smoothed_rtt_us_ = 0;
-    std::array<std::int64_t, 8> recent_rtts_us_{};  // 0: none
-    std::size_t next_recent_ = 0;
-    double rate_ = 0;  // bytes per us, delivered
+    std::int64_t slowest_way_back_us_ = 0;  // round trip without queue there, falling slowly
+    // By track: jitter makes what is sent now and then arrive sooner than what is sent densely,
+    // because frames of a connection do not overtake each other.
+    std::array<DelayFilter, kTrackCount> delays_;
+    std::int64_t swing_us_ = 0;
+    // Rate
+    std::deque<Point> points_;
+    double rate_ = 0;         // bytes per us, delivered
+    double newest_rate_ = 0;  // of a backlog
+    double rate_before_ = 0;  // the drains under way
     bool paced_ = false;
-    bool draining_ = false;
-    bool probed_ = false;                // rate_ is the probes', nothing better is known
-    std::int64_t backlogged_since_ = 0;  // first sample of the backlog that will replace it
-    std::int64_t measured_us_ = 0;       // last sample of a backlog
+    std::int64_t paced_since_us_ = 0;
+    bool probed_ = false;           // rate_ is the probes', nothing better is known
+    std::int64_t measured_us_ = 0;  // last sample of a backlog
+    // Queue
+    std::int64_t drain_until_us_ = 0;
+    std::int64_t blind_until_us_ = 0;  // acknowledgements tell of the time before the drain's end
+    std::int64_t drained_queue_us_ = 0;
+    int in_vain_ = 0;  // drains in a row that changed nothing
+    // Cycle
     std::int64_t cycle_begin_us_ = 0;
     std::int64_t stretch_us_ = 0;  // of the cycle's faster part
     double gain_ = 0;              // by which it is faster
     bool queue_seen_ = false;      // in this cycle
-    std::int64_t now_us_ = 0;
-    struct RateSample {
-        std::int64_t at_us;
-        double rate;
-    };
-    std::deque<RateSample> samples_;  // of the last ten round trips, falling
+    double cycle_rate_ = 0;        // at its begin
     std::size_t window_bytes_ = 0;
     std::int64_t free_us_ = 0;
 };

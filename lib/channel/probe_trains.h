@@ -19,7 +19,7 @@ public:
     std::int64_t next_us() const { return last_ == 0 ? next_us_ : INT64_MAX; }
     /// A train of frames first .. first + kFrames - 1 of `frame_bytes` goes.
     void begin(std::uint64_t first, std::size_t frame_bytes, std::int64_t now_us);
-    /// Everything up to `sequence` arrived by arrived_us, on a clock of one's own. Gives a rate,
+    /// Everything up to `sequence` arrived by arrived_us on the peer's clock. Gives a rate,
     /// bytes/s, when trains agree on one that is worth pacing for.
     std::optional<double> on_ack(std::uint64_t sequence, std::int64_t arrived_us, bool resent);
 

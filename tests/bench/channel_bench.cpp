@@ -28,6 +28,9 @@ struct Scene {
     bool probed = true;
     std::int64_t back_jitter_us = 0;
     std::int64_t decode_alone_us = 0;
+    std::int64_t forth_jitter_us = 0;
+    double later_times = 1;           ///< after a quarter of the time the link's rate is so much
+    std::int64_t later_delay_us = 0;  ///< and its way so much longer
     bool both_ways = false;
     bool prefill = true;
     bool bulk = false;
@@ -59,6 +62,7 @@ public:
           b_(network_, clock_, "b", options(policy, seed + 1000)) {
         network_.padded = true;
         link_.back.jitter_us += scene.back_jitter_us;
+        link_.forth.jitter_us += scene.forth_jitter_us;
     }
 
     ChannelFigures run();
@@ -93,8 +97,7 @@ private:
     Host b_;
 };
 
-void VirtualRun::advance(std::int64_t span_us,
-                         std::vector<std::pair<Host*, ChannelLoad*>> loads) {
+void VirtualRun::advance(std::int64_t span_us, std::vector<std::pair<Host*, ChannelLoad*>> loads) {
     const std::int64_t end = clock_.now + span_us;
     while (true) {
         for (auto& [host, load] : loads) {
@@ -145,7 +148,10 @@ ChannelFigures VirtualRun::run() {
     if (scene_.both_ways) loads.emplace_back(&b_, &back);
     const ChannelStats begin = a_.hub->stats(link);
     const std::int64_t busy = busy_us();
-    advance(kMeasureUs, loads);
+    advance(kMeasureUs / 4, loads);
+    link_.forth.delay_us += scene_.later_delay_us;
+    set_link(scene_.later_times);
+    advance(kMeasureUs - kMeasureUs / 4, loads);
     ChannelFigures figures;
     figures.busy = static_cast<double>(busy_us() - busy) / static_cast<double>(kMeasureUs);
     set_waits(figures, b_.listener.times_us, link_.forth.delay_us);
@@ -172,9 +178,8 @@ void print_row(const Link& link, const Scene& scene, const std::string& policy,
         for (const ChannelFigures& run : runs) values.push_back(value(run));
         return median(values);
     };
-    const double frame_ms =
-        std::max(std::min(16384.0, link.forth.bytes_per_s * 0.002), 1400.0) * 1e3 /
-        link.forth.bytes_per_s;
+    const double frame_ms = std::max(std::min(16384.0, link.forth.bytes_per_s * 0.002), 1400.0) *
+                            1e3 / link.forth.bytes_per_s;
     std::printf("%-21s %-17s %-7s", link.name, scene.name, policy.c_str());
     for (std::size_t i = 0; i < 3; ++i) {
         std::printf(" %8.2f", of([i](const auto& run) { return run.wait_ms[i]; }));
@@ -206,6 +211,10 @@ std::vector<Scene> saturated_scenes() {
         {.name = "after decode", .decode_alone_us = 10'000'000},
         {.name = "from the start", .probed = false},
         {.name = "both ways", .both_ways = true},
+        {.name = "jitter both 15 ms", .back_jitter_us = 15'000, .forth_jitter_us = 15'000},
+        {.name = "rate halved", .later_times = 0.5},
+        {.name = "rate doubled", .later_times = 2},
+        {.name = "way 20 ms longer", .later_delay_us = 20'000},
         {.name = "with bulk", .bulk = true},
         {.name = "bulk alone", .prefill = false, .bulk = true},
     };
