@@ -44,6 +44,8 @@ void print_counts(const SimCounts& counts) {
     row("tokens", counts.tokens);
     row("parts", counts.parts);
     row("frames", counts.frames);
+    row("frames overtaken", counts.frames_late);
+    row("frames twice", counts.frames_twice);
     row("bytes sent again", counts.resent_bytes);
     row("refused", counts.refused);
     row("failed by a fault", counts.failed);
@@ -71,7 +73,7 @@ void print_scenario(const SimScenario& scenario) {
                scenario.nodes.size(), scenario.layers, scenario.local_stage ? "yes" : "no",
                scenario.workload.requests, scenario.scheduler, scenario.transmit);
     for (const SimFault& fault : scenario.faults) {
-        fmt::print("fault: {:<7} at {:>10.6f} s for {:>9.6f} s  {} {}\n",
+        fmt::print("fault: {:<8} at {:>10.6f} s for {:>9.6f} s  {} {}\n",
                    sim_fault_name(fault.kind), static_cast<double>(fault.at_us) / 1e6,
                    static_cast<double>(fault.duration_us) / 1e6, fault.node, fault.other);
     }

@@ -42,8 +42,11 @@ enum class SimFaultKind : std::int32_t {
     slow = 3,    ///< the node computes `factor` times slower for a while
     stall = 4,   ///< from `node` to `other` nothing arrives for a while; nothing is lost
     cut = 5,     ///< connections between `node` and `other` are reset and refused for a while
+    /// Of the frames from `node` to `other` some overtake others and some arrive twice, for a
+    /// while.
+    disorder = 6,
 };
-inline constexpr std::size_t kSimFaultKinds = 6;
+inline constexpr std::size_t kSimFaultKinds = 7;
 
 /// "crash", "vanish", ... Static storage.
 MOLINK_EXPORT std::string_view sim_fault_name(SimFaultKind kind);
@@ -55,7 +58,7 @@ struct SimFault {
     std::int64_t at_us = 0;
     std::int64_t duration_us = 0;
     std::string node;
-    std::string other;  ///< stall, cut
+    std::string other;  ///< stall, cut, disorder
     double factor = 1;  ///< slow
 };
 
@@ -129,6 +132,8 @@ struct SimCounts {
     std::uint64_t epoch_changes = 0;
     std::uint64_t faults[kSimFaultKinds] = {};  ///< by SimFaultKind
     std::uint64_t frames = 0;
+    std::uint64_t frames_late = 0;   ///< held back so that others overtake them
+    std::uint64_t frames_twice = 0;  ///< that arrived a second time
     std::uint64_t resent_bytes = 0;
     std::uint64_t parts = 0;
 

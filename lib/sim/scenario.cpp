@@ -43,7 +43,8 @@ void read_fault(JsonReader& reader, SimFault& fault) {
         fault.kind = static_cast<SimFaultKind>(i);
         return;
     }
-    reader.fail("kind", "is '" + kind + "'; crash, vanish, freeze, slow, stall and cut are known");
+    reader.fail("kind", "is '" + kind +
+                            "'; crash, vanish, freeze, slow, stall, cut and disorder are known");
 }
 
 void read_workload(JsonReader& reader, SimWorkload& workload) {
@@ -183,7 +184,8 @@ Status check_fault(const SimScenario& scenario, const SimFault& fault,
                    const std::set<std::string>& names) {
     const auto kind = static_cast<std::size_t>(fault.kind);
     if (kind >= kSimFaultKinds) return invalid_argument("scenario: fault kind {}", kind);
-    const bool pair = fault.kind == SimFaultKind::stall || fault.kind == SimFaultKind::cut;
+    const bool pair = fault.kind == SimFaultKind::stall || fault.kind == SimFaultKind::cut ||
+                      fault.kind == SimFaultKind::disorder;
     if (!names.contains(fault.node) || (pair && !names.contains(fault.other)) ||
         (pair && fault.node == fault.other)) {
         return invalid_argument("scenario: a {} of '{}' and '{}': unknown or equal nodes",

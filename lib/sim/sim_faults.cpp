@@ -26,7 +26,8 @@ bool touches(const SimFault& fault, const std::string& node) {
 }  // namespace
 
 static std::string_view fault_name(std::size_t index) {
-    constexpr std::string_view kNames[] = {"crash", "vanish", "freeze", "slow", "stall", "cut"};
+    constexpr std::string_view kNames[] = {"crash", "vanish", "freeze",  "slow",
+                                           "stall", "cut",    "disorder"};
     static_assert(std::size(kNames) == kSimFaultKinds);
     return index < std::size(kNames) ? kNames[index] : "unknown";
 }
@@ -56,7 +57,8 @@ bool FaultLog::severe(const SimFault& fault) const {
             return fault.duration_us + kMarginUs >= scenario_.node_lost_after_us;
         case SimFaultKind::cut:
             return fault.duration_us + kMarginUs / 2 >= scenario_.reconnect_within_us;
-        case SimFaultKind::slow: return false;
+        case SimFaultKind::slow:
+        case SimFaultKind::disorder: return false;
     }
     return false;
 }

@@ -18,6 +18,11 @@ std::string host_of(const std::string& address) {
     return address.substr(kScheme.size());
 }
 
+/// Share of frames that a disordered direction holds back, and of those that it doubles; by how
+/// much.
+constexpr double kDisorder = 0.03;
+constexpr std::uint64_t kDisorderUs = 20'000;
+
 }  // namespace
 
 SimNetwork::Direction& SimNetwork::direction(const std::string& from, const std::string& to) {
@@ -32,6 +37,11 @@ void SimNetwork::set_link(const std::string& from, const std::string& to, const 
 
 void SimNetwork::stall(const std::string& from, const std::string& to, std::int64_t until_us) {
     auto& until = direction(from, to).stalled_until_us;
+    until = std::max(until, until_us);
+}
+
+void SimNetwork::disorder(const std::string& from, const std::string& to, std::int64_t until_us) {
+    auto& until = direction(from, to).disordered_until_us;
     until = std::max(until, until_us);
 }
 
@@ -155,7 +165,13 @@ SendOutcome SimTransport::send(ConnectionId id, Frame&& frame) {
             network_.observer({host_, peer->host_, lane, bytes, begin, way.free_us});
         }
     }
-    if (mute || peer->mute) return SendOutcome::accepted;
+    if (!mute && !peer->mute) deliver(mine, way, std::move(frame));
+    return SendOutcome::accepted;
+}
+
+/// What has left through `way` arrives.
+void SimTransport::deliver(Connection& mine, SimNetwork::Direction& way, Frame&& frame) {
+    SimTransport* peer = mine.peer;
     std::int64_t arrival = way.free_us + way.model.delay_us;
     if (way.model.jitter_us > 0) {
         arrival += static_cast<std::int64_t>(
@@ -164,8 +180,21 @@ SendOutcome SimTransport::send(ConnectionId id, Frame&& frame) {
     arrival = std::max(arrival, mine.last_arrival_us);
     mine.last_arrival_us = arrival;
     const std::uint64_t generation = peer->connections_.at(mine.peer_connection).generation;
+    if (way.disordered_until_us > network_.clock_.now) {
+        const auto later = [&] {
+            return 1 + static_cast<std::int64_t>(network_.random_.below(kDisorderUs));
+        };
+        if (network_.random_.uniform() < kDisorder) {
+            ++network_.frames_twice_;
+            peer->at(arrival + later(),
+                     {Event::Kind::frame, mine.peer_connection, generation, frame});
+        }
+        if (network_.random_.uniform() < kDisorder) {
+            ++network_.frames_late_;
+            arrival += later();
+        }
+    }
     peer->at(arrival, {Event::Kind::frame, mine.peer_connection, generation, std::move(frame)});
-    return SendOutcome::accepted;
 }
 
 std::size_t SimTransport::poll(std::int64_t timeout_us, TransportSink& sink) {

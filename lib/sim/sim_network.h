@@ -50,11 +50,16 @@ public:
     void set_default(const LinkModel& model) { default_ = model; }
     /// Nothing sent from `from` arrives at `to` before `until_us`.
     void stall(const std::string& from, const std::string& to, std::int64_t until_us);
+    /// Until then some frames from `from` to `to` arrive later than ones sent after them, and some
+    /// twice, though a transport promises neither to happen.
+    void disorder(const std::string& from, const std::string& to, std::int64_t until_us);
     /// Resets what stands between the two; new connections fail before `until_us`.
     void cut(const std::string& a, const std::string& b, std::int64_t until_us);
     /// Resets every connection; dialled ones are dialled again.
     void cut_all();
     std::uint64_t frames() const { return frames_; }
+    std::uint64_t frames_late() const { return frames_late_; }
+    std::uint64_t frames_twice() const { return frames_twice_; }
     /// By names from and to.
     std::map<std::pair<std::string, std::string>, LinkTraffic> traffic() const;
     void forget_traffic();
@@ -72,6 +77,7 @@ private:
         LinkModel model;
         std::int64_t free_us = 0;
         std::int64_t stalled_until_us = 0;
+        std::int64_t disordered_until_us = 0;
         LinkTraffic traffic;
     };
 
@@ -89,6 +95,8 @@ private:
     std::map<std::string, SimTransport*> listeners_;
     std::vector<SimTransport*> transports_;
     std::uint64_t frames_ = 0;
+    std::uint64_t frames_late_ = 0;
+    std::uint64_t frames_twice_ = 0;
 };
 
 /// One host's transport. poll() never waits; it notes how long it was permitted to.
@@ -137,6 +145,7 @@ private:
         events_.emplace(time_us, std::move(event));
         changed_ = true;
     }
+    void deliver(Connection& mine, SimNetwork::Direction& way, Frame&& frame);
     void dial(ConnectionId id);
     void part(ConnectionId id);
 

@@ -31,6 +31,8 @@ SimCounts& SimCounts::operator+=(const SimCounts& other) {
     epoch_changes += other.epoch_changes;
     for (std::size_t i = 0; i < kSimFaultKinds; ++i) faults[i] += other.faults[i];
     frames += other.frames;
+    frames_late += other.frames_late;
+    frames_twice += other.frames_twice;
     resent_bytes += other.resent_bytes;
     parts += other.parts;
     return *this;
@@ -211,6 +213,9 @@ void World::begin(const SimFault& fault) {
         case SimFaultKind::slow: cluster_.set_slowness(fault.node, fault.factor); return;
         case SimFaultKind::stall: cluster_.network.stall(fault.node, fault.other, until); return;
         case SimFaultKind::cut: cluster_.network.cut(fault.node, fault.other, until); return;
+        case SimFaultKind::disorder:
+            cluster_.network.disorder(fault.node, fault.other, until);
+            return;
     }
 }
 
@@ -366,6 +371,8 @@ SimReport World::run() {
     result.counts.prefix_hits = result.metrics.prefix_hits;
     result.counts.parts = cluster_.core().launched_parts();
     result.counts.frames = cluster_.network.frames();
+    result.counts.frames_late = cluster_.network.frames_late();
+    result.counts.frames_twice = cluster_.network.frames_twice();
     result.counts.resent_bytes = cluster_.resent_bytes();
     return result;
 }

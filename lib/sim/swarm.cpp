@@ -127,6 +127,7 @@ SimFault draw_fault(Draw& draw, const SimScenario& scenario) {
             break;
         case SimFaultKind::stall:
         case SimFaultKind::cut:
+        case SimFaultKind::disorder:
             do fault.other = any();
             while (fault.other == fault.node);
             fault.duration_us = draw.between(0, draw.chance(0.2) ? 18'000'000 : 3'500'000);
@@ -150,6 +151,18 @@ void add_late_words(Draw& draw, SimScenario& scenario) {
                                draw.between(100'000, 1'000'000), name(lost), "", 1});
 }
 
+/// A transport that breaks its promise of order, anywhere and for as long as it likes.
+void add_disorder(Draw& draw, SimScenario& scenario) {
+    const std::int64_t last = std::ssize(scenario.nodes) - 1;
+    const std::int64_t from = draw.between(0, last);
+    const std::int64_t to = (from + draw.between(1, last)) % (last + 1);
+    const auto name = [&](std::int64_t i) {
+        return scenario.nodes[static_cast<std::size_t>(i)].name;
+    };
+    scenario.faults.push_back({SimFaultKind::disorder, draw.between(0, 5'000'000),
+                               draw.between(500'000, 20'000'000), name(from), name(to), 1});
+}
+
 }  // namespace
 
 SimScenario swarm_scenario(std::uint64_t seed) {
@@ -164,6 +177,7 @@ SimScenario swarm_scenario(std::uint64_t seed) {
         scenario.faults.push_back(draw_fault(draw, scenario));
     }
     if (scenario.nodes.size() > 2 && draw.chance(0.15)) add_late_words(draw, scenario);
+    while (draw.chance(0.3)) add_disorder(draw, scenario);
     scenario.safety_us = scenario.workload.begin_us + scenario.workload.spread_us + 3'000'000;
     for (const SimFault& fault : scenario.faults) {
         scenario.safety_us = std::max(scenario.safety_us, fault.at_us + fault.duration_us);
