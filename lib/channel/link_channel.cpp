@@ -22,7 +22,7 @@ constexpr std::int64_t kRetryUs = 1'000;
 /// Acknowledgements missing for longer than this and eight round trips: send again, then after
 /// twice the time. Connections lose nothing while they stand, so this is for what breaks that
 /// promise; a link that is frozen for some seconds is not to be filled with what it holds already.
-constexpr std::int64_t kResendAfterUs = 5'000'000;
+constexpr std::int64_t kResendAfterUs = 10'000'000;
 constexpr int kLongestPatience = 4;  // doublings
 /// Urgent frames that may pass a bulky one that goes out again: its guaranteed share.
 constexpr int kUrgentPerResent = 4;

@@ -1,6 +1,7 @@
 // How long an urgent frame waits on a link that others saturate, and how busy the link is: every
-// transmit policy over the links of issue 4, in virtual time, medians over seeds. Waits count from
-// the first byte of the load, so they hold what the channel needs to find its rate.
+// transmit policy over the links of issue 4, medians over seeds, in virtual time or (--real) over
+// sockets. Waits count from the first byte of the load, so they hold what the channel needs to find
+// its rate; the goal is the head-of-line bound and one frame.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -9,6 +10,7 @@
 #include <string>
 
 #include "channel_load.h"
+#include "channel_real.h"
 #include "sim/sim_clock.h"
 #include "sim/sim_network.h"
 
@@ -167,8 +169,8 @@ double median(std::vector<double> values) {
 }
 
 void print_heading() {
-    std::printf("%-21s %-17s %-7s %8s %8s %8s %8s %8s %8s %8s\n", "link", "case", "policy",
-                "p50 ms", "p99 ms", "max ms", "goal ms", "busy %", "prefill%", "bulk %");
+    std::printf("%-21s %-17s %-7s %8s %8s %8s %8s %8s %8s %8s %8s\n", "link", "case", "policy",
+                "p50 ms", "p99 ms", "max ms", "goal ms", "busy %", "prefill%", "bulk %", "share %");
 }
 
 void print_row(const Link& link, const Scene& scene, const std::string& policy,
@@ -184,10 +186,11 @@ void print_row(const Link& link, const Scene& scene, const std::string& policy,
     for (std::size_t i = 0; i < 3; ++i) {
         std::printf(" %8.2f", of([i](const auto& run) { return run.wait_ms[i]; }));
     }
-    std::printf(" %8.2f %8.2f %8.2f %8.2f\n", 10 + frame_ms,
+    std::printf(" %8.2f %8.2f %8.2f %8.2f %8.2f\n", 10 + frame_ms,
                 100 * of([](const auto& run) { return run.busy; }),
                 100 * of([](const auto& run) { return run.prefill_rate; }),
-                100 * of([](const auto& run) { return run.bulk_rate; }));
+                100 * of([](const auto& run) { return run.bulk_rate; }),
+                100 * of([](const auto& run) { return run.prefill_share; }));
     std::fflush(stdout);
 }
 
@@ -222,6 +225,7 @@ std::vector<Scene> saturated_scenes() {
 
 struct Options {
     int seeds = 3;
+    bool real = false;
     std::string only;  // part of a link's or a scene's name, or of a policy's
 };
 
@@ -246,6 +250,24 @@ void run_all(const Options& options) {
     for (const char* policy : kPolicies) run_row(kNarrow, bound, policy, options);
 }
 
+void run_real_rows(const Options& options) {
+    print_heading();
+    for (const char* policy : kPolicies) {
+        for (std::int64_t jitter_us : {0, 15'000}) {
+            const Link link{"100 Mbit/s 30 ms", {12.5e6, 30'000, jitter_us}, {}};
+            const Scene scene{.name = jitter_us > 0 ? "real, jitter" : "real"};
+            const std::string all = std::string(link.name) + "|" + scene.name + "|" + policy;
+            if (all.find(options.only) == std::string::npos) continue;
+            std::vector<ChannelFigures> runs;
+            for (int seed = 1; seed <= options.seeds; ++seed) {
+                runs.push_back(
+                    run_real(link.forth, policy, static_cast<std::uint64_t>(seed), kMeasureUs / 2));
+            }
+            print_row(link, scene, policy, runs);
+        }
+    }
+}
+
 }  // namespace
 }  // namespace molink::bench
 
@@ -256,11 +278,17 @@ int main(int argc, char** argv) {
             options.seeds = std::max(1, std::atoi(argv[++i]));
         } else if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
             options.only = argv[++i];
+        } else if (std::strcmp(argv[i], "--real") == 0) {
+            options.real = true;
         } else {
-            std::printf("channel_bench [--seeds N] [--only TEXT]\n");
+            std::printf("channel_bench [--real] [--seeds N] [--only TEXT]\n");
             return 2;
         }
     }
-    molink::bench::run_all(options);
+    if (options.real) {
+        molink::bench::run_real_rows(options);
+    } else {
+        molink::bench::run_all(options);
+    }
     return 0;
 }

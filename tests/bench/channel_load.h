@@ -70,11 +70,11 @@ private:
 
 /// What one run showed.
 struct ChannelFigures {
-    double wait_ms[3] = {};  ///< p50, p99, max, beyond propagation
-    double busy = 0;         ///< share of the time in which the link carried something
-    double prefill_share = 0;
-    double prefill_rate = 0;  ///< of what the link could carry
+    double wait_ms[3] = {};   ///< p50, p99, max, beyond propagation
+    double busy = 0;          ///< share of the time in which the link carried something
+    double prefill_rate = 0;  ///< of what the link could carry, payload
     double bulk_rate = 0;
+    double prefill_share = 0;  ///< of all payload
 };
 
 /// Waits from times under way.

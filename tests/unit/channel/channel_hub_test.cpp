@@ -8,35 +8,6 @@
 using namespace molink;
 using namespace molink::test;
 
-namespace {
-
-Bytes pattern(std::size_t size, std::uint64_t seed) {
-    Bytes bytes(size);
-    for (std::size_t i = 0; i < size; ++i) {
-        bytes[i] = static_cast<std::byte>(counter_random(seed, i / 8) >> (8 * (i % 8)));
-    }
-    return bytes;
-}
-
-struct Pair {
-    explicit Pair(HubOptions options = {}) : a(net, 1, options), b(net, 2, options) {}
-    bool join() {
-        if (!b.transport.listen("inproc://b").has_value()) return false;
-        link = *a.hub->dial("inproc://b");
-        return until([&] { return !a.sink.up.empty() && !b.sink.up.empty(); });
-    }
-    template <typename Done>
-    bool until(Done done, std::int64_t limit_us = 60'000'000, std::int64_t step_us = 200) {
-        return run_until(net, {&a, &b}, done, limit_us, step_us);
-    }
-    SimNetwork net;
-    SimHost a;
-    SimHost b;
-    LinkId link;
-};
-
-}  // namespace
-
 TEST_CASE("messages of all sizes arrive whole and in order per lane", "[channel]") {
     Pair pair;
     pair.net.set_link(0, 1000);

@@ -7,6 +7,7 @@
 
 #include <molink/clock.h>
 
+#include "base/random.h"
 #include "channel/channel_hub.h"
 #include "sim/sim_clock.h"
 #include "sim/sim_network.h"
@@ -73,5 +74,35 @@ bool run_until(SimNetwork& net, std::vector<SimHost*> hosts, Done done,
     }
     return true;
 }
+
+/// Bytes that depend on `seed`.
+inline Bytes pattern(std::size_t size, std::uint64_t seed) {
+    Bytes bytes(size);
+    for (std::size_t i = 0; i < size; ++i) {
+        bytes[i] = static_cast<std::byte>(counter_random(seed, i / 8) >> (8 * (i % 8)));
+    }
+    return bytes;
+}
+
+/// Two hosts and the link that the first has dialled.
+struct Pair {
+    explicit Pair(HubOptions options = {}) : a(net, 1, options), b(net, 2, options) {}
+    bool join() {
+        if (!b.transport.listen("inproc://b").has_value()) return false;
+        link = *a.hub->dial("inproc://b");
+        return until([&] { return !a.sink.up.empty() && !b.sink.up.empty(); });
+    }
+    template <typename Done>
+    bool until(Done done, std::int64_t limit_us = 60'000'000, std::int64_t step_us = 200) {
+        return run_until(net, {&a, &b}, done, limit_us, step_us);
+    }
+    void wait(std::int64_t span_us) {
+        until([] { return false; }, span_us);
+    }
+    SimNetwork net;
+    SimHost a;
+    SimHost b;
+    LinkId link;
+};
 
 }  // namespace molink::test
