@@ -39,6 +39,7 @@ void LinkMeter::restart() {
     free_us_ = 0;
     points_.clear();
     newest_rate_ = 0;
+    cycle_whole_ = false;
 }
 
 void LinkMeter::set_probed(double bytes_per_s) {
@@ -85,13 +86,16 @@ void LinkMeter::add(const Sample& sample) {
                      kLargestWindowBytes);
         if (queue > hol_bound_us_ && rate_ > 0) {
             begin_pace(sample.now_us);
-            begin_cycle(sample.now_us, queue);
+            begin_cycle(sample, queue);
         }
     }
     if (paced_) judge_queue(sample, queue);
     // As long as there is more to be found, without a pause.
     const int rounds = rate_ > kFoundMore * cycle_rate_ ? 2 : 8;
-    if (sample.now_us - cycle_begin_us_ >= rounds * round_us()) begin_cycle(sample.now_us, queue);
+    cycle_queue_us_ = std::min(cycle_queue_us_, queue);
+    if (sample.now_us - cycle_begin_us_ < rounds * round_us()) return;
+    correct_rate(sample);
+    begin_cycle(sample, queue);
 }
 
 /// How long the link takes for what waits before it, by now.
@@ -123,9 +127,28 @@ void LinkMeter::judge_queue(const Sample& sample, std::int64_t queue_us) {
     drained_queue_us_ = queue_us;
     // What came back from before the pace says less than the link can do.
     if (newest_rate_ > 0 && sample.sent_us > paced_since_us_) rate_ = newest_rate_;
+    drain(sample, queue_us);
+}
+
+void LinkMeter::drain(const Sample& sample, std::int64_t queue_us) {
     const auto waits = static_cast<double>(queued_us(sample, queue_us));
     drain_until_us_ = sample.now_us + static_cast<std::int64_t>(waits / (1 - kDrainPace));
     blind_until_us_ = drain_until_us_ + slowest_way_back_us_;
+}
+
+/// A queue that was never gone in a cycle, though the pace was below the rate, tells that the rate
+/// is a little too high, and that the link was never idle: what arrived in this time is what it can
+/// do.
+void LinkMeter::correct_rate(const Sample& sample) {
+    const std::int64_t span = sample.arrived_us - cycle_from_.arrived_us;
+    if (!paced_ || !cycle_whole_ || span < 2 * round_us() ||
+        cycle_queue_us_ <= hol_bound_us_ / 8 + jitter_us() ||
+        cycle_from_.sent_us <= sample.idle_us || sample.now_us < blind_until_us_) {
+        return;
+    }
+    rate_ =
+        static_cast<double>(sample.received_bytes - cycle_from_.bytes) / static_cast<double>(span);
+    drain(sample, cycle_queue_us_);
 }
 
 void LinkMeter::begin_pace(std::int64_t now_us) {
@@ -133,7 +156,7 @@ void LinkMeter::begin_pace(std::int64_t now_us) {
     paced_since_us_ = now_us;
 }
 
-void LinkMeter::begin_cycle(std::int64_t now_us, std::int64_t queue_us) {
+void LinkMeter::begin_cycle(const Sample& sample, std::int64_t queue_us) {
     const auto shortest = std::min(
         round_us(), static_cast<std::int64_t>(static_cast<double>(hol_bound_us_) / 2 / kFirstGain));
     if (queue_seen_ || stretch_us_ == 0) {
@@ -146,9 +169,12 @@ void LinkMeter::begin_cycle(std::int64_t now_us, std::int64_t queue_us) {
     }
     // What waits already would be joined by what the faster part makes.
     const bool waits = queue_us > hol_bound_us_ / 8;
-    cycle_begin_us_ = waits ? now_us - 2 * stretch_us_ : now_us;
+    cycle_begin_us_ = waits ? sample.now_us - 2 * stretch_us_ : sample.now_us;
     queue_seen_ = waits;
     cycle_rate_ = rate_;
+    cycle_queue_us_ = INT64_MAX;
+    cycle_from_ = {sample.sent_us, sample.arrived_us, sample.received_bytes};
+    cycle_whole_ = true;
 }
 
 /// A rate from what arrived since the newest frame that is a span older than this one.
@@ -156,7 +182,10 @@ void LinkMeter::note_arrival(const Sample& sample, std::int64_t queue_us) {
     if (!points_.empty()) {
         const std::int64_t step = sample.arrived_us - points_.back().arrived_us;
         if (step <= 0) return;  // the other track's came later and said more
-        if (step > kGapUs) points_.clear();
+        if (step > kGapUs) {
+            points_.clear();
+            cycle_whole_ = false;
+        }
     }
     points_.push_back({sample.sent_us, sample.arrived_us, sample.received_bytes});
     const std::int64_t latest = sample.arrived_us - span_us();
@@ -173,7 +202,7 @@ void LinkMeter::note_arrival(const Sample& sample, std::int64_t queue_us) {
             rate_ = rate;
             probed_ = false;
             queue_seen_ = true;
-            begin_cycle(sample.now_us, queue_us);
+            begin_cycle(sample, queue_us);
         }
         measured_us_ = sample.now_us;
         newest_rate_ = rate;

@@ -82,7 +82,9 @@ private:
     std::int64_t jitter_us() const;
     std::int64_t span_us() const;
     void begin_pace(std::int64_t now_us);
-    void begin_cycle(std::int64_t now_us, std::int64_t queue_us);
+    void begin_cycle(const Sample& sample, std::int64_t queue_us);
+    void correct_rate(const Sample& sample);
+    void drain(const Sample& sample, std::int64_t queue_us);
     void note_round_trip(const Sample& sample);
     void note_arrival(const Sample& sample, std::int64_t queue_us);
     bool spread_out() const;
@@ -115,10 +117,13 @@ private:
     int in_vain_ = 0;  // drains in a row that changed nothing
     // Cycle
     std::int64_t cycle_begin_us_ = 0;
-    std::int64_t stretch_us_ = 0;  // of the cycle's faster part
-    double gain_ = 0;              // by which it is faster
-    bool queue_seen_ = false;      // in this cycle
-    double cycle_rate_ = 0;        // at its begin
+    std::int64_t stretch_us_ = 0;              // of the cycle's faster part
+    double gain_ = 0;                          // by which it is faster
+    bool queue_seen_ = false;                  // in this cycle
+    std::int64_t cycle_queue_us_ = INT64_MAX;  // the least in it
+    Point cycle_from_{0, 0, 0};
+    bool cycle_whole_ = false;  // no gap since
+    double cycle_rate_ = 0;     // at its begin
     std::size_t window_bytes_ = 0;
     std::int64_t free_us_ = 0;
 };
