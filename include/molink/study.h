@@ -25,12 +25,21 @@ struct StudyNode {
     std::string name;
     DeviceProfile device;
     double memory_gib = 0;             ///< for weights, workspace and KV; 0: 0.9 of the device's
+    std::string host;                  ///< nodes that name the same one share its cores; or empty
     std::optional<LayerRange> layers;  ///< it must hold these; not set: StudyCluster::split decides
+};
+
+/// A machine with several nodes on it: at most `cores` of their stages compute at a time, a part to
+/// its end, first come first served. One not described has a single core.
+struct StudyHost {
+    std::string name;
+    std::int32_t cores = 1;
 };
 
 /// Machines and links, and how the engine is set.
 struct StudyCluster {
     std::vector<StudyNode> nodes;
+    std::vector<StudyHost> hosts;
     LinkModel link{12.5e6, 10'000, 0};  ///< each direction between two nodes not named in `links`
     std::vector<SimLink> links;
     std::string split = "cost";        ///< "cost" or "even": the partitioner
@@ -66,6 +75,7 @@ struct StudyWorkload {
     TokenQuantiles output{{0, 128}};
     std::int32_t count = 100;
     std::uint64_t seed = 1;
+    double stop_s = 0;  ///< the study ends then, whatever is under way; 0: with the last token
 };
 
 /// What is compared.
@@ -75,9 +85,10 @@ struct StudyOptions {
     std::string weights = "f16";    ///< "f16", or "q4": 4.5 bits in the layers, the rest f16
     std::string scheduler = "depth";
     std::string transmit = "fair";
-    /// "f32", "f16", or "f16x2": hidden state and residual sent apart, as the published system
-    /// does.
+    /// "f32", "f16", "bf16", "int8", or "f16x2": hidden state and residual sent apart, as the
+    /// published system does.
     std::string wire = "f16";
+    bool token_times = false;  ///< keep when each token came
     double trace_limit_s = 0;  ///< of the timeline, from the first arrival; 0: none is kept
 };
 
@@ -117,9 +128,15 @@ struct TimelineEvent {
     std::int64_t end_us = 0;
 };
 
+/// One request and when its tokens came, after the first arrival.
+struct StudyTokens {
+    std::int64_t arrival_us = 0;
+    std::vector<std::int64_t> token_us;
+};
+
 /// What came of one run. Times are virtual and begin with the first arrival.
 struct StudyReport {
-    std::string failure;  ///< empty: every request has ended with all its tokens
+    std::string failure;  ///< empty: every request has ended with all its tokens, or was stopped
     std::string model;
     std::string weights;
     std::string scheduler;
@@ -146,6 +163,7 @@ struct StudyReport {
     std::uint64_t token_digest = 0;  ///< of every token; the same under every policy
     std::uint64_t digest = 0;        ///< of every token and its time
     std::vector<TimelineEvent> timeline;
+    std::vector<StudyTokens> token_times;  ///< by arrival, when asked for
 };
 
 /// A model by name ("llama-2-7b", "llama-2-13b", "llama-2-70b", "160m", "1b"). Errors: not_found.

@@ -106,12 +106,14 @@ void SimStage::begin_next() {
         Waiting waiting = std::move(queue.front());
         queue.pop_front();
         const std::int64_t service = service_us(waiting.part);
-        busy_until_us_ = now + service;
+        SharedCores* cores = options_.study != nullptr ? options_.study->cores.get() : nullptr;
+        const std::int64_t begin = cores != nullptr ? cores->reserve(now, service) : now;
+        busy_until_us_ = begin + service;
         if (options_.study != nullptr && options_.study->observer) {
             const Part& part = waiting.part;
-            options_.study->observer(part.kind, part.row_count(), now, busy_until_us_);
+            options_.study->observer(part.kind, part.row_count(), begin, busy_until_us_);
         }
-        StageEvent event = run(std::move(waiting), now, service);
+        StageEvent event = run(std::move(waiting), begin, service);
         push(busy_until_us_, std::move(event));
     }
 }

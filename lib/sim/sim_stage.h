@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -16,10 +17,28 @@
 
 namespace molink::sim {
 
+/// Cores that the stages of one host share. A stage reserves the one that is free first, so that
+/// they are served in the order they ask.
+class SharedCores {
+public:
+    explicit SharedCores(std::int32_t cores) : free_us_(static_cast<std::size_t>(cores), 0) {}
+    /// When a part that asks now begins.
+    std::int64_t reserve(std::int64_t now_us, std::int64_t service_us) {
+        std::int64_t& core = *std::min_element(free_us_.begin(), free_us_.end());
+        const std::int64_t begin_us = std::max(core, now_us);
+        core = begin_us + service_us;
+        return begin_us;
+    }
+
+private:
+    std::vector<std::int64_t> free_us_;  // [cores]
+};
+
 /// What a stage of a study has that one of a scenario has not.
 struct StudyStage {
     StageProfile profile;  ///< service times in the place of decode_us and prefill_row_us
     PartitionModel model;  ///< says how many blocks fit into the memory it is given
+    std::shared_ptr<SharedCores> cores;  ///< null: one of its own
     /// Told of every part: its kind, its rows and when it is computed.
     std::function<void(PartKind, std::int32_t rows, std::int64_t begin_us, std::int64_t end_us)>
         observer;

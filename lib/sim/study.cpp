@@ -43,6 +43,7 @@ private:
     const StudyOptions& options_;
     std::uint64_t seed_;
     double poisson_per_s_;
+    double stop_s_;
     std::vector<PlannedLoad> load_;
     TokenMeter meter_;
     FlightTimes flight_;
@@ -61,8 +62,9 @@ StudyRun::StudyRun(StudySetup setup, const StudyWorkload& workload, const StudyO
       options_(options),
       seed_(workload.seed),
       poisson_per_s_(workload.trace.empty() ? workload.poisson_per_s : 0),
+      stop_s_(workload.stop_s),
       load_(plan_load(workload)),
-      meter_(load_),
+      meter_(load_, options.token_times),
       policies_(metered(policies)),
       cluster_(setup_.scenario, policies_, *this, &setup_.parts) {}
 
@@ -154,6 +156,7 @@ bool StudyRun::turn() {
     turns_at_once_ = next > cluster_.clock.now ? 0 : turns_at_once_ + 1;
     if (turns_at_once_ > kMostTurnsAtOnce) fail("nodes go in circles; time stands still");
     if (next > kLongestUs) fail("nothing happens any more");
+    if (stop_s_ > 0 && static_cast<double>(next - begin_us_) > stop_s_ * 1e6) return false;
     cluster_.clock.now = std::max(cluster_.clock.now, next);
     submit_due();
     cluster_.step();

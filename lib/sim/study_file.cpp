@@ -90,6 +90,7 @@ void read_node(JsonReader& reader, StudyNode& node) {
         read_device_name(reader, "device", node.device);
     }
     read_number(reader, "memory_gib", 0, 1e6, node.memory_gib);
+    reader.text("host", node.host);
     read_layers(reader, node.layers);
 }
 
@@ -123,6 +124,10 @@ void read_links(JsonReader& reader, StudyCluster& cluster) {
 
 void read_cluster(JsonReader& reader, StudyCluster& cluster) {
     reader.list("nodes", cluster.nodes, read_node);
+    reader.list("hosts", cluster.hosts, [](JsonReader& item, StudyHost& host) {
+        item.text("name", host.name);
+        read_count(item, "cores", limits::kMaxThreads, host.cores);
+    });
     reader.object("link", [&](JsonReader& link) { read_link(link, cluster.link); });
     read_links(reader, cluster);
     reader.text("split", cluster.split);
@@ -186,6 +191,7 @@ void read_workload(JsonReader& reader, StudyWorkload& workload) {
     read_tokens(reader, "prompt_tokens", workload.prompt);
     read_tokens(reader, "output_tokens", workload.output);
     reader.integer("count", workload.count);
+    reader.number("stop_s", workload.stop_s);
     reader.integer("seed", workload.seed);
 }
 

@@ -53,6 +53,7 @@ Status check_quantiles(const char* key, const TokenQuantiles& quantiles) {
 }  // namespace
 
 Status check_workload(const StudyWorkload& workload) {
+    MOLINK_RETURN_IF_ERROR(check_number("stop_s", workload.stop_s, 0, 1e9));
     if (!workload.trace.empty()) {
         double before = 0;
         for (const StudyRequest& request : workload.trace) {

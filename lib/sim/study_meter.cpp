@@ -35,7 +35,8 @@ TimeQuantiles quantiles(std::vector<double>& times) {
 
 }  // namespace
 
-TokenMeter::TokenMeter(const std::vector<PlannedLoad>& load) {
+TokenMeter::TokenMeter(const std::vector<PlannedLoad>& load, bool times)
+    : keep_times_(times), times_us_(times ? load.size() : 0) {
     for (const PlannedLoad& planned : load) requests_.push_back({planned.output_tokens});
 }
 
@@ -48,6 +49,7 @@ void TokenMeter::take(const RequestEvent& event, std::int64_t now_us) {
             gaps_us_.push_back(static_cast<double>(now_us - request.last_us));
         }
         request.last_us = now_us;
+        if (keep_times_) times_us_[event.request.value - 1].push_back(now_us);
         request.digest = mix64(request.digest + static_cast<std::uint64_t>(token) + 1);
         digest_ = mix64(digest_ ^ mix64(request.digest ^ static_cast<std::uint64_t>(now_us)));
     }
@@ -88,6 +90,11 @@ void TokenMeter::fill(StudyReport& report, std::int64_t begin_us) {
     report.tpot = quantiles(mean);
     report.gap = quantiles(gaps_us_);
     report.digest = digest_;
+    for (std::size_t i = 0; i < times_us_.size(); ++i) {
+        StudyTokens tokens{requests_[i].arrival_us - begin_us, std::move(times_us_[i])};
+        for (std::int64_t& at_us : tokens.token_us) at_us -= begin_us;
+        report.token_times.push_back(std::move(tokens));
+    }
 }
 
 void MeteredScheduler::observe(const PartReport& report) {

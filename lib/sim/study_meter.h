@@ -20,7 +20,8 @@ namespace molink::sim {
 /// load.
 class TokenMeter {
 public:
-    explicit TokenMeter(const std::vector<PlannedLoad>& load);
+    /// `times`: keep when each token came.
+    TokenMeter(const std::vector<PlannedLoad>& load, bool times);
 
     void submitted(std::size_t index, std::int64_t now_us) { requests_[index].arrival_us = now_us; }
     void take(const RequestEvent& event, std::int64_t now_us);
@@ -42,6 +43,8 @@ private:
     void end(const RequestEvent& event, Request& request);
 
     std::vector<Request> requests_;
+    bool keep_times_;
+    std::vector<std::vector<std::int64_t>> times_us_;  // [requests] when kept
     std::vector<double> gaps_us_;
     std::uint64_t digest_ = 0;
     std::size_t ended_ = 0;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "wire/activation_codec.h"
 
 namespace molink::sim {
 namespace {
@@ -28,9 +29,13 @@ Result<double> weight_bytes(const std::string& weights) {
 }
 
 Result<std::int64_t> row_bytes(const std::string& wire, std::int32_t hidden) {
-    if (wire == "f16") return std::int64_t{hidden} * 2;
-    if (wire == "f32" || wire == "f16x2") return std::int64_t{hidden} * 4;
-    return invalid_argument("study: wire is '{}'; f16, f32 and f16x2 are known", wire);
+    if (wire == "f16x2") return std::int64_t{hidden} * 4;
+    for (DataType type : {DataType::f32, DataType::f16, DataType::bf16, DataType::int8}) {
+        if (wire != data_type_name(type)) continue;
+        return static_cast<std::int64_t>(
+            activation_bytes(type, 1, static_cast<std::size_t>(hidden)));
+    }
+    return invalid_argument("study: wire is '{}'; f32, f16, bf16, int8 and f16x2 are known", wire);
 }
 
 std::int64_t frame_limit(const StudyCluster& cluster) {
@@ -61,7 +66,7 @@ PartitionModel partition_model(const ModelSpec& spec, const StudyCluster& cluste
 StudyParts::Node make_node(const StudyNode& node, const StageCost& cost,
                            const PartitionModel& model) {
     const StageProfile profile(node.device, cost);
-    StudyParts::Node made{{profile, model, {}}, {}, 0, node.layers};
+    StudyParts::Node made{{profile, model, {}, {}}, {}, 0, node.layers};
     constexpr std::int32_t kSlice = 256;
     const PartLoad slice{kSlice, 0, std::int64_t{kSlice} * (kSlice + 1) / 2, kSlice};
     made.profile.decode_layer_us = profile.layer_us(PartKind::decode, {1, 1, 1, 1});
@@ -98,6 +103,24 @@ Status check_device(const StudyNode& node) {
     }
     if (node.memory_gib > 0 || device.memory_gib > 0) return {};
     return invalid_argument("study: node '{}' has no memory_gib", node.name);
+}
+
+/// The cores of every host that a node names.
+Result<std::map<std::string, std::shared_ptr<SharedCores>>> make_hosts(
+    const StudyCluster& cluster) {
+    std::map<std::string, std::shared_ptr<SharedCores>> hosts;
+    for (const StudyHost& host : cluster.hosts) {
+        if (host.cores < 1 || host.cores > limits::kMaxThreads) {
+            return invalid_argument("study: host '{}' has {} cores; 1 to {} are permitted",
+                                    host.name, host.cores, limits::kMaxThreads);
+        }
+        hosts[host.name] = std::make_shared<SharedCores>(host.cores);
+    }
+    for (const StudyNode& node : cluster.nodes) {
+        if (node.host.empty() || hosts.contains(node.host)) continue;
+        hosts[node.host] = std::make_shared<SharedCores>(1);
+    }
+    return hosts;
 }
 
 SimScenario make_scenario(const StudyCluster& cluster, const StudyOptions& options,
@@ -152,9 +175,12 @@ Result<StudySetup> set_up_study(const StudyCluster& cluster, const StudyOptions&
     parts.even_split = cluster.split == "even";
     parts.max_frame_bytes = static_cast<std::size_t>(frame_limit(cluster));
     const StageCost cost = stage_cost(spec, layer_weight);
+    MOLINK_ASSIGN_OR_RETURN(auto hosts, make_hosts(cluster));
     for (const StudyNode& node : cluster.nodes) {
         MOLINK_RETURN_IF_ERROR(check_device(node));
-        parts.nodes.emplace(node.name, make_node(node, cost, parts.model));
+        StudyParts::Node made = make_node(node, cost, parts.model);
+        if (!node.host.empty()) made.stage.cores = hosts.at(node.host);
+        parts.nodes.emplace(node.name, std::move(made));
     }
     return setup;
 }

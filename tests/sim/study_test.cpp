@@ -157,6 +157,46 @@ TEST_CASE("a saturated stage computes without a pause") {
     REQUIRE(report.tpot.p50_us < 2 * 8'000 * 1.2);
 }
 
+TEST_CASE("stages of one host share its cores") {
+    const auto tokens_per_s = [](std::int32_t cores) {
+        StudyCluster cluster = ring(3, constant(500, 500), LinkModel{1e9, 100, 0});
+        for (StudyNode& node : cluster.nodes) node.host = "box";
+        if (cores > 1) cluster.hosts = {{"box", cores}};
+        const StudyReport report = run(cluster, burst(64, 1, 50));
+        double busy = 0;
+        for (const StageUse& stage : report.stages) busy += stage.busy;
+        REQUIRE(busy > 0.85 * cores);
+        REQUIRE(busy < 1.001 * cores);
+        return report.output_tokens_per_s;
+    };
+    const double one = tokens_per_s(1);
+    REQUIRE(tokens_per_s(2) == Approx(2 * one).epsilon(0.1));
+    REQUIRE(tokens_per_s(3) == Approx(3 * one).epsilon(0.1));
+    StudyCluster none = ring(2, constant(1, 1), {});
+    none.hosts = {{"box", 0}};
+    REQUIRE_FALSE(run_study(none, burst(1, 1, 1), {}).has_value());
+}
+
+TEST_CASE("a study that is stopped keeps the times of its tokens") {
+    StudyWorkload workload = burst(2, 4, 4000);
+    workload.stop_s = 3;
+    StudyOptions options;
+    options.token_times = true;
+    const StudyReport report =
+        run(ring(2, constant(100, 100), {12.5e6, 10'000, 0}), workload, options);
+    REQUIRE(report.token_times.size() == 2);
+    REQUIRE(report.seconds <= 3);
+    for (const StudyTokens& request : report.token_times) {
+        REQUIRE(request.arrival_us == 0);
+        REQUIRE(request.token_us.size() > 50);
+        REQUIRE(request.token_us.size() < 4000);
+        REQUIRE(request.token_us.back() > 2'900'000);
+        REQUIRE(request.token_us.back() <= 3'000'000);
+    }
+    options.token_times = false;
+    REQUIRE(run(ring(2, constant(1, 1), {}), workload, options).token_times.empty());
+}
+
 TEST_CASE("equal studies are equal, and policies change no token") {
     const StudyCluster cluster = ring(3, *device_profile("rtx-4090"), {125e6, 2'000, 500});
     StudyWorkload workload = burst(1, 1, 1);
