@@ -156,7 +156,7 @@ public:
         wake();
     }
 
-    std::uint64_t bytes(int port) {
+    std::array<std::uint64_t, 2> bytes(int port) {
         const std::lock_guard lock(mutex_);
         return find(port).bytes;
     }
@@ -170,7 +170,7 @@ private:
         std::array<Direction, 2> directions;
         std::list<Connection> connections;
         Nanoseconds frozen_until = 0;
-        std::uint64_t bytes = 0;
+        std::array<std::uint64_t, 2> bytes{};
     };
 
     Link& find(int port) {
@@ -285,7 +285,7 @@ private:
             }
             pipe.last_due = due = std::max(due, pipe.last_due);
             pipe.chunks.push_back({due, 0, {buffer.data(), buffer.data() + got}});
-            link.bytes += static_cast<std::uint64_t>(got);
+            link.bytes[d] += static_cast<std::uint64_t>(got);
         }
     }
 
@@ -329,7 +329,7 @@ void Relay::freeze(int port, std::int64_t duration_us) {
 void Relay::cut(int port) {
     loop_->cut(port);
 }
-std::uint64_t Relay::bytes(int port) const {
+std::array<std::uint64_t, 2> Relay::bytes(int port) const {
     return loop_->bytes(port);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 
@@ -30,8 +31,8 @@ public:
     void freeze(int port, std::int64_t duration_us);
     /// Resets every connection through the port.
     void cut(int port);
-    /// Bytes relayed so far through the port, both directions.
-    std::uint64_t bytes(int port) const;
+    /// Bytes relayed so far through the port, up and down.
+    std::array<std::uint64_t, 2> bytes(int port) const;
 
 private:
     class Loop;

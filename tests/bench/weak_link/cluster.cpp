@@ -8,33 +8,34 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "streams.h"
+
 namespace molink::bench {
 namespace {
 
-constexpr double kMemoryGib = 24;  // of a timed node
-constexpr std::int32_t kMaxStep = 2048;
+constexpr double kTimedGib = 24;     // of a node
+constexpr double kComputingGib = 3;  // of a node; several share this machine
 
 std::string address_of(int port) {
     return fmt::format("tcp://127.0.0.1:{}", port);
 }
 
-DataType wire_type(const std::string& name) {
-    for (DataType type : {DataType::f32, DataType::f16, DataType::bf16, DataType::int8}) {
-        if (data_type_name(type) == name) return type;
-    }
-    throw std::runtime_error("wire format " + name);
+double memory_gib(const Cell& cell) {
+    return cell.system.timed() ? kTimedGib : kComputingGib;
 }
 
 EngineOptions head_options(const Cell& cell, const std::string& model) {
     EngineOptions options;
     options.model_dir = model;
     options.stages = cell.system.nodes;
+    options.local_stage = cell.system.local_stage;
+    options.direct_feedback = cell.system.direct_feedback;
     options.threads = 1;
     options.wire_type = wire_type(cell.system.wire);
-    options.max_running = cell.workload.streams + 32;
-    options.max_step_tokens = kMaxStep;
-    options.max_slice_tokens = kMaxStep;
-    options.max_context = 4096;
+    options.max_running = cell.workload.streams + kSpareRunning;
+    options.max_step_tokens = kMaxStepTokens;
+    options.max_slice_tokens = kMaxStepTokens;
+    options.max_context = kShortPrompt + kLongestOutput + 1;
     options.prefix_cache = false;
     SchedulerOptions named;
     named.step_tokens = cell.step_tokens;
@@ -42,32 +43,39 @@ EngineOptions head_options(const Cell& cell, const std::string& model) {
     if (!scheduler) throw std::runtime_error(scheduler.error().message());
     options.scheduler = std::move(*scheduler);
     options.transmit = [name = cell.transmit] { return std::move(*make_transmit_policy(name)); };
-    if (!cell.system.profile.empty()) {
+    if (cell.system.timed()) {
         options.backend = "timed";
         options.timed = read_profile(cell.system.profile);
-        options.memory_bytes = static_cast<std::int64_t>(kMemoryGib * (1 << 30));
     } else {
         options.weights = WeightMode::q8_0;
-        options.max_context = 2048;
     }
+    options.memory_bytes = static_cast<std::int64_t>(memory_gib(cell) * (1 << 30));
     return options;
 }
 
 std::vector<std::string> worker_flags(const Cell& cell, const std::string& model) {
-    std::vector<std::string> flags{"--model", model, "--threads", "1", "--transmit", cell.transmit};
+    std::vector<std::string> flags{
+        "--model",    model,         "--threads",    "1",
+        "--transmit", cell.transmit, "--memory-gib", fmt::format("{}", memory_gib(cell))};
     const auto add = [&](std::initializer_list<std::string> more) {
         flags.insert(flags.end(), more);
     };
-    if (cell.system.profile.empty()) {
+    if (!cell.system.timed()) {
         add({"--weights", "q8_0"});
     } else {
-        add({"--backend", "timed", "--profile", cell.system.profile, "--memory-gib",
-             fmt::format("{}", kMemoryGib)});
+        add({"--backend", "timed", "--profile", cell.system.profile});
     }
     return flags;
 }
 
 }  // namespace
+
+DataType wire_type(const std::string& name) {
+    for (DataType type : {DataType::f32, DataType::f16, DataType::bf16, DataType::int8}) {
+        if (data_type_name(type) == name) return type;
+    }
+    throw std::runtime_error("no wire format is called '" + name + "'");
+}
 
 TimedProfile read_profile(const std::string& path) {
     std::ifstream file(path);
@@ -89,8 +97,9 @@ int BenchCluster::relay_port(const LinkShape& link, int target) {
     shape.down_bytes_per_s = link.down_mbit_per_s * 125'000;
     shape.delay_us = static_cast<std::int64_t>(link.delay_ms * 1000);
     shape.jitter_us = static_cast<std::int64_t>(link.jitter_ms * 1000);
-    ports_.push_back(relay_.add(target, shape));
-    return ports_.back();
+    const int number = relay_.add(target, shape);
+    ports_.push_back({number, {shape.up_bytes_per_s, shape.down_bytes_per_s}});
+    return number;
 }
 
 BenchCluster::BenchCluster(const Cell& cell, const std::string& model,
@@ -106,7 +115,8 @@ BenchCluster::BenchCluster(const Cell& cell, const std::string& model,
     auto engine = Engine::open(std::move(options));
     if (!engine) throw std::runtime_error(engine.error().message());
     engine_ = std::move(*engine);
-    for (std::int32_t i = 1; i < cell.system.nodes; ++i) {
+    const std::int32_t workers = cell.system.nodes - (cell.system.local_stage ? 1 : 0);
+    for (std::int32_t i = 1; i <= workers; ++i) {
         const int port = test::free_port();
         std::vector<std::string> flags = worker_flags(cell, model);
         flags.insert(flags.end(), {"--join", join, "--listen", address_of(port), "--advertise",
@@ -123,9 +133,9 @@ BenchCluster::~BenchCluster() {
     for (auto& worker : workers_) worker->wait(10);
 }
 
-std::uint64_t BenchCluster::relayed_bytes() const {
-    std::uint64_t bytes = 0;
-    for (int port : ports_) bytes += relay_.bytes(port);
+std::vector<std::array<std::uint64_t, 2>> BenchCluster::link_bytes() const {
+    std::vector<std::array<std::uint64_t, 2>> bytes;
+    for (const Port& port : ports_) bytes.push_back(relay_.bytes(port.number));
     return bytes;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,20 +21,31 @@ public:
     ~BenchCluster();
 
     Engine& engine() { return *engine_; }
-    test::Relay& relay() { return relay_; }
-    /// The relayed ports, the head's first.
-    const std::vector<int>& ports() const { return ports_; }
-    /// Bytes through all relayed ports so far.
-    std::uint64_t relayed_bytes() const;
+    /// Bytes through each relayed port so far, up and down; the head's first.
+    std::vector<std::array<std::uint64_t, 2>> link_bytes() const;
+    /// Rate of a direction of a relayed port.
+    double bytes_per_s(std::size_t port, std::size_t direction) const {
+        return ports_[port].bytes_per_s[direction];
+    }
 
 private:
+    struct Port {
+        int number = 0;
+        std::array<double, 2> bytes_per_s{};
+    };
     int relay_port(const LinkShape& link, int target);
 
     test::Relay relay_;
-    std::vector<int> ports_;
+    std::vector<Port> ports_;
     std::unique_ptr<Engine> engine_;
     std::vector<std::unique_ptr<test::Process>> workers_;
 };
+
+inline constexpr std::int32_t kMaxStepTokens = 2048;  ///< and of a slice
+inline constexpr std::int32_t kSpareRunning = 32;     ///< prompts that may run beside the streams
+
+/// A format of activations by name. Throws std::runtime_error.
+DataType wire_type(const std::string& name);
 
 /// Service times of a profile file. Throws std::runtime_error.
 TimedProfile read_profile(const std::string& path);

@@ -1,72 +1,112 @@
 // The two limits of the issue: s_j(b) is the service time of stage or link j for b rows, L(b) the
-// round trip of one micro-batch, propagation included.
+// round trip of one micro-batch, propagation included. Stages that are processes of one machine
+// and more than its cores are one more resource, which every part passes: their sum over the cores.
 #include "limits.h"
 
 #include <algorithm>
 #include <cmath>
 
+#include "stage/stage_profile.h"
+
 namespace molink::bench {
 namespace {
 
-constexpr double kTokenBytes = 60;  // a sampled token on its way back
+constexpr double kTokenBytes = 60;  // a sampled token on its way back, and on from the head
+constexpr std::int32_t kSliceRows = 256;
 
-struct Ring {
-    const Cell& cell;
-    const TimedProfile& profile;
-    const std::vector<std::int32_t>& layers;
-    double row_bytes;
+/// Rows of one link take so long, per row.
+struct Hop {
+    double row_us = 0;
+};
 
-    double stage_us(std::size_t i, double rows) const {
-        const double layer = profile.decode_layer_us + rows * profile.decode_row_layer_us;
-        const bool last = i + 1 == layers.size();
-        return layers[i] * layer + (last ? profile.head_us + rows * profile.head_row_us : 0);
-    }
-    /// Bit/us is Mbit/s.
-    double link_us(std::size_t i, double rows) const {
-        if (layers.size() == 1) return 0;
-        const bool last = i + 1 == layers.size();
-        const double rate = last ? cell.link.down_mbit_per_s : cell.link.up_mbit_per_s;
-        return rows * (last ? kTokenBytes : row_bytes) * 8 / rate;
-    }
-    /// Jitter comes on top of the delay, half of it on average.
-    double delay_ms() const { return cell.link.delay_ms + cell.link.jitter_ms / 2; }
-    double slowest_us(double rows) const {
-        double slowest = 0;
-        for (std::size_t i = 0; i < layers.size(); ++i) {
-            slowest = std::max({slowest, stage_us(i, rows), link_us(i, rows)});
+class Ring {
+public:
+    explicit Ring(const RingShape& shape) : shape_(shape), device_(shape.device, {}) {
+        // Bit/us is Mbit/s.
+        const auto add = [&](double bytes, double mbit_per_s) {
+            hops_.push_back({bytes * 8 / mbit_per_s});
+        };
+        for (std::size_t i = 1; i < shape.layers.size(); ++i) {
+            add(shape.row_bytes, shape.link.up_mbit_per_s);
         }
-        return slowest;
+        const System& system = shape.system;
+        if (!system.local_stage && system.direct_feedback) {
+            // The last stage dials the first one, as every stage dials the next.
+            if (shape.layers.size() > 1) add(kTokenBytes, shape.link.up_mbit_per_s);
+            return;
+        }
+        if (shape.layers.size() > 1 || !system.local_stage) {
+            add(kTokenBytes, shape.link.down_mbit_per_s);
+        }
+        if (!system.local_stage) add(kTokenBytes, shape.link.up_mbit_per_s);
     }
-    double round_trip_us(double rows) const {
-        double sum =
-            layers.size() == 1 ? 0 : 1000 * delay_ms() * static_cast<double>(layers.size());
-        for (std::size_t i = 0; i < layers.size(); ++i) sum += stage_us(i, rows) + link_us(i, rows);
+
+    double stage_us(std::size_t i, std::int32_t rows) const {
+        const PartLoad load{rows, rows, 0, 0};
+        const bool last = i + 1 == shape_.layers.size();
+        return device_.part_us(PartKind::decode, load, shape_.layers[i], last);
+    }
+    double all_stages_us(std::int32_t rows) const {
+        double sum = 0;
+        for (std::size_t i = 0; i < shape_.layers.size(); ++i) sum += stage_us(i, rows);
         return sum;
     }
+    double slowest_us(std::int32_t rows) const {
+        double slowest = shape_.cores > 0 ? all_stages_us(rows) / shape_.cores : 0;
+        for (std::size_t i = 0; i < shape_.layers.size(); ++i) {
+            slowest = std::max(slowest, stage_us(i, rows));
+        }
+        for (const Hop& hop : hops_) slowest = std::max(slowest, rows * hop.row_us);
+        return slowest;
+    }
+    double service_us(std::int32_t rows) const {
+        double sum = all_stages_us(rows);
+        for (const Hop& hop : hops_) sum += rows * hop.row_us;
+        return sum;
+    }
+    /// Jitter comes on top of the delay, half of it on average.
+    double delays_us() const {
+        const LinkShape& link = shape_.link;
+        return static_cast<double>(hops_.size()) * 1000 * (link.delay_ms + link.jitter_ms / 2);
+    }
+    double round_trip_us(std::int32_t rows) const { return service_us(rows) + delays_us(); }
+
+private:
+    const RingShape& shape_;
+    StageProfile device_;
+    std::vector<Hop> hops_;
 };
 
 }  // namespace
 
-Limits decode_limits(const Cell& cell, const TimedProfile& profile,
-                     const std::vector<std::int32_t>& layers, std::int32_t row_bytes) {
-    const Ring ring{cell, profile, layers, static_cast<double>(row_bytes)};
-    const std::int32_t streams = cell.workload.streams;
+Limits decode_limits(const RingShape& shape, std::int32_t streams) {
+    const Ring ring(shape);
     double best_us = INFINITY;
     for (std::int32_t n = 1; n <= streams; ++n) {
-        const double rows = std::ceil(static_cast<double>(streams) / n);
+        const std::int32_t rows = (streams + n - 1) / n;
         best_us = std::min(best_us, std::max(ring.round_trip_us(rows), n * ring.slowest_us(rows)));
     }
     const double one_us = std::max(ring.round_trip_us(1), ring.slowest_us(streams));
     return {streams / best_us * 1e6, streams / one_us * 1e6};
 }
 
-double prefill_rate(const Cell& cell, const TimedProfile& profile,
-                    const std::vector<std::int32_t>& layers, std::int32_t row_bytes) {
-    double slowest = layers.size() > 1 ? row_bytes * 8 / cell.link.up_mbit_per_s : 0;
-    for (std::int32_t count : layers) {
-        slowest = std::max(slowest, count * profile.prefill_row_layer_us);
+double prefill_rate(const RingShape& shape) {
+    const StageProfile device(shape.device, {});
+    const double row_us = device.layer_us(PartKind::prefill, {kSliceRows, 0, 0, 0}) / kSliceRows;
+    double slowest = shape.layers.size() > 1 ? shape.row_bytes * 8 / shape.link.up_mbit_per_s : 0;
+    double sum = 0;
+    for (std::int32_t count : shape.layers) {
+        slowest = std::max(slowest, count * row_us);
+        sum += count * row_us;
     }
+    if (shape.cores > 0) slowest = std::max(slowest, sum / shape.cores);
     return 1e6 / slowest;
+}
+
+double propagation(const RingShape& shape, double tpot_ms) {
+    const Ring ring(shape);
+    const double delays_us = ring.delays_us();
+    return delays_us > 0 ? (tpot_ms * 1e3 - ring.service_us(1)) / delays_us : 0;
 }
 
 }  // namespace molink::bench

@@ -1,23 +1,38 @@
 #pragma once
 
-#include <molink/engine.h>
+#include <cstdint>
+#include <vector>
+
+#include <molink/device_profile.h>
 
 #include "cell.h"
 
 namespace molink::bench {
 
-/// What no policy can beat for R decode streams, tokens/s, and what one micro-batch reaches.
+/// A cluster as the limits see it.
+struct RingShape {
+    System system;
+    LinkShape link;
+    DeviceProfile device;
+    std::vector<std::int32_t> layers;  ///< [stages] in order
+    double row_bytes = 0;              ///< of an activation
+    std::int32_t cores = 0;            ///< that all stages share; 0: each has its own
+};
+
+/// What no policy can beat for R decode streams, tokens/s, and what one micro-batch reaches. With
+/// s_j(b) the service time of a stage or link, or of the cores that stages share.
 struct Limits {
     double many = 0;  ///< R / min_N max(L(b), N max_j s_j(b)), b = ceil(R / N)
     double one = 0;   ///< R / max(L(1), max_j s_j(R))
 };
 
-/// From the true service times and links. `layers`: of each stage, in order.
-Limits decode_limits(const Cell& cell, const TimedProfile& profile,
-                     const std::vector<std::int32_t>& layers, std::int32_t row_bytes);
+Limits decode_limits(const RingShape& ring, std::int32_t streams);
 
 /// Rows/s that the slowest resource prefills, alone.
-double prefill_rate(const Cell& cell, const TimedProfile& profile,
-                    const std::vector<std::int32_t>& layers, std::int32_t row_bytes);
+double prefill_rate(const RingShape& ring);
+
+/// What a token of a single stream took beyond stages and links, over the sum of one-way delays
+/// round the ring; 0: there is no delay.
+double propagation(const RingShape& ring, double tpot_ms);
 
 }  // namespace molink::bench

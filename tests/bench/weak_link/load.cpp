@@ -1,10 +1,9 @@
-// The load of one measurement. Decode alone is measured while every stream decodes: from the last
-// first token to the first last one. A mixed load is measured from its first arrival to its last.
+// The load of one measurement, run on real processes. Streams begin together; when all of them
+// decode and have done so for a while, so that rates and splits have settled, the measurement
+// begins. Prompts then arrive at their times, whatever became of those before.
 #include "load.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -12,28 +11,14 @@
 #include <stdexcept>
 #include <thread>
 
+#include "bench_machine.h"
+
 namespace molink::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-constexpr std::int32_t kShortPrompt = 8;
 constexpr std::int32_t kVocabulary = 90;  // of the timed model; fits every other
-constexpr std::int32_t kPromptOutput = 16;
-constexpr double kWarmSeconds = 3;
+constexpr std::size_t kBegunTokens = 3;
 constexpr double kPatienceSeconds = 300;
-
-double now_s() {
-    return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
-}
-
-/// One request and when its tokens came.
-struct Stream {
-    RequestId id;
-    double submitted = 0;
-    std::vector<double> tokens;
-    bool ended = false;
-};
 
 /// What callbacks write to; lives until the last of them is gone.
 struct Shared {
@@ -42,236 +27,165 @@ struct Shared {
     std::string failure;
 };
 
+struct Request {
+    RequestId id;
+    Stream stream;
+    bool ended = false;
+};
+
 class Load {
 public:
-    Load(Engine& engine, std::uint64_t seed) : engine_(engine), random_(seed) {}
+    explicit Load(Engine& engine) : engine_(engine), begin_s_(now_s()) {}
 
-    Stream& submit(std::int32_t prompt, std::int32_t output) {
-        GenerateRequest request;
-        for (std::int32_t i = 0; i < prompt; ++i) {
-            request.prompt_tokens.push_back(static_cast<Token>(random_() % kVocabulary));
-        }
-        request.max_tokens = output;
-        request.ignore_eos = true;
-        auto stream = std::make_shared<Stream>();
-        {
-            const std::lock_guard lock(shared_->mutex);
-            streams_.push_back(stream);
-            stream->submitted = now_s();
-        }
-        auto id = engine_.submit(std::move(request),
-                                 [shared = shared_, stream](const RequestEvent& event) {
-                                     const double now = now_s();
-                                     const std::lock_guard lock(shared->mutex);
-                                     for (std::size_t i = 0; i < event.tokens.size(); ++i)
-                                         stream->tokens.push_back(now);
-                                     if (event.finish_reason == FinishReason::error)
-                                         shared->failure = event.status.message();
-                                     stream->ended |= event.last;
-                                     shared->changed.notify_all();
-                                 });
-        if (!id) throw std::runtime_error(id.error().message());
-        stream->id = *id;
-        return *stream;
-    }
+    Request& submit(std::int32_t prompt, std::int32_t output);
 
-    /// Waits until done() or `until`; false then. Called with the lock held.
+    /// Seconds since the load began.
+    double now() const { return now_s() - begin_s_; }
+
+    /// Waits until done() or `until`; false then. done() is called with the lock held.
     template <typename Done>
     bool wait(double until, Done done) {
         std::unique_lock lock(shared_->mutex);
         while (!done()) {
             if (!shared_->failure.empty()) throw std::runtime_error(shared_->failure);
-            const double left = until - now_s();
+            const double left = until - now();
             if (left <= 0) return false;
             shared_->changed.wait_for(lock, std::chrono::duration<double>(std::min(left, 1.0)));
         }
         return true;
     }
-
-    void cancel_all() {
-        for (const auto& stream : streams_) engine_.cancel(stream->id);
-        wait(now_s() + kPatienceSeconds, [&] {
-            return std::all_of(streams_.begin(), streams_.end(),
-                               [](const auto& stream) { return stream->ended; });
-        });
+    void sleep_until(double until) {
+        wait(until, [] { return false; });
     }
 
-    const std::vector<std::shared_ptr<Stream>>& streams() const { return streams_; }
-    std::mt19937_64& random() { return random_; }
+    void cancel_all() {
+        for (const auto& request : requests_) engine_.cancel(request->id);
+        const bool over = wait(now() + kPatienceSeconds, [&] {
+            return std::all_of(requests_.begin(), requests_.end(),
+                               [](const auto& request) { return request->ended; });
+        });
+        if (!over) throw std::runtime_error("cancelled streams do not end");
+    }
+
+    /// Of the first `streams` requests, which decode, and the rest. After cancel_all().
+    void collect(std::size_t streams, Streams& to) const {
+        for (std::size_t i = 0; i < requests_.size(); ++i) {
+            (i < streams ? to.decoding : to.prompts).push_back(requests_[i]->stream);
+        }
+    }
 
 private:
     Engine& engine_;
-    std::mt19937_64 random_;
+    double begin_s_;
+    std::mt19937_64 random_{7};
     std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
-    std::vector<std::shared_ptr<Stream>> streams_;
+    std::vector<std::shared_ptr<Request>> requests_;
 };
 
-/// What the cluster's counters say of a stretch of time.
-struct Stretch {
-    explicit Stretch(BenchCluster& cluster)
-        : begin_s(now_s()), metrics(cluster.engine().metrics()) {
-        for (int port : cluster.ports()) bytes.push_back(cluster.relay().bytes(port));
+Request& Load::submit(std::int32_t prompt, std::int32_t output) {
+    GenerateRequest wanted;
+    for (std::int32_t i = 0; i < prompt; ++i) {
+        wanted.prompt_tokens.push_back(static_cast<Token>(random_() % kVocabulary));
     }
-    double begin_s;
+    wanted.max_tokens = output;
+    wanted.ignore_eos = true;
+    auto request = std::make_shared<Request>();
+    {
+        const std::lock_guard lock(shared_->mutex);
+        requests_.push_back(request);
+        request->stream.submitted = now();
+    }
+    auto id = engine_.submit(std::move(wanted), [shared = shared_, request,
+                                                 begin_s = begin_s_](const RequestEvent& event) {
+        const double at = now_s() - begin_s;
+        const std::lock_guard lock(shared->mutex);
+        request->stream.tokens.insert(request->stream.tokens.end(), event.tokens.size(), at);
+        if (event.finish_reason == FinishReason::error) {
+            shared->failure = event.status.message();
+        }
+        request->ended |= event.last;
+        shared->changed.notify_all();
+    });
+    if (!id) throw std::runtime_error(id.error().message());
+    request->id = *id;
+    return *request;
+}
+
+/// What the cluster's counters say at a moment.
+struct Counters {
+    explicit Counters(BenchCluster& cluster)
+        : at_s(now_s()), metrics(cluster.engine().metrics()), bytes(cluster.link_bytes()) {}
+    double at_s;
     MetricsSnapshot metrics;
-    std::vector<std::uint64_t> bytes;
+    std::vector<std::array<std::uint64_t, 2>> bytes;
 };
 
-void add_use(BenchCluster& cluster, const Cell& cell, const Stretch& begin, Measured& measured) {
-    const Stretch end(cluster);
-    const double seconds = end.begin_s - begin.begin_s;
-    const double rate = cell.link.up_mbit_per_s * 125'000;
+Usage usage_between(const BenchCluster& cluster, const Counters& begin, const Counters& end) {
+    Usage usage;
+    const double seconds = end.at_s - begin.at_s;
     for (std::size_t i = 0; i < end.bytes.size(); ++i) {
-        const double sent = static_cast<double>(end.bytes[i] - begin.bytes[i]);
-        measured.link_use = std::max(measured.link_use, sent / seconds / rate);
+        usage.link_bytes.emplace_back();
+        for (std::size_t d = 0; d < 2; ++d) {
+            const std::uint64_t sent = end.bytes[i][d] - begin.bytes[i][d];
+            usage.link_bytes[i][d] = sent;
+            usage.link_use = std::max(
+                usage.link_use, static_cast<double>(sent) / seconds / cluster.bytes_per_s(i, d));
+        }
     }
     for (std::size_t i = 0; i < end.metrics.stages.size(); ++i) {
-        const auto busy = end.metrics.stages[i].compute_us - begin.metrics.stages[i].compute_us;
-        measured.stage_busy =
-            std::max(measured.stage_busy, static_cast<double>(busy) / 1e6 / seconds);
+        const auto busy_us = end.metrics.stages[i].compute_us - begin.metrics.stages[i].compute_us;
+        usage.stage_busy = std::max(usage.stage_busy, static_cast<double>(busy_us) / 1e6 / seconds);
     }
-    measured.micro_batches = end.metrics.max_micro_batches_in_flight;
+    usage.links = end.metrics.links;
+    usage.micro_batches = end.metrics.max_micro_batches_in_flight;
+    return usage;
 }
 
-/// Gaps of streams within [begin, end], and those that overlap a span of `beside`.
-void add_gaps(const std::vector<Stream*>& streams, double begin, double end,
-              const std::vector<std::pair<double, double>>& beside, Measured& measured) {
-    std::vector<double> gaps, overlapping, means;
-    std::size_t tokens = 0;
-    for (const Stream* stream : streams) {
-        double sum = 0;
-        std::size_t count = 0;
-        for (std::size_t i = 1; i < stream->tokens.size(); ++i) {
-            const double from = stream->tokens[i - 1];
-            const double to = stream->tokens[i];
-            if (to <= begin || to > end) continue;
-            ++tokens;
-            if (from < begin) continue;
-            gaps.push_back((to - from) * 1e3);
-            sum += to - from;
-            ++count;
-            const bool overlaps = std::any_of(beside.begin(), beside.end(), [&](const auto& span) {
-                return span.first < to && span.second > from;
-            });
-            if (overlaps) overlapping.push_back(gaps.back());
-        }
-        if (count > 0) means.push_back(sum / static_cast<double>(count) * 1e3);
+/// The streams decode, all of them, and have done so for a while.
+void begin_streams(Load& load, const LoadPlan& plan, std::vector<Request*>& streams) {
+    for (std::int32_t i = 0; i < plan.streams; ++i) {
+        streams.push_back(&load.submit(kShortPrompt, plan.output));
     }
-    measured.gap = Spread::of(std::move(gaps));
-    measured.gap_beside = Spread::of(std::move(overlapping));
-    measured.tpot_ms = Spread::of(std::move(means)).p50;
-    measured.tokens_per_s = static_cast<double>(tokens) / (end - begin);
-}
-
-Measured run_decode(BenchCluster& cluster, const Cell& cell, double tokens_per_s) {
-    Load load(cluster.engine(), 7);
-    // Long enough that all decode together for about ten seconds at the limit.
-    const double each = tokens_per_s / cell.workload.streams;
-    const auto output = static_cast<std::int32_t>(std::clamp(10 * each, 32.0, 1200.0)) +
-                        std::min(cell.workload.streams, 64);
-    for (std::int32_t i = 0; i < cell.workload.streams; ++i) load.submit(kShortPrompt, output);
-    const double patience = now_s() + kPatienceSeconds;
-    const auto& streams = load.streams();
-    const auto all_began = [&] {
-        return std::all_of(streams.begin(), streams.end(),
-                           [](const auto& stream) { return stream->tokens.size() > 4; });
-    };
-    if (!load.wait(patience, all_began)) throw std::runtime_error("the streams do not begin");
-    const Stretch stretch(cluster);
-    const auto one_ended = [&] {
-        return std::any_of(streams.begin(), streams.end(),
-                           [](const auto& stream) { return stream->ended; });
-    };
-    if (!load.wait(patience, one_ended)) throw std::runtime_error("the streams do not end");
-    Measured measured;
-    add_use(cluster, cell, stretch, measured);
-    const double end = now_s();
-    load.cancel_all();
-    std::vector<Stream*> all;
-    std::vector<double> ttft;
-    double last = end;
-    for (const auto& stream : streams) {
-        all.push_back(stream.get());
-        ttft.push_back((stream->tokens.front() - stream->submitted) * 1e3);
-        if (stream->ended && stream->tokens.size() == static_cast<std::size_t>(output)) {
-            last = std::min(last, stream->tokens.back());
-        }
-    }
-    measured.ttft = Spread::of(std::move(ttft));
-    add_gaps(all, stretch.begin_s, last, {}, measured);
-    return measured;
-}
-
-Measured run_mixed(BenchCluster& cluster, const Cell& cell, double prompts_per_s, double seconds) {
-    Load load(cluster.engine(), 11);
-    std::vector<Stream*> decoding;
-    for (std::int32_t i = 0; i < cell.workload.streams; ++i) {
-        decoding.push_back(&load.submit(kShortPrompt, 3500));
-    }
-    const double patience = now_s() + kPatienceSeconds;
-    const auto& streams = load.streams();
-    const bool began = load.wait(patience, [&] {
-        return std::all_of(streams.begin(), streams.end(),
-                           [](const auto& stream) { return stream->tokens.size() > 2; });
+    const bool begun = load.wait(load.now() + kPatienceSeconds, [&] {
+        return std::all_of(streams.begin(), streams.end(), [](const Request* request) {
+            return request->stream.tokens.size() >= kBegunTokens;
+        });
     });
-    if (!began) throw std::runtime_error("the streams do not begin");
-    load.wait(now_s() + kWarmSeconds, [] { return false; });
-    const Stretch stretch(cluster);
-    const double begin = stretch.begin_s;
-    std::exponential_distribution<double> between(prompts_per_s);
-    std::uniform_int_distribution<std::int32_t> length(512, 1024);
-    std::vector<Stream*> prompts;
-    std::mt19937_64 arrivals(3);
-    for (double at = begin + between(arrivals); at < begin + seconds; at += between(arrivals)) {
-        load.wait(at, [] { return false; });
-        prompts.push_back(&load.submit(length(arrivals), kPromptOutput));
-    }
-    load.wait(begin + seconds, [] { return false; });
-    const double end = now_s();
-    Measured measured;
-    add_use(cluster, cell, stretch, measured);
-    // Prompts under way may still finish: a time to first token that never came would not count.
-    load.wait(end + seconds, [&] {
-        return std::all_of(prompts.begin(), prompts.end(),
-                           [](const Stream* prompt) { return !prompt->tokens.empty(); });
-    });
-    const double over = now_s();
-    load.cancel_all();
-    std::vector<std::pair<double, double>> beside;
-    std::vector<double> ttft;
-    std::size_t of_prompts = 0;
-    for (const Stream* prompt : prompts) {
-        const double first = prompt->tokens.empty() ? over : prompt->tokens.front();
-        measured.unfinished += prompt->tokens.empty() ? 1 : 0;
-        beside.emplace_back(prompt->submitted, first);
-        ttft.push_back((first - prompt->submitted) * 1e3);
-        of_prompts += static_cast<std::size_t>(std::count_if(
-            prompt->tokens.begin(), prompt->tokens.end(), [&](double at) { return at <= end; }));
-    }
-    measured.prompts = static_cast<std::int32_t>(prompts.size());
-    measured.ttft = Spread::of(std::move(ttft));
-    add_gaps(decoding, begin, end, beside, measured);
-    measured.tokens_per_s += static_cast<double>(of_prompts) / (end - begin);
-    return measured;
+    if (!begun) throw std::runtime_error("the streams do not begin");
+    load.sleep_until(load.now() + kWarmSeconds);
 }
 
 }  // namespace
 
-Spread Spread::of(std::vector<double> values_ms) {
-    Spread spread;
-    if (values_ms.empty()) return spread;
-    std::sort(values_ms.begin(), values_ms.end());
-    const auto at = [&](double share) {
-        const double index = std::ceil(share * static_cast<double>(values_ms.size())) - 1;
-        return values_ms[static_cast<std::size_t>(std::max(index, 0.0))];
-    };
-    return {at(0.5), at(0.9), at(0.99), values_ms.back()};
-}
-
-Measured run_load(BenchCluster& cluster, const Cell& cell, const Expected& expected) {
-    return expected.prompts_per_s > 0
-               ? run_mixed(cluster, cell, expected.prompts_per_s, expected.seconds)
-               : run_decode(cluster, cell, expected.tokens_per_s);
+RunLoad run_load(BenchCluster& cluster, const LoadPlan& plan) {
+    RunLoad run;
+    Load load(cluster.engine());
+    std::vector<Request*> streams;
+    std::vector<Request*> prompts;
+    begin_streams(load, plan, streams);
+    const Counters before(cluster);
+    run.streams.begin = load.now();
+    for (const Arrival& arrival : draw_arrivals(plan)) {
+        load.sleep_until(run.streams.begin + arrival.at_s);
+        prompts.push_back(&load.submit(arrival.rows, kPromptOutput));
+    }
+    load.sleep_until(run.streams.begin + plan.seconds);
+    run.streams.end = load.now();
+    run.usage = usage_between(cluster, before, Counters(cluster));
+    const bool cut_short = !load.wait(load.now(), [&] {
+        return std::none_of(streams.begin(), streams.end(),
+                            [](const Request* request) { return request->ended; });
+    });
+    if (cut_short) throw std::runtime_error("a stream ended before the measurement");
+    // Prompts under way may still finish: a time to first token that never came would not count.
+    load.wait(run.streams.end + plan.seconds, [&] {
+        return std::all_of(prompts.begin(), prompts.end(),
+                           [](const Request* request) { return !request->stream.tokens.empty(); });
+    });
+    run.streams.over = load.now();
+    load.cancel_all();
+    load.collect(streams.size(), run.streams);
+    return run;
 }
 
 }  // namespace molink::bench

@@ -1,40 +1,32 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
+#include <molink/metrics.h>
+
 #include "cell.h"
 #include "cluster.h"
+#include "streams.h"
 
 namespace molink::bench {
 
-/// p50, p90, p99 and the largest, milliseconds.
-struct Spread {
-    double p50 = 0, p90 = 0, p99 = 0, max = 0;
-    static Spread of(std::vector<double> values_ms);
-};
-
-struct Measured {
-    double tokens_per_s = 0;  ///< output, while everything runs
-    Spread gap;               ///< between two tokens of a stream
-    Spread gap_beside;        ///< of these, those that overlap a prefill
-    Spread ttft;
-    double tpot_ms = 0;           ///< median over streams of their mean gap
-    double link_use = 0;          ///< of the busiest link's rate
-    double stage_busy = 0;        ///< of the busiest stage
-    std::int32_t prompts = 0;     ///< that arrived
-    std::int32_t unfinished = 0;  ///< of them, without a first token at the end
+/// What links and stages did while it was measured.
+struct Usage {
+    double link_use = 0;    ///< of the rate of the direction that was busiest
+    double stage_busy = 0;  ///< of the busiest stage
     std::int32_t micro_batches = 0;
+    std::vector<std::array<std::uint64_t, 2>> link_bytes;  ///< [nodes] of a relayed port: up, down
+    std::vector<LinkMetrics> links;                        ///< as nodes see them at the end
 };
 
-/// What a load is made for.
-struct Expected {
-    double prompts_per_s = 0;  ///< that arrive; 0: decode alone
-    double seconds = 0;        ///< of the arrivals
-    double tokens_per_s = 0;   ///< the limit of decode alone
+struct RunLoad {
+    Streams streams;
+    Usage usage;
 };
 
-/// Runs the cell's workload. Throws std::runtime_error.
-Measured run_load(BenchCluster& cluster, const Cell& cell, const Expected& expected);
+/// Runs a load on the cluster. Throws std::runtime_error.
+RunLoad run_load(BenchCluster& cluster, const LoadPlan& plan);
 
 }  // namespace molink::bench

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cell.h"
+
+namespace molink::bench {
+
+struct Flags {
+    std::vector<std::string> systems;
+    std::vector<std::string> links;
+    std::vector<std::string> workloads;
+    std::vector<std::string> schedulers{"single", "depth", "molink-paper", "adaptive"};
+    std::vector<std::string> transmits{"fifo", "strict", "fair"};
+    std::vector<std::string> pairs;  ///< "adaptive+fair": instead of every one with every other
+    std::vector<std::int32_t> step_tokens{2048};
+    std::string wire;
+    int nodes = 0;
+    int rounds = 1;
+    int cores = 0;  ///< 0: as many as the machine has
+    double seconds = 30;
+    bool quick = false;
+    bool no_local_stage = false;
+    bool no_direct_feedback = false;
+    bool simulate = false;
+    std::string markdown;
+    std::string json;
+    std::string models = "weak_link_models";
+};
+
+/// Returns -1, or with what the program ends.
+int parse_flags(int argc, char** argv, Flags& flags);
+
+/// Everything to measure, round by round. Throws std::runtime_error on a name that is not known.
+std::vector<Cell> cells_of(const Flags& flags);
+
+}  // namespace molink::bench

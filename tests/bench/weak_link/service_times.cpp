@@ -1,0 +1,191 @@
+// Service times of stages. A stage of half of the model's layers is loaded as a worker loads it,
+// because fewer would stay in the caches and look faster than they are; the LM head is what a stage
+// that has it takes longer. Times are the process's own, so that they are service times on a busy
+// machine as well. Sequences have a context as in the middle of a short run.
+#include "service_times.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include "bench_machine.h"
+#include "loader/config_file.h"
+#include "model/arch_table.h"
+#include "stage/model_work.h"
+
+namespace molink::bench {
+namespace {
+
+constexpr std::int32_t kContext = 128;
+constexpr std::int32_t kBlockTokens = 16;
+constexpr std::int32_t kLargestSlice = 512;
+constexpr std::int32_t kMaxContext = 1024;
+constexpr std::int32_t kSequences = 32;
+constexpr std::int64_t kMemory = std::int64_t{6} << 30;
+constexpr int kDecodeRepeats = 11;
+constexpr int kSliceRepeats = 3;
+
+template <typename T>
+T must(Result<T> result) {
+    if (!result) throw std::runtime_error("service times: " + result.status().to_string());
+    return std::move(result).value();
+}
+
+/// Of this process, in which nothing else runs: what others take of the machine does not count.
+double cpu_us() {
+    timespec time{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) * 1e-3;
+}
+
+/// A stage that is given parts by hand.
+class Stage {
+public:
+    Stage(const std::string& model_dir, std::int32_t layers, bool head) {
+        ModelWorkOptions options;
+        options.model_dir = model_dir;
+        options.weights = WeightMode::q8_0;
+        options.block_tokens = kBlockTokens;
+        options.threads = 1;
+        work_ = must(make_model_work(options));
+        StageConfig config;
+        config.epoch = Epoch(1);
+        config.layers = {0, layers};
+        config.has_embedding = true;
+        config.has_head = head;
+        config.max_rows = kLargestSlice;
+        config.max_sequences = 2 * kSequences;
+        config.max_context = kMaxContext;
+        config.memory_bytes = kMemory;
+        config.max_kv_blocks = 2 * kSequences * kMaxContext / kBlockTokens;
+        const auto loaded =
+            must(work_->load(config, [](std::uint64_t, std::uint64_t) { return true; }));
+        const Status started = work_->start(loaded.kv_block_capacity);
+        if (!started.ok()) throw std::runtime_error(started.message());
+    }
+
+    /// Opens a sequence with a slice of so many rows.
+    double open_us(std::int32_t rows) {
+        Part part;
+        part.kind = PartKind::prefill;
+        SequenceOpen open;
+        open.id = SequenceId(lengths_.size());
+        open.prompt.assign(static_cast<std::size_t>(rows), Token{5});
+        open.prompt_count = rows;
+        open.sampling.seed = 1;
+        open.sampling.temperature = 0;
+        part.opens.push_back(std::move(open));
+        lengths_.push_back(0);
+        part.runs.push_back(grow(lengths_.size() - 1, rows));
+        part.runs.back().sample_count = 1;
+        return run_us(std::move(part));
+    }
+
+    /// A row of each of the first `rows` sequences.
+    double decode_us(std::int32_t rows) {
+        Part part;
+        for (std::size_t i = 0; i < static_cast<std::size_t>(rows); ++i) {
+            part.runs.push_back(grow(i, 1));
+            part.runs.back().tokens = {Token{7}};
+            part.runs.back().sample_count = 1;
+        }
+        return run_us(std::move(part));
+    }
+
+private:
+    SequenceRun grow(std::size_t index, std::int32_t rows) {
+        SequenceRun run;
+        run.id = SequenceId(index);
+        run.position = lengths_[index];
+        run.count = rows;
+        for (std::int32_t at = run.position; at < run.position + rows; ++at) {
+            if (at % kBlockTokens == 0) run.new_blocks.push_back(BlockId(next_block_++));
+        }
+        lengths_[index] += rows;
+        return run;
+    }
+
+    double run_us(Part part) {
+        part.epoch = Epoch(1);
+        part.id = PartId(next_part_++);
+        const double begin_us = cpu_us();
+        must(work_->run(std::move(part)));
+        return cpu_us() - begin_us;
+    }
+
+    std::unique_ptr<StageWork> work_;
+    std::vector<std::int32_t> lengths_;  // [sequences]
+    std::uint32_t next_block_ = 0;
+    std::uint64_t next_part_ = 1;
+};
+
+/// Microseconds of whole parts.
+struct Times {
+    std::vector<ProfilePoint> decode;
+    std::vector<ProfilePoint> prefill;
+};
+
+Times measure(Stage& stage) {
+    Times times;
+    stage.open_us(kContext);  // pages and caches
+    std::vector<double> slices;
+    for (std::int32_t i = 1; i < kSequences; ++i) slices.push_back(stage.open_us(kContext));
+    for (std::int32_t rows : {1, 2, 4, 8, 16, kSequences}) {
+        std::vector<double> parts;
+        for (int i = 0; i < kDecodeRepeats; ++i) parts.push_back(stage.decode_us(rows));
+        times.decode.push_back({static_cast<double>(rows), median(parts)});
+    }
+    for (std::int32_t rows : {16, kContext, kLargestSlice}) {
+        std::vector<double> parts = rows == kContext ? slices : std::vector<double>{};
+        while (parts.size() < kSliceRepeats) parts.push_back(stage.open_us(rows));
+        times.prefill.push_back({static_cast<double>(rows), median(parts)});
+    }
+    return times;
+}
+
+}  // namespace
+
+DeviceProfile timed_device(const TimedProfile& profile) {
+    DeviceProfile device;
+    device.name = "timed";
+    for (double rows : {1.0, 2.0}) {
+        device.decode.push_back(
+            {rows, profile.decode_layer_us + rows * profile.decode_row_layer_us});
+        device.prefill.push_back(
+            {rows, profile.prefill_layer_us + rows * profile.prefill_row_layer_us});
+        device.head.push_back({rows, profile.head_us + rows * profile.head_row_us});
+    }
+    return device;
+}
+
+DeviceProfile measure_device(const std::string& model_dir) {
+    const std::int32_t layers = std::max(read_spec(model_dir).layers / 2, 1);
+    DeviceProfile device;
+    device.name = "measured";
+    Times plain;
+    {
+        Stage stage(model_dir, layers, false);
+        plain = measure(stage);
+    }
+    Stage stage(model_dir, layers, true);
+    const Times last = measure(stage);
+    for (std::size_t i = 0; i < plain.decode.size(); ++i) {
+        const double rows = plain.decode[i].rows;
+        device.decode.push_back({rows, plain.decode[i].us / layers});
+        device.head.push_back({rows, std::max(last.decode[i].us - plain.decode[i].us, 0.0)});
+    }
+    for (const ProfilePoint& slice : plain.prefill) {
+        device.prefill.push_back({slice.rows, slice.us / layers});
+    }
+    return device;
+}
+
+ModelSpec read_spec(const std::string& model_dir) {
+    const ConfigFile config = must(ConfigFile::load(model_dir));
+    return must(describe_model(config)).spec;
+}
+
+}  // namespace molink::bench

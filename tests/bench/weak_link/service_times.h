@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+
+#include <molink/device_profile.h>
+#include <molink/model_spec.h>
+#include <molink/options.h>
+
+namespace molink::bench {
+
+/// The tables of a timed stage.
+DeviceProfile timed_device(const TimedProfile& profile);
+
+/// What one thread of this machine takes for a layer of the model in q8_0 and for its LM head, by
+/// running the stage's own code: parts of 1 to 32 decode rows, slices of 16 to 512. Takes seconds.
+/// Throws std::runtime_error.
+DeviceProfile measure_device(const std::string& model_dir);
+
+/// Of a model folder; reads config.json alone. Throws std::runtime_error.
+ModelSpec read_spec(const std::string& model_dir);
+
+}  // namespace molink::bench

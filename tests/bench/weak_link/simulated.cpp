@@ -1,0 +1,119 @@
+// A cell as a study: every node of the real cluster with the layers it had, every direction of a
+// link with its rate, the load as a trace with the arrivals of the real run. What is left out is
+// what a study knows nothing of: the time of loops, sockets and relay.
+#include "simulated.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include <fmt/format.h>
+#include <molink/study.h>
+
+#include "base/limits.h"
+#include "cluster.h"
+
+namespace molink::bench {
+namespace {
+
+constexpr double kNodeGib = 24;
+constexpr const char* kHost = "machine";
+
+LinkModel direction(const LinkShape& link, bool onward) {
+    LinkModel model;
+    model.bytes_per_s = (onward ? link.up_mbit_per_s : link.down_mbit_per_s) * 125'000;
+    model.delay_us = static_cast<std::int64_t>(link.delay_ms * 1000);
+    model.jitter_us = static_cast<std::int64_t>(link.jitter_ms * 1000);
+    return model;
+}
+
+StudyCluster make_cluster(const SimulatedCell& cell) {
+    const System& system = cell.cell.system;
+    StudyCluster cluster;
+    cluster.head_stage = system.local_stage;
+    cluster.direct_feedback = system.direct_feedback;
+    std::int32_t layer = 0;
+    if (!system.local_stage) {
+        cluster.nodes.push_back({"head", cell.ring.device, kNodeGib, {}, std::nullopt});
+    }
+    for (std::int32_t count : cell.ring.layers) {
+        StudyNode node{fmt::format("stage-{}", cluster.nodes.size()), cell.ring.device, kNodeGib,
+                       cell.ring.cores > 0 ? kHost : "", LayerRange{layer, layer + count}};
+        layer += count;
+        cluster.nodes.push_back(std::move(node));
+    }
+    if (cell.ring.cores > 0) cluster.hosts = {{kHost, cell.ring.cores}};
+    cluster.link = direction(cell.cell.link, true);
+    const std::size_t nodes = cluster.nodes.size();
+    for (std::size_t from = 0; from < nodes; ++from) {
+        for (std::size_t to = 0; to < from; ++to) {
+            // From the last stage to the first is onward, too, where it dials that one.
+            const bool onward = !system.local_stage && to > 0 && from + 1 == nodes;
+            cluster.links.push_back({cluster.nodes[from].name, cluster.nodes[to].name,
+                                     direction(cell.cell.link, onward)});
+        }
+    }
+    cluster.max_running = cell.plan.streams + kSpareRunning;
+    cluster.max_step_tokens = kMaxStepTokens;
+    cluster.max_slice_tokens = kMaxStepTokens;
+    cluster.max_frame_bytes = limits::kMaxFrameBytes;  // as channels of real nodes cut
+    return cluster;
+}
+
+StudyWorkload make_workload(const SimulatedCell& cell) {
+    StudyWorkload workload;
+    for (std::int32_t i = 0; i < cell.plan.streams; ++i) {
+        workload.trace.push_back({0, kShortPrompt, cell.plan.output});
+    }
+    for (const Arrival& arrival : draw_arrivals(cell.plan)) {
+        workload.trace.push_back({cell.begin + arrival.at_s, arrival.rows, kPromptOutput});
+    }
+    // As long as the real run waits for prompts that are under way.
+    workload.stop_s = cell.begin + 2 * cell.plan.seconds;
+    return workload;
+}
+
+Stream stream_of(const StudyTokens& request) {
+    Stream stream;
+    stream.submitted = static_cast<double>(request.arrival_us) * 1e-6;
+    for (std::int64_t at_us : request.token_us) {
+        stream.tokens.push_back(static_cast<double>(at_us) * 1e-6);
+    }
+    return stream;
+}
+
+}  // namespace
+
+Streams simulate_cell(const SimulatedCell& cell) {
+    StudyOptions options;
+    options.spec = cell.spec;
+    options.scheduler = cell.cell.scheduler;
+    options.transmit = cell.cell.transmit;
+    options.wire = cell.cell.system.wire;
+    options.token_times = true;
+    SchedulerOptions named;
+    named.step_tokens = cell.cell.step_tokens;
+    SimPolicies policies;
+    policies.scheduler = [&] { return std::move(*make_scheduler(cell.cell.scheduler, named)); };
+    const StudyWorkload workload = make_workload(cell);
+    const auto report = run_study(make_cluster(cell), workload, options, policies);
+    if (!report) throw std::runtime_error(report.error().message());
+    if (!report->failure.empty()) throw std::runtime_error(report->failure);
+    Streams streams;
+    streams.begin = cell.begin;
+    streams.end = cell.begin + cell.plan.seconds;
+    streams.over = workload.stop_s;
+    const auto decoding = static_cast<std::size_t>(cell.plan.streams);
+    for (const StudyTokens& request : report->token_times) {
+        const bool first = streams.decoding.size() < decoding;
+        (first ? streams.decoding : streams.prompts).push_back(stream_of(request));
+    }
+    for (const Stream& stream : streams.decoding) {
+        if (stream.tokens.empty() || stream.tokens.front() > streams.begin ||
+            static_cast<std::int32_t>(stream.tokens.size()) >= cell.plan.output) {
+            throw std::runtime_error("simulated streams do not decode while it is measured");
+        }
+    }
+    return streams;
+}
+
+}  // namespace molink::bench

@@ -1,0 +1,160 @@
+// What the benchmark computes without running anything: names of links and loads, limits of known
+// rings, and what a run's tokens say.
+#include <stdexcept>
+
+#include "support/catch.h"
+#include "weak_link/flags.h"
+#include "weak_link/limits.h"
+#include "weak_link/service_times.h"
+#include "weak_link/simulated.h"
+#include "weak_link/streams.h"
+
+using namespace molink;
+using namespace molink::bench;
+
+namespace {
+
+/// Stages of four layers that take 100 us for a layer whatever the rows; a head of 200 us.
+RingShape ring(std::size_t stages, const LinkShape& link) {
+    RingShape shape;
+    shape.link = link;
+    shape.device.decode = {{1, 100}, {2, 100}};
+    shape.device.prefill = {{1, 10}, {2, 20}};
+    shape.device.head = {{1, 200}, {2, 200}};
+    shape.layers.assign(stages, 4);
+    shape.row_bytes = 8192;
+    return shape;
+}
+
+}  // namespace
+
+TEST_CASE("weak_link: links by name and by shape") {
+    for (const std::string& name : link_names()) REQUIRE(parse_link(name).name == name);
+    const LinkShape plain = parse_link("50M-20ms");
+    REQUIRE(plain.up_mbit_per_s == 50);
+    REQUIRE(plain.down_mbit_per_s == 50);
+    REQUIRE(plain.delay_ms == 20);
+    REQUIRE(plain.jitter_ms == 0);
+    const LinkShape odd = parse_link("2.5/0.5M-1.5ms-7ms");
+    REQUIRE(odd.up_mbit_per_s == 2.5);
+    REQUIRE(odd.down_mbit_per_s == 0.5);
+    REQUIRE(odd.delay_ms == 1.5);
+    REQUIRE(odd.jitter_ms == 7);
+    for (const char* wrong : {"", "fast", "50M", "50-20ms", "0M-20ms", "50M-20", "50M--2ms",
+                              "50M-20ms-", "50/M-20ms", "50M-20ms!"}) {
+        INFO(wrong);
+        REQUIRE_THROWS_AS(parse_link(wrong), std::runtime_error);
+    }
+}
+
+TEST_CASE("weak_link: loads by name and by numbers") {
+    for (const std::string& name : workload_names()) REQUIRE(parse_workload(name).name == name);
+    REQUIRE(parse_workload("12").streams == 12);
+    REQUIRE_FALSE(parse_workload("12").mixed());
+    const Workload rate = parse_workload("mixed:16:1.2");
+    REQUIRE(rate.streams == 16);
+    REQUIRE(rate.prompts_per_s == 1.2);
+    REQUIRE(rate.load == 0);
+    const Workload share = parse_workload("mixed:128:20%");
+    REQUIRE(share.streams == 128);
+    REQUIRE(share.prompts_per_s == 0);
+    REQUIRE(share.load == Approx(0.2));
+    for (const char* wrong :
+         {"", "0", "-3", "4x", "mixed", "mixed:16", "mixed:0:1", "mixed:16:0", "mixed:16:1:2"}) {
+        INFO(wrong);
+        REQUIRE_THROWS_AS(parse_workload(wrong), std::runtime_error);
+    }
+}
+
+TEST_CASE("weak_link: cells") {
+    Flags flags;
+    flags.systems = {"gpu-7b"};
+    flags.links = {"100M-30ms"};
+    flags.workloads = {"32", "mixed45"};
+    flags.pairs = {"single+fifo", "adaptive+fair"};
+    flags.step_tokens = {64, 256};
+    flags.rounds = 2;
+    const std::vector<Cell> cells = cells_of(flags);
+    // Budgets matter to the mixed load of the scheduler that has one.
+    REQUIRE(cells.size() == 2 * (2 + 3));
+    REQUIRE(cells[0].key() != cells[5].key());
+    REQUIRE(cells[0].group() == cells[5].group());
+    flags.pairs = {"single"};
+    REQUIRE_THROWS_AS(cells_of(flags), std::runtime_error);
+}
+
+TEST_CASE("weak_link: limits of a ring bound by delay, by a stage, by a link and by cores") {
+    const RingShape far = ring(2, {"", 1e6, 1e6, 100, 0});
+    // Two delays of 100 ms, eight layers and the head.
+    REQUIRE(decode_limits(far, 1).many == Approx(1e6 / 201'000).epsilon(0.001));
+    REQUIRE(decode_limits(far, 1).one == Approx(decode_limits(far, 1).many));
+    const RingShape near = ring(2, {"", 1e6, 1e6, 0, 0});
+    // Two micro-batches of 16; the stage with the head takes 600 us for each.
+    REQUIRE(decode_limits(near, 32).many == Approx(32e6 / 1200).epsilon(0.2));
+    RingShape shared = ring(4, {"", 1e6, 1e6, 0, 0});
+    const double apart = decode_limits(shared, 64).many;
+    shared.cores = 1;
+    // All stages in turn: 1,800 us for every micro-batch, and one is best.
+    REQUIRE(decode_limits(shared, 64).many < apart);
+    REQUIRE(decode_limits(shared, 64).many == Approx(64e6 / 1800).epsilon(0.01));
+    const RingShape thin = ring(2, {"", 1, 1, 0, 0});
+    REQUIRE(decode_limits(thin, 64).many < 1.001e6 / (8192 * 8));
+    REQUIRE(decode_limits(thin, 64).many > 0.9e6 / (8192 * 8));
+}
+
+TEST_CASE("weak_link: prefill rate and propagation") {
+    REQUIRE(prefill_rate(ring(2, {"", 1e6, 1e6, 0, 0})) == Approx(1e6 / 40).epsilon(0.01));
+    REQUIRE(prefill_rate(ring(2, {"", 1, 1, 0, 0})) == Approx(1e6 / 65536).epsilon(0.01));
+    RingShape shared = ring(3, {"", 1e6, 1e6, 0, 0});
+    shared.cores = 2;
+    REQUIRE(prefill_rate(shared) == Approx(1e6 / 60).epsilon(0.01));
+    const RingShape far = ring(3, {"", 1e6, 1e6, 10, 0});
+    REQUIRE(propagation(far, 1.4 + 30) == Approx(1).epsilon(0.01));
+    RingShape apart = far;
+    apart.system.local_stage = false;
+    REQUIRE(propagation(apart, 1.4 + 30) == Approx(1).epsilon(0.01));
+    apart.system.direct_feedback = false;
+    REQUIRE(propagation(apart, 1.4 + 40) == Approx(1).epsilon(0.01));
+}
+
+TEST_CASE("weak_link: what counts is what happens while it is measured") {
+    Streams streams;
+    streams.begin = 1;
+    streams.end = 2;
+    streams.over = 3;
+    streams.decoding = {{0, {0.5, 1.0, 1.25, 1.5, 2.5}}, {0, {0.4, 1.1, 1.2}}};
+    Measured got = measure(streams);
+    REQUIRE(got.tokens_per_s == Approx(4));
+    REQUIRE(got.gap.max == Approx(250));
+    REQUIRE(got.ttft.max == Approx(500));
+    REQUIRE(got.prompts == 0);
+    streams.prompts = {{1.3, {1.4, 1.6, 2.4}}, {1.9, {}}};
+    got = measure(streams);
+    REQUIRE(got.tokens_per_s == Approx(6));
+    REQUIRE(got.prompts == 2);
+    REQUIRE(got.unfinished == 1);
+    REQUIRE(got.ttft.p50 == Approx(100));
+    REQUIRE(got.ttft.max == Approx(1100));
+    REQUIRE(got.gap_beside.p50 == Approx(250));
+}
+
+TEST_CASE("weak_link: a simulated cell comes to its limit") {
+    SimulatedCell cell;
+    cell.cell.system.nodes = 2;
+    cell.cell.scheduler = "adaptive";
+    cell.cell.transmit = "fair";
+    cell.cell.link = parse_link("100M-15ms");
+    cell.ring = ring(2, cell.cell.link);
+    cell.spec.layers = 8;
+    cell.spec.hidden = 4096;
+    cell.spec.attention.heads = cell.spec.attention.kv_heads = 32;
+    cell.spec.attention.head_dim = 128;
+    cell.spec.mlp.ffn = 11008;
+    cell.spec.vocabulary = 32000;
+    cell.plan = {8, 2000, 0, 4};
+    cell.begin = 3;
+    const Measured got = measure(simulate_cell(cell));
+    const double limit = decode_limits(cell.ring, 8).many;
+    REQUIRE(got.tokens_per_s > 0.85 * limit);
+    REQUIRE(got.tokens_per_s < 1.01 * limit);
+}
