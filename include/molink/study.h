@@ -29,8 +29,8 @@ struct StudyNode {
     std::optional<LayerRange> layers;  ///< it must hold these; not set: StudyCluster::split decides
 };
 
-/// A machine with several nodes on it: at most `cores` of their stages compute at a time, a part to
-/// its end, first come first served. One not described has a single core.
+/// A machine with several nodes on it: at most `cores` of their stages compute at a time, in turns
+/// of 3 ms. One not described has a single core.
 struct StudyHost {
     std::string name;
     std::int32_t cores = 1;
@@ -105,7 +105,7 @@ struct TimeQuantiles {
 struct StageUse {
     std::string node;
     LayerRange layers;
-    double busy = 0;     ///< share of the time
+    double busy = 0;     ///< share of the time, waiting for a shared core included
     double wait_us = 0;  ///< a part in the stage's queue, mean
     std::uint64_t parts = 0;
 };

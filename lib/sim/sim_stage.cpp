@@ -42,6 +42,7 @@ void SimStage::load(const StageConfig& config) {
     prefill_.clear();
     events_.clear();
     decodes_in_a_row_ = 0;
+    rest_us_ = 0;
     const std::int64_t now = clock_.now_us();
     busy_until_us_ = now + options_.load_us;
     StageEvent progress;
@@ -95,42 +96,59 @@ std::int64_t SimStage::service_us(const Part& part) const {
 }
 
 void SimStage::begin_next() {
-    while (!decode_.empty() || !prefill_.empty()) {
+    while (rest_us_ > 0 || !decode_.empty() || !prefill_.empty()) {
         const std::int64_t now = clock_.now_us();
         if (busy_until_us_ > now) return;
+        if (rest_us_ > 0) {
+            serve();
+            continue;
+        }
         const bool prefill_turn =
             !prefill_.empty() &&
             (decode_.empty() || decodes_in_a_row_ >= limits::kDecodesBeforePrefill);
         auto& queue = prefill_turn ? prefill_ : decode_;
         decodes_in_a_row_ = prefill_turn ? 0 : decodes_in_a_row_ + 1;
-        Waiting waiting = std::move(queue.front());
+        current_ = std::move(queue.front());
         queue.pop_front();
-        const std::int64_t service = service_us(waiting.part);
-        SharedCores* cores = options_.study != nullptr ? options_.study->cores.get() : nullptr;
-        const std::int64_t begin = cores != nullptr ? cores->reserve(now, service) : now;
-        busy_until_us_ = begin + service;
-        if (options_.study != nullptr && options_.study->observer) {
-            const Part& part = waiting.part;
-            options_.study->observer(part.kind, part.row_count(), begin, busy_until_us_);
-        }
-        StageEvent event = run(std::move(waiting), begin, service);
-        push(busy_until_us_, std::move(event));
+        begin_us_ = now;
+        rest_us_ = service_us(current_.part);
+        serve();
     }
 }
 
-StageEvent SimStage::run(Waiting waiting, std::int64_t begin_us, std::int64_t service_us) {
+/// The part under way gets what is left of its service, or a slice of it where cores are shared;
+/// its event is known with the last one. Waiting for a core counts as computing, as it does where a
+/// real stage takes the time.
+void SimStage::serve() {
+    SharedCores* cores = options_.study != nullptr ? options_.study->cores.get() : nullptr;
+    const std::int64_t now = clock_.now_us();
+    const std::int64_t slice =
+        cores != nullptr ? std::min(rest_us_, SharedCores::kSliceUs) : rest_us_;
+    busy_until_us_ = cores != nullptr ? cores->reserve(now, slice) : now + slice;
+    rest_us_ -= slice;
+    if (rest_us_ > 0) return;
+    if (options_.study != nullptr && options_.study->observer) {
+        const Part& part = current_.part;
+        options_.study->observer(part.kind, part.row_count(), begin_us_, busy_until_us_);
+    }
+    StageEvent event = finish();
+    push(busy_until_us_, std::move(event));
+}
+
+StageEvent SimStage::finish() {
     StageEvent event;
     Result<PartResult> result = failure_;
-    const bool returned = waiting.part.returns();
-    if (failure_.ok()) result = runner_->run(std::move(waiting.part));
+    const bool returned = current_.part.returns();
+    if (failure_.ok()) result = runner_->run(std::move(current_.part));
     if (!result) {
         event.kind = StageEventKind::failed;
         event.status = result.error();
         return event;
     }
-    const std::int64_t wait_us = std::max<std::int64_t>(begin_us - waiting.arrival_us, 0);
+    const std::int64_t wait_us = std::max<std::int64_t>(begin_us_ - current_.arrival_us, 0);
     note_stage_time(result->part, returned,
-                    {static_cast<std::uint32_t>(service_us), static_cast<std::uint32_t>(wait_us)});
+                    {static_cast<std::uint32_t>(busy_until_us_ - begin_us_),
+                     static_cast<std::uint32_t>(wait_us)});
     event.kind = StageEventKind::result;
     event.result = std::move(*result);
     return event;
@@ -146,7 +164,7 @@ bool SimStage::poll(StageEvent& event) {
 }
 
 std::int64_t SimStage::next_event_us() const {
-    const bool waits = !decode_.empty() || !prefill_.empty();
+    const bool waits = rest_us_ > 0 || !decode_.empty() || !prefill_.empty();
     std::int64_t next = waits ? busy_until_us_ : std::numeric_limits<std::int64_t>::max();
     if (!events_.empty()) next = std::min(next, events_.front().first);
     return next;

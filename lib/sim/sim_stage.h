@@ -17,17 +17,18 @@
 
 namespace molink::sim {
 
-/// Cores that the stages of one host share. A stage reserves the one that is free first, so that
-/// they are served in the order they ask.
+/// Cores that the stages of one host share. A stage reserves the one that is free first, for a
+/// slice of time, so that they take turns as threads under a fair scheduler do.
 class SharedCores {
 public:
+    static constexpr std::int64_t kSliceUs = 3'000;  ///< as Linux gives by default
+
     explicit SharedCores(std::int32_t cores) : free_us_(static_cast<std::size_t>(cores), 0) {}
-    /// When a part that asks now begins.
-    std::int64_t reserve(std::int64_t now_us, std::int64_t service_us) {
+    /// When a slice that is asked for now is over.
+    std::int64_t reserve(std::int64_t now_us, std::int64_t slice_us) {
         std::int64_t& core = *std::min_element(free_us_.begin(), free_us_.end());
-        const std::int64_t begin_us = std::max(core, now_us);
-        core = begin_us + service_us;
-        return begin_us;
+        core = std::max(core, now_us) + slice_us;
+        return core;
     }
 
 private:
@@ -91,7 +92,8 @@ private:
 
     void push(std::int64_t at_us, StageEvent event);
     void begin_next();
-    StageEvent run(Waiting waiting, std::int64_t begin_us, std::int64_t service_us);
+    void serve();
+    StageEvent finish();
     std::uint64_t kv_capacity() const;
     std::int64_t service_us(const Part& part) const;
 
@@ -102,6 +104,9 @@ private:
     std::deque<Waiting> decode_;  // all that is_urgent()
     std::deque<Waiting> prefill_;
     std::deque<std::pair<std::int64_t, StageEvent>> events_;  // by time
+    Waiting current_;                                         // part under way
+    std::int64_t begin_us_ = 0;
+    std::int64_t rest_us_ = 0;  // of its service, not reserved yet
     std::int64_t busy_until_us_ = 0;
     int decodes_in_a_row_ = 0;
     double slowness_ = 1;

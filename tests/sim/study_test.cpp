@@ -7,6 +7,7 @@
 
 #include <molink/study.h>
 
+#include "sim/sim_stage.h"
 #include "support/catch.h"
 
 using namespace molink;
@@ -157,16 +158,34 @@ TEST_CASE("a saturated stage computes without a pause") {
     REQUIRE(report.tpot.p50_us < 2 * 8'000 * 1.2);
 }
 
+TEST_CASE("shared cores give slices in the order they are asked for") {
+    sim::SharedCores cores(2);
+    REQUIRE(cores.reserve(0, 3'000) == 3'000);
+    REQUIRE(cores.reserve(0, 2'000) == 2'000);
+    REQUIRE(cores.reserve(0, 3'000) == 5'000);
+    REQUIRE(cores.reserve(2'500, 3'000) == 6'000);
+    REQUIRE(cores.reserve(10'000, 500) == 10'500);
+}
+
+TEST_CASE("a slice of a prompt on one stage does not keep another from the core they share") {
+    StudyCluster cluster = ring(2, constant(100, 20'000), LinkModel{1e9, 100, 0});
+    for (StudyNode& node : cluster.nodes) node.host = "box";
+    StudyWorkload workload;
+    workload.trace = {{0, 4, 400}, {1, 512, 1}};
+    const StudyReport report = run(cluster, workload);
+    // A slice computes for 320 ms on each stage. The decode part in front of the busy one waits for
+    // that; nothing waits for the sum of both stages and both slices.
+    REQUIRE(report.gap.max_us > 300'000);
+    REQUIRE(report.gap.max_us < 1'000'000);
+}
+
 TEST_CASE("stages of one host share its cores") {
     const auto tokens_per_s = [](std::int32_t cores) {
         StudyCluster cluster = ring(3, constant(500, 500), LinkModel{1e9, 100, 0});
         for (StudyNode& node : cluster.nodes) node.host = "box";
         if (cores > 1) cluster.hosts = {{"box", cores}};
         const StudyReport report = run(cluster, burst(64, 1, 50));
-        double busy = 0;
-        for (const StageUse& stage : report.stages) busy += stage.busy;
-        REQUIRE(busy > 0.85 * cores);
-        REQUIRE(busy < 1.001 * cores);
+        for (const StageUse& stage : report.stages) REQUIRE(stage.busy > 0.6);
         return report.output_tokens_per_s;
     };
     const double one = tokens_per_s(1);
