@@ -8,7 +8,6 @@
 #include "base/limits.h"
 #include "node/head_node.h"
 #include "node/link_metrics.h"
-#include "wire/activation_codec.h"
 
 namespace molink {
 
@@ -204,8 +203,7 @@ StageView HeadNode::stage_view(const StageRecord& stage) const {
     StageView view;
     view.layers = stage.plan.layers;
     view.hidden = config_.identity.spec.hidden;
-    view.row_bytes = static_cast<std::int64_t>(
-        activation_bytes(config_.wire_type, 1, static_cast<std::size_t>(view.hidden)));
+    view.row_bytes = config_.partition_model.activation_row_bytes;
     view.decode.base_us = layers * std::max(profile.decode_layer_us - row_us, 0.0) +
                           (stage.plan.has_head ? profile.head_row_us : 0);
     view.decode.row_us = layers * row_us;

@@ -93,6 +93,7 @@ NodeIdentity SimCluster::identity_of(const std::string& name) const {
     identity.profile.prefill_row_layer_us = node_of(name).prefill_row_us;
     if (study_ != nullptr) {
         const StudyParts::Node& node = study_->nodes.at(name);
+        identity.spec.hidden = study_->hidden;
         identity.memory_bytes = node.memory_bytes;
         identity.layers = node.layers;
         identity.profile = node.profile;

@@ -28,6 +28,7 @@ struct StudyParts {
     };
     std::map<std::string, Node> nodes;
     PartitionModel model;
+    std::int32_t hidden = 0;  ///< of the model; what stages pass on is smaller
     bool even_split = false;
     std::size_t max_frame_bytes = 0;
 };

@@ -172,6 +172,7 @@ Result<StudySetup> set_up_study(const StudyCluster& cluster, const StudyOptions&
     StudyParts& parts = setup.parts;
     parts.model = partition_model(spec, cluster, layer_weight, max_context);
     MOLINK_ASSIGN_OR_RETURN(parts.model.activation_row_bytes, row_bytes(options.wire, spec.hidden));
+    parts.hidden = spec.hidden;
     parts.even_split = cluster.split == "even";
     parts.max_frame_bytes = static_cast<std::size_t>(frame_limit(cluster));
     const StageCost cost = stage_cost(spec, layer_weight);

@@ -158,6 +158,35 @@ TEST_CASE("a saturated stage computes without a pause") {
     REQUIRE(report.tpot.p50_us < 2 * 8'000 * 1.2);
 }
 
+TEST_CASE("a scheduler sees the rows of the model, not what the simulator moves") {
+    class Looks final : public Scheduler {
+    public:
+        explicit Looks(StageView& seen) : seen_(seen) {}
+        std::string_view name() const override { return inner_->name(); }
+        void plan(const SchedulerView& view, StepPlan& plan) override {
+            if (!view.stages.empty()) seen_ = view.stages.front();
+            inner_->plan(view, plan);
+        }
+        void observe(const PartReport& report) override { inner_->observe(report); }
+
+    private:
+        std::unique_ptr<Scheduler> inner_ = make_depth_scheduler({});
+        StageView& seen_;
+    };
+    StageView seen;
+    SimPolicies policies;
+    policies.scheduler = [&] { return std::make_unique<Looks>(seen); };
+    StudyOptions options;
+    for (const auto& [wire, row_bytes] : {std::pair{"f16", 8192}, {"f32", 16384}, {"int8", 4352}}) {
+        options.wire = wire;
+        const auto report =
+            run_study(ring(2, constant(1, 1), {}), burst(1, 1, 2), options, policies);
+        REQUIRE(report.has_value());
+        REQUIRE(seen.hidden == 4096);
+        REQUIRE(seen.row_bytes == row_bytes);
+    }
+}
+
 TEST_CASE("shared cores give slices in the order they are asked for") {
     sim::SharedCores cores(2);
     REQUIRE(cores.reserve(0, 3'000) == 3'000);
