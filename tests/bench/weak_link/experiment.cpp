@@ -197,7 +197,13 @@ Json simulate_row(const Bench& bench, const Cell& cell, const Json& row, double 
     simulated.plan.prompts_per_s = row.at("prompts_per_s");
     simulated.plan.seconds = row.at("seconds");
     simulated.begin = begin;
-    return result_json(measure(simulate_cell(simulated)));
+    const Simulated run = simulate_cell(simulated);
+    Json result = result_json(measure(run.streams));
+    result["simulated"] = cell.group();
+    result["micro_batches"] = run.micro_batches;
+    result["link_use"] = run.link_use;
+    result["stage_busy"] = run.stage_busy;
+    return result;
 }
 
 }  // namespace molink::bench

@@ -135,6 +135,7 @@ int parse_flags(int argc, char** argv, Flags& flags) {
     app.add_flag("--simulate", flags.simulate, "every cell in the simulator, too");
     app.add_option("--markdown", flags.markdown, "file for the table of both");
     CLI11_PARSE(app, argc, argv);
+    for (int i = 1; i < argc; ++i) flags.command += fmt::format("{}{}", i > 1 ? " " : "", argv[i]);
     if (flags.quick) flags.seconds = kQuickSeconds;
     flags.simulate |= !flags.markdown.empty();
     return -1;

@@ -10,7 +10,6 @@
 #include <thread>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "bench_machine.h"
 #include "experiment.h"
@@ -90,15 +89,24 @@ int run_cells(const std::vector<Cell>& cells, Bench& bench, Journal& journal,
     return failed;
 }
 
+void write_markdown(const Flags& flags, const Bench& bench, const std::string& table) {
+    const std::string rounds =
+        flags.rounds == 1 ? "One round" : fmt::format("Medians of {} rounds", flags.rounds);
+    std::ofstream(flags.markdown) << fmt::format(
+        "# The simulator beside reality\n\n{} on {}, {} cores; made by\n\n    weak_link {}\n\n{}",
+        rounds, cpu_model(), bench.cores, flags.command, table);
+}
+
 int compare(const std::vector<Group>& groups, const Bench& bench, const Flags& flags,
-            const std::string& command) {
+            const Journal& journal) {
     int failed = 0;
     std::vector<Compared> compared;
     for (const Group& group : groups) {
         try {
             const double begin = median_of(group.rounds, "/begin_s");
-            compared.push_back(
-                {group.rounds, simulate_row(bench, group.cell, group.rounds.front(), begin)});
+            Json simulated = simulate_row(bench, group.cell, group.rounds.front(), begin);
+            journal.append(simulated);
+            compared.push_back({group.rounds, std::move(simulated)});
         } catch (const std::exception& error) {
             fmt::print(stderr, "{}, simulated: {}\n", group.cell.group(), error.what());
             ++failed;
@@ -106,17 +114,11 @@ int compare(const std::vector<Group>& groups, const Bench& bench, const Flags& f
     }
     const std::string table = comparison_table(compared);
     fmt::print("\n{}", table);
-    if (!flags.markdown.empty()) {
-        std::ofstream(flags.markdown) << fmt::format(
-            "# The simulator beside reality\n\nMedians of {} on {}, {} cores; made by\n\n"
-            "    {}\n\n{}",
-            flags.rounds == 1 ? "one round" : fmt::format("{} rounds", flags.rounds), cpu_model(),
-            bench.cores, command, table);
-    }
+    if (!flags.markdown.empty()) write_markdown(flags, bench, table);
     return failed;
 }
 
-int run(const Flags& flags, const std::string& command) {
+int run(const Flags& flags) {
     const std::vector<Cell> cells = cells_of(flags);
     Bench bench;
     bench.models = flags.models;
@@ -134,7 +136,7 @@ int run(const Flags& flags, const std::string& command) {
         for (const Group& group : groups) all.push_back(group.rounds);
         print_medians(all);
     }
-    if (flags.simulate) failed += compare(groups, bench, flags, command);
+    if (flags.simulate) failed += compare(groups, bench, flags, journal);
     return failed == 0 ? 0 : 1;
 }
 
@@ -142,9 +144,8 @@ int main_of(int argc, char** argv) {
     Flags flags;
     const int ended = parse_flags(argc, argv, flags);
     if (ended >= 0) return ended;
-    const std::vector<std::string> arguments(argv + 1, argv + argc);
     try {
-        return run(flags, fmt::format("weak_link {}", fmt::join(arguments, " ")));
+        return run(flags);
     } catch (const std::exception& error) {
         fmt::print(stderr, "weak_link: {}\n", error.what());
         return 2;

@@ -83,7 +83,7 @@ Stream stream_of(const StudyTokens& request) {
 
 }  // namespace
 
-Streams simulate_cell(const SimulatedCell& cell) {
+Simulated simulate_cell(const SimulatedCell& cell) {
     StudyOptions options;
     options.spec = cell.spec;
     options.scheduler = cell.cell.scheduler;
@@ -98,7 +98,15 @@ Streams simulate_cell(const SimulatedCell& cell) {
     const auto report = run_study(make_cluster(cell), workload, options, policies);
     if (!report) throw std::runtime_error(report.error().message());
     if (!report->failure.empty()) throw std::runtime_error(report->failure);
-    Streams streams;
+    Simulated simulated;
+    simulated.micro_batches = report->max_micro_batches;
+    for (const LinkUse& link : report->links) {
+        simulated.link_use = std::max(simulated.link_use, link.busy);
+    }
+    for (const StageUse& stage : report->stages) {
+        simulated.stage_busy = std::max(simulated.stage_busy, stage.busy);
+    }
+    Streams& streams = simulated.streams;
     streams.begin = cell.begin;
     streams.end = cell.begin + cell.plan.seconds;
     streams.over = workload.stop_s;
@@ -113,7 +121,7 @@ Streams simulate_cell(const SimulatedCell& cell) {
             throw std::runtime_error("simulated streams do not decode while it is measured");
         }
     }
-    return streams;
+    return simulated;
 }
 
 }  // namespace molink::bench

@@ -16,7 +16,14 @@ struct SimulatedCell {
     double begin = 0;  ///< of the measurement in the real run; prompts arrive from then on
 };
 
+struct Simulated {
+    Streams streams;
+    std::int32_t micro_batches = 0;
+    double link_use = 0;    ///< of the busiest direction, ramp and tail included
+    double stage_busy = 0;  ///< of the busiest stage
+};
+
 /// The same cluster, links and load in virtual time. Throws std::runtime_error.
-Streams simulate_cell(const SimulatedCell& cell);
+Simulated simulate_cell(const SimulatedCell& cell);
 
 }  // namespace molink::bench
