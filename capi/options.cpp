@@ -187,6 +187,7 @@ EngineOptions engine_options(const molink_engine_options& options) {
     out.max_in_flight_bytes = options.max_in_flight_bytes;
     out.objective = static_cast<PartitionObjective>(options.objective);
     out.lm_head = static_cast<LmHead>(options.lm_head);
+    out.probe_links = options.link_probes != 0;
     out.scheduler = std::move(*named_scheduler(options));  // check_policies has seen the names
     out.partitioner = std::move(*named_partitioner(options));
     return out;

@@ -21,6 +21,8 @@ void add_head_flags(CLI::App& app, HeadFlags& flags) {
     app.add_option("--lm-head", flags.lm_head,
                    "stage with the LM head: auto, last or, with tied embeddings, first")
         ->capture_default_str();
+    app.add_flag("--no-link-probes", flags.no_link_probes,
+                 "plan without measuring the links between the nodes");
     app.add_option("--wire", flags.wire, "activations on links: f32, f16, bf16 or int8")
         ->capture_default_str();
     app.add_option("--scheduler", flags.scheduler, "adaptive, depth, single or molink-paper")
@@ -72,6 +74,7 @@ Status apply_head_flags(const HeadFlags& flags, EngineOptions& options) {
     options.stages = flags.stages;
     options.local_stage = !flags.no_local_stage;
     options.direct_feedback = !flags.no_direct_feedback;
+    options.probe_links = !flags.no_link_probes;
     options.max_running = flags.max_running;
     options.max_step_tokens = flags.max_step_tokens;
     options.max_slice_tokens =

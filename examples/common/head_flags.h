@@ -19,6 +19,7 @@ struct HeadFlags {
     bool no_local_stage = false;
     bool no_direct_feedback = false;
     std::string lm_head = "auto";
+    bool no_link_probes = false;
     std::string wire = "f32";
     std::string scheduler = "adaptive";
     int step_tokens = 0;

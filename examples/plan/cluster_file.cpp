@@ -167,6 +167,7 @@ private:
                 std::llround(std::min(node.number("memory_gib"), 1e6) * kMiB * 1024);
             read.decode_layer_us = node.number("decode_layer_us");
             read.prefill_row_layer_us = node.number("prefill_row_layer_us", 0);
+            read.decode_row_layer_us = node.number("decode_row_layer_us", 0);
             read.head_row_us = node.number("head_row_us", 0);
             read_override(node, read);
             node.finish();

@@ -24,6 +24,20 @@ std::string link_end(const PartitionReport& report, std::size_t stage) {
     return report.plan.lm_head_first ? node_of(report, stages.front().node).name : "head";
 }
 
+/// The link behind a stage; unlimited and without delay where nobody said otherwise.
+LinkModel link_behind(const PartitionReport& report, std::size_t stage) {
+    const auto& stages = report.plan.stages;
+    const NodeId to = stage + 1 < stages.size() ? stages[stage + 1].node : NodeId(0);
+    for (const PartitionLink& link : report.input.links) {
+        if (link.from == stages[stage].node && link.to == to) return link.model;
+    }
+    return {};
+}
+
+std::string rate_text(const LinkModel& link) {
+    return link.bytes_per_s > 0 ? fmt::format(", {:.1f} Mbit/s", link.bytes_per_s * 8e-6) : "";
+}
+
 std::int64_t kv_bytes(const PartitionReport& report, const StagePlan& stage) {
     return stage.kv_blocks * stage.layers.size() * report.input.model.kv_layer_block_bytes;
 }
@@ -43,8 +57,9 @@ std::string stage_rows(const PartitionReport& report) {
                         stage.kv_blocks, stage.batch_us / 1000, stage.slice_us / 1000);
         if (report.plan.stages.size() == 1) break;
         text += fmt::format("{:<64} {:>8} {:>11.2f} {:>11.2f}\n",
-                            fmt::format("  -> {}, delay {:.1f} ms", link_end(report, i),
-                                        static_cast<double>(stage.link_delay_us) / 1000),
+                            fmt::format("  -> {}, delay {:.1f} ms{}", link_end(report, i),
+                                        static_cast<double>(stage.link_delay_us) / 1000,
+                                        rate_text(link_behind(report, i))),
                             "", stage.link_batch_us / 1000, stage.link_slice_us / 1000);
     }
     return text;
@@ -94,6 +109,7 @@ std::string plan_json(const PartitionReport& report) {
         row["slice_us"] = stage.slice_us;
         row["link"] = {{"to", link_end(report, i)},
                        {"delay_us", stage.link_delay_us},
+                       {"mbit_per_s", link_behind(report, i).bytes_per_s * 8e-6},
                        {"decode_us", stage.link_batch_us},
                        {"slice_us", stage.link_slice_us}};
         json["stages"].push_back(std::move(row));

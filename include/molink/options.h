@@ -89,6 +89,10 @@ struct EngineOptions : NodeOptions {
     /// Without a local stage the last stage tells the first at once what it sampled, and the head,
     /// told as well, plans one step ahead: it is off the way of a token. Default true.
     bool direct_feedback = true;
+    /// Nodes measure the links between them before the first plan, a second for each round of pairs
+    /// at 100 Mbit/s and 30 ms, ten seconds at most; the partitioner counts with them. Default
+    /// true; false: links have no delay and any rate as far as the partitioner knows.
+    bool probe_links = true;
     /// Format of activations on links: f32, f16, bf16 or int8. f32 keeps results equal bit for bit.
     DataType wire_type = DataType::f32;
     /// Sequences running at once. Default 16. Limits: 1 .. 1024.

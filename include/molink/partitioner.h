@@ -23,6 +23,8 @@ struct PartitionNode {
     double prefill_row_layer_us = 0;  ///< one layer, per row of a long slice
     double head_row_us = 0;           ///< LM head, one row
     std::optional<LayerRange> fixed;  ///< the operator's override; such a node is never left out
+    /// One layer, every further row of a decode part; 0: as a row of a slice.
+    double decode_row_layer_us = 0;
 };
 
 /// One direction between two nodes. NodeId 0 is the head, also where it holds no stage.

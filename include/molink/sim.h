@@ -95,6 +95,7 @@ struct SimScenario {
     /// "auto", "last" or "first" stage; the embeddings of what is simulated are tied, unless a
     /// study's model says otherwise.
     std::string lm_head = "auto";
+    bool probe_links = true;  ///< as EngineOptions::probe_links
     std::int32_t max_running = 8;
     std::int32_t max_waiting = 1024;
     std::int32_t max_step_tokens = 64;

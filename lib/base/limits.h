@@ -88,6 +88,20 @@ inline constexpr std::int64_t kHelloWithinUs = 10'000'000;
 inline constexpr std::size_t kMaxEventsPerTick = 256;
 /// KV positions below which a pipeline is not worth building.
 inline constexpr std::int64_t kMinKvPositions = 256;
+/// Measuring one direction between two nodes: half a second at 100 Mbit/s and 30 ms; slower links
+/// give what they have shown by then. The head waits a little longer, for the answer's own way.
+inline constexpr std::int64_t kProbeWithinUs = 2'000'000;
+/// How long the second of two nodes waits for the first one to show itself.
+inline constexpr std::int64_t kProbeTurnUs = 500'000;
+inline constexpr std::int64_t kProbeGraceUs = 1'000'000;
+/// No new pair of nodes is measured this long after the first one: a plan shall take seconds.
+inline constexpr std::int64_t kSurveyWithinUs = 10'000'000;
+/// Others that a node measures its links with; 16 nodes know all of their links.
+inline constexpr std::size_t kMaxProbeRounds = 15;
+/// A pair that did not answer is asked again by builds later than this.
+inline constexpr std::int64_t kProbeAgainUs = 30'000'000;
+/// Links that others measure with a node at once; the head asks for one.
+inline constexpr std::size_t kMaxProbedLinks = 4;
 /// How long a node that leaves may take to say so.
 inline constexpr std::int64_t kFarewellUs = 500'000;
 

@@ -38,6 +38,7 @@ public:
 
     Result<LinkId> dial(const std::string& address) override;
     Status send(LinkId link, Lane lane, Epoch epoch, Bytes message) override;
+    void probe(LinkId link, bool on) override;
     void close(LinkId link) override;
     void set_epoch(Epoch epoch) override;
     std::size_t poll(std::int64_t timeout_us) override;
@@ -325,6 +326,10 @@ void Hub::lose(LinkId link, const Status& reason) {
     if (find(link) == nullptr) return;
     forget(link, false);
     sink_.on_link_lost(link, reason);
+}
+
+void Hub::probe(LinkId link, bool on) {
+    if (LinkChannel* channel = find(link)) channel->probe(on, clock_.now_us());
 }
 
 void Hub::close(LinkId link) {

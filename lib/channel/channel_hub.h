@@ -50,6 +50,9 @@ public:
     virtual Result<LinkId> dial(const std::string& address) = 0;
     /// Queues a message. Errors: not_found (no such link), resource_exhausted (queue limit).
     virtual Status send(LinkId link, Lane lane, Epoch epoch, Bytes message) = 0;
+    /// Measures the sending direction of an idle link: probe trains one close after the other,
+    /// until ChannelStats::probed. `on` false: none goes until then.
+    virtual void probe(LinkId link, bool on) = 0;
     /// Drops a link and what is queued on it, after telling the peer if it can be told at once.
     virtual void close(LinkId link) = 0;
     /// Messages of older epochs that were not yet begun are dropped from the queues; those that

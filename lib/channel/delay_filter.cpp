@@ -1,4 +1,6 @@
-// See delay_filter.h. Small windows of single numbers: they are asked for every acknowledgement.
+// See delay_filter.h. Small windows of single numbers, because they are asked for every
+// acknowledgement. Delays are differences between two machines' clocks: only how they change means
+// something, and a slow drift of one against the other must not look like a queue.
 #include "channel/delay_filter.h"
 
 namespace molink {

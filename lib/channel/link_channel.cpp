@@ -382,6 +382,8 @@ ChannelStats LinkChannel::stats() const {
     stats.smoothed_rtt_us = meter_.smoothed_rtt_us();
     stats.min_rtt_us = meter_.min_rtt_us();
     stats.link = meter_.model();
+    stats.probed_bytes_per_s = probes_.rate();
+    stats.probed = probes_.settled();
     return stats;
 }
 

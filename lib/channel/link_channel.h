@@ -38,6 +38,8 @@ public:
 
     // -- Sending
     Status queue(Lane lane, Epoch epoch, Bytes message, std::int64_t now_us);
+    /// As ChannelHub::probe().
+    void probe(bool on, std::int64_t now_us) { on ? probes_.restart(now_us) : probes_.stop(); }
     /// Sends what may be sent now.
     void pump(Transport& transport, std::int64_t now_us);
     /// When pump() should run again though nothing happens; far away when it need not.

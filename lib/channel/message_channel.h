@@ -36,6 +36,10 @@ struct ChannelStats {
     std::int64_t smoothed_rtt_us = 0;
     std::int64_t min_rtt_us = 0;
     LinkModel link;  ///< measured, sending direction
+    /// Of probe trains asked for by ChannelHub::probe(), bytes/s; 0: too fast to measure. Not set:
+    /// none has arrived.
+    std::optional<double> probed_bytes_per_s;
+    bool probed = false;  ///< they have come to their end
 };
 
 /// Where whole messages go. Called inside on_frame(), on the node's loop.

@@ -11,6 +11,11 @@ namespace molink {
 namespace {
 
 constexpr std::int64_t kAtJoinUs = 200'000;
+/// Between trains of a link that is there to be measured, or as long as the last train took: what
+/// else its path carries gets half of it.
+constexpr std::int64_t kCloseUs = 5'000;
+/// Trains of such a link after which three need not agree any more: jitter will not let them.
+constexpr std::size_t kManyTrains = 6;
 
 /// Links above this need no pace: what piles up in buffers is gone within a millisecond.
 constexpr double kFastest = 60e6;
@@ -23,7 +28,8 @@ void ProbeTrains::begin(std::uint64_t first, std::size_t frame_bytes, std::int64
     last_ = first + kFrames - 1;
     frame_bytes_ = frame_bytes;
     from_ = 0;
-    next_us_ = now_us + (count_ + 1 < rates_.size() ? kAtJoinUs : limits::kProbeIntervalUs);
+    next_us_ =
+        now_us + (close_ || count_ + 1 < rates_.size() ? kAtJoinUs : limits::kProbeIntervalUs);
 }
 
 std::optional<double> ProbeTrains::on_ack(std::uint64_t sequence, std::int64_t arrived_us,
@@ -43,13 +49,47 @@ std::optional<double> ProbeTrains::on_ack(std::uint64_t sequence, std::int64_t a
     const auto us = static_cast<double>(std::max<std::int64_t>(arrived_us - from_us_, 1));
     rates_[count_++ % rates_.size()] = bytes * 1e6 / us;
     last_ = 0;
-    if (count_ < rates_.size()) return std::nullopt;
+    bytes_ += bytes;
+    us_ += us;
+    const Verdict verdict = judge();
+    if (close_) {
+        settled_ = verdict.agreed || verdict.fast || count_ >= kManyTrains;
+        const auto took = std::clamp(static_cast<std::int64_t>(us), kCloseUs, kAtJoinUs);
+        next_us_ = settled_ ? INT64_MAX : arrived_us + took;
+    }
+    if (!verdict.agreed) return std::nullopt;
+    return verdict.rate;
+}
+
+ProbeTrains::Verdict ProbeTrains::judge() const {
+    Verdict verdict;
+    if (count_ < rates_.size()) return verdict;
     std::array<double, 3> sorted = rates_;
     std::sort(sorted.begin(), sorted.end());
-    if (sorted[0] <= 0 || sorted[2] > kAgree * sorted[0] || sorted[1] > kFastest) {
-        return std::nullopt;
-    }
-    return sorted[1];
+    verdict.rate = sorted[1];
+    verdict.agreed = sorted[0] > 0 && sorted[2] <= kAgree * sorted[0] && sorted[1] <= kFastest;
+    const auto fast = [](double rate) { return rate <= 0 || rate > kFastest; };
+    verdict.fast = std::count_if(sorted.begin(), sorted.end(), fast) > 1;
+    return verdict;
+}
+
+void ProbeTrains::restart(std::int64_t now_us) {
+    *this = ProbeTrains();
+    close_ = true;
+    next_us_ = now_us;
+}
+
+void ProbeTrains::stop() {
+    last_ = 0;
+    next_us_ = INT64_MAX;
+}
+
+std::optional<double> ProbeTrains::rate() const {
+    if (count_ == 0) return std::nullopt;
+    const Verdict verdict = judge();
+    if (verdict.agreed) return verdict.rate;
+    const double rate = bytes_ * 1e6 / us_;
+    return verdict.fast || bytes_ <= 0 || rate > kFastest ? 0 : rate;
 }
 
 }  // namespace molink

@@ -23,7 +23,24 @@ public:
     /// bytes/s, when trains agree on one that is worth pacing for.
     std::optional<double> on_ack(std::uint64_t sequence, std::int64_t arrived_us, bool resent);
 
+    /// Anew, one train close after the other until settled(), then none any more.
+    void restart(std::int64_t now_us);
+    /// No train from now on.
+    void stop();
+    /// Since restart(): trains agree, show a link too fast to measure, or were many enough.
+    bool settled() const { return settled_; }
+    /// What trains since restart() showed, bytes/s, whether they agreed or not; 0: too fast to
+    /// measure. Nothing before the first has arrived.
+    std::optional<double> rate() const;
+
 private:
+    struct Verdict {
+        bool agreed = false;
+        bool fast = false;
+        double rate = 0;
+    };
+    Verdict judge() const;
+
     std::uint64_t first_ = 0;
     std::uint64_t last_ = 0;  // 0: none under way
     std::size_t frame_bytes_ = 0;
@@ -32,6 +49,10 @@ private:
     std::int64_t next_us_ = 0;
     std::array<double, 3> rates_{};  // 0: too fast to measure
     std::size_t count_ = 0;
+    bool close_ = false;    // restart() was called
+    bool settled_ = false;  // only then
+    double bytes_ = 0;      // of all trains, and the time between their first and last arrival
+    double us_ = 0;
 };
 
 }  // namespace molink

@@ -146,6 +146,7 @@ HeadConfig EngineImpl::make_head_config(const EngineOptions& options, NodeIdenti
     config.plan_only = options.plan_only;
     config.direct_feedback = options.direct_feedback;
     config.lm_head = asked.lm_head;
+    config.probe_links = options.probe_links;
     config.node_lost_after_us = options.node_lost_after_us;
     config.reconnect_within_us = options.reconnect_within_us;
     return config;

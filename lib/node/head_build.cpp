@@ -44,9 +44,11 @@ Result<PartitionInput> HeadNode::partition_input(const std::vector<NodeId>& orde
         node.decode_layer_us = member->profile.decode_layer_us;
         node.prefill_row_layer_us = member->profile.prefill_row_layer_us;
         node.head_row_us = member->profile.head_row_us;
+        node.decode_row_layer_us = member->profile.decode_row_layer_us;
         node.fixed = member->info.fixed_layers;
         input.nodes.push_back(std::move(node));
     }
+    input.links = known_links(order);
     return input;
 }
 
@@ -102,8 +104,9 @@ std::vector<Assign> HeadNode::make_assigns(const PartitionPlan& plan) const {
 
 void HeadNode::try_build() {
     if (!rebuild_ || build_.active() || local_stage_failed_) return;
-    rebuild_ = false;
     const std::vector<NodeId> order = policies_.cluster->select(member_infos());
+    if (survey_links(order)) return;
+    rebuild_ = false;
     if (order.empty()) return;
     auto input = partition_input(order);
     auto plan = input ? plan_partition(*input) : Result<PartitionPlan>(input.error());
@@ -199,17 +202,20 @@ void HeadNode::on_ready(NodeId node, const StageReady& ready) {
 StageView HeadNode::stage_view(const StageRecord& stage) const {
     const NodeProfile& profile = find_member(stage.plan.node)->profile;
     const double layers = stage.plan.layers.size();
-    const double row_us = profile.prefill_row_layer_us;
+    const double prefill_us = profile.prefill_row_layer_us;
+    const double decode_us =
+        profile.decode_row_layer_us > 0 ? profile.decode_row_layer_us : prefill_us;
+    const double head_us = stage.plan.has_head ? profile.head_row_us : 0;
     StageView view;
     view.layers = stage.plan.layers;
     view.hidden = config_.identity.spec.hidden;
     view.row_bytes = config_.partition_model.activation_row_bytes;
-    view.decode.base_us = layers * std::max(profile.decode_layer_us - row_us, 0.0) +
-                          (stage.plan.has_head ? profile.head_row_us : 0);
-    view.decode.row_us = layers * row_us;
     const bool last = stage.plan.layers.end == config_.partition_model.layers;
     if (last && !stage.plan.has_head) view.return_row_bytes = view.row_bytes;
-    view.prefill = view.decode;
+    view.decode.base_us = layers * std::max(profile.decode_layer_us - decode_us, 0.0) + head_us;
+    view.decode.row_us = layers * decode_us;
+    view.prefill.base_us = layers * std::max(profile.decode_layer_us - prefill_us, 0.0) + head_us;
+    view.prefill.row_us = layers * prefill_us;
     return view;
 }
 

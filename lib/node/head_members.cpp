@@ -58,6 +58,7 @@ void HeadNode::on_link_resumed(LinkId link) {
 void HeadNode::on_link_lost(LinkId link, const Status& reason) {
     strangers_.erase(link);
     doomed_.erase(link);
+    if (prober_.owns(link)) prober_.on_link_lost(link);
     Member* member = member_of(link);
     if (member != nullptr) lose_node(member->info.id, reason.message());
 }
@@ -141,6 +142,7 @@ void HeadNode::lose_node(NodeId node, const std::string& reason) {
     Member* member = find_member(node);
     if (member == nullptr || node == kHead) return;
     const std::string name = member->info.name;
+    survey_.forget(node);
     const StageRecord* stage = build_.find(node);
     std::string text = fmt::format("node '{}'", name);
     if (stage != nullptr) {

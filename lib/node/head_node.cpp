@@ -16,7 +16,11 @@ namespace molink {
 
 HeadNode::HeadNode(HeadConfig config, HeadPolicies policies, const Clock& clock,
                    StageExecutor* executor, Log log)
-    : config_(std::move(config)), policies_(std::move(policies)), clock_(clock), log_(log) {
+    : config_(std::move(config)),
+      policies_(std::move(policies)),
+      clock_(clock),
+      log_(log),
+      prober_(log) {
     if (!config_.local_stage) return;
     session_ = std::make_unique<StageSession>(*executor, *this);
     Member head;
@@ -36,6 +40,7 @@ HeadNode::~HeadNode() = default;
 void HeadNode::attach(ChannelHub& hub, EngineCore& core) {
     hub_ = &hub;
     core_ = &core;
+    prober_.attach(hub);
     next_heartbeat_us_ = clock_.now_us();
 }
 
@@ -54,6 +59,7 @@ void HeadNode::tick() {
         }
     }
     if (!doomed_.empty()) close_doomed(now);
+    prober_.pump(now);
     try_build();
     core_->step(now);
 }
@@ -74,7 +80,7 @@ void HeadNode::on_message(LinkId link, Lane, Epoch, Bytes bytes) {
     if (member == nullptr) {
         if (const auto* hello = std::get_if<Hello>(&*message)) {
             on_hello(link, *hello);
-        } else {
+        } else if (!take_prober(link, *message)) {
             refuse(link, invalid_argument("a {} message before hello", message_name(*message)));
         }
         return;
@@ -90,6 +96,8 @@ void HeadNode::handle(NodeId node, Message message) {
         on_part(node, std::move(*part));
     } else if (auto* heartbeat = std::get_if<Heartbeat>(&message)) {
         find_member(node)->next_link = std::move(heartbeat->next_link);
+    } else if (const auto* probe = std::get_if<LinkProbe>(&message)) {
+        on_probe(node, *probe);
     } else if (const auto* progress = std::get_if<LoadProgress>(&message)) {
         on_progress(node, *progress);
     } else if (const auto* loaded = std::get_if<StageLoaded>(&message)) {
@@ -211,6 +219,9 @@ ClusterView HeadNode::view() const {
     if (state_ == EngineState::waiting) {
         view.missing = policies_.cluster->missing(view.nodes);
         if (view.missing.empty()) view.missing = build_error_.message();
+        if (view.missing.empty() && survey_.going()) {
+            view.missing = "the links between the nodes are being measured";
+        }
         if (view.missing.empty() && config_.plan_only) view.missing = "this head only plans";
     } else if (state_ == EngineState::loading) {
         view.missing = "nodes are loading";

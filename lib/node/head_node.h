@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -14,6 +15,8 @@
 #include "base/log.h"
 #include "channel/channel_hub.h"
 #include "engine/engine_core.h"
+#include "node/link_prober.h"
+#include "node/link_survey.h"
 #include "node/node_identity.h"
 #include "pipeline/pipeline_build.h"
 #include "pipeline/stage_session.h"
@@ -34,6 +37,7 @@ struct HeadConfig {
     bool plan_only = false;
     bool direct_feedback = true;
     LmHead lm_head = LmHead::automatic;
+    bool probe_links = true;
     std::int64_t node_lost_after_us = 0;
     std::int64_t reconnect_within_us = 0;
 };
@@ -61,7 +65,9 @@ public:
     /// Timers, the local stage's events, planning. Call after every hub poll.
     void tick();
     /// When tick() is due at the latest, on the clock.
-    std::int64_t next_timer_us() const { return next_heartbeat_us_; }
+    std::int64_t next_timer_us() const {
+        return std::min({next_heartbeat_us_, prober_.next_timer_us(), survey_.next_timer_us()});
+    }
     /// Tells every worker that the cluster closes. Flush the hub afterwards.
     void farewell();
     /// Nothing is left to send.
@@ -124,6 +130,12 @@ private:
     void check_liveness(std::int64_t now_us);
     std::vector<NodeInfo> member_infos() const;
 
+    // head_links.cpp: measuring links before a plan
+    bool survey_links(const std::vector<NodeId>& order);
+    std::vector<PartitionLink> known_links(const std::vector<NodeId>& order) const;
+    void on_probe(NodeId node, const LinkProbe& probe);
+    bool take_prober(LinkId link, const Message& message);
+
     // head_build.cpp: bringing a pipeline up and down
     void try_build();
     Result<PartitionInput> partition_input(const std::vector<NodeId>& order) const;
@@ -162,6 +174,8 @@ private:
     std::unordered_map<LinkId, NodeId> node_of_link_;
     std::map<LinkId, std::int64_t> strangers_;  // connected, no hello yet: since when
     std::map<LinkId, std::int64_t> doomed_;     // told to go, closed when told or at this time
+    LinkSurvey survey_;
+    LinkProber prober_;
     PipelineBuild build_;
     PartitionReport partition_;
     Epoch epoch_{0};

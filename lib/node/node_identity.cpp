@@ -54,6 +54,7 @@ std::uint64_t timed_hash(const ConfigFile& config) {
 NodeProfile timed_profile(const TimedProfile& timed) {
     NodeProfile profile;
     profile.decode_layer_us = timed.decode_layer_us + timed.decode_row_layer_us;
+    profile.decode_row_layer_us = timed.decode_row_layer_us;
     profile.prefill_row_layer_us = timed.prefill_row_layer_us;
     profile.head_row_us = timed.head_us + timed.head_row_us;
     return profile;

@@ -25,12 +25,17 @@ bool comes_before(const Assign& assign, std::int32_t index) {
 }  // namespace
 
 WorkerNode::WorkerNode(WorkerConfig config, const Clock& clock, StageExecutor& executor, Log log)
-    : config_(std::move(config)), clock_(clock), log_(log), session_(executor, *this) {}
+    : config_(std::move(config)),
+      clock_(clock),
+      log_(log),
+      session_(executor, *this),
+      prober_(log) {}
 
 WorkerNode::~WorkerNode() = default;
 
 Status WorkerNode::attach(ChannelHub& hub, const std::string& advertise) {
     hub_ = &hub;
+    prober_.attach(hub);
     advertise_ = advertise;
     started_us_ = next_heartbeat_us_ = clock_.now_us();
     MOLINK_ASSIGN_OR_RETURN(head_, hub_->dial(config_.join));
@@ -49,6 +54,7 @@ void WorkerNode::tick() {
     const std::int64_t now = clock_.now_us();
     session_.pump(now);
     report_ready();
+    report_probes(now);
     if (now < next_heartbeat_us_) return;
     next_heartbeat_us_ = now + limits::kHeartbeatIntervalUs;
     ++heartbeat_;
@@ -62,6 +68,10 @@ void WorkerNode::tick() {
         send_head(Lane::control, heartbeat);
     }
     check_liveness(now);
+}
+
+void WorkerNode::report_probes(std::int64_t now_us) {
+    for (const LinkProbe& probe : prober_.pump(now_us)) send_head(Lane::control, probe);
 }
 
 void WorkerNode::check_liveness(std::int64_t now_us) {
@@ -108,7 +118,9 @@ void WorkerNode::on_link_up(LinkId link, bool dialed) {
         strangers_[link] = clock_.now_us();
         return;
     }
-    if (link == head_) {
+    if (prober_.owns(link)) {
+        prober_.on_link_up(link);
+    } else if (link == head_) {
         head_up_ = true;
         head_heard_us_ = clock_.now_us();
         send_head(Lane::control, Message(make_hello(config_.identity, advertise_)));
@@ -121,12 +133,14 @@ void WorkerNode::on_link_up(LinkId link, bool dialed) {
 }
 
 void WorkerNode::on_link_interrupted(LinkId link) {
+    if (prober_.owns(link)) return;
     if (link == head_) head_interrupted_us_ = clock_.now_us();
     if (next_ && link == *next_) next_interrupted_us_ = clock_.now_us();
     log_(LogLevel::warning, "link to {} interrupted", link == head_ ? "the head" : "a stage");
 }
 
 void WorkerNode::on_link_resumed(LinkId link) {
+    if (prober_.owns(link)) return;
     if (link == head_) {
         head_interrupted_us_ = 0;
         head_heard_us_ = clock_.now_us();
@@ -137,6 +151,7 @@ void WorkerNode::on_link_resumed(LinkId link) {
 
 void WorkerNode::on_link_lost(LinkId link, const Status& reason) {
     strangers_.erase(link);
+    if (prober_.owns(link)) prober_.on_link_lost(link);
     if (previous_ && link == *previous_) previous_.reset();
     if (link == head_) {
         const Status lost =
@@ -183,6 +198,10 @@ void WorkerNode::handle_head(Message message) {
         log_(LogLevel::info, "joined the head '{}' as node {}", head_name_, node_.value);
     } else if (const auto* assign = std::get_if<Assign>(&message)) {
         on_assign(*assign);
+    } else if (const auto* asked = std::get_if<ProbeLink>(&message)) {
+        ProbeLink target = *asked;
+        if (target.address.empty()) target.address = config_.join;
+        prober_.dial(node_, target, clock_.now_us());
     } else if (const auto* start = std::get_if<StageStart>(&message)) {
         on_start(*start);
     } else if (const auto* refuse = std::get_if<Refuse>(&message)) {
@@ -200,6 +219,10 @@ void WorkerNode::handle_head(Message message) {
 }
 
 void WorkerNode::handle_peer(LinkId link, Message message) {
+    if (prober_.owns(link)) {
+        prober_.on_message(link, message);
+        return;
+    }
     const bool previous = previous_ && link == *previous_;
     if (auto* part = std::get_if<Part>(&message)) {
         if (previous) on_part(std::move(*part));
@@ -210,6 +233,12 @@ void WorkerNode::handle_peer(LinkId link, Message message) {
         return;
     }
     const Assign& assign = session_.assignment();
+    const auto* probe = std::get_if<ProbeHello>(&message);
+    if (probe != nullptr && strangers_.contains(link) &&
+        prober_.accept(link, node_, *probe, clock_.now_us())) {
+        strangers_.erase(link);
+        return;
+    }
     const auto* hello = std::get_if<PeerHello>(&message);
     const bool expected = hello != nullptr && strangers_.contains(link) && epoch_.value > 0 &&
                           hello->epoch == epoch_ && comes_before(assign, hello->stage_index);

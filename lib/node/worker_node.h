@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include "base/log.h"
 #include "channel/channel_hub.h"
+#include "node/link_prober.h"
 #include "node/node_identity.h"
 #include "pipeline/stage_session.h"
 #include "wire/messages.h"
@@ -38,7 +40,9 @@ public:
 
     /// Timers and the stage's events. Call after every hub poll.
     void tick();
-    std::int64_t next_timer_us() const { return next_heartbeat_us_; }
+    std::int64_t next_timer_us() const {
+        return std::min(next_heartbeat_us_, prober_.next_timer_us());
+    }
     /// Tells the head that this node leaves. Flush the hub afterwards.
     void farewell();
     /// Nothing is left to send to the head.
@@ -68,6 +72,7 @@ private:
     void end(Status outcome);
     void send_head(Lane lane, const Message& message);
     void handle_head(Message message);
+    void report_probes(std::int64_t now_us);
     void handle_peer(LinkId link, Message message);
     void on_assign(const Assign& assign);
     void on_start(const StageStart& start);
@@ -83,6 +88,7 @@ private:
     const Clock& clock_;
     Log log_;
     StageSession session_;
+    LinkProber prober_;
     ChannelHub* hub_ = nullptr;
     std::string advertise_;
 

@@ -18,7 +18,8 @@ Partitioner::~Partitioner() = default;
 namespace {
 
 Status check_times(const PartitionNode& node) {
-    for (double time : {node.decode_layer_us, node.prefill_row_layer_us, node.head_row_us}) {
+    for (double time : {node.decode_layer_us, node.prefill_row_layer_us, node.head_row_us,
+                        node.decode_row_layer_us}) {
         if (std::isfinite(time) && time >= 0) continue;
         return invalid_argument("node '{}' gives a time of {} us for a layer or the LM head",
                                 node.name, time);

@@ -13,7 +13,9 @@ namespace {
 
 double scale_of_rows(const PartitionNode& node, double rows) {
     if (node.decode_layer_us <= 0) return 1;
-    return 1 + (rows - 1) * node.prefill_row_layer_us / node.decode_layer_us;
+    const double row_us =
+        node.decode_row_layer_us > 0 ? node.decode_row_layer_us : node.prefill_row_layer_us;
+    return 1 + (rows - 1) * row_us / node.decode_layer_us;
 }
 
 }  // namespace

@@ -28,7 +28,8 @@ std::int64_t stage_kv_blocks(const PartitionInput& input, std::size_t index, Lay
 bool stage_permitted(const PartitionInput& input, std::size_t index, LayerRange layers);
 
 /// Predicted time of a decode micro-batch on the stage, us. One row costs what was measured; more
-/// rows cost what a row of a long slice does, for the LM head in proportion.
+/// rows cost what was measured for them, or else what a row of a long slice does, for the LM head
+/// in proportion.
 double stage_decode_us(const PartitionInput& input, std::size_t index, LayerRange layers,
                        double rows);
 

@@ -143,6 +143,7 @@ HeadConfig SimCluster::head_config() const {
     config.local_stage = scenario_.local_stage;
     config.direct_feedback = scenario_.direct_feedback;
     config.lm_head = *parse_lm_head(scenario_.lm_head);  // check_scenario has seen it
+    config.probe_links = scenario_.probe_links;
     config.max_running = scenario_.max_running;
     config.max_step_tokens = scenario_.max_step_tokens;
     config.max_context = scenario_.max_context;
@@ -263,8 +264,10 @@ std::string SimCluster::violation() const {
 
 std::size_t SimCluster::known_sequences() const {
     std::size_t most = head_.stage ? head_.stage->known_sequences() : 0;
+    const std::uint32_t epoch = head_.node->view().epoch;
     for (const auto& [name, host] : workers_) {
-        most = std::max(most, host.stage->known_sequences());
+        // A node that the latest plan leaves out keeps what it had until it is told otherwise.
+        if (host.node->view().epoch == epoch) most = std::max(most, host.stage->known_sequences());
     }
     return most;
 }

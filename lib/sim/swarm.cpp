@@ -182,6 +182,7 @@ SimScenario swarm_scenario(std::uint64_t seed) {
     for (const SimFault& fault : scenario.faults) {
         scenario.safety_us = std::max(scenario.safety_us, fault.at_us + fault.duration_us);
     }
+    scenario.probe_links = draw.chance(0.5);
     return scenario;
 }
 

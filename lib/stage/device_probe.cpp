@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <fstream>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "base/error.h"
@@ -14,6 +15,9 @@ namespace molink {
 namespace {
 
 constexpr std::int32_t kSliceRows = 64;
+constexpr std::int32_t kDecodeRows = 16;
+/// A slope that noise makes flat is still a measured one.
+constexpr double kLeastRowUs = 0.001;
 constexpr std::int32_t kBlockTokens = 64;
 constexpr std::int64_t kBudgetUs = 300'000;
 
@@ -72,9 +76,24 @@ Result<NodeProfile> probe_node(Backend& backend, const Checkpoint& checkpoint,
         const BatchArgs batch{positions.data(), sequence.data(), offsets, blocks, count, 1};
         model->run_layers(batch, {pages}, static_cast<float*>(hidden->data()));
     };
+    // Rows of as many sequences; they may share a block, since each has a position of its own.
+    std::vector<std::int64_t> own_offsets(positions.size() + 1);
+    std::iota(own_offsets.begin(), own_offsets.end(), 0);
+    const std::vector<std::uint32_t> shared(positions.size(), 0);
+    const auto run_decode = [&](std::int64_t count) {
+        backend.copy_to_device(hidden->data(), ones.data(), ones.size() * sizeof(float));
+        const BatchArgs batch{
+            positions.data(), positions.data(), own_offsets.data(), shared.data(), count, count};
+        model->run_layers(batch, {pages}, static_cast<float*>(hidden->data()));
+    };
     NodeProfile profile;
     profile.prefill_row_layer_us = median_us(clock, [&] { run(rows); }) / rows;
     profile.decode_layer_us = median_us(clock, [&] { run(1); });
+    if (const std::int32_t batch = std::min(kDecodeRows, rows); batch > 1) {
+        const double batch_us = median_us(clock, [&] { run_decode(batch); });
+        profile.decode_row_layer_us =
+            std::max((batch_us - profile.decode_layer_us) / (batch - 1), kLeastRowUs);
+    }
     const ModelPart head{{0, 0}, false, true};
     profile.head_row_us = profile.decode_layer_us *
                           static_cast<double>(part_weight_bytes(backend, spec, head, storage)) /

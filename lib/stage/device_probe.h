@@ -13,9 +13,9 @@
 
 namespace molink {
 
-/// Measures this machine with the model's own first layer: one decode row and a slice of 64, each
-/// the median of several; the LM head is derived from the bytes it touches. Takes about a second at
-/// most.
+/// Measures this machine with the model's own first layer: one decode row, 16 of them and a
+/// slice of 64, each the median of several; the LM head is derived from the bytes it touches. Takes
+/// about a second at most.
 Result<NodeProfile> probe_node(Backend& backend, const Checkpoint& checkpoint,
                                const Described& described, WeightStorage storage,
                                const Clock& clock);

@@ -13,9 +13,9 @@ namespace molink {
 namespace {
 
 constexpr std::array<const char*, std::variant_size_v<Message>> kNames = {
-    "Hello",       "Welcome",    "Refuse",     "Assign",    "LoadProgress",
-    "StageLoaded", "StageStart", "StageReady", "PeerHello", "StageFailed",
-    "Heartbeat",   "Part",       "Retire"};
+    "Hello",      "Welcome",    "Refuse",     "Assign",      "LoadProgress", "StageLoaded",
+    "StageStart", "StageReady", "PeerHello",  "StageFailed", "Heartbeat",    "Part",
+    "Retire",     "ProbeLink",  "ProbeHello", "LinkProbe"};
 static_assert(static_cast<std::size_t>(wire::Body::MAX) == kNames.size(),
               "the union of the schema and the variant list the same messages");
 
@@ -92,6 +92,12 @@ Result<Message> read_envelope(const wire::Envelope& envelope, std::size_t bytes)
             return read_body<Heartbeat>(envelope.body_as_Heartbeat(), bytes);
         case wire::Body::Part: return read_body<Part>(envelope.body_as_Part(), bytes);
         case wire::Body::Retire: return read_body<Retire>(envelope.body_as_Retire(), bytes);
+        case wire::Body::ProbeLink:
+            return read_body<ProbeLink>(envelope.body_as_ProbeLink(), bytes);
+        case wire::Body::ProbeHello:
+            return read_body<ProbeHello>(envelope.body_as_ProbeHello(), bytes);
+        case wire::Body::LinkProbe:
+            return read_body<LinkProbe>(envelope.body_as_LinkProbe(), bytes);
     }
     return broken("unknown kind {}, this release knows 1..{}", int(envelope.body_type()),
                   int(wire::Body::MAX));

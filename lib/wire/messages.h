@@ -24,6 +24,7 @@ struct NodeProfile {
     double prefill_row_layer_us = 0;  ///< one layer, per row of a long slice
     double head_row_us = 0;           ///< LM head, one row
     std::int32_t threads = 0;
+    double decode_row_layer_us = 0;  ///< one layer, every further decode row; 0: not measured
     friend bool operator==(const NodeProfile&, const NodeProfile&) = default;
 };
 
@@ -158,6 +159,37 @@ struct Heartbeat {
     friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 
+// ---- Measuring links ---------------------------------------------------------------------------
+
+/// Head to worker: measure your link to this node.
+struct ProbeLink {
+    NodeId node;
+    /// Its advertise; empty: the head, at the address that was joined. Nodes send to each other on
+    /// links they dialled, to and from the head on the one that the worker did: that one is
+    /// measured both ways.
+    std::string address;
+    bool second = false;  ///< it measures its link to you; wait until it is done
+    friend bool operator==(const ProbeLink&, const ProbeLink&) = default;
+};
+
+/// First message on a link that is only there to be measured: who is calling.
+struct ProbeHello {
+    NodeId node;
+    friend bool operator==(const ProbeHello&, const ProbeHello&) = default;
+};
+
+/// One direction as its sender measured it. On a measured link: now it is the other end's turn;
+/// worker to head: the result.
+struct LinkProbe {
+    NodeId from;
+    NodeId to;
+    bool reached = false;    ///< it answered in time; the rest holds only then
+    double bytes_per_s = 0;  ///< 0: faster than is worth pacing for
+    std::int64_t delay_us = 0;
+    std::int64_t jitter_us = 0;
+    friend bool operator==(const LinkProbe&, const LinkProbe&) = default;
+};
+
 // ---- Work -------------------------------------------------------------------------------------
 
 /// Full description of a sequence; goes out once, with its first part.
@@ -239,8 +271,9 @@ struct Retire {
     friend bool operator==(const Retire&, const Retire&) = default;
 };
 
-using Message = std::variant<Hello, Welcome, Refuse, Assign, LoadProgress, StageLoaded, StageStart,
-                             StageReady, PeerHello, StageFailed, Heartbeat, Part, Retire>;
+using Message =
+    std::variant<Hello, Welcome, Refuse, Assign, LoadProgress, StageLoaded, StageStart, StageReady,
+                 PeerHello, StageFailed, Heartbeat, Part, Retire, ProbeLink, ProbeHello, LinkProbe>;
 
 /// Name of the alternative, for errors. Static storage.
 std::string_view message_name(const Message& message);

@@ -11,6 +11,9 @@ flatbuffers::Offset<wire::LayerRange> write_layers(Builder& builder, LayerRange 
     return wire::CreateLayerRange(builder, layers.begin, layers.end);
 }
 
+/// Of times that are reported: 35 years.
+constexpr std::int64_t kMostUs = std::int64_t{1} << 50;
+
 /// An absent range reads as [0, 0).
 LayerRange read_layers(WireReader& reader, const wire::LayerRange* from) {
     LayerRange layers;
@@ -25,6 +28,7 @@ void read_profile(WireReader& reader, const wire::NodeProfile& from, NodeProfile
     to.prefill_row_layer_us =
         reader.real("profile.prefill_row_layer_us", from.prefill_row_layer_us());
     to.head_row_us = reader.real("profile.head_row_us", from.head_row_us());
+    to.decode_row_layer_us = reader.real("profile.decode_row_layer_us", from.decode_row_layer_us());
     to.threads = reader.integer("profile.threads", from.threads(), 0, limits::kMaxThreads);
 }
 
@@ -51,7 +55,7 @@ flatbuffers::Offset<wire::Hello> write(Builder& builder, const Hello& message) {
     const NodeProfile& profile = message.profile;
     const auto profile_offset =
         wire::CreateNodeProfile(builder, profile.decode_layer_us, profile.prefill_row_layer_us,
-                                profile.head_row_us, profile.threads);
+                                profile.head_row_us, profile.threads, profile.decode_row_layer_us);
     wire::HelloBuilder hello(builder);
     hello.add_protocol_major(message.protocol_major);
     hello.add_protocol_minor(message.protocol_minor);
@@ -252,7 +256,6 @@ LinkReport read_report(WireReader& reader, const wire::LinkReport& from) {
     to.lane_sent_messages =
         reader.list<std::uint64_t>("lane_sent_messages", from.lane_sent_messages(), kLaneCount);
     to.lane_queue_us = reader.list<std::int64_t>("lane_queue_us", from.lane_queue_us(), kLaneCount);
-    constexpr std::int64_t kMostUs = std::int64_t{1} << 50;
     to.round_trip_us = reader.integer("round_trip_us", from.round_trip_us(), 0, kMostUs);
     to.bytes_per_s = reader.real("bytes_per_s", from.bytes_per_s());
     to.delay_us = reader.integer("delay_us", from.delay_us(), 0, kMostUs);
@@ -271,6 +274,39 @@ flatbuffers::Offset<wire::Heartbeat> write(Builder& builder, const Heartbeat& me
 void read(WireReader& reader, const wire::Heartbeat& from, Heartbeat& to) {
     to.sequence = from.sequence();
     if (from.next_link() != nullptr) to.next_link = read_report(reader, *from.next_link());
+}
+
+flatbuffers::Offset<wire::ProbeLink> write(Builder& builder, const ProbeLink& message) {
+    const auto address = write_text(builder, message.address);
+    return wire::CreateProbeLink(builder, message.node.value, address, message.second);
+}
+
+void read(WireReader& reader, const wire::ProbeLink& from, ProbeLink& to) {
+    to.node = NodeId(from.node());
+    to.address = reader.text("address", from.address());
+    to.second = from.second();
+}
+
+flatbuffers::Offset<wire::ProbeHello> write(Builder& builder, const ProbeHello& message) {
+    return wire::CreateProbeHello(builder, message.node.value);
+}
+
+void read(WireReader&, const wire::ProbeHello& from, ProbeHello& to) {
+    to.node = NodeId(from.node());
+}
+
+flatbuffers::Offset<wire::LinkProbe> write(Builder& builder, const LinkProbe& message) {
+    return wire::CreateLinkProbe(builder, message.from.value, message.to.value, message.reached,
+                                 message.bytes_per_s, message.delay_us, message.jitter_us);
+}
+
+void read(WireReader& reader, const wire::LinkProbe& from, LinkProbe& to) {
+    to.from = NodeId(from.from());
+    to.to = NodeId(from.to());
+    to.reached = from.reached();
+    to.bytes_per_s = reader.real("bytes_per_s", from.bytes_per_s());
+    to.delay_us = reader.integer("delay_us", from.delay_us(), 0, kMostUs);
+    to.jitter_us = reader.integer("jitter_us", from.jitter_us(), 0, kMostUs);
 }
 
 }  // namespace molink

@@ -29,6 +29,9 @@ struct StageFailed;
 struct Heartbeat;
 struct Part;
 struct Retire;
+struct ProbeLink;
+struct ProbeHello;
+struct LinkProbe;
 }  // namespace molink::wire
 
 namespace molink {
@@ -161,6 +164,9 @@ flatbuffers::Offset<wire::StageFailed> write(Builder& builder, const StageFailed
 flatbuffers::Offset<wire::Heartbeat> write(Builder& builder, const Heartbeat& message);
 flatbuffers::Offset<wire::Part> write(Builder& builder, const Part& message);
 flatbuffers::Offset<wire::Retire> write(Builder& builder, const Retire& message);
+flatbuffers::Offset<wire::ProbeLink> write(Builder& builder, const ProbeLink& message);
+flatbuffers::Offset<wire::ProbeHello> write(Builder& builder, const ProbeHello& message);
+flatbuffers::Offset<wire::LinkProbe> write(Builder& builder, const LinkProbe& message);
 
 void read(WireReader& reader, const wire::Hello& from, Hello& to);
 void read(WireReader& reader, const wire::Welcome& from, Welcome& to);
@@ -175,5 +181,8 @@ void read(WireReader& reader, const wire::StageFailed& from, StageFailed& to);
 void read(WireReader& reader, const wire::Heartbeat& from, Heartbeat& to);
 void read(WireReader& reader, const wire::Part& from, Part& to);
 void read(WireReader& reader, const wire::Retire& from, Retire& to);
+void read(WireReader& reader, const wire::ProbeLink& from, ProbeLink& to);
+void read(WireReader& reader, const wire::ProbeHello& from, ProbeHello& to);
+void read(WireReader& reader, const wire::LinkProbe& from, LinkProbe& to);
 
 }  // namespace molink

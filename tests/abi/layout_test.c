@@ -70,6 +70,7 @@ static void check_engine_options(void) {
     OFFSET(molink_engine_options, step_tokens, 256);
     OFFSET(molink_engine_options, objective, 260);
     OFFSET(molink_engine_options, lm_head, 264);
+    OFFSET(molink_engine_options, link_probes, 268);
 }
 
 static void check_model_info(void) {

@@ -110,6 +110,21 @@ void run_streams(RelayedCluster& cluster, const Disturb& disturb) {
 
 }  // namespace
 
+TEST_CASE("links through relays are measured before the plan") {
+    RelayedCluster cluster;
+    const std::vector<PartitionLink> links = cluster.engine->partition().input.links;
+    REQUIRE(links.size() == 6);
+    for (const PartitionLink& link : links) {
+        INFO("node " << link.from.value << " -> " << link.to.value << ": "
+                     << link.model.bytes_per_s * 8e-6 << " Mbit/s, " << link.model.delay_us
+                     << " us");
+        CHECK(link.model.bytes_per_s > 0.7 * 12.5e6);
+        CHECK(link.model.bytes_per_s < 1.4 * 12.5e6);
+        CHECK(link.model.delay_us >= 2'500);
+        CHECK(link.model.delay_us <= 6'000);
+    }
+}
+
 TEST_CASE("a link that is cut twenty times loses and doubles nothing") {
     RelayedCluster cluster;
     int cuts = 0;

@@ -120,7 +120,40 @@ Heartbeat heartbeat_1_1() {
     return {86'400, report};
 }
 
+/// The hello with what protocol 1.2 appended.
+Hello hello_1_2() {
+    Hello hello = test::hello();
+    hello.profile.decode_row_layer_us = 12.75;
+    return hello;
+}
+
+Part part_1_2() {
+    Part part = part_1_1();
+    part.head_rows = 3;
+    part.activations.resize(3 * 3 * 2);
+    return part;
+}
+
+Assign assign_1_2() {
+    Assign assign = test::assign();
+    assign.direct_feedback = true;
+    return assign;
+}
+
 }  // namespace
+
+std::vector<WireSample> wire_samples_1_2() {
+    std::vector<WireSample> samples = wire_samples_1_1();
+    for (WireSample& sample : samples) {
+        if (sample.name == "hello") sample.message = hello_1_2();
+        if (sample.name == "assign") sample.message = assign_1_2();
+        if (sample.name == "part") sample.message = part_1_2();
+    }
+    samples.push_back({"probe_link", ProbeLink{NodeId(3), "tcp://192.0.2.9:7100", true}});
+    samples.push_back({"probe_hello", ProbeHello{NodeId(2)}});
+    samples.push_back({"link_probe", LinkProbe{NodeId(2), NodeId(3), true, 12.5e6, 30'000, 1'500}});
+    return samples;
+}
 
 std::vector<WireSample> wire_samples_1_1() {
     std::vector<WireSample> samples = wire_samples_1_0();

@@ -17,5 +17,7 @@ struct WireSample {
 std::vector<WireSample> wire_samples_1_0();
 /// Those of protocol 1.1: sampling options, log-probabilities.
 std::vector<WireSample> wire_samples_1_1();
+/// Those of protocol 1.2: direct feedback, measured links, decode rows.
+std::vector<WireSample> wire_samples_1_2();
 
 }  // namespace molink::test

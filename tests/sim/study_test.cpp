@@ -33,6 +33,7 @@ StudyCluster ring(int nodes, const DeviceProfile& device, const LinkModel& link)
         cluster.nodes.push_back(node);
     }
     cluster.link = link;
+    cluster.split = "even";  // over all of them, whatever the link
     return cluster;
 }
 

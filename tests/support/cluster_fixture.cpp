@@ -54,6 +54,7 @@ ClusterFixture::ClusterFixture(std::int32_t stages, bool local_stage, LmHead lm_
     config.lm_head = lm_head;
     config.local_stage = local_stage;
     config.direct_feedback = direct_feedback;
+    config.probe_links = false;  // a tick of the clock would look like a slow network
     config.max_running = 4;
     config.max_step_tokens = 32;
     config.max_context = 256;

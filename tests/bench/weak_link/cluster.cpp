@@ -30,6 +30,7 @@ EngineOptions head_options(const Cell& cell, const std::string& model) {
     options.stages = cell.system.nodes;
     options.local_stage = cell.system.local_stage;
     options.direct_feedback = cell.system.direct_feedback;
+    options.probe_links = false;  // or the plan would do without nodes behind weak links
     options.threads = 1;
     options.wire_type = wire_type(cell.system.wire);
     options.max_running = cell.workload.streams + kSpareRunning;

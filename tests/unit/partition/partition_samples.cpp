@@ -111,7 +111,9 @@ private:
             worth.kv_blocks = std::min(worth.kv_blocks, blocks);
             const double one =
                 static_cast<double>(size) * node.decode_layer_us + (head ? node.head_row_us : 0);
-            const double factor = 1 + (rows - 1) * node.prefill_row_layer_us / node.decode_layer_us;
+            const double row =
+                node.decode_row_layer_us > 0 ? node.decode_row_layer_us : node.prefill_row_layer_us;
+            const double factor = 1 + (rows - 1) * row / node.decode_layer_us;
             worth.slowest_us = std::max(worth.slowest_us, one * factor);
             worth.ring_us += one;
             if (last && !head_first) break;
@@ -158,6 +160,7 @@ PartitionInput random_partition_input(std::uint64_t seed) {
         node.memory_bytes = static_cast<std::int64_t>(100 + random.below(500));
         node.decode_layer_us = 1.0 + static_cast<double>(random.below(100));
         node.prefill_row_layer_us = static_cast<double>(random.below(20));
+        if (random.below(3) == 0) node.decode_row_layer_us = static_cast<double>(random.below(9));
         node.head_row_us = static_cast<double>(random.below(200));
         input.nodes.push_back(node);
     }

@@ -71,6 +71,7 @@ Hello random_hello(Random& random) {
     hello.profile.prefill_row_layer_us = random.uniform() * 1e6;
     hello.profile.head_row_us = random.uniform() * 1e6;
     hello.profile.threads = random_int(random, 0, 65536);
+    if (random.below(2) == 1) hello.profile.decode_row_layer_us = random.uniform() * 1e6;
     return hello;
 }
 
@@ -184,6 +185,17 @@ Retire random_retire(Random& random) {
     return retire;
 }
 
+LinkProbe random_probe(Random& random) {
+    LinkProbe probe;
+    probe.from = NodeId(static_cast<std::uint32_t>(random.next()));
+    probe.to = NodeId(static_cast<std::uint32_t>(random.next()));
+    probe.reached = random.below(2) == 1;
+    probe.bytes_per_s = random.uniform() * 1e9;
+    probe.delay_us = random_int(random, 0, 1 << 30);
+    probe.jitter_us = random_int(random, 0, 1 << 30);
+    return probe;
+}
+
 Message random_small(std::size_t kind, Random& random) {
     const Epoch epoch(static_cast<std::uint32_t>(random.next()));
     switch (kind) {
@@ -199,6 +211,11 @@ Message random_small(std::size_t kind, Random& random) {
             return PeerHello{epoch, NodeId(static_cast<std::uint32_t>(random.next())),
                              random_int(random, 0, 255)};
         case 9: return StageFailed{epoch, random_code(random), random_text(random)};
+        case 13:
+            return ProbeLink{NodeId(static_cast<std::uint32_t>(random.next())),
+                             random_text(random, 4096), random.below(2) == 1};
+        case 14: return ProbeHello{NodeId(static_cast<std::uint32_t>(random.next()))};
+        case 15: return random_probe(random);
         default: {
             Heartbeat heartbeat{random.next(), {}};
             if (random.below(2) == 0) return heartbeat;
@@ -240,7 +257,8 @@ bool valid(const Hello& m) {
            static_cast<int>(m.kv_type) <= 4 && in(m.block_tokens, 0, 4096) &&
            m.memory_bytes <= 1ull << 50 && (!m.layers || valid(*m.layers)) &&
            valid(m.profile.decode_layer_us) && valid(m.profile.prefill_row_layer_us) &&
-           valid(m.profile.head_row_us) && in(m.profile.threads, 0, 65536);
+           valid(m.profile.head_row_us) && in(m.profile.threads, 0, 65536) &&
+           valid(m.profile.decode_row_layer_us);
 }
 bool valid(const Welcome& m) {
     return valid(m.head_name);
@@ -276,6 +294,16 @@ bool valid(const Heartbeat& m) {
     if (!m.next_link) return true;
     const LinkReport& report = *m.next_link;
     return report.lane_sent_bytes.size() <= kLaneCount && report.bytes_per_s >= 0;
+}
+bool valid(const ProbeLink& m) {
+    return valid(m.address);
+}
+bool valid(const ProbeHello&) {
+    return true;
+}
+bool valid(const LinkProbe& m) {
+    constexpr std::int64_t kMost = std::int64_t{1} << 50;
+    return valid(m.bytes_per_s) && in(m.delay_us, 0, kMost) && in(m.jitter_us, 0, kMost);
 }
 bool valid(const SequenceRun& run) {
     return in(run.count, 1, 65536) && in(run.position, 0, (1 << 24) - run.count) &&

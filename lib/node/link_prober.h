@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "channel/channel_hub.h"
+#include "wire/messages.h"
+
+namespace molink {
+
+/// Measures links of this node: links of their own, dialled or accepted, that carry probe trains
+/// and are closed afterwards. Of two nodes one measures first, then the other: acknowledgements
+/// that wait behind trains the other way would tell nothing. Whoever was asked to measure the
+/// other does so on a link that it dialled, the head on that of the worker. Thread: the node's
+/// loop.
+class LinkProber {
+public:
+    explicit LinkProber(Log log) : log_(log) {}
+
+    void attach(ChannelHub& hub) { hub_ = &hub; }
+
+    /// Measures the link from this node (`self`) to the one that listens at `target.address`.
+    void dial(NodeId self, const ProbeLink& target, std::int64_t now_us);
+    /// Takes in a link whose other end wants it measured. False: too many are here; close it.
+    bool accept(LinkId link, NodeId self, const ProbeHello& hello, std::int64_t now_us);
+    /// Is it one of these links? The calls below are for those alone.
+    bool owns(LinkId link) const { return probes_.contains(link); }
+    void on_link_up(LinkId link);
+    void on_link_lost(LinkId link);
+    void on_message(LinkId link, const Message& message);
+
+    /// Goes on with what has been acknowledged or has taken too long. Gives what is known at the
+    /// end of links this node dialled: the way back, when that was measured, then the way there.
+    std::vector<LinkProbe> pump(std::int64_t now_us);
+    /// When pump() is due at the latest.
+    std::int64_t next_timer_us() const;
+
+private:
+    enum class Step : std::uint8_t {
+        reaching,   // dialled: until the hello is acknowledged
+        queued,     // until it is our turn
+        measuring,  // trains go
+        waiting,    // for the other end
+        over,
+    };
+    struct Probe {
+        NodeId self;
+        NodeId peer;
+        bool dialed = false;
+        bool up = false;
+        bool both_ways = false;    // the other end measures on this link too
+        std::int64_t turn_us = 0;  // our turn, unless the other end is at it
+        Step step = Step::waiting;
+        std::int64_t until_us = 0;
+        std::optional<LinkProbe> back;  // what the other end measured
+    };
+
+    bool has_accepted(NodeId peer) const;
+    Probe* dialed_to(NodeId peer);
+    LinkProbe measured(LinkId link, const Probe& probe) const;
+    void advance(LinkId link, Probe& probe, std::int64_t now_us);
+    void send(LinkId link, const Message& message);
+    void conclude(LinkId link, Probe& probe, std::vector<LinkProbe>& results);
+
+    Log log_;
+    ChannelHub* hub_ = nullptr;
+    std::map<LinkId, Probe> probes_;
+};
+
+}  // namespace molink
