@@ -75,6 +75,8 @@ struct StudyWorkload {
     TokenQuantiles output{{0, 128}};
     std::int32_t count = 100;
     std::uint64_t seed = 1;
+    /// From when the cluster serves to the first arrival: links measure themselves meanwhile.
+    double settle_s = 1.5;
     double stop_s = 0;  ///< the study ends then, whatever is under way; 0: with the last token
 };
 

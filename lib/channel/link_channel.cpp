@@ -91,9 +91,20 @@ void LinkChannel::set_epoch(Epoch epoch) {
 }
 
 bool LinkChannel::may_send(Track track) const {
-    const SendTrack& sender = tracks_[index(track)];
-    return connections_[index(track)] && !sender.blocked() &&
-           sender.in_flight_bytes() < meter_.window_bytes();
+    return connections_[index(track)] && !tracks_[index(track)].blocked() && !window_full(track);
+}
+
+bool LinkChannel::window_full(Track track) const {
+    return tracks_[index(track)].in_flight_bytes() >= meter_.window_bytes();
+}
+
+/// The window is all that keeps what waits from being sent.
+bool LinkChannel::held(Track track) const {
+    if (!window_full(track)) return false;
+    for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
+        if (!queues_[lane].empty() && track_of(static_cast<Lane>(lane)) == track) return true;
+    }
+    return false;
 }
 
 std::size_t LinkChannel::max_frame_bytes() const {
@@ -338,6 +349,7 @@ Status LinkChannel::on_ack(const FrameHeader& header, std::int64_t now_us) {
     SendTrack& sender = tracks_[index(header.track)];
     stats_.received_wire_bytes += kFrameHeaderBytes;
     bool valid = false;
+    const bool was_held = held(header.track);
     const SendTrack::Acked acked = sender.acknowledge(header.sequence, valid);
     if (!valid) {
         return make_error(StatusCode::data_loss,
@@ -352,7 +364,7 @@ Status LinkChannel::on_ack(const FrameHeader& header, std::int64_t now_us) {
     const std::int64_t arrived_us = peer_clock_.follow(header.offset);
     const std::int64_t peer_bytes = peer_bytes_.follow(header.total);
     if (header.track == Track::bulky) {
-        const auto rate = probes_.on_ack(header.sequence, arrived_us, acked.resent);
+        const auto rate = probes_.on_ack(header.sequence, arrived_us, acked.resent, now_us);
         if (rate) meter_.set_probed(*rate);
     }
     if (acked.resent || header.flags != 0 || stamp <= 0 || stamp > now_us) return {};
@@ -366,6 +378,7 @@ Status LinkChannel::on_ack(const FrameHeader& header, std::int64_t now_us) {
     sample.arrived_us = arrived_us;
     sample.received_bytes = peer_bytes;
     sample.idle_us = acked.idle_us;
+    sample.held = was_held;
     meter_.add(sample);
     return {};
 }

@@ -86,6 +86,8 @@ private:
     };
 
     bool may_send(Track track) const;
+    bool window_full(Track track) const;
+    bool held(Track track) const;
     TransmitView make_view(std::int64_t now_us) const;
     TransmitPlan choose(const TransmitView& view) const;
     void cut(const TransmitPlan& plan, std::int64_t now_us);

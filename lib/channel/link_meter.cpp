@@ -80,7 +80,7 @@ void LinkMeter::add(const Sample& sample) {
     note_arrival(sample, queue);
     const bool limited = sample.sent_us - sample.idle_us < round_us();
     queue_seen_ |= queue > hol_bound_us_ / 8 || limited;
-    if (!paced_ && !limited) {
+    if (!paced_ && (!limited || sample.held)) {
         window_bytes_ =
             std::min(std::max(window_bytes_, limits::kFirstWindowBytes) + sample.acked_bytes,
                      kLargestWindowBytes);

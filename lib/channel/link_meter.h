@@ -50,6 +50,7 @@ public:
         std::int64_t arrived_us = 0;      ///< likewise, on the peer's
         std::int64_t received_bytes = 0;  ///< on the link by then
         std::int64_t idle_us = -1;        ///< when, before sent_us, nothing waited to be sent
+        bool held = false;                ///< the window was full and more waited
     };
     void add(const Sample& sample);
     /// A rate from probe trains, bytes/s.

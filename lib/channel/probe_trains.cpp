@@ -33,7 +33,7 @@ void ProbeTrains::begin(std::uint64_t first, std::size_t frame_bytes, std::int64
 }
 
 std::optional<double> ProbeTrains::on_ack(std::uint64_t sequence, std::int64_t arrived_us,
-                                          bool resent) {
+                                          bool resent, std::int64_t now_us) {
     if (last_ == 0 || sequence < first_) return std::nullopt;
     if (resent) {
         last_ = 0;
@@ -55,7 +55,7 @@ std::optional<double> ProbeTrains::on_ack(std::uint64_t sequence, std::int64_t a
     if (close_) {
         settled_ = verdict.agreed || verdict.fast || count_ >= kManyTrains;
         const auto took = std::clamp(static_cast<std::int64_t>(us), kCloseUs, kAtJoinUs);
-        next_us_ = settled_ ? INT64_MAX : arrived_us + took;
+        next_us_ = settled_ ? INT64_MAX : now_us + took;
     }
     if (!verdict.agreed) return std::nullopt;
     return verdict.rate;

@@ -21,7 +21,8 @@ public:
     void begin(std::uint64_t first, std::size_t frame_bytes, std::int64_t now_us);
     /// Everything up to `sequence` arrived by arrived_us on the peer's clock. Gives a rate,
     /// bytes/s, when trains agree on one that is worth pacing for.
-    std::optional<double> on_ack(std::uint64_t sequence, std::int64_t arrived_us, bool resent);
+    std::optional<double> on_ack(std::uint64_t sequence, std::int64_t arrived_us, bool resent,
+                                 std::int64_t now_us);
 
     /// Anew, one train close after the other until settled(), then none any more.
     void restart(std::int64_t now_us);

@@ -135,7 +135,8 @@ void LinkProber::advance(LinkId link, Probe& probe, std::int64_t now_us) {
         hub_->probe(link, true);
         probe.step = Step::measuring;
     } else if (probe.step == Step::measuring && hub_->stats(link).probed) {
-        send(link, measured(link, probe));
+        probe.own = measured(link, probe);
+        send(link, *probe.own);
         probe.step = Step::waiting;
     }
 }
@@ -147,7 +148,7 @@ void LinkProber::send(LinkId link, const Message& message) {
 
 void LinkProber::conclude(LinkId link, Probe& probe, std::vector<LinkProbe>& results) {
     if (probe.dialed) {
-        LinkProbe there = measured(link, probe);
+        LinkProbe there = probe.own ? *probe.own : measured(link, probe);
         if (probe.back && there.reached) {
             LinkProbe back = *probe.back;
             back.from = probe.peer;

@@ -56,6 +56,7 @@ private:
         std::int64_t turn_us = 0;  // our turn, unless the other end is at it
         Step step = Step::waiting;
         std::int64_t until_us = 0;
+        std::optional<LinkProbe> own;   // what was measured here: the other end may close the link
         std::optional<LinkProbe> back;  // what the other end measured
     };
 

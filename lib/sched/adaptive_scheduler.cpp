@@ -74,7 +74,7 @@ private:
         return most;
     }
 
-    /// What a whole prompt of `rows` rows costs in slices of `slice`: its own time (the pipeline
+    /// What prompts of `rows` rows together cost in slices of `slice`: its own time (the pipeline
     /// fills once, then the slowest resource sets the pace) and, while others decode, the time it
     /// takes from a stage.
     static double prompt_us(const RingModel& ring, std::int32_t rows, std::int32_t slice,
@@ -179,8 +179,11 @@ private:
         if (view.prefill_parts_in_flight >= kMostMicroBatches || !can_prefill(view, running))
             return;
         rank_prompts(view, ring);
-        const std::int32_t left = prompt_left(*prompts_.front().sequence);
-        const std::int32_t slice = choose_slice(view, ring, population, std::max(left, 1));
+        std::int64_t left = 0;  // short prompts share a slice
+        for (const Prompt& prompt : prompts_) left += prompt_left(*prompt.sequence);
+        const std::int32_t slice = choose_slice(
+            view, ring, population,
+            static_cast<std::int32_t>(std::clamp<std::int64_t>(left, 1, kSlices.back())));
         const double slowest = ring.slowest_us(PartKind::prefill, slice);
         const double depth =
             slowest > 0

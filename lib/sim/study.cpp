@@ -43,6 +43,7 @@ private:
     const StudyOptions& options_;
     std::uint64_t seed_;
     double poisson_per_s_;
+    double settle_s_;
     double stop_s_;
     std::vector<PlannedLoad> load_;
     TokenMeter meter_;
@@ -62,6 +63,7 @@ StudyRun::StudyRun(StudySetup setup, const StudyWorkload& workload, const StudyO
       options_(options),
       seed_(workload.seed),
       poisson_per_s_(workload.trace.empty() ? workload.poisson_per_s : 0),
+      settle_s_(workload.settle_s),
       stop_s_(workload.stop_s),
       load_(plan_load(workload)),
       meter_(load_, options.token_times),
@@ -118,7 +120,12 @@ Status StudyRun::serve() {
         cluster_.clock.now = std::max(cluster_.clock.now, next);
         cluster_.step();
     }
-    begin_us_ = cluster_.clock.now;
+    begin_us_ = cluster_.clock.now + static_cast<std::int64_t>(settle_s_ * 1e6);
+    for (std::int64_t next = 0; next < begin_us_; next = cluster_.next_event_us()) {
+        cluster_.clock.now = std::max(cluster_.clock.now, next);
+        cluster_.step();
+    }
+    cluster_.clock.now = begin_us_;
     cluster_.network.forget_traffic();
     observe();
     return {};

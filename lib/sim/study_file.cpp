@@ -192,6 +192,7 @@ void read_workload(JsonReader& reader, StudyWorkload& workload) {
     read_tokens(reader, "output_tokens", workload.output);
     reader.integer("count", workload.count);
     reader.number("stop_s", workload.stop_s);
+    reader.number("settle_s", workload.settle_s);
     reader.integer("seed", workload.seed);
 }
 

@@ -54,6 +54,7 @@ Status check_quantiles(const char* key, const TokenQuantiles& quantiles) {
 
 Status check_workload(const StudyWorkload& workload) {
     MOLINK_RETURN_IF_ERROR(check_number("stop_s", workload.stop_s, 0, 1e9));
+    MOLINK_RETURN_IF_ERROR(check_number("settle_s", workload.settle_s, 0, 3600));
     if (!workload.trace.empty()) {
         double before = 0;
         for (const StudyRequest& request : workload.trace) {

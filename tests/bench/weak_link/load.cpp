@@ -35,7 +35,10 @@ struct Request {
 
 class Load {
 public:
-    explicit Load(Engine& engine) : engine_(engine), begin_s_(now_s()) {}
+    explicit Load(Engine& engine) : engine_(engine), begin_s_(now_s()) {
+        sleep_until(kSettleSeconds);
+        begin_s_ = now_s();
+    }
 
     Request& submit(std::int32_t prompt, std::int32_t output);
 

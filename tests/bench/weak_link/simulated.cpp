@@ -69,6 +69,7 @@ StudyWorkload make_workload(const SimulatedCell& cell) {
     }
     // As long as the real run waits for prompts that are under way.
     workload.stop_s = cell.begin + 2 * cell.plan.seconds;
+    workload.settle_s = kSettleSeconds;
     return workload;
 }
 
