@@ -28,8 +28,7 @@ void ProbeTrains::begin(std::uint64_t first, std::size_t frame_bytes, std::int64
     last_ = first + kFrames - 1;
     frame_bytes_ = frame_bytes;
     from_ = 0;
-    next_us_ =
-        now_us + (close_ || count_ + 1 < rates_.size() ? kAtJoinUs : limits::kProbeIntervalUs);
+    next_us_ = now_us + kAtJoinUs;
 }
 
 std::optional<double> ProbeTrains::on_ack(std::uint64_t sequence, std::int64_t arrived_us,
@@ -52,11 +51,13 @@ std::optional<double> ProbeTrains::on_ack(std::uint64_t sequence, std::int64_t a
     bytes_ += bytes;
     us_ += us;
     const Verdict verdict = judge();
+    const bool done = verdict.agreed || verdict.fast || count_ >= kManyTrains;
     if (close_) {
-        settled_ = verdict.agreed || verdict.fast || count_ >= kManyTrains;
+        settled_ = done;
         const auto took = std::clamp(static_cast<std::int64_t>(us), kCloseUs, kAtJoinUs);
         next_us_ = settled_ ? INT64_MAX : now_us + took;
     }
+    if (!close_ && done) next_us_ = std::max(next_us_, now_us + limits::kProbeIntervalUs);
     if (!verdict.agreed) return std::nullopt;
     return verdict.rate;
 }

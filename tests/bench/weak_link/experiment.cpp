@@ -187,6 +187,20 @@ Json run_cell(const Bench& bench, const Cell& cell) {
     return row;
 }
 
+namespace {
+
+/// The least that a node saw.
+double measured_delay_ms(const Json& row) {
+    double least = 1e9;
+    for (const Json& link : row.at("links")) {
+        const double delay = link.at("delay_ms");
+        if (delay > 0) least = std::min(least, delay);
+    }
+    return least;
+}
+
+}  // namespace
+
 Json simulate_row(const Bench& bench, const Cell& cell, const Json& row, double begin) {
     SimulatedCell simulated;
     simulated.cell = cell;
@@ -196,6 +210,7 @@ Json simulate_row(const Bench& bench, const Cell& cell, const Json& row, double 
     simulated.plan.output = row.at("output");
     simulated.plan.prompts_per_s = row.at("prompts_per_s");
     simulated.plan.seconds = row.at("seconds");
+    simulated.delay_ms = cell.link.jitter_ms > 0 ? cell.link.delay_ms : measured_delay_ms(row);
     simulated.begin = begin;
     const Simulated run = simulate_cell(simulated);
     Json result = result_json(measure(run.streams));

@@ -18,10 +18,11 @@ namespace {
 constexpr double kNodeGib = 24;
 constexpr const char* kHost = "machine";
 
-LinkModel direction(const LinkShape& link, bool onward) {
+LinkModel direction(const SimulatedCell& cell, bool onward) {
+    const LinkShape& link = cell.cell.link;
     LinkModel model;
     model.bytes_per_s = (onward ? link.up_mbit_per_s : link.down_mbit_per_s) * 125'000;
-    model.delay_us = static_cast<std::int64_t>(link.delay_ms * 1000);
+    model.delay_us = static_cast<std::int64_t>(std::max(link.delay_ms, cell.delay_ms) * 1000);
     model.jitter_us = static_cast<std::int64_t>(link.jitter_ms * 1000);
     return model;
 }
@@ -42,14 +43,14 @@ StudyCluster make_cluster(const SimulatedCell& cell) {
         cluster.nodes.push_back(std::move(node));
     }
     if (cell.ring.cores > 0) cluster.hosts = {{kHost, cell.ring.cores}};
-    cluster.link = direction(cell.cell.link, true);
+    cluster.link = direction(cell, true);
     const std::size_t nodes = cluster.nodes.size();
     for (std::size_t from = 0; from < nodes; ++from) {
         for (std::size_t to = 0; to < from; ++to) {
             // From the last stage to the first is onward, too, where it dials that one.
             const bool onward = !system.local_stage && to > 0 && from + 1 == nodes;
-            cluster.links.push_back({cluster.nodes[from].name, cluster.nodes[to].name,
-                                     direction(cell.cell.link, onward)});
+            cluster.links.push_back(
+                {cluster.nodes[from].name, cluster.nodes[to].name, direction(cell, onward)});
         }
     }
     cluster.max_running = cell.plan.streams + kSpareRunning;

@@ -13,7 +13,8 @@ struct SimulatedCell {
     RingShape ring;
     ModelSpec spec;
     LoadPlan plan;
-    double begin = 0;  ///< of the measurement in the real run; prompts arrive from then on
+    double delay_ms = 0;  ///< one way, as the nodes measured it: with sockets and relay
+    double begin = 0;     ///< of the measurement in the real run; prompts arrive from then on
 };
 
 struct Simulated {

@@ -11,7 +11,7 @@ inline constexpr std::int32_t kPromptMean = 768;   ///< rows of one
 inline constexpr std::int32_t kLongestOutput = 3500;
 /// From the moment the cluster serves to the first request: links have measured themselves then, as
 /// they have in any service but a new one.
-inline constexpr double kSettleSeconds = 1.5;
+inline constexpr double kSettleSeconds = 2;
 inline constexpr double kWarmSeconds = 2;  ///< before a measurement all streams decode so long
 
 /// What is run, in real processes and in the simulator alike.
