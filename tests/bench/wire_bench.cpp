@@ -1,0 +1,158 @@
+// What the formats of activations cost in accuracy: the same prompts through a pipeline of several
+// stages with every --wire format, compared with f32. Prompts are pieces of what f32 generates, so
+// that every format is asked about the same positions; then each generates on its own.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <exception>
+#include <map>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "support/local_cluster.h"
+#include "wire/activation_codec.h"
+
+namespace molink::bench {
+namespace {
+
+constexpr std::int32_t kTop = 20;
+
+struct Flags {
+    std::string model;
+    std::int32_t nodes = 3;
+    std::int32_t streams = 32;
+    std::int32_t tokens = 64;
+};
+
+/// What one format gave, by stream.
+struct Answers {
+    std::vector<std::vector<Token>> greedy;
+    std::vector<std::vector<TokenLogprobs>> asked;  ///< at the positions of f32's answers
+    std::size_t row_bytes = 0;
+};
+
+std::vector<Token> prompt_of(std::int32_t stream, std::int32_t vocabulary) {
+    std::vector<Token> prompt;
+    for (std::int32_t i = 0; i < 16; ++i) prompt.push_back((stream * 131 + i * 17) % vocabulary);
+    return prompt;
+}
+
+GenerateRequest ask(std::vector<Token> prompt, std::int32_t tokens) {
+    GenerateRequest request;
+    request.prompt_tokens = std::move(prompt);
+    request.max_tokens = tokens;
+    request.ignore_eos = true;
+    request.logprobs = kTop;
+    return request;
+}
+
+Answers answer(const Flags& flags, DataType wire, const std::vector<std::vector<Token>>& given) {
+    test::LocalClusterOptions options;
+    options.model_dir = flags.model;
+    options.nodes = flags.nodes;
+    options.each = [](NodeOptions& node) { node.memory_bytes = std::int64_t{4} << 30; };
+    options.engine = [&](EngineOptions& engine) {
+        engine.wire_type = wire;
+        engine.partitioner = make_even_partitioner();
+        engine.max_context = 256;
+        engine.max_running = flags.streams;
+    };
+    test::LocalCluster cluster(options);
+    test::Requests requests(cluster.engine());
+    Answers answers;
+    const ModelSpec& model = cluster.engine().model();
+    answers.row_bytes = activation_bytes(wire, 1, static_cast<std::size_t>(model.hidden));
+    std::vector<RequestId> ids;
+    for (std::int32_t s = 0; s < flags.streams; ++s) {
+        ids.push_back(requests.submit(ask(prompt_of(s, model.vocabulary), flags.tokens)));
+    }
+    for (RequestId id : ids) answers.greedy.push_back(requests.wait(id).front().tokens);
+    const auto& line = given.empty() ? answers.greedy : given;
+    for (std::int32_t s = 0; s < flags.streams; ++s) {
+        std::vector<Token> prompt = prompt_of(s, model.vocabulary);
+        std::vector<TokenLogprobs> asked;
+        for (Token token : line[static_cast<std::size_t>(s)]) {
+            asked.push_back(requests.run(ask(prompt, 1)).logprobs.front());
+            prompt.push_back(token);
+        }
+        answers.asked.push_back(std::move(asked));
+    }
+    return answers;
+}
+
+/// Differences of log-probabilities of tokens that both name.
+std::vector<double> differences(const Answers& a, const Answers& b) {
+    std::vector<double> found;
+    for (std::size_t s = 0; s < a.asked.size(); ++s) {
+        for (std::size_t i = 0; i < a.asked[s].size(); ++i) {
+            std::map<Token, float> other;
+            for (const TokenLogprob& top : b.asked[s][i].top) other[top.token] = top.logprob;
+            for (const TokenLogprob& top : a.asked[s][i].top) {
+                const auto same = other.find(top.token);
+                if (same != other.end()) found.push_back(std::abs(top.logprob - same->second));
+            }
+        }
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+}
+
+void compare(std::string_view name, const Answers& reference, const Answers& answers) {
+    std::size_t positions = 0, same_choice = 0, same_streams = 0, common = 0;
+    for (std::size_t s = 0; s < reference.greedy.size(); ++s) {
+        const auto& expected = reference.greedy[s];
+        const auto& got = answers.greedy[s];
+        same_streams += expected == got ? 1 : 0;
+        common += static_cast<std::size_t>(
+            std::mismatch(expected.begin(), expected.end(), got.begin()).first - expected.begin());
+        for (std::size_t i = 0; i < expected.size(); ++i, ++positions) {
+            same_choice += answers.asked[s][i].top.front().token == expected[i] ? 1 : 0;
+        }
+    }
+    const std::vector<double> apart = differences(reference, answers);
+    const auto at = [&](double share) {
+        return apart[static_cast<std::size_t>(share * static_cast<double>(apart.size() - 1))];
+    };
+    const auto streams = static_cast<double>(reference.greedy.size());
+    fmt::print(
+        "{:<6}{:>10}{:>9.1f}%{:>12.5f}{:>12.5f}{:>12.5f}{:>13.2f}%{:>12.1f}{:>9.0f}%\n", name,
+        answers.row_bytes,
+        100.0 * static_cast<double>(answers.row_bytes) / static_cast<double>(reference.row_bytes),
+        at(0.5), at(0.99), apart.back(),
+        100.0 * static_cast<double>(same_choice) / static_cast<double>(positions),
+        static_cast<double>(common) / streams, 100.0 * static_cast<double>(same_streams) / streams);
+}
+
+void run(const Flags& flags) {
+    fmt::print("{}: {} stages, {} streams of {} greedy tokens, against f32\n", flags.model,
+               flags.nodes, flags.streams, flags.tokens);
+    fmt::print("{:<6}{:>10}{:>10}{:>12}{:>12}{:>12}{:>14}{:>12}{:>10}\n", "wire", "row bytes",
+               "of f32", "logp p50", "logp p99", "logp max", "same choice", "common", "streams");
+    const Answers reference = answer(flags, DataType::f32, {});
+    for (DataType wire : {DataType::f32, DataType::bf16, DataType::f16, DataType::int8}) {
+        compare(data_type_name(wire), reference, answer(flags, wire, reference.greedy));
+        std::fflush(stdout);
+    }
+}
+
+}  // namespace
+}  // namespace molink::bench
+
+int main(int argc, char** argv) {
+    molink::bench::Flags flags;
+    flags.model = MOLINK_SOURCE_DIR "/examples/models/kjv";
+    CLI::App app("What formats of activations cost in accuracy.");
+    app.add_option("--model", flags.model, "folder");
+    app.add_option("--nodes", flags.nodes)->check(CLI::Range(2, 16));
+    app.add_option("--streams", flags.streams)->check(CLI::Range(1, 256));
+    app.add_option("--tokens", flags.tokens)->check(CLI::Range(1, 200));
+    CLI11_PARSE(app, argc, argv);
+    try {
+        molink::bench::run(flags);
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "wire_bench: {}\n", error.what());
+        return 1;
+    }
+    return 0;
+}
