@@ -91,6 +91,8 @@ void write_requests(Writer& out, const MetricsSnapshot& metrics) {
                   metrics.time_per_output_token_s);
     out.histogram("queue_seconds", "From submission to the first part.", metrics.queue_s);
     out.histogram("request_seconds", "From submission to the end.", metrics.request_s);
+    out.histogram("decode_part_rows", "Rows of each decode part.", metrics.decode_part_rows);
+    out.histogram("prefill_part_rows", "Rows of each prefill part.", metrics.prefill_part_rows);
 }
 
 void write_stages(Writer& out, const MetricsSnapshot& metrics) {

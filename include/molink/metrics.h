@@ -66,6 +66,8 @@ struct MetricsSnapshot {
     Histogram time_per_output_token_s;  ///< mean of each completion, without its first token
     Histogram queue_s;                  ///< from submit() to the first part
     Histogram request_s;                ///< from submit() to the completion's end
+    Histogram decode_part_rows;         ///< of every decode part: the size of micro-batches
+    Histogram prefill_part_rows;        ///< of every prefill part
     std::uint32_t epoch = 0;
     std::int32_t max_micro_batches_in_flight = 0;  ///< highest number seen in this epoch
     std::uint64_t plans_refused = 0;  ///< plans of the scheduler that the check refused

@@ -23,6 +23,7 @@ EngineCore::EngineCore(EngineCoreOptions options, std::unique_ptr<Scheduler> sch
       log_(log) {
     counters_.time_to_first_token_s = counters_.time_per_output_token_s = make_time_histogram();
     counters_.queue_s = counters_.request_s = make_time_histogram();
+    counters_.decode_part_rows = counters_.prefill_part_rows = make_rows_histogram();
 }
 
 EngineCore::~EngineCore() = default;

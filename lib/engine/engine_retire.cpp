@@ -206,6 +206,9 @@ void EngineCore::take_token(Sequence& sequence, Token token, const TokenLogprobs
 }
 
 void EngineCore::report(const LaunchedPart& launched, const Retire& retire, std::int64_t now_us) {
+    record(launched.kind == PartKind::decode ? counters_.decode_part_rows
+                                             : counters_.prefill_part_rows,
+           launched.rows);
     meter_.add(launched.kind, launched.rows, retire.stage_times);
     meter_.fill(stages_);
     std::vector<PartReport::Stage> stages;

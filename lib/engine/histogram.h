@@ -8,6 +8,9 @@ namespace molink {
 /// factor of ten.
 Histogram make_time_histogram();
 
+/// An empty histogram of rows, by powers of two from 1 to 4,096.
+Histogram make_rows_histogram();
+
 /// Counts one value.
 void record(Histogram& histogram, double value);
 

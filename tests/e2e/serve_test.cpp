@@ -122,6 +122,7 @@ TEST_CASE("completions, whole and streamed, over three processes") {
     const std::string metrics = served.get("/metrics").body;
     for (const char* part :
          {"molink_time_to_first_token_seconds_bucket{le=\"+Inf\"}", "molink_stage_rows_total{",
+          "molink_decode_part_rows_bucket{le=\"1\"}",
           "lane=\"decode\"", "molink_kv_blocks ", "route=\"/v1/completions\",status=\"200\""}) {
         INFO(part);
         REQUIRE(metrics.find(part) != std::string::npos);
