@@ -18,7 +18,7 @@ namespace {
 constexpr std::int32_t kMostMicroBatches = 64;
 /// The optimum is flat: the fewest micro-batches within this much of the best cycle.
 constexpr double kNearBest = 1.02;
-/// A number in use is kept while it is within this much.
+/// A number in use is kept while it is within this much, and not far above the fewest.
 constexpr double kKeep = 1.05;
 /// Prefill under way, in rings full of it: decode passes it everywhere, so its own round trip is
 /// longer than a ring without decode says, and what waits at a link costs nobody but itself.
@@ -66,12 +66,16 @@ private:
             cycle[static_cast<std::size_t>(n)] = ring.cycle_us(population, n);
             best = std::min(best, cycle[static_cast<std::size_t>(n)]);
         }
-        const std::int32_t now = std::min(micro_batches_, most);
-        if (now > 0 && cycle[static_cast<std::size_t>(now)] <= best * kKeep) return now;
-        for (std::int32_t n = 1; n < most; ++n) {
-            if (cycle[static_cast<std::size_t>(n)] <= best * kNearBest) return n;
+        std::int32_t fewest = 1;
+        while (fewest < most && cycle[static_cast<std::size_t>(fewest)] > best * kNearBest) {
+            ++fewest;
         }
-        return most;
+        // While streams begin one by one their number is that of the micro-batches, too: many more
+        // than are needed only cost, every part has a price that no model knows.
+        const std::int32_t now = std::min(micro_batches_, most);
+        const bool keep = now > 0 && 2 * now <= 3 * fewest + 2 &&
+                          cycle[static_cast<std::size_t>(now)] <= best * kKeep;
+        return keep ? now : fewest;
     }
 
     /// What prompts of `rows` rows together cost in slices of `slice`: its own time (the pipeline
