@@ -18,6 +18,11 @@ namespace {
 constexpr std::int32_t kMostMicroBatches = 64;
 /// The optimum is flat: the fewest micro-batches within this much of the best cycle.
 constexpr double kNearBest = 1.02;
+/// Prompts compute in what decode leaves of a stage: while some wait it takes no more than this, as
+/// long as its cycle stays within that much of the best one. Larger micro-batches do the same work
+/// in less time.
+constexpr double kShareBesidePrompts = 0.5;
+constexpr double kNearBesidePrompts = 1.25;
 /// A number in use is kept while it is within this much, and not far above the fewest.
 constexpr double kKeep = 1.05;
 /// Prefill under way, in rings full of it: decode passes it everywhere, so its own round trip is
@@ -70,10 +75,19 @@ private:
         while (fewest < most && cycle[static_cast<std::size_t>(fewest)] > best * kNearBest) {
             ++fewest;
         }
+        const bool prompts = can_prefill(view, view.max_running);
+        const auto share = [&](std::int32_t n) {
+            return n * ring.slowest_stage_us(PartKind::decode, ceil_div(population, n)) /
+                   cycle[static_cast<std::size_t>(n)];
+        };
+        while (prompts && fewest > 1 && share(fewest) > kShareBesidePrompts &&
+               cycle[static_cast<std::size_t>(fewest - 1)] <= best * kNearBesidePrompts) {
+            --fewest;
+        }
         // While streams begin one by one their number is that of the micro-batches, too: many more
         // than are needed only cost, every part has a price that no model knows.
         const std::int32_t now = std::min(micro_batches_, most);
-        const bool keep = now > 0 && 2 * now <= 3 * fewest + 2 &&
+        const bool keep = now > 0 && 2 * now <= (prompts ? 2 * fewest : 3 * fewest + 2) &&
                           cycle[static_cast<std::size_t>(now)] <= best * kKeep;
         return keep ? now : fewest;
     }
