@@ -128,7 +128,7 @@ void HeadNode::on_part(NodeId node, Part part) {
 
 void HeadNode::on_retire(NodeId node, const Retire& retire) {
     const bool stale = state_ != EngineState::ready || retire.epoch != epoch_;
-    if (stale && !canary(Canary::stale_epoch)) return;
+    if (!build_.active() || (stale && !canary(Canary::stale_epoch))) return;
     if (build_.sampler() != node) {
         lose_node(node, "it retired a part and does not have the LM head");
         return;
