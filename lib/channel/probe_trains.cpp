@@ -1,6 +1,6 @@
-// See probe_trains.h. Trains go at join, one soon after the other, and then at most every ten
-// seconds while the link is idle; 64 KiB each, so that even 5 Mbit/s are held up for no more than a
-// tenth of a second.
+// See probe_trains.h. Trains go at join, one soon after the other until three agree or six have
+// gone, and then at most every ten seconds while the link is idle; 64 KiB each, so that even 5
+// Mbit/s are held up for no more than a tenth of a second.
 #include "channel/probe_trains.h"
 
 #include <algorithm>
@@ -14,7 +14,7 @@ constexpr std::int64_t kAtJoinUs = 200'000;
 /// Between trains of a link that is there to be measured, or as long as the last train took: what
 /// else its path carries gets half of it.
 constexpr std::int64_t kCloseUs = 5'000;
-/// Trains of such a link after which three need not agree any more: jitter will not let them.
+/// Trains after which three need not agree any more: jitter will not let them.
 constexpr std::size_t kManyTrains = 6;
 
 /// Links above this need no pace: what piles up in buffers is gone within a millisecond.
