@@ -60,8 +60,10 @@ struct PartitionWorkload {
 
 /// What a partition shall be good at.
 enum class PartitionObjective : std::int32_t {
-    throughput = 0,  ///< many sequences: the slowest stage or link as fast as possible
-    latency = 1,     ///< one sequence: its token's way round the ring as short as possible
+    /// Many sequences, prompts and output as the workload mixes them: the slowest stage or link as
+    /// fast as possible.
+    throughput = 0,
+    latency = 1,  ///< one sequence: its token's way round the ring as short as possible
 };
 
 /// "throughput" or "latency". Static storage.
@@ -148,7 +150,8 @@ struct PartitionPlan {
     std::vector<LeftOut> left_out;  ///< in the order of the input
     bool lm_head_first = false;     ///< the LM head is on the first of several stages
     std::int64_t kv_blocks = 0;     ///< of the smallest stage
-    /// The slowest stage or link for planned_rows(input) rows: what `throughput` minimises.
+    /// The slowest stage or link for planned_rows(input) tokens of output and their share of the
+    /// workload's prompts: what `throughput` minimises.
     double slowest_us = 0;
     PartitionPrediction predicted;
 };

@@ -87,6 +87,16 @@ private:
         return ring;
     }
 
+    /// What the link into stage i of `split` takes, us. Into the first one rows come only when the
+    /// LM head is there.
+    double link_into(const Split& split, std::size_t i) const {
+        const PartitionInput& input = problem_.input;
+        const SplitStage& before = i > 0 ? split.stages[i - 1] : split.stages.back();
+        const LinkModel& link = problem_.links.between(before.node, split.stages[i].node);
+        if (i > 0) return link_work_us(input, link, problem_.rows);
+        return input.lm_head == LmHead::first ? return_work_us(input, link, problem_.rows) : 0;
+    }
+
     Worth worth_of(const Split& split) const {
         const PartitionInput& input = problem_.input;
         Worth worth;
@@ -94,16 +104,10 @@ private:
         worth.fits = true;
         worth.ring_us = ring_of(split);
         worth.blocks = std::numeric_limits<double>::infinity();
-        const auto row_bytes = static_cast<double>(input.model.activation_row_bytes);
         for (std::size_t i = 0; i < split.stages.size(); ++i) {
             const SplitStage& stage = split.stages[i];
-            const double time = stage_decode_us(input, stage.node, stage.layers, problem_.rows);
-            // Into the first one rows come only when the LM head is there.
-            const bool rows_come = i > 0 || input.lm_head == LmHead::first;
-            const SplitStage& before = i > 0 ? split.stages[i - 1] : split.stages.back();
-            const double link = rows_come ? link_us(problem_.links.between(before.node, stage.node),
-                                                    problem_.rows * row_bytes)
-                                          : 0;
+            const double time = stage_work_us(input, stage.node, stage.layers, problem_.rows);
+            const double link = link_into(split, i);
             worth.by_link =
                 link > std::max(time, worth.main_us) || (worth.by_link && time <= worth.main_us);
             worth.main_us = std::max({worth.main_us, time, link});

@@ -14,6 +14,7 @@ using Sequence = std::vector<std::size_t>;
 
 constexpr std::size_t kLongestPiece = 3;
 constexpr double kTolerance = 1.02;
+constexpr int kStarts = 4;
 
 class LocalSearch {
 public:
@@ -217,6 +218,12 @@ Sequence nearest_order(const SplitProblem& problem) {
     return order;
 }
 
+/// The way back: links differ by direction, and no small move turns a whole order.
+Sequence turned(Sequence order, bool pin_first) {
+    if (order.size() > 1) std::reverse(order.begin() + (pin_first ? 1 : 0), order.end());
+    return order;
+}
+
 }  // namespace
 
 std::vector<std::size_t> search_heuristic(const SplitProblem& problem, SequenceValuer& valuer) {
@@ -224,11 +231,12 @@ std::vector<std::size_t> search_heuristic(const SplitProblem& problem, SequenceV
     std::iota(given.begin(), given.end(), std::size_t{0});
     Sequence best;
     SequenceValue best_value = valuer.value(best);
-    for (int start = 0; start < 3; ++start) {
-        LocalSearch search(problem, valuer, kMaxOrdersTried * (start + 1) / 3);
+    for (int start = 0; start < kStarts; ++start) {
+        LocalSearch search(problem, valuer, kMaxOrdersTried * (start + 1) / kStarts);
         if (start == 0) search.begin_by_insertion();
         if (start == 1) search.begin_in_order(given);
         if (start == 2) search.begin_in_order(nearest_order(problem));
+        if (start == 3) search.begin_in_order(turned(best, problem.input.pin_first));
         search.improve();
         if (!(search.value() < best_value)) continue;
         best = search.sequence();

@@ -170,11 +170,15 @@ private:
     /// A way back that carries tokens is left out: the searches do not count it among what can be
     /// slowest.
     double slowest_between() const {
+        const double rows = planned_rows(input_);
         double slowest = 0;
         for (std::size_t i = 0; i < nodes_.size(); ++i) {
-            slowest = std::max(slowest, stage_time(i, planned_rows(input_), false));
-            if (i + 1 < nodes_.size() || plan_.lm_head_first) {
-                slowest = std::max(slowest, link_time(i, planned_rows(input_), false));
+            slowest =
+                std::max(slowest, stage_work_us(input_, nodes_[i], plan_.stages[i].layers, rows));
+            if (i + 1 < nodes_.size()) {
+                slowest = std::max(slowest, link_work_us(input_, link(i), rows));
+            } else if (plan_.lm_head_first) {
+                slowest = std::max(slowest, return_work_us(input_, link(i), rows));
             }
         }
         return slowest;

@@ -37,7 +37,8 @@ SequenceValuer::SequenceValuer(const SplitProblem& problem)
 }
 
 double SequenceValuer::stage_us(std::size_t node, LayerRange layers) const {
-    return stage_decode_us(problem_.input, node, layers, latency_ ? 1 : problem_.rows);
+    return latency_ ? stage_decode_us(problem_.input, node, layers, 1)
+                    : stage_work_us(problem_.input, node, layers, problem_.rows);
 }
 
 bool SequenceValuer::add_fixed(std::size_t node, SequenceValue& value) const {
@@ -97,7 +98,6 @@ void SequenceValuer::fill_gap(std::int32_t gap, SequenceValue& value) {
 void SequenceValuer::add_links(const std::vector<std::size_t>& sequence,
                                SequenceValue& value) const {
     const PartitionInput& input = problem_.input;
-    const auto row_bytes = static_cast<double>(input.model.activation_row_bytes);
     double ring = enter_us(input, problem_.links, sequence.front()) +
                   return_us(input, problem_.links, sequence.back(), sequence.front());
     const bool rows_return = head_first_ && sequence.size() > 1;
@@ -106,7 +106,9 @@ void SequenceValuer::add_links(const std::vector<std::size_t>& sequence,
         const std::size_t to = back ? sequence.front() : sequence[i + 1];
         if (!back) ring += hop_us(input, problem_.links, sequence[i], to);
         const LinkModel& link = problem_.links.between(sequence[i], to);
-        const double time = latency_ ? 0 : link_us(link, problem_.rows * row_bytes);
+        const double time = latency_ ? 0
+                            : back   ? return_work_us(input, link, problem_.rows)
+                                     : link_work_us(input, link, problem_.rows);
         if (time <= value.main_us) continue;
         value.main_us = time;
         value.by_link = true;

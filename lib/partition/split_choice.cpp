@@ -57,26 +57,32 @@ void fill_stages(SearchPass& pass, const PartitionInput& input, const Value& val
     }
 }
 
+/// Of `links` [nodes, nodes]; a node alone sends itself nothing.
 template <typename Value>
-void fill_links(SearchPass& pass, const Value& value) {
+void fill_links(const SearchPass& pass, std::vector<double>& links, const Value& value) {
+    if (links.empty()) return;
     for (std::size_t from = 0; from < pass.nodes; ++from) {
         for (std::size_t to = 0; to < pass.nodes; ++to) {
-            if (from != to) pass.link[from * pass.nodes + to] = value(from, to);
+            if (from != to) links[from * pass.nodes + to] = value(from, to);
         }
     }
-    // Rows of activations there, too; a node alone sends itself nothing.
-    if (!pass.back.empty()) pass.back = pass.link;
 }
 
 double stage_cost(const SplitProblem& problem, std::size_t node, LayerRange layers) {
     return problem.even ? static_cast<double>(layers.size())
-                        : stage_decode_us(problem.input, node, layers, problem.rows);
+                        : stage_work_us(problem.input, node, layers, problem.rows);
 }
 
 double link_cost(const SplitProblem& problem, std::size_t from, std::size_t to) {
-    if (problem.even) return 0;
-    const auto row = static_cast<double>(problem.input.model.activation_row_bytes);
-    return link_us(problem.links.between(from, to), problem.rows * row);
+    return problem.even
+               ? 0
+               : link_work_us(problem.input, problem.links.between(from, to), problem.rows);
+}
+
+double return_cost(const SplitProblem& problem, std::size_t from, std::size_t to) {
+    return problem.even
+               ? 0
+               : return_work_us(problem.input, problem.links.between(from, to), problem.rows);
 }
 
 /// Forbids what is slower than `bound_us` or holds fewer than `blocks`.
@@ -92,10 +98,11 @@ void restrict_pass(SearchPass& pass, const SplitProblem& problem, double bound_u
         if (permitted.stage[i] == kInfinity) pass.stage[i] = kInfinity;
     }
     for (std::size_t i = 0; i < pass.link.size(); ++i) {
-        if (link_cost(problem, i / pass.nodes, i % pass.nodes) > bound_us) {
-            pass.link[i] = kInfinity;
-            if (!pass.back.empty()) pass.back[i] = kInfinity;
-        }
+        const std::size_t from = i / pass.nodes;
+        const std::size_t to = i % pass.nodes;
+        if (link_cost(problem, from, to) > bound_us) pass.link[i] = kInfinity;
+        if (pass.back.empty()) continue;
+        if (return_cost(problem, from, to) > bound_us) pass.back[i] = kInfinity;
     }
 }
 
@@ -160,8 +167,10 @@ SearchPass slowest_pass(const SplitProblem& problem) {
     fill_stages(pass, problem.input, [&](std::size_t node, LayerRange range) {
         return stage_cost(problem, node, range);
     });
-    fill_links(pass,
+    fill_links(pass, pass.link,
                [&](std::size_t from, std::size_t to) { return link_cost(problem, from, to); });
+    fill_links(pass, pass.back,
+               [&](std::size_t from, std::size_t to) { return return_cost(problem, from, to); });
     return pass;
 }
 
@@ -171,9 +180,11 @@ SearchPass ring_pass(const SplitProblem& problem) {
     fill_stages(pass, input, [&](std::size_t node, LayerRange range) {
         return stage_decode_us(input, node, range, 1);
     });
-    fill_links(pass, [&](std::size_t from, std::size_t to) {
-        return hop_us(input, problem.links, from, to);
-    });
+    for (std::vector<double>* links : {&pass.link, &pass.back}) {
+        fill_links(pass, *links, [&](std::size_t from, std::size_t to) {
+            return hop_us(input, problem.links, from, to);
+        });
+    }
     for (std::size_t node = 0; node < pass.nodes; ++node) {
         pass.enter[node] = enter_us(input, problem.links, node);
         pass.leave[node] = leave_us(input, problem.links, node);

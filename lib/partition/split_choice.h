@@ -23,7 +23,8 @@ struct SplitProblem {
     bool even = false;           ///< stages cost their number of layers, links nothing
 };
 
-/// Stages and links for planned_rows(), the largest counts: what `throughput` minimises.
+/// Stages and links for planned_rows() and their prompts, the largest counts: what `throughput`
+/// minimises.
 SearchPass slowest_pass(const SplitProblem& problem);
 /// One row of one sequence round the ring, the sum counts: what `latency` minimises.
 SearchPass ring_pass(const SplitProblem& problem);

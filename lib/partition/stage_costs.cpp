@@ -18,6 +18,21 @@ double scale_of_rows(const PartitionNode& node, double rows) {
     return 1 + (rows - 1) * row_us / node.decode_layer_us;
 }
 
+/// A slice reads every weight, however few its rows.
+double slice_layer_us(const PartitionNode& node, double rows) {
+    return std::max(node.decode_layer_us, rows * node.prefill_row_layer_us);
+}
+
+/// Tokens of output that one prompt is asked for.
+double outputs_of_prompt(const PartitionWorkload& work) {
+    return std::max(work.output_tokens, 1);
+}
+
+/// Rows of prompts for each token of output.
+double prompt_rows(const PartitionWorkload& work) {
+    return std::max(work.prompt_tokens, 0) / outputs_of_prompt(work);
+}
+
 }  // namespace
 
 PartitionInput with_lm_head(const PartitionInput& input, bool first) {
@@ -63,12 +78,31 @@ double stage_decode_us(const PartitionInput& input, std::size_t index, LayerRang
 double stage_slice_us(const PartitionInput& input, std::size_t index, LayerRange layers,
                       double rows) {
     const PartitionNode& node = input.nodes[index];
-    const double layer = std::max(node.decode_layer_us, rows * node.prefill_row_layer_us);
-    return layers.size() * layer + (stage_has_head(input, layers) ? node.head_row_us : 0);
+    return layers.size() * slice_layer_us(node, rows) +
+           (stage_has_head(input, layers) ? node.head_row_us : 0);
+}
+
+double stage_work_us(const PartitionInput& input, std::size_t index, LayerRange layers,
+                     double rows) {
+    const PartitionWorkload& work = input.workload;
+    const double slice = std::max(std::min(work.slice_tokens, work.prompt_tokens), 1);
+    const double row_us = slice_layer_us(input.nodes[index], slice) / slice;
+    return stage_decode_us(input, index, layers, rows) +
+           layers.size() * rows * prompt_rows(work) * row_us;
 }
 
 double link_us(const LinkModel& link, double bytes) {
     return link.bytes_per_s > 0 ? bytes / link.bytes_per_s * 1e6 : 0;
+}
+
+double link_work_us(const PartitionInput& input, const LinkModel& link, double rows) {
+    const auto row_bytes = static_cast<double>(input.model.activation_row_bytes);
+    return link_us(link, rows * (1 + prompt_rows(input.workload)) * row_bytes);
+}
+
+double return_work_us(const PartitionInput& input, const LinkModel& link, double rows) {
+    const auto row_bytes = static_cast<double>(input.model.activation_row_bytes);
+    return link_us(link, rows * (1 + 1 / outputs_of_prompt(input.workload)) * row_bytes);
 }
 
 LinkTable::LinkTable(const PartitionInput& input)

@@ -37,8 +37,18 @@ double stage_decode_us(const PartitionInput& input, std::size_t index, LayerRang
 double stage_slice_us(const PartitionInput& input, std::size_t index, LayerRange layers,
                       double rows);
 
+/// What the stage does for `rows` tokens of output, us: their decode micro-batch, and as many rows
+/// of prompts, without LM head, as the workload has for them.
+double stage_work_us(const PartitionInput& input, std::size_t index, LayerRange layers,
+                     double rows);
+
 /// Time for `bytes` to enter a link, us; 0 when its rate is unknown.
 double link_us(const LinkModel& link, double bytes);
+
+/// What the link between two stages carries for `rows` tokens of output and their prompts, us; and
+/// the way back to an LM head on the first stage, where a prompt is one row.
+double link_work_us(const PartitionInput& input, const LinkModel& link, double rows);
+double return_work_us(const PartitionInput& input, const LinkModel& link, double rows);
 
 /// Links between the nodes of an input, and between each and the head.
 class LinkTable {

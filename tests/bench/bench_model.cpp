@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::int64_t kQkv = 3 * kHidden;
 constexpr ElementType kKvType = ElementType::f16;
+constexpr std::int64_t kBlocks = std::int64_t{kMaxBatch} * kContext / kBlockTokens;
+static_assert(kBlocks >= kMaxRows / kBlockTokens);
 
 template <typename T>
 T must(Result<T> result) {
@@ -83,7 +85,6 @@ T* BenchModel::allocate(std::int64_t count) {
 
 BenchModel::BenchModel(Backend& backend) : backend_(backend) {
     page_bytes_ = backend.kv_block_bytes(kBlockTokens, kHeads, kHeadDim, kKvType);
-    constexpr std::int64_t kBlocks = kMaxRows / kBlockTokens;
     pages_ = allocate<std::byte>(static_cast<std::int64_t>(page_bytes_) * kBlocks * kLayers);
     x_ = allocate<float>(kMaxRows * kHidden);
     normed_ = allocate<float>(kMaxRows * kHidden);
@@ -91,7 +92,7 @@ BenchModel::BenchModel(Backend& backend) : backend_(backend) {
     mixed_ = allocate<float>(kMaxRows * kHidden);
     wide_ = allocate<float>(kMaxRows * 2 * kFfn);
     gated_ = allocate<float>(kMaxRows * kFfn);
-    logits_ = allocate<float>(kVocabulary);
+    logits_ = allocate<float>(kMaxBatch * kVocabulary);
     ones_ = allocate<float>(kHidden);
     cos_ = allocate<float>(kMaxRows * kHeadDim / 2);
     sin_ = allocate<float>(kMaxRows * kHeadDim / 2);
@@ -101,10 +102,9 @@ BenchModel::BenchModel(Backend& backend) : backend_(backend) {
     ids_ = allocate<std::int32_t>(kMaxRows);
     positions_ = allocate<std::int32_t>(kMaxRows);
     sequence_of_row_ = allocate<std::int32_t>(kMaxRows);
-    best_ = allocate<std::int32_t>(1);
-    block_offsets_ = allocate<std::int64_t>(2);
+    best_ = allocate<std::int32_t>(kMaxBatch);
+    block_offsets_ = allocate<std::int64_t>(kMaxBatch + 1);
     block_ids_ = allocate<std::uint32_t>(kBlocks);
-    block_offsets_[1] = kBlocks;
     for (std::uint32_t i = 0; i < kBlocks; ++i) block_ids_[i] = i;
     Random random(4);
     for (std::int64_t i = 0; i < kMaxRows * kHidden; ++i) {
@@ -166,7 +166,7 @@ void BenchModel::attention(std::int64_t index, std::int64_t rows) {
     timed("rope", [&] { backend_.rope(rope); });
     KvWriteArgs write;
     write.pages.base =
-        pages_ + static_cast<std::size_t>(index) * page_bytes_ * kMaxRows / kBlockTokens;
+        pages_ + static_cast<std::size_t>(index) * page_bytes_ * static_cast<std::size_t>(kBlocks);
     write.pages.block_bytes = static_cast<std::int64_t>(page_bytes_);
     write.pages.block_tokens = kBlockTokens;
     write.pages.kv_heads = kHeads;
@@ -177,7 +177,7 @@ void BenchModel::attention(std::int64_t index, std::int64_t rows) {
     write.batch.block_offsets = block_offsets_;
     write.batch.block_ids = block_ids_;
     write.batch.rows = rows;
-    write.batch.sequences = 1;
+    write.batch.sequences = sequences_;
     write.k = qkv_ + kHidden;
     write.v = qkv_ + 2 * kHidden;
     write.k_stride = write.v_stride = kQkv;
@@ -213,8 +213,35 @@ void BenchModel::layer(const Weights::Layer& weights, std::int64_t index, std::i
     add(rows);
 }
 
-void BenchModel::forward(const Weights& weights, std::int32_t begin, std::int32_t rows, bool head) {
-    for (std::int32_t r = 0; r < rows; ++r) positions_[r] = begin + r;
+void BenchModel::prefill(const Weights& weights, std::int32_t rows) {
+    for (std::int32_t r = 0; r < rows; ++r) {
+        positions_[r] = r;
+        sequence_of_row_[r] = 0;
+    }
+    sequences_ = 1;
+    block_offsets_[1] = kMaxRows / kBlockTokens;
+    forward(weights, rows);
+}
+
+void BenchModel::decode(const Weights& weights, std::int32_t sequences) {
+    for (std::int32_t r = 0; r < sequences; ++r) {
+        positions_[r] = kContext - 1;
+        sequence_of_row_[r] = r;
+        block_offsets_[r + 1] = std::int64_t{r + 1} * kContext / kBlockTokens;
+    }
+    sequences_ = sequences;
+    forward(weights, sequences);
+    norm(x_, normed_, sequences);
+    matmul("lm_head", *weights.head, normed_, sequences, logits_);
+    ArgmaxArgs argmax;
+    argmax.x = logits_;
+    argmax.out = best_;
+    argmax.rows = sequences;
+    argmax.width = kVocabulary;
+    timed("argmax", [&] { backend_.argmax(argmax); });
+}
+
+void BenchModel::forward(const Weights& weights, std::int64_t rows) {
     EmbedArgs embed;
     embed.table = table_;
     embed.ids = ids_;
@@ -225,15 +252,6 @@ void BenchModel::forward(const Weights& weights, std::int32_t begin, std::int32_
     for (std::int64_t i = 0; i < kLayers; ++i) {
         layer(weights.layers[static_cast<std::size_t>(i)], i, rows);
     }
-    if (!head) return;
-    norm(x_ + (rows - 1) * kHidden, normed_, 1);
-    matmul("lm_head", *weights.head, normed_, 1, logits_);
-    ArgmaxArgs argmax;
-    argmax.x = logits_;
-    argmax.out = best_;
-    argmax.rows = 1;
-    argmax.width = kVocabulary;
-    timed("argmax", [&] { backend_.argmax(argmax); });
 }
 
 double BenchModel::flops(std::int64_t rows) {

@@ -19,6 +19,8 @@ inline constexpr std::int64_t kFfn = 2048;
 inline constexpr std::int64_t kVocabulary = 32000;
 inline constexpr std::int64_t kMaxRows = 512;
 inline constexpr std::int32_t kBlockTokens = 16;
+inline constexpr std::int32_t kMaxBatch = 32;  ///< sequences that decode together
+inline constexpr std::int32_t kContext = 128;  ///< positions of each
 
 /// Packed random weights of one type. Shared by backends that differ in threads alone.
 struct Weights {
@@ -39,9 +41,10 @@ class BenchModel {
 public:
     explicit BenchModel(Backend& backend);
 
-    /// One sequence: rows at positions [begin, begin + rows). `head`: with LM head and argmax of
-    /// the last row.
-    void forward(const Weights& weights, std::int32_t begin, std::int32_t rows, bool head);
+    /// One sequence: rows at positions [0, rows), without LM head.
+    void prefill(const Weights& weights, std::int32_t rows);
+    /// The last position of kContext of `sequences` sequences, with LM head and argmax.
+    void decode(const Weights& weights, std::int32_t sequences);
     static double flops(std::int64_t rows);
 
     std::map<std::string, double> seconds;  ///< by kind of op, since the last clear
@@ -49,6 +52,7 @@ public:
 private:
     template <typename T>
     T* allocate(std::int64_t count);
+    void forward(const Weights& weights, std::int64_t rows);
     void layer(const Weights::Layer& weights, std::int64_t index, std::int64_t rows);
     void attention(std::int64_t index, std::int64_t rows);
     void matmul(const char* kind, const PackedMatrix& weight, const float* x, std::int64_t rows,
@@ -65,6 +69,7 @@ private:
     float *x_, *normed_, *qkv_, *mixed_, *wide_, *gated_, *logits_, *ones_, *cos_, *sin_, *table_;
     void* workspace_;
     std::int32_t *ids_, *positions_, *sequence_of_row_, *best_;
+    std::int64_t sequences_ = 1;  // of the batch
     std::int64_t* block_offsets_;
     std::uint32_t* block_ids_;
 };

@@ -2,6 +2,7 @@
 // bandwidth, prefill against OpenBLAS. Repeats are interleaved (memory, OpenBLAS, every type,
 // again), so that a busy moment hits both sides of a share; medians of the repeats and of their
 // shares are printed.
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -12,8 +13,10 @@
 namespace molink::bench {
 namespace {
 
-constexpr std::int32_t kContext = 128;
 constexpr int kTokens = 4;
+constexpr std::array kBatches{8, 16, kMaxBatch};
+/// Rows of a slice of a prompt beside a whole one.
+constexpr std::array kSlices{16, 64};
 
 struct Options {
     std::vector<int> threads{1, 2};
@@ -27,7 +30,8 @@ using Times = std::map<std::string, std::vector<double>>;
 struct TypeResult {
     std::size_t bytes = 0;
     std::vector<double> decode_ms, decode_share, prefill_ms, prefill_share;
-    Times decode_ops, prefill_ops;  // ms by kind of op
+    std::map<int, std::vector<double>> batch_ms, slice_ms;  // by rows
+    Times decode_ops, prefill_ops;                          // ms by kind of op
 
     double gb_per_s() const { return static_cast<double>(bytes) / median(decode_ms) / 1e6; }
     double gflops() const { return BenchModel::flops(kMaxRows) / median(prefill_ms) / 1e6; }
@@ -49,17 +53,28 @@ void measure(BenchModel& model, const Weights& weights, const Result& machine, T
     out.bytes = weights.bytes();
     model.seconds.clear();
     double begin_s = now_s();
-    for (int i = 0; i < kTokens; ++i) model.forward(weights, kContext - 1, 1, true);
+    for (int i = 0; i < kTokens; ++i) model.decode(weights, 1);
     const double token_s = (now_s() - begin_s) / kTokens;
     keep(model, kTokens, out.decode_ops);
     out.decode_ms.push_back(token_s * 1e3);
     out.decode_share.push_back(static_cast<double>(out.bytes) / token_s / 1e9 /
                                machine.read.back());
     begin_s = now_s();
-    model.forward(weights, 0, kMaxRows, false);
+    model.prefill(weights, kMaxRows);
     const double prompt_s = now_s() - begin_s;
     keep(model, 1, out.prefill_ops);
     out.prefill_ms.push_back(prompt_s * 1e3);
+    for (const int rows : kBatches) {
+        begin_s = now_s();
+        model.decode(weights, rows);
+        out.batch_ms[rows].push_back((now_s() - begin_s) * 1e3);
+    }
+    for (const int rows : kSlices) {
+        begin_s = now_s();
+        model.prefill(weights, rows);
+        out.slice_ms[rows].push_back((now_s() - begin_s) * 1e3);
+    }
+    model.seconds.clear();
     if (machine.sgemm.back() > 0) {
         const double gflops = BenchModel::flops(kMaxRows) / prompt_s / 1e9;
         out.prefill_share.push_back(gflops / machine.sgemm.back());
@@ -88,6 +103,15 @@ void print(const Result& result) {
         std::printf("        prefill %d tokens: %.1f ms, %.1f GFLOP/s, %.0f %% of OpenBLAS\n",
                     static_cast<int>(kMaxRows), median(r.prefill_ms), r.gflops(),
                     100 * median(r.prefill_share));
+        for (const auto& [rows, ms] : r.batch_ms) {
+            std::printf("        decode of %d sequences: %.2f ms, %.0f tokens/s\n", rows,
+                        median(ms), rows / median(ms) * 1e3);
+        }
+        for (const auto& [rows, ms] : r.slice_ms) {
+            std::printf(
+                "        slice of %d tokens: %.2f ms, %.0f tokens/s; a prompt %.0f tokens/s\n",
+                rows, median(ms), rows / median(ms) * 1e3, kMaxRows / median(r.prefill_ms) * 1e3);
+        }
         print_ops("decode", r.decode_ops);
         print_ops("prefill", r.prefill_ops);
     }
@@ -113,6 +137,12 @@ void write_json(const char* path, const std::vector<Result>& results) {
                          median(r.decode_share));
             std::fprintf(file, "\"prefill_ms\": %.3f, \"prefill_gflop_s\": %.3f, ",
                          median(r.prefill_ms), r.gflops());
+            for (const auto& [rows, ms] : r.batch_ms) {
+                std::fprintf(file, "\"batch_%d_ms\": %.4f, ", rows, median(ms));
+            }
+            for (const auto& [rows, ms] : r.slice_ms) {
+                std::fprintf(file, "\"slice_%d_ms\": %.4f, ", rows, median(ms));
+            }
             std::fprintf(file, "\"prefill_share\": %.4f}", median(r.prefill_share));
             inner = ",";
         }

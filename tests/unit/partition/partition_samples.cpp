@@ -114,12 +114,19 @@ private:
             const double row =
                 node.decode_row_layer_us > 0 ? node.decode_row_layer_us : node.prefill_row_layer_us;
             const double factor = 1 + (rows - 1) * row / node.decode_layer_us;
-            worth.slowest_us = std::max(worth.slowest_us, one * factor);
+            const PartitionWorkload& work = input_.workload;
+            const double prompt_rows = rows * work.prompt_tokens / work.output_tokens;
+            const double slice = std::min(work.slice_tokens, work.prompt_tokens);
+            const double prompts =
+                static_cast<double>(size) * prompt_rows *
+                std::max(node.prefill_row_layer_us, node.decode_layer_us / slice);
+            worth.slowest_us = std::max(worth.slowest_us, one * factor + prompts);
             worth.ring_us += one;
             if (last && !head_first) break;
             const std::size_t to = stages_[last ? 0 : i + 1].node;
             const LinkModel next = link(node.id, input_.nodes[to].id);
-            worth.slowest_us = std::max(worth.slowest_us, enter(next, rows * row_bytes));
+            const double more = last ? rows / work.output_tokens : prompt_rows;
+            worth.slowest_us = std::max(worth.slowest_us, enter(next, (rows + more) * row_bytes));
             worth.ring_us += enter(next, row_bytes) + static_cast<double>(next.delay_us);
         }
         const Stage& leaver = head_first ? stages_.front() : stages_.back();
@@ -166,6 +173,8 @@ PartitionInput random_partition_input(std::uint64_t seed) {
     }
     add_links(input, random);
     input.workload.running = static_cast<std::int32_t>(1 + random.below(16));
+    input.workload.prompt_tokens = static_cast<std::int32_t>(1 + random.below(400));
+    input.workload.output_tokens = static_cast<std::int32_t>(1 + random.below(200));
     input.objective =
         random.below(2) == 0 ? PartitionObjective::throughput : PartitionObjective::latency;
     input.pin_first = random.below(2) == 0;

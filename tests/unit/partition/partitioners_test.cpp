@@ -49,8 +49,10 @@ void check_throughput(const PartitionInput& input, const std::vector<PlanWorth>&
     REQUIRE(close(plan.predicted.ring_us - bonus * static_cast<double>(plan.stages.size()), best));
 }
 
+/// Where output alone counts.
 PartitionInput two_nodes() {
     PartitionInput input;
+    input.workload.prompt_tokens = 0;
     input.model.layers = 12;
     input.model.layer_bytes = 1;
     input.model.kv_layer_block_bytes = 1;
@@ -184,7 +186,7 @@ TEST_CASE("the LM head goes to the first stage where that is better") {
     input.keep_all = true;
     const PartitionPlan asked = plan_of(LmHead::first);
     REQUIRE(asked.lm_head_first);
-    REQUIRE(asked.slowest_us == 4000 * planned_rows(input));
+    REQUIRE(asked.slowest_us == 4000 * planned_rows(input) * (1 + 1.0 / 128));
     REQUIRE(asked.stages[1].link_us == 4000);
     REQUIRE(asked.stages[1].link_slice_us == 4000);
     REQUIRE(asked.predicted.limit_text == "link 'b' -> 'a'");
@@ -249,6 +251,29 @@ TEST_CASE("a slower node gets fewer layers") {
     const auto even = make_even_partitioner()->partition(input);
     REQUIRE(even.has_value());
     REQUIRE(even->stages[0].layers == LayerRange{0, 6});
+}
+
+TEST_CASE("prompts, which need no LM head, even out what it takes of a stage") {
+    PartitionInput input = two_nodes();
+    for (PartitionNode& node : input.nodes) {
+        node.decode_layer_us = 100;
+        node.decode_row_layer_us = 10;
+        node.prefill_row_layer_us = 10;
+        node.head_row_us = 380;
+    }
+    input.workload.running = 2;
+    const auto split = [&](std::int32_t prompt_tokens) {
+        input.workload.prompt_tokens = prompt_tokens;
+        const auto plan = make_cost_partitioner()->partition(input);
+        REQUIRE(plan.has_value());
+        REQUIRE(check_partition(input, *plan).ok());
+        return std::pair(plan->stages[0].layers.size(), plan->slowest_us);
+    };
+    REQUIRE(split(0) == std::pair(8, 800.0));
+    // A token brings 4 rows of prompts: 40 us a layer beside 100, the LM head is worth 2.7 layers.
+    REQUIRE(split(512) == std::pair(7, 5 * 140 + 380.0));
+    // And 100 rows: the LM head is a third of a layer.
+    REQUIRE(split(12'800) == std::pair(6, 6 * 1100 + 380.0));
 }
 
 TEST_CASE("nodes that would slow the whole are left out, and the plan says why") {
