@@ -9,6 +9,8 @@
 #include <cstring>
 #include <limits>
 
+#include <hwy/cache_control.h>
+
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/kv_layout.h"
 
@@ -92,6 +94,8 @@ HWY_INLINE void score_tiles(const AttentionItem* items, std::size_t count, const
     const std::int64_t stride = pages.block_tokens;
     for (std::int64_t at = 0; at < head_dim; ++at) {
         for (std::size_t n = 0; n < N; ++n) {
+            // With one row nothing hides how long memory takes.
+            if constexpr (I == 1) hwy::Prefetch(tiles[n].v + at * 16);
             for (std::size_t v = 0; v < kTileVectors; ++v) {
                 const auto key =
                     load(d, tiles[n].k + at * stride + static_cast<std::int64_t>(v * kLanes));
