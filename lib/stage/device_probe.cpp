@@ -21,9 +21,11 @@ constexpr double kLeastRowUs = 0.001;
 constexpr std::int32_t kBlockTokens = 64;
 constexpr std::int64_t kBudgetUs = 300'000;
 
-/// Median time of run(), repeated until the budget is spent, 3 to 15 times.
+/// Time of run() when little else runs, from 3 to 15 repetitions: their lower quartile. Nodes are
+/// profiled while they start, often several on one machine, and a plan made from what they took
+/// from each other would stay.
 template <typename Run>
-double median_us(const Clock& clock, const Run& run) {
+double quiet_us(const Clock& clock, const Run& run) {
     run();  // pages and caches
     std::vector<double> times;
     const std::int64_t begin = clock.now_us();
@@ -32,9 +34,9 @@ double median_us(const Clock& clock, const Run& run) {
         run();
         times.push_back(static_cast<double>(clock.now_us() - before));
     }
-    std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2),
-                     times.end());
-    return std::max(times[times.size() / 2], 1.0);
+    const auto quartile = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 4);
+    std::nth_element(times.begin(), quartile, times.end());
+    return std::max(*quartile, 1.0);
 }
 
 std::int64_t read_number(const char* path, std::int64_t missing) {
@@ -87,10 +89,10 @@ Result<NodeProfile> probe_node(Backend& backend, const Checkpoint& checkpoint,
         model->run_layers(batch, {pages}, static_cast<float*>(hidden->data()));
     };
     NodeProfile profile;
-    profile.prefill_row_layer_us = median_us(clock, [&] { run(rows); }) / rows;
-    profile.decode_layer_us = median_us(clock, [&] { run(1); });
+    profile.prefill_row_layer_us = quiet_us(clock, [&] { run(rows); }) / rows;
+    profile.decode_layer_us = quiet_us(clock, [&] { run(1); });
     if (const std::int32_t batch = std::min(kDecodeRows, rows); batch > 1) {
-        const double batch_us = median_us(clock, [&] { run_decode(batch); });
+        const double batch_us = quiet_us(clock, [&] { run_decode(batch); });
         profile.decode_row_layer_us =
             std::max((batch_us - profile.decode_layer_us) / (batch - 1), kLeastRowUs);
     }
