@@ -21,8 +21,8 @@ constexpr double kNearBest = 1.02;
 /// Prompts compute in what decode leaves of a stage: while some wait it takes no more than this, as
 /// long as its cycle stays within that much of the best one. Larger micro-batches do the same work
 /// in less time.
-constexpr double kShareBesidePrompts = 0.5;
-constexpr double kNearBesidePrompts = 1.25;
+constexpr double kShareBesidePrompts = 0.25;
+constexpr double kNearBesidePrompts = 2.0;
 /// A number in use is kept while it is within this much, and not far above the fewest.
 constexpr double kKeep = 1.05;
 /// Prefill under way, in rings full of it: decode passes it everywhere, so its own round trip is
@@ -35,8 +35,12 @@ constexpr double kAging = 0.1;
 constexpr std::size_t kPromptLookahead = 64;
 /// Rows by which the time of one is told.
 constexpr double kTypicalSlice = 64;
-/// Rows of a slice; powers of two, so that few sizes of message and step occur.
-constexpr std::array<std::int32_t, 10> kSlices{8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096};
+/// A slice may hold up a stage for this many times what it costs however few its rows: with smaller
+/// ones the stage would mostly read weights.
+constexpr double kBaseShare = 4;
+/// Rows of a slice; few sizes, so that few sizes of message and step occur.
+constexpr std::array<std::int32_t, 16> kSlices{8,   16,  24,  32,  48,   64,   96,   128,
+                                               192, 256, 384, 512, 1024, 1536, 2048, 4096};
 
 class AdaptiveScheduler final : public Scheduler {
 public:
@@ -111,7 +115,7 @@ private:
         const std::int32_t share = ceil_div(population, std::max(micro_batches_, 1));
         const double bound = std::max({static_cast<double>(options_.hol_bound_us),
                                        ring.slowest_stage_us(PartKind::decode, share),
-                                       2 * ring.slowest_stage_us(PartKind::prefill, kSlices[0])});
+                                       kBaseShare * ring.slowest_stage_us(PartKind::prefill, 0)});
         std::int32_t best = std::min(most, kSlices[0]);
         double best_us = prompt_us(ring, rows, best, population > 0);
         for (std::int32_t candidate : kSlices) {

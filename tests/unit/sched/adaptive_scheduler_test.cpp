@@ -92,6 +92,50 @@ TEST_CASE("slices keep a stage from being held up while others decode") {
     REQUIRE(scene.plan(*scheduler).prefill.empty());
 }
 
+TEST_CASE("a slice is no smaller than reading a stage's weights is worth") {
+    Scene scene = weak_ring();
+    for (StageView& stage : scene.stages) {
+        stage.decode = stage.prefill = {4000, 400};
+        stage.link_to_next = {};
+    }
+    scene.sequences[39].prompt_tokens = 1024;
+    scene.prefilling = {&scene.sequences[39]};
+    scene.view.decoding_in_flight = 4;
+    const auto slice = [&] { return scene.plan(*make_adaptive_scheduler()).prefill.at(0).count; };
+    REQUIRE(slice() == 24);  // 13.6 ms, four times what it costs without rows is 16
+    for (StageView& stage : scene.stages) stage.prefill.base_us = 400;
+    REQUIRE(slice() == 24);  // 10 ms, the head-of-line bound
+    for (StageView& stage : scene.stages) stage.prefill.base_us = 6000;
+    REQUIRE(slice() == 32);
+}
+
+TEST_CASE("decode takes less of its stages while prompts wait") {
+    Scene scene = weak_ring();
+    for (StageView& stage : scene.stages) {
+        stage.decode = {3000, 900};
+        stage.prefill = {4000, 400};
+        stage.link_to_next = {125e6, 10'000, 0};
+    }
+    scene.stages.resize(2);
+    scene.decode(8);
+    const std::vector<std::size_t> alone = launches(scene, *make_adaptive_scheduler());
+    REQUIRE(alone.size() > 2);
+    Scene beside = scene;
+    beside.decode(8);
+    beside.view.decoding_in_flight = beside.view.decode_parts_in_flight = 0;
+    beside.waiting = {&beside.sequences[39]};
+    REQUIRE(launches(beside, *make_adaptive_scheduler()) == std::vector<std::size_t>{8});
+    // Where stages wait for the way round anyway, nothing is gained by it.
+    for (StageView& stage : beside.stages) stage.link_to_next.delay_us = 200'000;
+    beside.decode(8);
+    beside.view.decoding_in_flight = beside.view.decode_parts_in_flight = 0;
+    Scene far = beside;
+    far.waiting.clear();
+    far.decode(8);
+    REQUIRE(launches(beside, *make_adaptive_scheduler()) ==
+            launches(far, *make_adaptive_scheduler()));
+}
+
 TEST_CASE("the prompt with the least left goes first, and waiting counts") {
     Scene scene = weak_ring();
     SequenceView& begun = scene.sequences[0];
