@@ -7,7 +7,9 @@
 #include <time.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <vector>
 
@@ -55,7 +57,7 @@ public:
         config.epoch = Epoch(1);
         config.layers = {0, layers};
         config.has_embedding = true;
-        config.has_head = head;
+        config.has_head = config.last_stage = head;
         config.max_rows = kLargestSlice;
         config.max_sequences = 2 * kSequences;
         config.max_context = kMaxContext;
@@ -128,20 +130,35 @@ struct Times {
     std::vector<ProfilePoint> prefill;
 };
 
-Times measure(Stage& stage) {
-    Times times;
-    stage.open_us(kContext);  // pages and caches
-    std::vector<double> slices;
-    for (std::int32_t i = 1; i < kSequences; ++i) slices.push_back(stage.open_us(kContext));
+/// Stages take turns, so that a busy moment hits all of them.
+std::vector<Times> measure(std::span<Stage* const> stages) {
+    std::vector<Times> times(stages.size());
+    const auto repeat = [&](int count, const auto& run) {
+        std::vector<std::vector<double>> parts(stages.size());
+        for (int i = 0; i < count; ++i) {
+            for (std::size_t s = 0; s < stages.size(); ++s) parts[s].push_back(run(*stages[s]));
+        }
+        std::vector<double> medians;
+        for (const std::vector<double>& each : parts) medians.push_back(median(each));
+        return medians;
+    };
+    const auto open = [&](int count, std::int32_t rows) {
+        return repeat(count, [&](Stage& stage) { return stage.open_us(rows); });
+    };
+    open(1, kContext);  // pages and caches
+    const std::vector<double> slices = open(kSequences - 1, kContext);
     for (std::int32_t rows : {1, 2, 4, 8, 16, kSequences}) {
-        std::vector<double> parts;
-        for (int i = 0; i < kDecodeRepeats; ++i) parts.push_back(stage.decode_us(rows));
-        times.decode.push_back({static_cast<double>(rows), median(parts)});
+        const auto parts =
+            repeat(kDecodeRepeats, [&](Stage& stage) { return stage.decode_us(rows); });
+        for (std::size_t s = 0; s < stages.size(); ++s) {
+            times[s].decode.push_back({static_cast<double>(rows), parts[s]});
+        }
     }
     for (std::int32_t rows : {16, kContext, kLargestSlice}) {
-        std::vector<double> parts = rows == kContext ? slices : std::vector<double>{};
-        while (parts.size() < kSliceRepeats) parts.push_back(stage.open_us(rows));
-        times.prefill.push_back({static_cast<double>(rows), median(parts)});
+        const auto parts = rows == kContext ? slices : open(kSliceRepeats, rows);
+        for (std::size_t s = 0; s < stages.size(); ++s) {
+            times[s].prefill.push_back({static_cast<double>(rows), parts[s]});
+        }
     }
     return times;
 }
@@ -165,13 +182,12 @@ DeviceProfile measure_device(const std::string& model_dir) {
     const std::int32_t layers = std::max(read_spec(model_dir).layers / 2, 1);
     DeviceProfile device;
     device.name = "measured";
-    Times plain;
-    {
-        Stage stage(model_dir, layers, false);
-        plain = measure(stage);
-    }
-    Stage stage(model_dir, layers, true);
-    const Times last = measure(stage);
+    Stage middle(model_dir, layers, false);
+    Stage end(model_dir, layers, true);
+    const std::array<Stage*, 2> stages{&middle, &end};
+    const std::vector<Times> times = measure(stages);
+    const Times& plain = times[0];
+    const Times& last = times[1];
     for (std::size_t i = 0; i < plain.decode.size(); ++i) {
         const double rows = plain.decode[i].rows;
         device.decode.push_back({rows, plain.decode[i].us / layers});
