@@ -20,6 +20,9 @@ constexpr std::int32_t kDecodeRows = 16;
 constexpr double kLeastRowUs = 0.001;
 constexpr std::int32_t kBlockTokens = 64;
 constexpr std::int64_t kBudgetUs = 300'000;
+/// Weights that no cache holds: a stage reads each of its layers once per part, and a layer that is
+/// run again and again would look faster than that.
+constexpr std::uint64_t kColdBytes = std::uint64_t{96} << 20;
 
 /// Time of run() when little else runs, from 3 to 15 repetitions: their lower quartile. Nodes are
 /// profiled while they start, often several on one machine, and a plan made from what they took
@@ -51,7 +54,12 @@ Result<NodeProfile> probe_node(Backend& backend, const Checkpoint& checkpoint,
                                const Described& described, WeightStorage storage,
                                const Clock& clock) {
     const ModelSpec& spec = described.spec;
-    const ModelPart part{{0, 1}, false, false};
+    const std::uint64_t layer_bytes =
+        part_weight_bytes(backend, spec, {{0, 1}, false, false}, storage);
+    const std::uint64_t cold = (kColdBytes + layer_bytes - 1) / layer_bytes;
+    const auto layers = static_cast<std::int32_t>(
+        std::min<std::uint64_t>(cold, static_cast<std::uint64_t>(spec.layers)));
+    const ModelPart part{{0, layers}, false, false};
     const std::int32_t rows = std::min(kSliceRows, spec.context);
     MOLINK_ASSIGN_OR_RETURN(
         auto model, Model::load(backend, checkpoint, described, part, storage, {rows, rows}));
@@ -71,12 +79,13 @@ Result<NodeProfile> probe_node(Backend& backend, const Checkpoint& checkpoint,
     std::vector<std::int32_t> positions(static_cast<std::size_t>(rows));
     for (std::int32_t i = 0; i < rows; ++i) positions[static_cast<std::size_t>(i)] = i;
     const std::vector<std::int32_t> sequence(positions.size(), 0);
+    const std::vector<KvPages> all_pages(static_cast<std::size_t>(layers), pages);  // one for all
     const std::int64_t offsets[2] = {0, 1};
     const std::uint32_t blocks[1] = {0};
     const auto run = [&](std::int64_t count) {
         backend.copy_to_device(hidden->data(), ones.data(), ones.size() * sizeof(float));
         const BatchArgs batch{positions.data(), sequence.data(), offsets, blocks, count, 1};
-        model->run_layers(batch, {pages}, static_cast<float*>(hidden->data()));
+        model->run_layers(batch, all_pages, static_cast<float*>(hidden->data()));
     };
     // Rows of as many sequences; they may share a block, since each has a position of its own.
     std::vector<std::int64_t> own_offsets(positions.size() + 1);
@@ -86,20 +95,20 @@ Result<NodeProfile> probe_node(Backend& backend, const Checkpoint& checkpoint,
         backend.copy_to_device(hidden->data(), ones.data(), ones.size() * sizeof(float));
         const BatchArgs batch{
             positions.data(), positions.data(), own_offsets.data(), shared.data(), count, count};
-        model->run_layers(batch, {pages}, static_cast<float*>(hidden->data()));
+        model->run_layers(batch, all_pages, static_cast<float*>(hidden->data()));
     };
     NodeProfile profile;
-    profile.prefill_row_layer_us = quiet_us(clock, [&] { run(rows); }) / rows;
-    profile.decode_layer_us = quiet_us(clock, [&] { run(1); });
+    profile.prefill_row_layer_us = quiet_us(clock, [&] { run(rows); }) / layers / rows;
+    profile.decode_layer_us = quiet_us(clock, [&] { run(1); }) / layers;
     if (const std::int32_t batch = std::min(kDecodeRows, rows); batch > 1) {
-        const double batch_us = quiet_us(clock, [&] { run_decode(batch); });
+        const double batch_us = quiet_us(clock, [&] { run_decode(batch); }) / layers;
         profile.decode_row_layer_us =
             std::max((batch_us - profile.decode_layer_us) / (batch - 1), kLeastRowUs);
     }
     const ModelPart head{{0, 0}, false, true};
     profile.head_row_us = profile.decode_layer_us *
                           static_cast<double>(part_weight_bytes(backend, spec, head, storage)) /
-                          static_cast<double>(part_weight_bytes(backend, spec, part, storage));
+                          static_cast<double>(layer_bytes);
     return profile;
 }
 
