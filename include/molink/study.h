@@ -46,6 +46,7 @@ struct StudyCluster {
     std::string lm_head = "auto";      ///< "auto", "last" or, with tied embeddings, "first" stage
     bool head_stage = true;            ///< the head holds a stage too
     bool direct_feedback = true;       ///< as EngineOptions::direct_feedback
+    bool probe_links = true;           ///< as EngineOptions::probe_links
     std::int64_t max_frame_bytes = 0;  ///< 0: 2 ms of the fastest link, 16 to 256 KiB
     std::int32_t max_running = 256;
     std::int32_t max_step_tokens = 512;

@@ -18,6 +18,8 @@ std::string host_of(const std::string& address) {
     return address.substr(kScheme.size());
 }
 
+/// Jitter is drawn anew for every so many microseconds of sending.
+constexpr std::int64_t kJitterStepUs = 1000;
 /// Share of frames that a disordered direction holds back, and of those that it doubles; by how
 /// much.
 constexpr double kDisorder = 0.03;
@@ -165,19 +167,29 @@ SendOutcome SimTransport::send(ConnectionId id, Frame&& frame) {
             network_.observer({host_, peer->host_, lane, bytes, begin, way.free_us});
         }
     }
-    if (!mute && !peer->mute) deliver(mine, way, std::move(frame));
+    if (!mute && !peer->mute) deliver(mine, way, begin, std::move(frame));
     return SendOutcome::accepted;
 }
 
-/// What has left through `way` arrives.
-void SimTransport::deliver(Connection& mine, SimNetwork::Direction& way, Frame&& frame) {
-    SimTransport* peer = mine.peer;
-    std::int64_t arrival = way.free_us + way.model.delay_us;
-    if (way.model.jitter_us > 0) {
-        arrival += static_cast<std::int64_t>(
+/// When the last byte of what left through `way` from `begin` to way.free_us arrives. Every
+/// millisecond of it is late in its own way, so that long frames are later than short ones.
+std::int64_t SimTransport::arrival_us(const SimNetwork::Direction& way, std::int64_t begin) {
+    if (way.model.jitter_us <= 0) return way.free_us + way.model.delay_us;
+    std::int64_t arrival = 0;
+    for (std::int64_t left = begin; arrival == 0 || left < way.free_us;) {
+        left = std::min(left + kJitterStepUs, way.free_us);
+        const auto late = static_cast<std::int64_t>(
             network_.random_.below(static_cast<std::uint64_t>(way.model.jitter_us) + 1));
+        arrival = std::max(arrival, left + way.model.delay_us + late);
     }
-    arrival = std::max(arrival, mine.last_arrival_us);
+    return arrival;
+}
+
+/// What has left through `way` since `begin` arrives.
+void SimTransport::deliver(Connection& mine, SimNetwork::Direction& way, std::int64_t begin,
+                           Frame&& frame) {
+    SimTransport* peer = mine.peer;
+    std::int64_t arrival = std::max(arrival_us(way, begin), mine.last_arrival_us);
     mine.last_arrival_us = arrival;
     const std::uint64_t generation = peer->connections_.at(mine.peer_connection).generation;
     if (way.disordered_until_us > network_.clock_.now) {

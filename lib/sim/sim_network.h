@@ -145,7 +145,8 @@ private:
         events_.emplace(time_us, std::move(event));
         changed_ = true;
     }
-    void deliver(Connection& mine, SimNetwork::Direction& way, Frame&& frame);
+    std::int64_t arrival_us(const SimNetwork::Direction& way, std::int64_t begin);
+    void deliver(Connection& mine, SimNetwork::Direction& way, std::int64_t begin, Frame&& frame);
     void dial(ConnectionId id);
     void part(ConnectionId id);
 

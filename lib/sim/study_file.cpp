@@ -134,6 +134,7 @@ void read_cluster(JsonReader& reader, StudyCluster& cluster) {
     reader.text("lm_head", cluster.lm_head);
     reader.boolean("head_stage", cluster.head_stage);
     reader.boolean("direct_feedback", cluster.direct_feedback);
+    reader.boolean("probe_links", cluster.probe_links);
     reader.integer("max_frame_bytes", cluster.max_frame_bytes);
     if (cluster.max_frame_bytes < 0 || cluster.max_frame_bytes > (1 << 24)) {
         reader.fail("max_frame_bytes",

@@ -134,6 +134,7 @@ SimScenario make_scenario(const StudyCluster& cluster, const StudyOptions& optio
     scenario.workload.max_prompt = scenario.workload.max_output = 1;
     scenario.local_stage = cluster.head_stage;
     scenario.direct_feedback = cluster.direct_feedback;
+    scenario.probe_links = cluster.probe_links;
     scenario.lm_head = cluster.lm_head;
     scenario.max_running = cluster.max_running;
     scenario.max_waiting = limits::kMaxWaiting;

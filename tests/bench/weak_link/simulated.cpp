@@ -32,6 +32,7 @@ StudyCluster make_cluster(const SimulatedCell& cell) {
     StudyCluster cluster;
     cluster.head_stage = system.local_stage;
     cluster.direct_feedback = system.direct_feedback;
+    cluster.probe_links = false;  // as the real one
     std::int32_t layer = 0;
     if (!system.local_stage) {
         cluster.nodes.push_back({"head", cell.ring.device, kNodeGib, {}, std::nullopt});
