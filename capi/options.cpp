@@ -188,6 +188,8 @@ EngineOptions engine_options(const molink_engine_options& options) {
     out.objective = static_cast<PartitionObjective>(options.objective);
     out.lm_head = static_cast<LmHead>(options.lm_head);
     out.probe_links = options.link_probes != 0;
+    out.expected_prompt_tokens = options.expected_prompt_tokens;
+    out.expected_output_tokens = options.expected_output_tokens;
     out.scheduler = std::move(*named_scheduler(options));  // check_policies has seen the names
     out.partitioner = std::move(*named_partitioner(options));
     return out;

@@ -18,10 +18,6 @@ namespace {
 struct PlanFlags {
     HeadFlags head;
     std::string cluster;
-    std::string objective = "throughput";
-    std::string partitioner = "cost";
-    int prompt = 512;
-    int output = 128;
     bool json = false;
 };
 
@@ -42,14 +38,17 @@ void add_flags(CLI::App& app, PlanFlags& flags) {
                    "plan for so many nodes that join at --listen, this one included")
         ->capture_default_str();
     app.add_flag("--no-local-stage", flags.head.no_local_stage, "this node holds no layers");
-    app.add_option("--objective", flags.objective, "throughput or latency")->capture_default_str();
-    app.add_option("--partitioner", flags.partitioner, "cost or even")->capture_default_str();
+    app.add_option("--objective", flags.head.objective, "throughput or latency")
+        ->capture_default_str();
+    app.add_option("--partitioner", flags.head.partitioner, "cost or even")->capture_default_str();
     app.add_option("--lm-head", flags.head.lm_head,
                    "stage with the LM head: auto, last or, with tied embeddings, first")
         ->capture_default_str();
     app.add_option("--running", flags.head.max_running, "sequences at once")->capture_default_str();
-    app.add_option("--prompt", flags.prompt, "tokens of a prompt")->capture_default_str();
-    app.add_option("--output", flags.output, "tokens of an answer")->capture_default_str();
+    app.add_option("--prompt", flags.head.expected_prompt, "tokens of a prompt")
+        ->capture_default_str();
+    app.add_option("--output", flags.head.expected_output, "tokens of an answer")
+        ->capture_default_str();
     app.add_option("--wire", flags.head.wire, "activations on links: f32, f16 or bf16")
         ->capture_default_str();
     app.add_option("--max-context", flags.head.max_context,
@@ -67,17 +66,12 @@ Result<EngineOptions> make_options(PlanFlags& flags) {
     EngineOptions options;
     Status applied = apply_head_flags(flags.head, options);
     if (!applied.ok()) return applied;
-    for (auto [name, value] : {std::pair("--prompt", flags.prompt), {"--output", flags.output}}) {
+    for (auto [name, value] : {std::pair("--prompt", flags.head.expected_prompt),
+                               {"--output", flags.head.expected_output}}) {
         if (value >= 1 && value <= 1'000'000) continue;
         return Status(StatusCode::invalid_argument,
                       fmt::format("{} is {}; 1 to 1000000 are permitted", name, value));
     }
-    auto objective = parse_partition_objective(flags.objective);
-    if (!objective) return objective.error().with_context("--objective");
-    options.objective = *objective;
-    auto partitioner = make_partitioner(flags.partitioner);
-    if (!partitioner) return partitioner.error().with_context("--partitioner");
-    options.partitioner = std::move(*partitioner);
     options.plan_only = true;
     return options;
 }
@@ -126,11 +120,6 @@ int run(int argc, char** argv) {
     auto report = flags.cluster.empty() ? plan_nodes(flags, std::move(*options))
                                         : plan_file(flags, std::move(*options));
     if (!report) return fail(report.error());
-    // What is expected of a sequence changes the prediction, not the split.
-    report->input.workload.prompt_tokens = flags.prompt;
-    report->input.workload.output_tokens = flags.output;
-    const Status predicted = complete_partition(report->input, report->plan);
-    if (!predicted.ok()) return fail(predicted);
     fmt::print("{}", flags.json ? plan_json(*report) : plan_table(*report));
     return 0;
 }

@@ -173,6 +173,10 @@ typedef struct molink_engine_options {
     int32_t lm_head;     /* where it sits: MOLINK_LM_HEAD_AUTO (default), _LAST or, with tied
                             embeddings, _FIRST stage */
     int32_t link_probes; /* nodes measure the links between them before the first plan; default 1 */
+    /* Tokens of a prompt and of an answer that the split counts with, 1 .. 1000000; default 512 and
+     * 128. */
+    int32_t expected_prompt_tokens;
+    int32_t expected_output_tokens;
 } molink_engine_options;
 
 #define MOLINK_ENGINE_OPTIONS_INIT                                                              \
@@ -180,7 +184,7 @@ typedef struct molink_engine_options {
         sizeof(molink_engine_options), NULL, NULL, NULL, NULL, NULL, 0, 15000000, 3000000,      \
             33554432, 0, MOLINK_WEIGHTS_NATIVE, MOLINK_F32, 16, 0, 0, 0, MOLINK_LOG_INFO, 0, 1, \
             MOLINK_F32, 16, 1024, 512, 256, 0, 1, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL,  \
-            NULL, NULL, NULL, NULL, 0, 0, 0, MOLINK_THROUGHPUT, MOLINK_LM_HEAD_AUTO, 1          \
+            NULL, NULL, NULL, NULL, 0, 0, 0, MOLINK_THROUGHPUT, MOLINK_LM_HEAD_AUTO, 1, 512, 128 \
     }
 
 /** Fills in the defaults. struct_size: sizeof of the caller's struct. For languages without C's

@@ -37,6 +37,12 @@ void add_head_flags(CLI::App& app, HeadFlags& flags) {
     app.add_option("--objective", flags.objective,
                    "what the split shall be good at: throughput or latency")
         ->capture_default_str();
+    app.add_option("--expect-prompt", flags.expected_prompt,
+                   "tokens of a prompt that the split counts with")
+        ->capture_default_str();
+    app.add_option("--expect-output", flags.expected_output,
+                   "tokens of an answer that the split counts with")
+        ->capture_default_str();
     app.add_option("--max-running", flags.max_running, "sequences at once")->capture_default_str();
     app.add_option("--max-step-tokens", flags.max_step_tokens, "rows of one micro-batch")
         ->capture_default_str();
@@ -68,6 +74,8 @@ Status apply_head_flags(const HeadFlags& flags, EngineOptions& options) {
     auto objective = parse_partition_objective(flags.objective);
     if (!objective) return objective.error().with_context("--objective");
     options.objective = *objective;
+    options.expected_prompt_tokens = flags.expected_prompt;
+    options.expected_output_tokens = flags.expected_output;
     auto lm_head = parse_lm_head(flags.lm_head);
     if (!lm_head) return lm_head.error().with_context("--lm-head");
     options.lm_head = *lm_head;

@@ -27,6 +27,8 @@ struct HeadFlags {
     double throughput_goal = 0;
     std::string partitioner = "cost";
     std::string objective = "throughput";
+    int expected_prompt = 512;
+    int expected_output = 128;
     int max_running = 16;
     int max_step_tokens = 512;
     int max_slice_tokens = 0;

@@ -146,8 +146,7 @@ private:
             std::int64_t{model.count("hidden")} * (options_.wire_type == DataType::f32 ? 4 : 2);
         input_.objective = options_.objective;
         input_.lm_head = options_.lm_head;
-        input_.workload.running = options_.max_running;
-        input_.workload.slice_tokens = options_.max_slice_tokens;
+        input_.workload = options_.workload();
         model.finish();
     }
 

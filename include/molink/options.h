@@ -112,6 +112,10 @@ struct EngineOptions : NodeOptions {
     std::int64_t max_in_flight_bytes = 32 << 20;
     /// What the split of the layers shall be good at.
     PartitionObjective objective = PartitionObjective::throughput;
+    /// Tokens of a prompt and of an answer that the split counts with. Defaults 512 and 128.
+    /// Limits: 1 .. 1,000,000.
+    std::int32_t expected_prompt_tokens = 512;
+    std::int32_t expected_output_tokens = 128;
     /// Where the LM head sits. Errors: first, for a model without tied embeddings.
     LmHead lm_head = LmHead::automatic;
     /// Take in nodes and plan, load nothing: Engine::wait_ready returns once there is a plan, and
@@ -122,6 +126,11 @@ struct EngineOptions : NodeOptions {
     std::unique_ptr<Cluster> cluster;
     std::unique_ptr<Partitioner> partitioner;
     std::unique_ptr<Scheduler> scheduler;
+
+    /// What the split counts with.
+    PartitionWorkload workload() const {
+        return {max_running, expected_prompt_tokens, expected_output_tokens, max_slice_tokens};
+    }
 };
 
 /// What a worker can be told.

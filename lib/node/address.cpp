@@ -117,6 +117,11 @@ Status check_engine_options(const EngineOptions& options) {
     }
     MOLINK_RETURN_IF_ERROR(check_range("max_context", options.max_context, 0,
                                        static_cast<std::int32_t>(limits::kMaxContext)));
+    constexpr std::int32_t kMaxExpected = 1'000'000;
+    MOLINK_RETURN_IF_ERROR(
+        check_range("expected_prompt_tokens", options.expected_prompt_tokens, 1, kMaxExpected));
+    MOLINK_RETURN_IF_ERROR(
+        check_range("expected_output_tokens", options.expected_output_tokens, 1, kMaxExpected));
     if (options.objective != PartitionObjective::throughput &&
         options.objective != PartitionObjective::latency) {
         return invalid_argument("objective is {}; 0 (throughput) and 1 (latency) are permitted",

@@ -178,8 +178,7 @@ Result<PartitionInput> make_partition_input(const EngineOptions& options,
         activation_bytes(options.wire_type, 1, static_cast<std::size_t>(spec.hidden)));
     input.objective = options.objective;
     input.lm_head = options.lm_head;
-    input.workload.running = options.max_running;
-    input.workload.slice_tokens = options.max_slice_tokens;
+    input.workload = options.workload();
     return input;
 }
 

@@ -25,7 +25,7 @@ static void check_progress(void) {
 }
 
 static void check_engine_options(void) {
-    SIZE(molink_engine_options, 272);
+    SIZE(molink_engine_options, 280);
     OFFSET(molink_engine_options, struct_size, 0);
     OFFSET(molink_engine_options, model_dir, 8);
     OFFSET(molink_engine_options, name, 16);
@@ -71,6 +71,8 @@ static void check_engine_options(void) {
     OFFSET(molink_engine_options, objective, 260);
     OFFSET(molink_engine_options, lm_head, 264);
     OFFSET(molink_engine_options, link_probes, 268);
+    OFFSET(molink_engine_options, expected_prompt_tokens, 272);
+    OFFSET(molink_engine_options, expected_output_tokens, 276);
 }
 
 static void check_model_info(void) {

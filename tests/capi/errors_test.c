@@ -178,6 +178,8 @@ static void engine_options(const char* model) {
     BAD(transmit, "loud");
     BAD(partitioner, "odd");
     BAD(objective, 2);
+    BAD(expected_prompt_tokens, 0);
+    BAD(expected_output_tokens, 1000001);
     BAD(lm_head, 3);
     BAD(step_tokens, 5); /* adaptive has no budget */
     BAD(latency_goal_us, -1);

@@ -81,6 +81,21 @@ TEST_CASE("a cluster file becomes a table and JSON") {
         says(scene.plan(cluster(kModel), {"--prompt", "4000", "--output", "96"}), "KV memory of"));
 }
 
+TEST_CASE("the prompts that are expected move the split") {
+    const Scene scene;
+    const auto first = [&](const char* prompt, const char* output) {
+        const std::string text = R"({"model": )" + kModel + R"(, "nodes": [
+                {"name": "a", "memory_gib": 2, "decode_layer_us": 1000, "prefill_row_layer_us": 100,
+                 "head_row_us": 4000},
+                {"name": "b", "memory_gib": 2, "decode_layer_us": 1000, "prefill_row_layer_us": 100,
+                 "head_row_us": 4000}]})";
+        return scene.plan(text, {"--prompt", prompt, "--output", output});
+    };
+    // Answers: the LM head is worth four layers. Prompts need none.
+    REQUIRE(says(first("1", "500"), "0-5   600.0 MiB"));
+    REQUIRE(says(first("1000", "10"), "0-3   400.0 MiB"));
+}
+
 TEST_CASE("the LM head of a tied model may be planned on the first stage") {
     const Scene scene;
     const std::string tied = R"({"layers": 8, "hidden": 1024, "context": 1024, "layer_mib": 100,)"
