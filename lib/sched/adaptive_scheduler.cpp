@@ -1,9 +1,10 @@
 // The default policy. It keeps as many decode micro-batches under way as the measured ring needs,
 // cuts prompts into slices that flow through it, and lets lanes and stages sort out who goes first:
 // decode overtakes prefill everywhere, so prefill may fill whatever decode leaves. What it bounds
-// is only what cannot be overtaken: a slice that a stage has begun. Among prompts the one with the
-// least left goes first (Schrage, 1968: no order has a smaller mean time), but every one gains on
-// the others while it waits.
+// is only what cannot be overtaken: a slice that a stage has begun, and, by shorter prompts, slices
+// that are under way: no more of them than keep the slowest stage or link busy. Among prompts the
+// one with the least left goes first (Schrage, 1968: no order has a smaller mean time), but every
+// one gains on the others while it waits.
 #include <array>
 #include <cmath>
 #include <functional>
@@ -17,7 +18,9 @@ namespace {
 
 constexpr std::int32_t kMostMicroBatches = 64;
 /// The optimum is flat: the fewest micro-batches within this much of the best cycle.
-constexpr double kNearBest = 1.02;
+constexpr double kNearBest = 1.03;
+/// The same of slices: larger ones are less work for stages and for all that handles parts.
+constexpr double kNearBestSlice = 1.004;
 /// Prompts compute in what decode leaves of a stage: while some wait it takes no more than this, as
 /// long as its cycle stays within that much of the best one. Larger micro-batches do the same work
 /// in less time.
@@ -25,9 +28,9 @@ constexpr double kShareBesidePrompts = 0.25;
 constexpr double kNearBesidePrompts = 2.0;
 /// A number in use is kept while it is within this much, and not far above the fewest.
 constexpr double kKeep = 1.05;
-/// Prefill under way, in rings full of it: decode passes it everywhere, so its own round trip is
-/// longer than a ring without decode says, and what waits at a link costs nobody but itself.
-constexpr double kPrefillReserve = 3;
+/// Prefill under way, in rings full of it. What is under way is passed by no shorter prompt that
+/// comes later, so it is no more than keeps the bottleneck busy while reports and jitter vary.
+constexpr double kPrefillReserve = 1.25;
 /// A prompt is passed by shorter ones that come after it until it has waited ten times what is left
 /// of it.
 constexpr double kAging = 0.1;
@@ -55,7 +58,7 @@ public:
         if (!view.decodable.empty()) {
             micro_batches_ = choose_micro_batches(view, ring, population);
             if (view.decode_parts_in_flight < micro_batches_) {
-                plan_decode_rows(view, ceil_div(population, micro_batches_), budget, plan);
+                plan_decode_rows(view, decode_rows(view, population), budget, plan);
                 if (!plan.preempt.empty()) return;
             }
         }
@@ -63,6 +66,14 @@ public:
     }
 
 private:
+    /// An equal share, or all rows that are ready when they are hardly more: what one leaves behind
+    /// waits for the next.
+    std::int32_t decode_rows(const SchedulerView& view, std::int32_t population) const {
+        const std::int32_t share = ceil_div(population, micro_batches_);
+        const auto ready = static_cast<std::int32_t>(view.decodable.size());
+        return ready <= share + (share + 2) / 4 ? ready : share;
+    }
+
     std::int32_t choose_micro_batches(const SchedulerView& view, const RingModel& ring,
                                       std::int32_t population) const {
         const std::int32_t most = std::min(population, kMostMicroBatches);
@@ -96,40 +107,43 @@ private:
         return keep ? now : fewest;
     }
 
-    /// What prompts of `rows` rows together cost in slices of `slice`: its own time (the pipeline
-    /// fills once, then the slowest resource sets the pace) and, while others decode, the time it
-    /// takes from a stage.
+    /// What prompts of `rows` rows together take in slices of `slice`: the first one passes the
+    /// ring, and the slowest resource, in what decode leaves of it, sets the pace of the others.
     static double prompt_us(const RingModel& ring, std::int32_t rows, std::int32_t slice,
-                            bool others) {
-        const std::int32_t slices = ceil_div(rows, slice);
-        return slices * ring.slowest_us(PartKind::prefill, slice) +
-               ring.service_us(PartKind::prefill, slice) +
-               (others ? slices * ring.slowest_stage_us(PartKind::prefill, slice) : 0);
+                            const DecodeLoad& decode) {
+        return (ceil_div(rows, slice) - 1) * ring.pace_us(slice, decode) +
+               ring.passage_us(slice, decode);
     }
 
-    /// The size that costs least; while others decode, none that holds up a stage for longer than
-    /// the bound, or than a decode part does.
+    /// The largest of those that take hardly longer than the best; while others decode, none that
+    /// holds up a stage for longer than the bound, or than a decode part does.
     std::int32_t choose_slice(const SchedulerView& view, const RingModel& ring,
-                              std::int32_t population, std::int32_t rows) const {
+                              const DecodeLoad& decode, std::int32_t rows) const {
         const std::int32_t most = std::min(view.max_slice_tokens, view.max_step_tokens);
-        const std::int32_t share = ceil_div(population, std::max(micro_batches_, 1));
         const double bound = std::max({static_cast<double>(options_.hol_bound_us),
-                                       ring.slowest_stage_us(PartKind::decode, share),
+                                       ring.slowest_stage_us(PartKind::decode, decode.rows),
                                        kBaseShare * ring.slowest_stage_us(PartKind::prefill, 0)});
-        std::int32_t best = std::min(most, kSlices[0]);
-        double best_us = prompt_us(ring, rows, best, population > 0);
-        for (std::int32_t candidate : kSlices) {
+        std::array<double, kSlices.size()> us{};
+        std::size_t sizes = 0;
+        for (const std::int32_t candidate : kSlices) {
             const std::int32_t slice = std::min(candidate, most);
             const bool holds_up = ring.slowest_stage_us(PartKind::prefill, slice) > bound;
-            if (population > 0 && holds_up) break;
-            const double us = prompt_us(ring, rows, slice, population > 0);
-            if (us <= best_us) {
-                best = slice;
-                best_us = us;
-            }
+            if (sizes > 0 && decode.parts > 0 && holds_up) break;
+            us[sizes++] = prompt_us(ring, rows, slice, decode);
             if (slice >= std::min(most, rows)) break;
         }
-        return best;
+        const double best = *std::min_element(us.begin(), us.begin() + sizes);
+        while (us[sizes - 1] > best * kNearBestSlice) --sizes;
+        return std::min(kSlices[sizes - 1], most);
+    }
+
+    /// Prefill parts under way that keep the slowest resource busy.
+    static double prefill_depth(const SchedulerView& view, const RingModel& ring,
+                                const DecodeLoad& decode, std::int32_t slice) {
+        const double pace = ring.pace_us(slice, decode);
+        const double depth = pace > 0 ? kPrefillReserve * ring.passage_us(slice, decode) / pace + 1
+                                      : static_cast<double>(view.stages.size());
+        return std::clamp(std::ceil(depth), 2.0, 1.0 * kMostMicroBatches);
     }
 
     /// Rows that may run until the goals bind.
@@ -201,18 +215,15 @@ private:
         if (view.prefill_parts_in_flight >= kMostMicroBatches || !can_prefill(view, running))
             return;
         rank_prompts(view, ring);
-        std::int64_t left = 0;  // short prompts share a slice
-        for (const Prompt& prompt : prompts_) left += prompt_left(*prompt.sequence);
+        const DecodeLoad decode = ring.decode_load(population, micro_batches_);
+        // Short prompts share a slice. The slices of one are alike to its end: a smaller one would
+        // only wait behind those before it.
+        std::int64_t left = 0;
+        for (const Prompt& prompt : prompts_) left += prompt.sequence->prompt_tokens;
         const std::int32_t slice = choose_slice(
-            view, ring, population,
+            view, ring, decode,
             static_cast<std::int32_t>(std::clamp<std::int64_t>(left, 1, kSlices.back())));
-        const double slowest = ring.slowest_us(PartKind::prefill, slice);
-        const double depth =
-            slowest > 0
-                ? kPrefillReserve * ring.round_trip_us(PartKind::prefill, slice) / slowest + 1
-                : static_cast<double>(view.stages.size());
-        const double most = std::clamp(std::ceil(depth), 2.0, 1.0 * kMostMicroBatches);
-        if (view.prefill_parts_in_flight >= most) return;
+        if (view.prefill_parts_in_flight >= prefill_depth(view, ring, decode, slice)) return;
         const std::int32_t rows = within_goal(view, ring, population, slice);
         if (rows == 0) return;
         PrefillRuns runs(view, rows, running, budget, plan);

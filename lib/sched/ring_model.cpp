@@ -17,6 +17,8 @@ constexpr double kDecodeRowBytes = 60;
 constexpr double kPrefillRowBytes = 4;
 /// A sampled token on its way back.
 constexpr double kTokenBytes = 60;
+/// Of a stage or link, left to prefill even where decode would take it all.
+constexpr double kLeastLeft = 0.2;
 
 }  // namespace
 
@@ -67,6 +69,43 @@ double RingModel::delay_us() const {
     double sum = 0;
     for (const StageView& stage : view_.stages) {
         sum += static_cast<double>(stage.link_to_next.delay_us);
+    }
+    return sum;
+}
+
+DecodeLoad RingModel::decode_load(std::int32_t population, std::int32_t n) const {
+    if (population <= 0) return {};
+    n = std::clamp(n, 1, population);
+    return {n, std::ceil(static_cast<double>(population) / n),
+            std::max(cycle_us(population, n), 1.0)};
+}
+
+RingModel::Beside RingModel::beside(std::size_t stage, double rows,
+                                    const DecodeLoad& decode) const {
+    const StageView& view = view_.stages[stage];
+    const auto left = [&](double decode_us) {
+        return std::max(1 - decode.parts * decode_us / decode.cycle_us, kLeastLeft);
+    };
+    return {stage_us(view, PartKind::prefill, rows) /
+                left(stage_us(view, PartKind::decode, decode.rows)),
+            link_us(stage, PartKind::prefill, rows) /
+                left(link_us(stage, PartKind::decode, decode.rows))};
+}
+
+double RingModel::pace_us(double rows, const DecodeLoad& decode) const {
+    double slowest = 0;
+    for (std::size_t i = 0; i < view_.stages.size(); ++i) {
+        const Beside times = beside(i, rows, decode);
+        slowest = std::max({slowest, times.stage_us, times.link_us});
+    }
+    return slowest;
+}
+
+double RingModel::passage_us(double rows, const DecodeLoad& decode) const {
+    double sum = delay_us();
+    for (std::size_t i = 0; i < view_.stages.size(); ++i) {
+        const Beside times = beside(i, rows, decode);
+        sum += times.stage_us + times.link_us;
     }
     return sum;
 }

@@ -6,6 +6,13 @@
 
 namespace molink {
 
+/// What decode takes of the ring in each cycle.
+struct DecodeLoad {
+    std::int32_t parts = 0;  ///< micro-batches; 0: none decode
+    double rows = 0;         ///< of each
+    double cycle_us = 1;
+};
+
 /// Predicted times of the ring of stages and links, from what the view knows. Unknown rates and
 /// delays count as none.
 class RingModel {
@@ -27,8 +34,20 @@ public:
     /// A decode cycle of `population` rows in n micro-batches: max(L(b), n * max_j s_j(b)), b =
     /// ceil(population / n).
     double cycle_us(std::int32_t population, std::int32_t n) const;
+    DecodeLoad decode_load(std::int32_t population, std::int32_t n) const;
+    /// Between two prefill parts that follow each other, us: the slowest stage or link in what
+    /// decode leaves of it.
+    double pace_us(double rows, const DecodeLoad& decode) const;
+    /// Once round for a prefill part in what decode leaves, us.
+    double passage_us(double rows, const DecodeLoad& decode) const;
 
 private:
+    /// Of a prefill part on a stage and on the link behind it, in what decode leaves of them.
+    struct Beside {
+        double stage_us = 0;
+        double link_us = 0;
+    };
+    Beside beside(std::size_t stage, double rows, const DecodeLoad& decode) const;
     double stage_us(const StageView& stage, PartKind kind, double rows) const;
     double link_us(std::size_t stage, PartKind kind, double rows) const;
 

@@ -84,7 +84,7 @@ TEST_CASE("slices keep a stage from being held up while others decode") {
     const auto scheduler = make_adaptive_scheduler();
     const std::int32_t slice = scene.plan(*scheduler).prefill.at(0).count;
     REQUIRE(scene.stages[0].prefill.at(slice) <= 2 * scene.stages[0].prefill.at(8));
-    REQUIRE(slice >= 16);
+    REQUIRE(slice >= 8);
     // Slices follow each other through the ring until it is full.
     scene.view.prefill_parts_in_flight = 2;
     REQUIRE(scene.plan(*scheduler).prefill.size() == 1);
@@ -134,6 +134,66 @@ TEST_CASE("decode takes less of its stages while prompts wait") {
     far.decode(8);
     REQUIRE(launches(beside, *make_adaptive_scheduler()) ==
             launches(far, *make_adaptive_scheduler()));
+}
+
+TEST_CASE("one row more than its share goes along, instead of waiting for the next micro-batch") {
+    Scene scene = weak_ring();
+    scene.decode(16);
+    const auto scheduler = make_adaptive_scheduler();
+    const std::vector<std::size_t> rows = launches(scene, *scheduler);
+    const std::size_t share = rows.at(0);
+    REQUIRE(share >= 2);
+    REQUIRE(share <= 8);
+    // All but one micro-batch are under way, one of them a row short.
+    scene.decode(share + 1);
+    scene.view.decode_parts_in_flight = static_cast<std::int32_t>(rows.size()) - 1;
+    scene.view.decoding_in_flight = 15 - static_cast<std::int32_t>(share);
+    REQUIRE(scene.plan(*scheduler).decode.size() == share + 1);
+    scene.decode(2 * share + 2);
+    scene.view.decoding_in_flight = 14 - 2 * static_cast<std::int32_t>(share);
+    REQUIRE(scene.plan(*scheduler).decode.size() == share);
+}
+
+TEST_CASE("slices are as small as stages keep up with beside decode") {
+    Scene scene = weak_ring();
+    scene.sequences[39].prompt_tokens = 1024;
+    scene.prefilling = {&scene.sequences[39]};
+    for (StageView& stage : scene.stages) stage.prefill = {9'000, 40};
+    const std::int32_t alone = scene.plan(*make_adaptive_scheduler()).prefill.at(0).count;
+    REQUIRE(alone == 8);  // 9.3 ms of a stage, 10.5 of a link
+    // What decode leaves of a stage is too little for that pace.
+    for (StageView& stage : scene.stages) stage.decode = {50'000, 20};
+    scene.decode(1);
+    REQUIRE(scene.plan(*make_adaptive_scheduler()).prefill.at(0).count > alone);
+}
+
+TEST_CASE("prefill under way keeps the slowest link busy, hardly more") {
+    Scene scene = weak_ring();
+    scene.sequences[39].prompt_tokens = 4096;
+    scene.prefilling = {&scene.sequences[39]};
+    const auto scheduler = make_adaptive_scheduler();
+    std::int32_t rows = 0;
+    for (StepPlan plan = scene.plan(*scheduler); !plan.prefill.empty();
+         plan = scene.plan(*scheduler)) {
+        rows += plan.prefill.at(0).count;
+        ++scene.view.prefill_parts_in_flight;
+    }
+    const double link_ms = rows * 16384 / 12'500.0;
+    // Once round a slice of 16 rows takes 90 ms of delay, 17 of stages, 42 of links.
+    REQUIRE(link_ms > 149);
+    REQUIRE(link_ms < 1.25 * 149 + 2 * 21);
+}
+
+TEST_CASE("a deep queue of prompts is cut into fewer parts") {
+    Scene scene = weak_ring();
+    for (std::size_t i = 20; i < 40; ++i) {
+        scene.sequences[i].prompt_tokens = 1024;
+        scene.waiting.push_back(&scene.sequences[i]);
+    }
+    const auto scheduler = make_adaptive_scheduler();
+    const std::int32_t deep = scene.plan(*scheduler).prefill.at(0).count;
+    scene.waiting.resize(1);
+    REQUIRE(scene.plan(*scheduler).prefill.at(0).count < deep);
 }
 
 TEST_CASE("the prompt with the least left goes first, and waiting counts") {

@@ -22,3 +22,24 @@ TEST_CASE("rows that go back to the LM head load the last link, of a prefill par
     REQUIRE(RingModel(view).service_us(PartKind::prefill, 8) == Approx(prefill + 10'000));
     REQUIRE(RingModel(view).slowest_us(PartKind::decode, 8) > 80'000);
 }
+
+TEST_CASE("prefill has what decode leaves of a stage or link, and never nothing") {
+    std::vector<StageView> stages(2);
+    for (StageView& stage : stages) {
+        stage.decode = {1'000, 0};
+        stage.prefill = {4'000, 0};
+        stage.link_to_next.delay_us = 10'000;
+    }
+    SchedulerView view;
+    view.stages = stages;
+    const RingModel ring(view);
+    REQUIRE(ring.pace_us(8, {}) == Approx(4'000));
+    REQUIRE(ring.passage_us(8, {}) == Approx(28'000));
+    // A cycle of 22 ms, 11 of them decode.
+    const DecodeLoad half = ring.decode_load(22, 11);
+    REQUIRE(half.rows == 2);
+    REQUIRE(ring.pace_us(8, half) == Approx(8'000));
+    REQUIRE(ring.passage_us(8, half) == Approx(36'000));
+    REQUIRE(ring.pace_us(8, ring.decode_load(64, 64)) == Approx(20'000));
+    REQUIRE(ring.decode_load(0, 4).parts == 0);
+}
