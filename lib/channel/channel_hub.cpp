@@ -2,6 +2,7 @@
 // and track it carries and where to go on; the answer says the same for the other direction. A
 // connection that breaks leaves its link standing, a link ends when a peer says so, does not know
 // it any more, or sends what cannot be right.
+#include <algorithm>
 #include <deque>
 #include <limits>
 #include <map>
@@ -75,6 +76,7 @@ private:
     void answer(ConnectionId connection, const LinkChannel& channel, FrameType type, Track track);
     void lose(LinkId link, const Status& reason);
     void forget(LinkId link, bool say_bye);
+    bool lingers(ConnectionId connection) const;
     void close_lingering(std::int64_t now_us);
     void drop_half_open(std::int64_t now_us);
     std::int64_t next_timer_us(std::int64_t now_us) const;
@@ -176,6 +178,7 @@ void Hub::on_frame(ConnectionId connection, std::span<const std::byte> bytes) {
     ByteSpan payload;
     const auto header = decode_frame(bytes, payload, options_.channel.padding != nullptr);
     const auto found = carried_.find(connection);
+    if (found == carried_.end() && lingers(connection)) return;  // our last word is on its way
     if (!header) {
         if (found == carried_.end()) {
             transport_.close(connection);
@@ -215,7 +218,13 @@ void Hub::on_hello(ConnectionId connection, const FrameHeader& header) {
         reject(connection, header, RejectReason::version);
         return;
     }
-    if (carried_.contains(connection)) {
+    if (const auto found = carried_.find(connection); found != carried_.end()) {
+        const Carried carried = found->second;
+        if (carried.dialed) {
+            lose(carried.link,
+                 Status(StatusCode::data_loss, "the peer that was dialled says hello"));
+            return;
+        }
         on_disconnected(connection);  // one hello per connection; another one is nonsense
         transport_.close(connection);
         return;
@@ -241,6 +250,10 @@ void Hub::on_hello(ConnectionId connection, const FrameHeader& header) {
     if (before && *before != connection) {
         on_disconnected(*before);  // the peer noticed the cut before we did
         transport_.close(*before);
+        if (find(link) == nullptr) {  // closed by the node, which was told of the cut
+            reject(connection, header, RejectReason::unknown_link);
+            return;
+        }
     }
     carried_[connection] = {link, header.track, false};
     answer(connection, *find(link), FrameType::welcome, header.track);
@@ -356,6 +369,11 @@ void Hub::forget(LinkId link, bool say_bye) {
     }
     by_token_.erase(channel->token());
     links_.erase(link);
+}
+
+bool Hub::lingers(ConnectionId connection) const {
+    return std::any_of(lingering_.begin(), lingering_.end(),
+                       [&](const auto& entry) { return entry.first == connection; });
 }
 
 void Hub::close_lingering(std::int64_t now_us) {

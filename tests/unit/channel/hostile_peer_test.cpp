@@ -275,3 +275,44 @@ TEST_CASE("a second hello on a connection ends it", "[channel]") {
     CHECK(world.b.sink.interrupted == 1);
     CHECK(world.others_work());
 }
+
+TEST_CASE("a peer that was dialled and says hello loses its link", "[channel]") {
+    World world;
+    REQUIRE(world.stranger.transport.listen("inproc://s").has_value());
+    REQUIRE(world.b.hub->dial("inproc://s").has_value());
+    REQUIRE(world.run([&] { return world.stranger.heard.size() == 2; }));
+    world.send(world.stranger.up[0], encode_frame(world.hello(5, Track::urgent)));
+    REQUIRE(world.b.sink.lost.size() == 1);
+    CHECK(world.b.sink.lost[0].code() == StatusCode::data_loss);
+    CHECK(world.others_work());
+}
+
+TEST_CASE("a refused peer that goes on talking is not answered again", "[channel]") {
+    World world;
+    const ConnectionId connection = world.connect();
+    FrameHeader hello = world.hello(5, Track::urgent);
+    hello.version = kProtocolMajor + 3;
+    for (int i = 0; i < 20; ++i) world.send(connection, encode_frame(hello));
+    REQUIRE(world.stranger.heard.size() == 1);
+    CHECK(world.stranger.heard[0].type == FrameType::reject);
+    CHECK(world.stranger.down == 0);  // it shall get to read why
+    CHECK(world.run([&] { return world.stranger.down == 1; }));
+    CHECK(world.others_work());
+}
+
+TEST_CASE("a node may close a link when it hears of its cut from the peer", "[channel]") {
+    World world;
+    (void)world.open(77);
+    world.b.sink.at_interruption = [&](LinkId link) { world.b.hub->close(link); };
+    world.stranger.heard.clear();
+    const Track track = GENERATE(Track::urgent, Track::bulky);
+    FrameHeader again = world.hello(77, track);
+    again.flags = 1;
+    world.send(world.connect(), encode_frame(again));
+    CHECK(world.b.sink.interrupted == 1);
+    const auto& heard = world.stranger.heard;
+    REQUIRE_FALSE(heard.empty());
+    CHECK(heard.back().type == FrameType::reject);
+    CHECK(heard.back().flags == static_cast<std::uint8_t>(RejectReason::unknown_link));
+    CHECK(world.others_work());
+}

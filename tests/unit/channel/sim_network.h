@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,7 +37,10 @@ struct RecordingSink final : HubSink {
     };
     explicit RecordingSink(const Clock& c) : clock(c) {}
     void on_link_up(LinkId link, bool) override { up.push_back(link); }
-    void on_link_interrupted(LinkId) override { ++interrupted; }
+    void on_link_interrupted(LinkId link) override {
+        ++interrupted;
+        if (at_interruption) at_interruption(link);
+    }
     void on_link_resumed(LinkId) override { ++resumed; }
     void on_link_lost(LinkId, const Status& reason) override { lost.push_back(reason); }
     void on_message(LinkId link, Lane lane, Epoch epoch, Bytes message) override {
@@ -48,6 +52,7 @@ struct RecordingSink final : HubSink {
     std::vector<Message> messages;
     int interrupted = 0;
     int resumed = 0;
+    std::function<void(LinkId)> at_interruption;  // when set
 };
 
 /// A host: transport, hub and what it heard.
