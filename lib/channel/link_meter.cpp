@@ -31,6 +31,15 @@ constexpr std::int64_t kFirstSpanUs = 4'000;
 constexpr std::int64_t kSpreadUs = 10'000;
 /// Between arrivals this far apart the link was idle or stalled, not slow.
 constexpr std::int64_t kGapUs = 200'000;
+/// Bytes per us; beyond both the peer's counters are made up, and neither rates nor times made of
+/// them may leave what the rest can hold.
+constexpr double kSlowest = 1e-6;
+constexpr double kFastest = 1e6;
+
+double rate_of(std::int64_t bytes, std::int64_t span_us) {
+    return std::clamp(static_cast<double>(bytes) / static_cast<double>(span_us), kSlowest,
+                      kFastest);
+}
 
 }  // namespace
 
@@ -146,8 +155,7 @@ void LinkMeter::correct_rate(const Sample& sample) {
         cycle_from_.sent_us <= sample.idle_us || sample.now_us < blind_until_us_) {
         return;
     }
-    rate_ =
-        static_cast<double>(sample.received_bytes - cycle_from_.bytes) / static_cast<double>(span);
+    rate_ = rate_of(sample.received_bytes - cycle_from_.bytes, span);
     drain(sample, cycle_queue_us_);
 }
 
@@ -194,8 +202,7 @@ void LinkMeter::note_arrival(const Sample& sample, std::int64_t queue_us) {
     const std::int64_t shortest = rate_ > 0 ? kSpanUs : kFirstSpanUs;
     const std::int64_t span = sample.arrived_us - from.arrived_us;
     if (span < shortest) return;
-    const double rate =
-        static_cast<double>(sample.received_bytes - from.bytes) / static_cast<double>(span);
+    const double rate = rate_of(sample.received_bytes - from.bytes, span);
     const bool limited = from.sent_us <= sample.idle_us;
     if (!limited) {
         if (measured_us_ == 0 || probed_) {
@@ -229,8 +236,9 @@ std::size_t LinkMeter::window_bytes() const {
     if (!paced_) return std::max(window_bytes_, limits::kFirstWindowBytes);
     const double times = static_cast<double>(
         min_rtt_us() + std::max(slowest_way_back_us_, min_rtt_us()) + jitter_us());
-    return std::clamp(static_cast<std::size_t>(rate_ * times), limits::kFirstWindowBytes,
-                      kLargestWindowBytes);
+    return static_cast<std::size_t>(std::clamp(rate_ * times,
+                                               static_cast<double>(limits::kFirstWindowBytes),
+                                               static_cast<double>(kLargestWindowBytes)));
 }
 
 double LinkMeter::pace(std::int64_t now_us) const {
@@ -243,7 +251,7 @@ double LinkMeter::pace(std::int64_t now_us) const {
 
 std::int64_t LinkMeter::next_send_us(std::int64_t now_us, std::size_t bytes) {
     if (!paced_) return free_us_ = now_us;
-    const double cost = static_cast<double>(bytes) / std::max(pace(now_us), 1e-6);
+    const double cost = static_cast<double>(bytes) / std::max(pace(now_us), kSlowest);
     free_us_ = std::max(free_us_, now_us - kCatchUpUs) + static_cast<std::int64_t>(cost);
     return free_us_;
 }

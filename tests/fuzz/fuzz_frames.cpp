@@ -23,6 +23,10 @@ namespace {
 
 constexpr std::size_t kMaxLinks = 4;
 constexpr int kMaxSteps = 400;
+/// How clock and counter of the peer go on from one acknowledgement to the next.
+constexpr std::array<std::uint32_t, 4> kToldUs{0, 1'300, 40'000, 0x7fffffff};
+constexpr std::array<std::uint32_t, 8> kToldBytes{0,      1,           16'448,     65'792,
+                                                  60'000, 0xffff'0000, 0x7fffffff, 0x80000000};
 
 /// The byte at `position` of a message; the one at 0 names lane and number.
 std::byte payload_byte(std::uint32_t first, std::size_t position) {
@@ -272,6 +276,10 @@ private:
         header.flags = (how >> 2) & 1;
         header.stamp_us = static_cast<std::uint64_t>(transport_.now) - input_.u16();
         header.hold_us = input_.u8() * 100u;
+        told_us_ += kToldUs[(how >> 3) % kToldUs.size()];
+        told_bytes_ += kToldBytes[(how >> 5) % kToldBytes.size()];
+        header.offset = told_us_;
+        header.total = told_bytes_;
         transport_.arrive(peer->id, encode_frame(header));
     }
 
@@ -331,6 +339,8 @@ private:
     std::unique_ptr<ChannelHub> hub_;
     std::vector<PeerConnection> peers_;
     std::map<std::uint64_t, PeerLink> links_;
+    std::uint32_t told_us_ = 0;  // what its acknowledgements say of arrivals
+    std::uint32_t told_bytes_ = 0;
     std::size_t dialed_ = 0;
 };
 

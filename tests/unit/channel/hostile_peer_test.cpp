@@ -316,3 +316,37 @@ TEST_CASE("a node may close a link when it hears of its cut from the peer", "[ch
     CHECK(heard.back().flags == static_cast<std::uint8_t>(RejectReason::unknown_link));
     CHECK(world.others_work());
 }
+
+TEST_CASE("rates stay within bounds whatever acknowledgements say", "[channel]") {
+    for (std::uint64_t seed = 0; seed < 60; ++seed) {
+        INFO("seed " << seed);
+        Random random(seed);
+        World world;
+        (void)world.open(77);
+        const ConnectionId bulky = world.stranger.up.back();
+        const LinkId link = world.b.sink.up.back();
+        REQUIRE(world.b.hub->send(link, Lane::bulk, Epoch(1), Bytes(4'000'000)).ok());
+        FrameHeader ack;
+        ack.type = FrameType::ack;
+        ack.track = Track::bulky;
+        ack.link = 77;
+        const std::uint32_t steps_us[] = {0, 3'500, 40'000, 0x7fffffff};
+        const std::uint32_t steps_bytes[] = {0, 1, 16'448, 0x7fffffff, 0xffff0000, 0x80000000};
+        const std::uint32_t always_bytes = steps_bytes[random.below(6)];
+        for (int i = 0; i < 80; ++i) {
+            for (const FrameHeader& data : world.stranger.heard) {
+                if (data.type != FrameType::data || data.sequence != ack.sequence + 1) continue;
+                ack.sequence = data.sequence;
+                ack.stamp_us = data.stamp_us;
+                ack.offset += seed % 2 == 0 ? 3'500 : steps_us[random.below(4)];
+                ack.total += seed % 2 == 0 ? always_bytes : steps_bytes[random.below(6)];
+                world.stranger.transport.send(bulky, encode_frame(ack));
+            }
+            world.stranger.heard.clear();
+            world.run([] { return false; }, 2'000);
+            const LinkModel model = world.b.hub->stats(link).link;
+            CHECK((model.bytes_per_s >= 0 && model.bytes_per_s <= 1e12));
+        }
+        CHECK(ack.sequence > 3);
+    }
+}
