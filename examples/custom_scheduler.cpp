@@ -36,8 +36,7 @@ public:
 private:
     static void prefill(const molink::SequenceView& sequence, std::int32_t most,
                         molink::StepPlan& plan) {
-        const std::int32_t left = sequence.prompt_tokens - sequence.scheduled;
-        plan.prefill.push_back({sequence.id, std::min(left, most)});
+        plan.prefill.push_back({sequence.id, std::min(sequence.prompt_left(), most)});
     }
 };
 

@@ -37,6 +37,8 @@ struct SequenceView {
     /// of a decodable one 0 or 1; a prefilling one has what it needs.
     std::int32_t blocks_needed = 0;
     std::int32_t blocks_held = 0;  ///< what preempting it can free at most
+    /// Tokens to prefill that are neither computed nor under way.
+    std::int32_t prompt_left() const { return prompt_tokens - scheduled; }
 };
 
 /// Service time of a part by its rows.

@@ -111,8 +111,7 @@ void EngineCore::launch(const StepPlan& plan, std::int64_t now_us) {
                 admit(sequence);
             }
             // The cache may have spared more than was known when the plan was made.
-            const std::int32_t left = sequence.view.prompt_tokens - sequence.view.scheduled;
-            add_run(sequence, std::min(run.count, left), part, launched);
+            add_run(sequence, std::min(run.count, sequence.view.prompt_left()), part, launched);
         }
         launch_part(std::move(part), std::move(launched));
     }

@@ -45,7 +45,7 @@ public:
                                     run.sequence.value);
         }
         if (waiting) MOLINK_RETURN_IF_ERROR(admit(*sequence));
-        const std::int32_t left = sequence->prompt_tokens - sequence->scheduled;
+        const std::int32_t left = sequence->prompt_left();
         if (run.count < 1 || run.count > left || run.count > view_.max_slice_tokens) {
             return invalid_argument(
                 "plan prefills {} tokens of sequence {}: 1 to {} are permitted (left {}, slice {})",

@@ -198,7 +198,7 @@ private:
                                                        view.waiting.size(), kPromptLookahead))}) {
             for (const SequenceView* sequence : queue) {
                 const auto waited = static_cast<double>(view.now_us - sequence->arrival_us);
-                prompts_.push_back({prompt_left(*sequence) * row_us - kAging * waited, sequence});
+                prompts_.push_back({sequence->prompt_left() * row_us - kAging * waited, sequence});
             }
         }
         std::make_heap(prompts_.begin(), prompts_.end(), std::greater<>());

@@ -81,7 +81,7 @@ PrefillRuns::Added PrefillRuns::add(const SequenceView& sequence) {
         }
     }
     const std::int32_t count =
-        std::min({prompt_left(sequence), view_.max_slice_tokens, budget_.rows});
+        std::min({sequence.prompt_left(), view_.max_slice_tokens, budget_.rows});
     plan_.prefill.push_back({sequence.id, count});
     budget_.rows -= count;
     return Added::yes;

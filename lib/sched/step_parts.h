@@ -29,11 +29,6 @@ inline std::int32_t decode_population(const SchedulerView& view) {
 void plan_decode_rows(const SchedulerView& view, std::int32_t most, StepBudget& budget,
                       StepPlan& plan);
 
-/// Prompt tokens that are neither computed nor under way.
-inline std::int32_t prompt_left(const SequenceView& sequence) {
-    return sequence.prompt_tokens - sequence.scheduled;
-}
-
 /// Prefill runs of a plan, added one prompt after the other.
 class PrefillRuns {
 public:

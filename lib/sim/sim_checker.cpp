@@ -190,18 +190,15 @@ void WatchedScheduler::plan(const SchedulerView& view, StepPlan& plan) {
     inner_->plan(view, plan);
     std::set<SequenceId> admitted;
     for (const PrefillRun& run : plan.prefill) admitted.insert(run.sequence);
-    const auto left = [](const SequenceView& sequence) {
-        return sequence.prompt_tokens - sequence.scheduled;
-    };
     std::int32_t longest = 0;  // of those admitted that came later
     for (auto at = view.waiting.rbegin(); at != view.waiting.rend(); ++at) {
         const SequenceView& sequence = **at;
         if (admitted.contains(sequence.id)) {
-            longest = std::max(longest, left(sequence));
-        } else if (longest >= left(sequence) && failure_.empty()) {
+            longest = std::max(longest, sequence.prompt_left());
+        } else if (longest >= sequence.prompt_left() && failure_.empty()) {
             failure_ = fmt::format(
                 "sequence {} waits with {} tokens to prefill while a later one with {} is admitted",
-                sequence.id.value, left(sequence), longest);
+                sequence.id.value, sequence.prompt_left(), longest);
         }
     }
 }

@@ -30,8 +30,7 @@ PrefillRun prefill_run(FuzzInput& input, const SchedulerView& view) {
     PrefillRun run{pick(input, view), 0};
     const std::uint8_t how = input.u8();
     const SequenceView* sequence = look_up(view, run.sequence);
-    const std::int32_t left =
-        sequence == nullptr ? 1 : sequence->prompt_tokens - sequence->scheduled;
+    const std::int32_t left = sequence == nullptr ? 1 : sequence->prompt_left();
     if (how < 128) {
         run.count = std::min(left, view.max_slice_tokens);
     } else if (how < 200) {

@@ -31,8 +31,8 @@ public:
         }
         for (const SequenceView* sequence : view.prefilling) {
             if (budget == 0 || random.below(2) == 0) continue;
-            const std::int32_t left = sequence->prompt_tokens - sequence->scheduled;
-            const std::int32_t most = std::min({left, view.max_slice_tokens, budget});
+            const std::int32_t most =
+                std::min({sequence->prompt_left(), view.max_slice_tokens, budget});
             const auto count =
                 static_cast<std::int32_t>(1 + random.below(static_cast<std::uint64_t>(most)));
             plan.prefill.push_back({sequence->id, count});
