@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -13,20 +14,24 @@
 namespace molink {
 
 /// Holds decode parts on the first stage until the last one has told the tokens that they lack, so
-/// that a head somewhere else is off the way of a token. One token per sequence is remembered. A
-/// sequence waits in two parts at most: the head may hear of a token before the first stage does,
-/// and sends the row behind it then. Thread: the node's loop.
+/// that a head somewhere else is off the way of a token. One token per sequence is remembered, from
+/// its open to its release. A sequence waits in two parts at most: the head may hear of a token
+/// before the first stage does, and sends the row behind it then. Thread: the node's loop.
 class FeedbackGate {
 public:
     /// Another epoch: nothing waits, nothing is known.
     void reset() { *this = FeedbackGate(); }
     /// Fills in what is known. True: the part is complete and may run; otherwise it was taken and
-    /// waits. Errors: data_loss when one of its sequences waits in two parts already.
+    /// waits. Every part of the stage has to come by, those that lack nothing for what they open
+    /// and release. Errors: data_loss when a sequence that lacks a token is not open, waits in two
+    /// parts already, or twice for the same token.
     Result<bool> pass(Part& part);
     /// Remembers tokens; gives the parts that are complete now, in the order they came.
     /// Errors: data_loss for more tokens per sequence than are fed back.
     Result<std::vector<Part>> take(const Retire& tokens);
     std::size_t waiting() const { return waiting_.size(); }
+    /// Sequences that are open.
+    std::size_t open() const { return open_.size(); }
 
 private:
     struct Known {
@@ -39,9 +44,11 @@ private:
     };
     /// Puts the token of `run` in if it is known.
     bool fill(SequenceRun& run);
+    Status hold(const SequenceRun& run, PartId part, std::uint64_t key);
 
     static constexpr std::ptrdiff_t kMostWaiting = 2;
-    std::unordered_map<SequenceId, Known> known_;  // sampled, not asked for yet
+    /// With what was sampled and not asked for yet.
+    std::unordered_map<SequenceId, std::optional<Known>> open_;
     /// By sequence and position: key of waiting_.
     std::map<std::pair<SequenceId, std::int32_t>, std::uint64_t> waiting_of_;
     std::unordered_map<std::uint64_t, Waiting> waiting_;

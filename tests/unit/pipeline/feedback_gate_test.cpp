@@ -1,6 +1,9 @@
 // Parts without tokens and tokens without parts meet in the gate, whichever comes first.
 #include "pipeline/feedback_gate.h"
 
+#include <limits>
+#include <string>
+
 #include "support/catch.h"
 
 using namespace molink;
@@ -36,10 +39,32 @@ SampledRun token(std::uint64_t sequence, std::int32_t position, Token value) {
     return {SequenceId(sequence), position, {value}, {}, {}};
 }
 
+/// A gate that has seen the sequences 1 to 9 being opened.
+FeedbackGate opened() {
+    FeedbackGate gate;
+    Part part;
+    part.kind = PartKind::prefill;
+    for (std::uint64_t id = 1; id < 10; ++id) {
+        SequenceOpen open;
+        open.id = SequenceId(id);
+        part.opens.push_back(open);
+    }
+    REQUIRE(gate.pass(part).has_value());
+    return gate;
+}
+
 bool passes(FeedbackGate& gate, Part& part) {
     const auto passed = gate.pass(part);
     REQUIRE(passed.has_value());
     return *passed;
+}
+
+/// What the gate says of a part that it does not take.
+std::string refusal(FeedbackGate& gate, Part part) {
+    const auto passed = gate.pass(part);
+    REQUIRE_FALSE(passed.has_value());
+    REQUIRE(passed.error().code() == StatusCode::data_loss);
+    return passed.error().message();
 }
 
 std::vector<Part> take(FeedbackGate& gate, const Retire& tokens) {
@@ -51,7 +76,7 @@ std::vector<Part> take(FeedbackGate& gate, const Retire& tokens) {
 }  // namespace
 
 TEST_CASE("what lacks nothing passes") {
-    FeedbackGate gate;
+    FeedbackGate gate = opened();
     Part known = decode_part(1, {row(1, 5, {42})});
     REQUIRE(passes(gate, known));
     Part prompt = decode_part(2, {row(2, 0)});
@@ -61,7 +86,7 @@ TEST_CASE("what lacks nothing passes") {
 }
 
 TEST_CASE("a token that comes first is put in, one that comes later completes the part") {
-    FeedbackGate gate;
+    FeedbackGate gate = opened();
     REQUIRE(take(gate, sampled({token(1, 5, 42)})).empty());
     Part part = decode_part(1, {row(1, 5), row(2, 9), row(3, 3, {7})});
     REQUIRE_FALSE(passes(gate, part));
@@ -76,7 +101,7 @@ TEST_CASE("a token that comes first is put in, one that comes later completes th
 }
 
 TEST_CASE("parts that one message completes leave in the order they came") {
-    FeedbackGate gate;
+    FeedbackGate gate = opened();
     for (std::uint64_t i = 1; i <= 4; ++i) {
         Part part = decode_part(i, {row(5 - i, 10)});
         REQUIRE_FALSE(passes(gate, part));
@@ -90,34 +115,68 @@ TEST_CASE("parts that one message completes leave in the order they came") {
 }
 
 TEST_CASE("a sequence waits in two parts at most") {
-    FeedbackGate gate;
+    FeedbackGate gate = opened();
     for (std::int32_t i = 0; i < 2; ++i) {
         Part part = decode_part(1, {row(1, 10 + i)});
         REQUIRE_FALSE(passes(gate, part));
     }
-    Part third = decode_part(9, {row(1, 12)});
-    const auto passed = gate.pass(third);
-    REQUIRE_FALSE(passed.has_value());
-    REQUIRE(passed.error().code() == StatusCode::data_loss);
-    REQUIRE(passed.error().message() == "part 9: sequence 1 waits for tokens in 2 parts already");
+    REQUIRE(refusal(gate, decode_part(9, {row(1, 12)})) ==
+            "part 9: sequence 1 waits for tokens in 2 parts already");
 }
 
 TEST_CASE("tokens go with their sequence, and with the epoch") {
-    FeedbackGate gate;
+    FeedbackGate gate = opened();
     REQUIRE(take(gate, sampled({token(1, 5, 42), token(2, 6, 43)})).empty());
     Part release = decode_part(1, {row(3, 1, {1})});
     release.releases = {SequenceId(1)};
     REQUIRE(passes(gate, release));
-    Part late = decode_part(2, {row(1, 5)});
-    REQUIRE_FALSE(passes(gate, late));
+    REQUIRE(gate.open() == 8);
+    REQUIRE(refusal(gate, decode_part(2, {row(1, 5)})) ==
+            "part 2: sequence 1 waits for a token and is not open");
     gate.reset();
+    REQUIRE(gate.open() == 0);
     REQUIRE(gate.waiting() == 0);
-    Part after = decode_part(3, {row(2, 6)});
-    REQUIRE_FALSE(passes(gate, after));
+    REQUIRE_FALSE(refusal(gate, decode_part(3, {row(2, 6)})).empty());
+}
+
+TEST_CASE("a token that comes after its sequence's release is not kept") {
+    FeedbackGate gate = opened();
+    for (std::uint64_t id = 1; id < 10; ++id) {
+        Part part = decode_part(id, {row(20, 1, {1})});
+        part.releases = {SequenceId(id)};
+        REQUIRE(passes(gate, part));
+        REQUIRE(take(gate, sampled({token(id, 5, 42)})).empty());
+        REQUIRE(gate.open() == 9 - id);
+    }
+}
+
+TEST_CASE("a token is waited for once, and what is refused leaves nothing behind") {
+    FeedbackGate gate = opened();
+    REQUIRE(refusal(gate, decode_part(1, {row(2, 3), row(1, 10), row(1, 10)})) ==
+            "part 1: sequence 1 waits for its token at 10 already");
+    REQUIRE(take(gate, sampled({token(1, 10, 1), token(2, 3, 1)})).empty());
+    Part part = decode_part(2, {row(1, 11)});
+    REQUIRE_FALSE(passes(gate, part));
+    REQUIRE(refusal(gate, decode_part(3, {row(1, 11)})) ==
+            "part 3: sequence 1 waits for its token at 11 already");
+    REQUIRE(take(gate, sampled({token(1, 11, 1)})).size() == 1);
+    REQUIRE(gate.waiting() == 0);
+}
+
+TEST_CASE("the last of all sequence ids waits like any other") {
+    FeedbackGate gate = opened();
+    constexpr std::uint64_t kLast = std::numeric_limits<std::uint64_t>::max();
+    Part other = decode_part(1, {row(1, 5)});
+    REQUIRE_FALSE(passes(gate, other));
+    Part last = decode_part(2, {row(kLast, 5)});
+    last.opens.resize(1);
+    last.opens[0].id = SequenceId(kLast);
+    REQUIRE_FALSE(passes(gate, last));
+    REQUIRE(take(gate, sampled({token(1, 5, 1), token(kLast, 5, 1)})).size() == 2);
 }
 
 TEST_CASE("a run of no token or of several is refused") {
-    FeedbackGate gate;
+    FeedbackGate gate = opened();
     for (const std::vector<Token>& tokens : {std::vector<Token>{}, std::vector<Token>{1, 2}}) {
         const auto parts = gate.take(sampled({{SequenceId(1), 5, tokens, {}, {}}}));
         REQUIRE_FALSE(parts.has_value());

@@ -122,6 +122,8 @@ TEST_CASE("with direct feedback its tokens reach waiting rows without a message"
     Scene scene(0, true, true);
     Part next = Scene::row();
     next.runs[0].position = 4;
+    next.opens.resize(1);
+    next.opens[0].id = SequenceId(1);
     REQUIRE(scene.session.submit(next, 0).ok());
     REQUIRE(scene.executor.parts.empty());
     REQUIRE(scene.session.submit(Scene::row(2, 1), 0).ok());
