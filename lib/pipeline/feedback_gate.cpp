@@ -21,6 +21,18 @@ bool lacks_token(const Part& part, const SequenceRun& run) {
 
 }  // namespace
 
+Retire fed_back(const Retire& retire) {
+    Retire tokens;
+    tokens.epoch = retire.epoch;
+    tokens.step = retire.step;
+    tokens.part = retire.part;
+    for (const SampledRun& run : retire.sampled) {
+        if (run.tokens.empty()) continue;
+        tokens.sampled.push_back({run.id, run.position, run.tokens, {}, {}});
+    }
+    return tokens;
+}
+
 bool FeedbackGate::fill(SequenceRun& run) {
     const auto found = open_.find(run.id);
     if (found == open_.end()) return false;

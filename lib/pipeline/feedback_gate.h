@@ -13,6 +13,9 @@
 
 namespace molink {
 
+/// Of the record of a decode part what the first stage is told.
+Retire fed_back(const Retire& retire);
+
 /// Holds decode parts on the first stage until the last one has told the tokens that they lack, so
 /// that a head somewhere else is off the way of a token. One token per sequence is remembered, from
 /// its open to its release. A sequence waits in two parts at most: the head may hear of a token

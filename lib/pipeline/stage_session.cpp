@@ -119,14 +119,7 @@ void StageSession::handle(StageEvent event, std::int64_t now_us) {
 }
 
 void StageSession::feed_back(const Retire& retire, std::int64_t now_us) {
-    Retire tokens;
-    tokens.epoch = retire.epoch;
-    tokens.step = retire.step;
-    tokens.part = retire.part;
-    for (const SampledRun& run : retire.sampled) {
-        if (!run.tokens.empty())
-            tokens.sampled.push_back({run.id, run.position, run.tokens, {}, {}});
-    }
+    Retire tokens = fed_back(retire);
     if (assign_.stage_index > 0) {
         ports_.stage_feedback(std::move(tokens));
         return;

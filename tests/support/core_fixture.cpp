@@ -95,15 +95,6 @@ RequestId CoreFixture::submit(const std::vector<Token>& prompt, std::int32_t max
     return id;
 }
 
-void CoreFixture::feed_back(const Retire& retire) {
-    Retire tokens;
-    tokens.part = retire.part;
-    for (const SampledRun& run : retire.sampled) {
-        tokens.sampled.push_back({run.id, run.position, run.tokens, {}, {}});
-    }
-    feedback_.push_back(std::move(tokens));
-}
-
 void CoreFixture::run_stage(std::size_t at, Part part) {
     stages_[at]->submit(std::move(part), now_us);
     StageEvent event;
@@ -120,7 +111,9 @@ void CoreFixture::run_stage(std::size_t at, Part part) {
         retire.part = out.id;
         retire.sampled = std::move(event.result.sampled);
         retire.stage_times = out.stage_times;
-        if (direct_feedback_ && out.kind == PartKind::decode) feed_back(retire);
+        if (direct_feedback_ && out.kind == PartKind::decode) {
+            feedback_.push_back(fed_back(retire));
+        }
         retires_.push_back(std::move(retire));
     }
 }

@@ -68,7 +68,6 @@ private:
     void begin();
     void run_stage(std::size_t at, Part part);
     void enter(Part part);
-    void feed_back(const Retire& retire);
 
     struct Hop {
         std::deque<Part> decode;
