@@ -8,7 +8,6 @@
 
 #include "base/canary.h"
 #include "base/error.h"
-#include "base/limits.h"
 #include "stage/part_return.h"
 
 namespace molink::sim {
@@ -38,10 +37,8 @@ void SimStage::load(const StageConfig& config) {
     if (violation_.empty() && runner_) violation_ = runner_->violation();
     runner_ = std::make_unique<FoldRunner>(
         FoldShape{options_.block_tokens, options_.hidden, options_.study != nullptr}, config);
-    decode_.clear();
-    prefill_.clear();
+    parts_.clear();
     events_.clear();
-    decodes_in_a_row_ = 0;
     rest_us_ = 0;
     const std::int64_t now = clock_.now_us();
     busy_until_us_ = now + options_.load_us;
@@ -79,8 +76,7 @@ void SimStage::start(std::uint64_t kv_blocks) {
 
 void SimStage::submit(Part part, std::int64_t arrival_us) {
     if (part.epoch != config_.epoch && !canary(Canary::stale_epoch)) return;
-    auto& queue = is_urgent(part) ? decode_ : prefill_;
-    queue.push_back({std::move(part), arrival_us});
+    parts_.push(std::move(part), arrival_us);
     begin_next();
 }
 
@@ -96,20 +92,14 @@ std::int64_t SimStage::service_us(const Part& part) const {
 }
 
 void SimStage::begin_next() {
-    while (rest_us_ > 0 || !decode_.empty() || !prefill_.empty()) {
+    while (rest_us_ > 0 || !parts_.empty()) {
         const std::int64_t now = clock_.now_us();
         if (busy_until_us_ > now) return;
         if (rest_us_ > 0) {
             serve();
             continue;
         }
-        const bool prefill_turn =
-            !prefill_.empty() &&
-            (decode_.empty() || decodes_in_a_row_ >= limits::kDecodesBeforePrefill);
-        auto& queue = prefill_turn ? prefill_ : decode_;
-        decodes_in_a_row_ = prefill_turn ? 0 : decodes_in_a_row_ + 1;
-        current_ = std::move(queue.front());
-        queue.pop_front();
+        current_ = *parts_.take();
         begin_us_ = now;
         rest_us_ = service_us(current_.part);
         serve();
@@ -164,7 +154,7 @@ bool SimStage::poll(StageEvent& event) {
 }
 
 std::int64_t SimStage::next_event_us() const {
-    const bool waits = rest_us_ > 0 || !decode_.empty() || !prefill_.empty();
+    const bool waits = rest_us_ > 0 || !parts_.empty();
     std::int64_t next = waits ? busy_until_us_ : std::numeric_limits<std::int64_t>::max();
     if (!events_.empty()) next = std::min(next, events_.front().first);
     return next;

@@ -12,6 +12,7 @@
 
 #include "sim/sim_clock.h"
 #include "stage/fold_runner.h"
+#include "stage/part_queue.h"
 #include "stage/stage_executor.h"
 #include "stage/stage_profile.h"
 
@@ -58,7 +59,7 @@ struct SimStageOptions {
 };
 
 /// A stage of the fold model in virtual time: service times instead of arithmetic. One part at a
-/// time, decode before prefill, as on a real stage. Thread: one.
+/// time, in the order of a real stage. Thread: one.
 class SimStage final : public StageExecutor {
 public:
     /// `clock` must outlive it.
@@ -85,11 +86,6 @@ public:
     void offer_kv_blocks(std::uint64_t count) { options_.kv_blocks = count; }
 
 private:
-    struct Waiting {
-        Part part;
-        std::int64_t arrival_us = 0;
-    };
-
     void push(std::int64_t at_us, StageEvent event);
     void begin_next();
     void serve();
@@ -101,14 +97,12 @@ private:
     SimStageOptions options_;
     StageConfig config_;
     std::unique_ptr<FoldRunner> runner_;
-    std::deque<Waiting> decode_;  // all that is_urgent()
-    std::deque<Waiting> prefill_;
+    PartQueue parts_;
     std::deque<std::pair<std::int64_t, StageEvent>> events_;  // by time
-    Waiting current_;                                         // part under way
+    PartQueue::Waiting current_;                              // part under way
     std::int64_t begin_us_ = 0;
     std::int64_t rest_us_ = 0;  // of its service, not reserved yet
     std::int64_t busy_until_us_ = 0;
-    int decodes_in_a_row_ = 0;
     double slowness_ = 1;
     Status failure_;
     std::string violation_;  // of epochs before

@@ -1,9 +1,7 @@
 // The compute thread of a node. Calls from the loop only queue; results wait in a queue until the
-// loop takes them. Decode parts overtake prefill parts, but after a few in a row a waiting prefill
-// part gets its turn, so that a bottleneck stage with decode always at the door still prefills. A
-// new load() makes everything of the epoch before it void, also a load under way. Work with a
-// service time of its own ends when that is over: it begins when the part is there and the one
-// before it is done, so that a thread that wakes up late does not slow the stage down.
+// loop takes them. A new load() makes everything of the epoch before it void, also a load under
+// way. Work with a service time of its own ends when that is over: it begins when the part is there
+// and the one before it is done, so that a thread that wakes up late does not slow the stage down.
 #include "stage/thread_executor.h"
 
 #include <algorithm>
@@ -17,7 +15,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/limits.h"
+#include "stage/part_queue.h"
 #include "stage/part_return.h"
 
 namespace molink {
@@ -47,8 +45,7 @@ public:
             const std::lock_guard lock(mutex_);
             load_ = config;
             start_.reset();
-            decode_.clear();
-            prefill_.clear();
+            parts_.clear();
             events_.clear();
             wanted_epoch_.store(config.epoch.value);
         }
@@ -67,8 +64,7 @@ public:
         {
             const std::lock_guard lock(mutex_);
             if (part.epoch.value != wanted_epoch_.load()) return;
-            auto& queue = is_urgent(part) ? decode_ : prefill_;
-            queue.push_back({std::move(part), arrival_us});
+            parts_.push(std::move(part), arrival_us);
         }
         signal_.notify_one();
     }
@@ -82,17 +78,11 @@ public:
     }
 
 private:
-    struct Waiting {
-        Part part;
-        std::int64_t arrival_us = 0;
-    };
-
     void run();
     void do_load(const StageConfig& config);
     void do_start(std::uint64_t kv_blocks);
-    void do_part(Waiting waiting);
+    void do_part(PartQueue::Waiting waiting);
     void wait_until(std::int64_t end_us);
-    std::optional<Waiting> take_part();
     void push(StageEvent event);
     void fail(const Status& status);
 
@@ -104,8 +94,7 @@ private:
     std::condition_variable signal_;
     std::optional<StageConfig> load_;     // under mutex_
     std::optional<std::uint64_t> start_;  // under mutex_
-    std::deque<Waiting> decode_;          // under mutex_; all that is_urgent()
-    std::deque<Waiting> prefill_;         // under mutex_
+    PartQueue parts_;                     // under mutex_
     std::deque<StageEvent> events_;       // under mutex_
     bool stopping_ = false;               // under mutex_
     std::atomic<std::uint32_t> wanted_epoch_{0};
@@ -114,7 +103,6 @@ private:
     Epoch epoch_;
     bool loaded_ = false;
     bool ready_ = false;
-    int decodes_in_a_row_ = 0;
     std::int64_t busy_until_us_ = 0;
     std::thread thread_;
 };
@@ -137,24 +125,10 @@ void ThreadExecutor::fail(const Status& status) {
     push(std::move(event));
 }
 
-std::optional<ThreadExecutor::Waiting> ThreadExecutor::take_part() {
-    const bool prefill_turn =
-        !prefill_.empty() &&
-        (decode_.empty() || decodes_in_a_row_ >= limits::kDecodesBeforePrefill);
-    auto& queue = prefill_turn ? prefill_ : decode_;
-    if (queue.empty()) return std::nullopt;
-    decodes_in_a_row_ = prefill_turn ? 0 : decodes_in_a_row_ + 1;
-    std::optional<Waiting> taken = std::move(queue.front());
-    queue.pop_front();
-    return taken;
-}
-
 void ThreadExecutor::run() {
     std::unique_lock lock(mutex_);
     while (true) {
-        signal_.wait(lock, [&] {
-            return stopping_ || load_ || start_ || !decode_.empty() || !prefill_.empty();
-        });
+        signal_.wait(lock, [&] { return stopping_ || load_ || start_ || !parts_.empty(); });
         if (stopping_) return;
         if (load_) {
             const StageConfig config = *std::exchange(load_, std::nullopt);
@@ -165,7 +139,7 @@ void ThreadExecutor::run() {
             lock.unlock();
             do_start(blocks);
         } else {
-            std::optional<Waiting> waiting = take_part();
+            std::optional<PartQueue::Waiting> waiting = parts_.take();
             lock.unlock();
             do_part(std::move(*waiting));
         }
@@ -219,7 +193,7 @@ void ThreadExecutor::wait_until(std::int64_t end_us) {
     signal_.wait_for(lock, left, [&] { return stopping_ || wanted_epoch_.load() != epoch_.value; });
 }
 
-void ThreadExecutor::do_part(Waiting waiting) {
+void ThreadExecutor::do_part(PartQueue::Waiting waiting) {
     if (waiting.part.epoch != epoch_) return;
     if (!ready_) {
         fail(make_error(StatusCode::failed_precondition, "part {} for a stage that is not ready",

@@ -1,0 +1,62 @@
+// The order in which a stage takes the parts that wait.
+#include "stage/part_queue.h"
+
+#include <utility>
+#include <vector>
+
+#include "base/limits.h"
+#include "support/catch.h"
+
+using namespace molink;
+
+namespace {
+
+void push(PartQueue& queue, PartKind kind, std::uint64_t id, std::int32_t head_rows = -1) {
+    Part part;
+    part.id = PartId(id);
+    part.kind = kind;
+    part.head_rows = head_rows;
+    queue.push(std::move(part), static_cast<std::int64_t>(10 * id));
+}
+
+/// What is taken until nothing waits: ids.
+std::vector<std::uint64_t> order(PartQueue& queue) {
+    std::vector<std::uint64_t> ids;
+    while (const auto waiting = queue.take()) {
+        REQUIRE(waiting->arrival_us == static_cast<std::int64_t>(10 * waiting->part.id.value));
+        ids.push_back(waiting->part.id.value);
+    }
+    REQUIRE(queue.empty());
+    return ids;
+}
+
+}  // namespace
+
+TEST_CASE("decode overtakes prefill, which has its turn after a few") {
+    static_assert(limits::kDecodesBeforePrefill == 4);
+    PartQueue queue;
+    push(queue, PartKind::prefill, 1);
+    push(queue, PartKind::prefill, 2);
+    for (std::uint64_t id = 3; id <= 12; ++id) push(queue, PartKind::decode, id);
+    REQUIRE(order(queue) == std::vector<std::uint64_t>{3, 4, 5, 6, 1, 7, 8, 9, 10, 2, 11, 12});
+}
+
+TEST_CASE("parts that come back for the LM head are as urgent as decode") {
+    PartQueue queue;
+    push(queue, PartKind::prefill, 1);
+    push(queue, PartKind::prefill, 2, 0);
+    push(queue, PartKind::decode, 3);
+    REQUIRE(order(queue) == std::vector<std::uint64_t>{2, 3, 1});
+}
+
+TEST_CASE("turns are counted anew after a clear") {
+    PartQueue queue;
+    for (std::uint64_t id = 1; id <= 4; ++id) push(queue, PartKind::decode, id);
+    (void)order(queue);
+    push(queue, PartKind::prefill, 5);
+    queue.clear();
+    REQUIRE_FALSE(queue.take().has_value());
+    push(queue, PartKind::prefill, 6);
+    for (std::uint64_t id = 7; id <= 11; ++id) push(queue, PartKind::decode, id);
+    REQUIRE(order(queue) == std::vector<std::uint64_t>{7, 8, 9, 10, 6, 11});
+}
