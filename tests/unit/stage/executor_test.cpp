@@ -1,7 +1,9 @@
 // The compute side of a node fed by hand: a chain of executors, parts that cannot be right, epochs,
 // memory.
 #include <condition_variable>
+#include <functional>
 #include <mutex>
+#include <vector>
 
 #include "stage/model_work.h"
 #include "stage/thread_executor.h"
@@ -93,6 +95,28 @@ Part opening_part(std::uint32_t epoch = 1) {
     return part;
 }
 
+/// What is wrong with a part, and the words that say so.
+struct Spoiled {
+    const char* words;
+    void (*spoil)(Part&);
+};
+
+/// Every one of them, submitted to `stage`, must fail it with its words. `bring_up` makes the stage
+/// ready anew and gives the part that is right.
+void must_fail(Stage& stage, const std::vector<Spoiled>& cases,
+               const std::function<Part()>& bring_up) {
+    for (const Spoiled& item : cases) {
+        Part part = bring_up();
+        item.spoil(part);
+        stage.executor->submit(part, 0);
+        const StageEvent event = stage.next();
+        INFO(item.words << " in " << event.status.to_string());
+        REQUIRE(event.kind == StageEventKind::failed);
+        REQUIRE(event.status.code() == StatusCode::data_loss);
+        REQUIRE(event.status.message().find(item.words) != std::string::npos);
+    }
+}
+
 /// Two stages with the LM head on the first.
 struct Round {
     explicit Round(const std::string& model) : first(model), last(model) {}
@@ -150,11 +174,7 @@ TEST_CASE("a chain of stages gives the hashes of one") {
 TEST_CASE("parts that cannot be right fail the stage with the numbers") {
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
-    struct Case {
-        const char* words;
-        void (*spoil)(Part&);
-    };
-    const std::vector<Case> cases{
+    const std::vector<Spoiled> cases{
         {"was never opened", [](Part& part) { part.opens.clear(); }},
         {"runs positions 3+9; 0 is due", [](Part& part) { part.runs[0].position = 3; }},
         {"names block 16 of 16", [](Part& part) { part.runs[0].new_blocks = {BlockId(16)}; }},
@@ -169,17 +189,10 @@ TEST_CASE("parts that cannot be right fail the stage with the numbers") {
     };
     Stage stage(dir.string());
     std::uint32_t epoch = 0;
-    for (const Case& item : cases) {
-        ++epoch;
-        stage.bring_up(config_of({0, 6}, epoch));
-        Part part = opening_part(epoch);
-        item.spoil(part);
-        stage.executor->submit(part, 0);
-        const StageEvent event = stage.next();
-        INFO(item.words << " in " << event.status.to_string());
-        REQUIRE(event.kind == StageEventKind::failed);
-        REQUIRE(event.status.message().find(item.words) != std::string::npos);
-    }
+    must_fail(stage, cases, [&] {
+        stage.bring_up(config_of({0, 6}, ++epoch));
+        return opening_part(epoch);
+    });
     Stage last(dir.string());
     last.bring_up(config_of({3, 6}));
     last.executor->submit(opening_part(), 0);  // no activations
@@ -228,11 +241,7 @@ TEST_CASE("only rows that are sampled go back, and a part without any does, too"
 TEST_CASE("parts that cannot have come back fail the stage with the numbers") {
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
-    struct Case {
-        const char* words;
-        void (*spoil)(Part&);
-    };
-    const std::vector<Case> cases{
+    const std::vector<Spoiled> cases{
         {"of sequence 6", [](Part& part) { part.runs[0].id = SequenceId(6); }},
         {"positions 1+9", [](Part& part) { part.runs[0].position = 1; }},
         {"positions -1+9", [](Part& part) { part.runs[0].position = -1; }},
@@ -244,17 +253,10 @@ TEST_CASE("parts that cannot have come back fail the stage with the numbers") {
         {"decode activations", [](Part& part) { part.activations.clear(); }},
     };
     Round round(dir.string());
-    round.go();
-    for (const Case& item : cases) {
+    must_fail(round.first, cases, [&] {
         round.go();
-        item.spoil(round.back);
-        round.first.executor->submit(round.back, 0);
-        const StageEvent event = round.first.next();
-        INFO(item.words << " in " << event.status.to_string());
-        REQUIRE(event.kind == StageEventKind::failed);
-        REQUIRE(event.status.code() == StatusCode::data_loss);
-        REQUIRE(event.status.message().find(item.words) != std::string::npos);
-    }
+        return round.back;
+    });
     round.go();
     round.last.executor->submit(round.back, 0);
     REQUIRE(round.last.next().status.message().find("stage without LM head") != std::string::npos);
