@@ -33,7 +33,7 @@ private:
     std::string workload_file_;
     std::string model_ = "llama-2-7b";
     std::string weights_ = "f16";
-    std::vector<std::string> schedulers_{"depth"};
+    std::vector<std::string> schedulers_{"adaptive"};
     std::vector<std::string> transmits_{"fair"};
     std::vector<std::string> wires_{"f16"};
     std::vector<double> rates_mbit_;

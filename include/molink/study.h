@@ -86,7 +86,7 @@ struct StudyOptions {
     std::string model = "llama-2-7b";
     std::optional<ModelSpec> spec;  ///< in the place of `model`
     std::string weights = "f16";    ///< "f16", or "q4": 4.5 bits in the layers, the rest f16
-    std::string scheduler = "depth";
+    std::string scheduler = "adaptive";
     std::string transmit = "fair";
     /// "f32", "f16", "bf16", "int8", or "f16x2": hidden state and residual sent apart, as the
     /// published system does.

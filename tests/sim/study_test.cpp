@@ -46,6 +46,13 @@ StudyWorkload burst(std::int32_t count, double prompt, double output) {
     return workload;
 }
 
+/// As many micro-batches as there are stages: the answer in closed form counts on it.
+StudyOptions depth() {
+    StudyOptions options;
+    options.scheduler = "depth";
+    return options;
+}
+
 StudyReport run(const StudyCluster& cluster, const StudyWorkload& workload,
                 const StudyOptions& options = {}) {
     const auto report = run_study(cluster, workload, options);
@@ -70,7 +77,8 @@ TEST_CASE("one stream takes the sum of stages, delays and transfers per token") 
     const LinkModel link{12.5e6, 10'000, 0};
     for (int nodes : {2, 3, 5}) {
         INFO(nodes << " nodes");
-        const StudyReport report = run(ring(nodes, constant(100, 100), link), burst(1, 16, 100));
+        const StudyReport report =
+            run(ring(nodes, constant(100, 100), link), burst(1, 16, 100), depth());
         const LinkUse& hop = link_of(report, "node-0", "node-1");
         const std::uint64_t row = hop.lane_bytes[std::size_t(Lane::decode)] / 99;
         REQUIRE(row > 8192);
@@ -147,7 +155,7 @@ TEST_CASE("a saturated link carries its rate and no more") {
 
 TEST_CASE("a saturated stage computes without a pause") {
     const StudyReport report =
-        run(ring(2, constant(500, 500), LinkModel{1e9, 100, 0}), burst(64, 1, 50));
+        run(ring(2, constant(500, 500), LinkModel{1e9, 100, 0}), burst(64, 1, 50), depth());
     REQUIRE(report.stages.size() == 2);
     for (const StageUse& stage : report.stages) {
         REQUIRE(stage.layers.size() == 16);
@@ -214,7 +222,7 @@ TEST_CASE("stages of one host share its cores") {
         StudyCluster cluster = ring(3, constant(500, 500), LinkModel{1e9, 100, 0});
         for (StudyNode& node : cluster.nodes) node.host = "box";
         if (cores > 1) cluster.hosts = {{"box", cores}};
-        const StudyReport report = run(cluster, burst(64, 1, 50));
+        const StudyReport report = run(cluster, burst(64, 1, 50), depth());
         for (const StageUse& stage : report.stages) REQUIRE(stage.busy > 0.6);
         return report.output_tokens_per_s;
     };
@@ -258,7 +266,7 @@ TEST_CASE("equal studies are equal, and policies change no token") {
     REQUIRE(first.digest == again.digest);
     REQUIRE(first.frames == again.frames);
     StudyOptions options;
-    for (const char* scheduler : {"depth", "depth-1", "depth-6"}) {
+    for (const char* scheduler : {"depth", "depth-1", "depth-6", "molink-paper"}) {
         for (const char* transmit : {"fair", "strict", "fifo"}) {
             options.scheduler = scheduler;
             options.transmit = transmit;
