@@ -75,7 +75,8 @@ void LinkMeter::note_round_trip(const Sample& sample) {
     const std::int64_t rtt = std::max<std::int64_t>(sample.round_trip_us, 1);
     least_rtt_.note(rtt, sample.now_us);
     measured_rtt_ = true;
-    smoothed_rtt_us_ = smoothed_rtt_us_ == 0 ? rtt : (7 * smoothed_rtt_us_ + rtt) / 8;
+    const std::int64_t smoothed = smoothed_rtt_us_ == 0 ? rtt : (7 * smoothed_rtt_us_ + rtt) / 8;
+    smoothed_rtt_us_ = std::max(smoothed, least_rtt_.value());  // a way that has become longer
     DelayFilter& delays = delays_[static_cast<std::size_t>(sample.track)];
     delays.note(sample.arrived_us - sample.sent_us, sample.now_us);
     swing_us_ = std::max(delays.swing_us(), swing_us_ - swing_us_ / 256 - 1);

@@ -140,6 +140,22 @@ TEST_CASE("a link that was cut finds its rate again", "[channel]") {
     CHECK(static_cast<double>(pair.a.transport.sent_bytes - before) / (12.5 * 2e6) > 0.85);
 }
 
+TEST_CASE("on a way that has become longer no round trip seems shorter than the shortest",
+          "[channel]") {
+    Pair pair;
+    pair.net.set_link(12.5e6, 1'000);
+    REQUIRE(pair.join());
+    pair.wait(1'000'000);
+    pair.net.network.set_link("host-1", "host-2", {12.5e6, 50'000, 0});
+    pair.net.network.set_link("host-2", "host-1", {12.5e6, 50'000, 0});
+    for (int i = 0; i < 60; ++i) {
+        pair.wait(1'000'000);
+        const ChannelStats stats = pair.a.hub->stats(pair.link);
+        CHECK(stats.smoothed_rtt_us >= stats.min_rtt_us);
+        if (i == 59) CHECK(stats.min_rtt_us >= 100'000);
+    }
+}
+
 TEST_CASE("a small message on an idle link leaves inside send", "[channel]") {
     Pair pair;
     REQUIRE(pair.join());
