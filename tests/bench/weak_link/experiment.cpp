@@ -169,6 +169,7 @@ Json run_cell(const Bench& bench, const Cell& cell) {
     row["layers"] = layers;
     row["cores"] = ring.cores;
     row["cpu"] = cpu_model();
+    row["warm_s"] = run.warm_s;
     row["begin_s"] = run.streams.begin;
     row["seconds"] = plan.seconds;
     row["output"] = plan.output;
@@ -211,6 +212,7 @@ Json simulate_row(const Bench& bench, const Cell& cell, const Json& row, double 
     simulated.plan.prompts_per_s = row.at("prompts_per_s");
     simulated.plan.seconds = row.at("seconds");
     simulated.delay_ms = cell.link.jitter_ms > 0 ? cell.link.delay_ms : measured_delay_ms(row);
+    simulated.warm = row.at("warm_s");
     simulated.begin = begin;
     const Simulated run = simulate_cell(simulated);
     Json result = result_json(measure(run.streams));

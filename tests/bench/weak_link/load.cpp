@@ -1,6 +1,7 @@
-// The load of one measurement, run on real processes. Streams begin together; when all of them
-// decode and have done so for a while, so that rates and splits have settled, the measurement
-// begins. Prompts then arrive at their times, whatever became of those before.
+// The load of one measurement, run on real processes, after a short one like it. Streams begin
+// together; when all of them decode and have done so for a while, so that rates and splits have
+// settled, the measurement begins. Prompts then arrive at their times, whatever became of those
+// before.
 #include "load.h"
 
 #include <algorithm>
@@ -35,10 +36,7 @@ struct Request {
 
 class Load {
 public:
-    explicit Load(Engine& engine) : engine_(engine), begin_s_(now_s()) {
-        sleep_until(kSettleSeconds);
-        begin_s_ = now_s();
-    }
+    explicit Load(Engine& engine) : engine_(engine), begin_s_(now_s()) {}
 
     Request& submit(std::int32_t prompt, std::int32_t output);
 
@@ -144,6 +142,23 @@ Usage usage_between(const BenchCluster& cluster, const Counters& begin, const Co
     return usage;
 }
 
+/// Before anything counts; returns how long it took from the first request on.
+double warm_up(Engine& engine, const LoadPlan& plan) {
+    Load(engine).sleep_until(kSettleSeconds);
+    Load load(engine);
+    std::vector<Request*> streams;
+    for (std::int32_t i = 0; i < plan.streams; ++i) {
+        streams.push_back(&load.submit(kShortPrompt, kFirstTokens));
+    }
+    const bool over = load.wait(load.now() + kPatienceSeconds, [&] {
+        return std::all_of(streams.begin(), streams.end(),
+                           [](const Request* request) { return request->ended; });
+    });
+    if (!over) throw std::runtime_error("the first streams do not end");
+    load.sleep_until(load.now() + kPauseSeconds);
+    return load.now();
+}
+
 /// The streams decode, all of them, and have done so for a while.
 void begin_streams(Load& load, const LoadPlan& plan, std::vector<Request*>& streams) {
     for (std::int32_t i = 0; i < plan.streams; ++i) {
@@ -162,6 +177,7 @@ void begin_streams(Load& load, const LoadPlan& plan, std::vector<Request*>& stre
 
 RunLoad run_load(BenchCluster& cluster, const LoadPlan& plan) {
     RunLoad run;
+    run.warm_s = warm_up(cluster.engine(), plan);
     Load load(cluster.engine());
     std::vector<Request*> streams;
     std::vector<Request*> prompts;

@@ -24,6 +24,7 @@ struct Usage {
 struct RunLoad {
     Streams streams;
     Usage usage;
+    double warm_s = 0;  ///< from the first request of all to the first that counts
 };
 
 /// Runs a load on the cluster. Throws std::runtime_error.

@@ -63,14 +63,19 @@ StudyCluster make_cluster(const SimulatedCell& cell) {
 
 StudyWorkload make_workload(const SimulatedCell& cell) {
     StudyWorkload workload;
-    for (std::int32_t i = 0; i < cell.plan.streams; ++i) {
-        workload.trace.push_back({0, kShortPrompt, cell.plan.output});
-    }
+    const auto add_streams = [&](double at_s, std::int32_t output) {
+        for (std::int32_t i = 0; i < cell.plan.streams; ++i) {
+            workload.trace.push_back({at_s, kShortPrompt, output});
+        }
+    };
+    add_streams(0, kFirstTokens);
+    add_streams(cell.warm, cell.plan.output);
+    const double begin = cell.warm + cell.begin;
     for (const Arrival& arrival : draw_arrivals(cell.plan)) {
-        workload.trace.push_back({cell.begin + arrival.at_s, arrival.rows, kPromptOutput});
+        workload.trace.push_back({begin + arrival.at_s, arrival.rows, kPromptOutput});
     }
     // As long as the real run waits for prompts that are under way.
-    workload.stop_s = cell.begin + 2 * cell.plan.seconds;
+    workload.stop_s = begin + 2 * cell.plan.seconds;
     workload.settle_s = kSettleSeconds;
     return workload;
 }
@@ -110,13 +115,13 @@ Simulated simulate_cell(const SimulatedCell& cell) {
         simulated.stage_busy = std::max(simulated.stage_busy, stage.busy);
     }
     Streams& streams = simulated.streams;
-    streams.begin = cell.begin;
-    streams.end = cell.begin + cell.plan.seconds;
+    streams.begin = cell.warm + cell.begin;
+    streams.end = streams.begin + cell.plan.seconds;
     streams.over = workload.stop_s;
     const auto decoding = static_cast<std::size_t>(cell.plan.streams);
-    for (const StudyTokens& request : report->token_times) {
+    for (std::size_t i = decoding; i < report->token_times.size(); ++i) {  // what counts
         const bool first = streams.decoding.size() < decoding;
-        (first ? streams.decoding : streams.prompts).push_back(stream_of(request));
+        (first ? streams.decoding : streams.prompts).push_back(stream_of(report->token_times[i]));
     }
     for (const Stream& stream : streams.decoding) {
         if (stream.tokens.empty() || stream.tokens.front() > streams.begin ||

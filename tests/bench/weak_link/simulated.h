@@ -14,7 +14,8 @@ struct SimulatedCell {
     ModelSpec spec;
     LoadPlan plan;
     double delay_ms = 0;  ///< one way, as the nodes measured it: with sockets and relay
-    double begin = 0;     ///< of the measurement in the real run; prompts arrive from then on
+    double warm = 0;      ///< from the first request of all to the first that counts
+    double begin = 0;     ///< of the measurement, after that; prompts arrive from then on
 };
 
 struct Simulated {

@@ -12,6 +12,10 @@ inline constexpr std::int32_t kLongestOutput = 3500;
 /// From the moment the cluster serves to the first request: links have measured themselves then, as
 /// they have in any service but a new one.
 inline constexpr double kSettleSeconds = 2;
+/// As many streams as are measured run so short before, and then nothing for a while: rates are
+/// known, and pages of KV are there.
+inline constexpr std::int32_t kFirstTokens = 8;
+inline constexpr double kPauseSeconds = 1;
 inline constexpr double kWarmSeconds = 2;  ///< before a measurement all streams decode so long
 
 /// What is run, in real processes and in the simulator alike.
@@ -37,7 +41,7 @@ struct Stream {
     std::vector<double> tokens;
 };
 
-/// What a run left. Times from its first request.
+/// What a run left. Times from the first request that counts.
 struct Streams {
     std::vector<Stream> decoding;
     std::vector<Stream> prompts;  ///< that arrived beside
