@@ -3,6 +3,7 @@
 #include "plan/plan_table.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -18,20 +19,29 @@ const PartitionNode& node_of(const PartitionReport& report, NodeId id) {
                          [&](const PartitionNode& node) { return node.id == id; });
 }
 
-std::string link_end(const PartitionReport& report, std::size_t stage) {
+/// Who gets what a stage sends: a stage, or the head.
+std::optional<NodeId> stage_behind(const PartitionReport& report, std::size_t stage) {
     const auto& stages = report.plan.stages;
-    if (stage + 1 < stages.size()) return node_of(report, stages[stage + 1].node).name;
-    return report.plan.lm_head_first ? node_of(report, stages.front().node).name : "head";
+    if (stage + 1 < stages.size()) return stages[stage + 1].node;
+    if (report.plan.lm_head_first) return stages.front().node;
+    return std::nullopt;
 }
 
-/// The link behind a stage; unlimited and without delay where nobody said otherwise.
+std::string link_end(const PartitionReport& report, std::size_t stage) {
+    const auto behind = stage_behind(report, stage);
+    return behind ? node_of(report, *behind).name : "head";
+}
+
+/// The link behind a stage, as the planner takes it: what was said last; unlimited and without
+/// delay where nobody said anything.
 LinkModel link_behind(const PartitionReport& report, std::size_t stage) {
-    const auto& stages = report.plan.stages;
-    const NodeId to = stage + 1 < stages.size() ? stages[stage + 1].node : NodeId(0);
+    const NodeId from = report.plan.stages[stage].node;
+    const NodeId to = stage_behind(report, stage).value_or(NodeId(0));
+    LinkModel model;
     for (const PartitionLink& link : report.input.links) {
-        if (link.from == stages[stage].node && link.to == to) return link.model;
+        if (link.from == from && link.to == to) model = link.model;
     }
-    return {};
+    return model;
 }
 
 std::string rate_text(const LinkModel& link) {

@@ -103,6 +103,11 @@ TEST_CASE("the LM head of a tied model may be planned on the first stage") {
     const std::string table = scene.plan(cluster(tied), {"--lm-head", "first"});
     REQUIRE(says(table, "LM head     on 'a'"));
     REQUIRE(says(table, "  -> a, delay 0.2 ms"));
+    const std::string apart =
+        R"(, "head_without_stage": true, "fixed_order": true,)"
+        R"( "links": [{"from": "b", "to": "a", "mbit_per_s": 900, "delay_ms": 0.2}])";
+    REQUIRE(says(scene.plan(cluster(tied, apart), {"--lm-head", "first"}),
+                 "  -> a, delay 0.2 ms, 900.0 Mbit/s"));
     const std::string json = scene.plan(cluster(tied), {"--lm-head", "first", "--json"});
     const std::size_t first = json.find(R"("lm_head": true)");
     REQUIRE(first < json.find(R"("lm_head": false)"));
