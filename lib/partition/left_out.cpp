@@ -90,11 +90,11 @@ private:
     /// What the link into stage i of `split` takes, us. Into the first one rows come only when the
     /// LM head is there.
     double link_into(const Split& split, std::size_t i) const {
-        const PartitionInput& input = problem_.input;
-        const SplitStage& before = i > 0 ? split.stages[i - 1] : split.stages.back();
+        const bool back = i == 0;
+        if (back && problem_.input.lm_head != LmHead::first) return 0;
+        const SplitStage& before = back ? split.stages.back() : split.stages[i - 1];
         const LinkModel& link = problem_.links.between(before.node, split.stages[i].node);
-        if (i > 0) return link_work_us(input, link, problem_.rows);
-        return input.lm_head == LmHead::first ? return_work_us(input, link, problem_.rows) : 0;
+        return link_work_us(problem_.input, link, problem_.rows, back);
     }
 
     Worth worth_of(const Split& split) const {

@@ -175,11 +175,9 @@ private:
         for (std::size_t i = 0; i < nodes_.size(); ++i) {
             slowest =
                 std::max(slowest, stage_work_us(input_, nodes_[i], plan_.stages[i].layers, rows));
-            if (i + 1 < nodes_.size()) {
-                slowest = std::max(slowest, link_work_us(input_, link(i), rows));
-            } else if (plan_.lm_head_first) {
-                slowest = std::max(slowest, return_work_us(input_, link(i), rows));
-            }
+            const bool back = i + 1 == nodes_.size();
+            if (back && !plan_.lm_head_first) continue;
+            slowest = std::max(slowest, link_work_us(input_, link(i), rows, back));
         }
         return slowest;
     }

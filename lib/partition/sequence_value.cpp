@@ -106,9 +106,7 @@ void SequenceValuer::add_links(const std::vector<std::size_t>& sequence,
         const std::size_t to = back ? sequence.front() : sequence[i + 1];
         if (!back) ring += hop_us(input, problem_.links, sequence[i], to);
         const LinkModel& link = problem_.links.between(sequence[i], to);
-        const double time = latency_ ? 0
-                            : back   ? return_work_us(input, link, problem_.rows)
-                                     : link_work_us(input, link, problem_.rows);
+        const double time = latency_ ? 0 : link_work_us(input, link, problem_.rows, back);
         if (time <= value.main_us) continue;
         value.main_us = time;
         value.by_link = true;

@@ -73,16 +73,9 @@ double stage_cost(const SplitProblem& problem, std::size_t node, LayerRange laye
                         : stage_work_us(problem.input, node, layers, problem.rows);
 }
 
-double link_cost(const SplitProblem& problem, std::size_t from, std::size_t to) {
-    return problem.even
-               ? 0
-               : link_work_us(problem.input, problem.links.between(from, to), problem.rows);
-}
-
-double return_cost(const SplitProblem& problem, std::size_t from, std::size_t to) {
-    return problem.even
-               ? 0
-               : return_work_us(problem.input, problem.links.between(from, to), problem.rows);
+double link_cost(const SplitProblem& problem, std::size_t from, std::size_t to, bool back) {
+    if (problem.even) return 0;
+    return link_work_us(problem.input, problem.links.between(from, to), problem.rows, back);
 }
 
 /// Forbids what is slower than `bound_us` or holds fewer than `blocks`.
@@ -100,9 +93,9 @@ void restrict_pass(SearchPass& pass, const SplitProblem& problem, double bound_u
     for (std::size_t i = 0; i < pass.link.size(); ++i) {
         const std::size_t from = i / pass.nodes;
         const std::size_t to = i % pass.nodes;
-        if (link_cost(problem, from, to) > bound_us) pass.link[i] = kInfinity;
+        if (link_cost(problem, from, to, false) > bound_us) pass.link[i] = kInfinity;
         if (pass.back.empty()) continue;
-        if (return_cost(problem, from, to) > bound_us) pass.back[i] = kInfinity;
+        if (link_cost(problem, from, to, true) > bound_us) pass.back[i] = kInfinity;
     }
 }
 
@@ -167,10 +160,11 @@ SearchPass slowest_pass(const SplitProblem& problem) {
     fill_stages(pass, problem.input, [&](std::size_t node, LayerRange range) {
         return stage_cost(problem, node, range);
     });
-    fill_links(pass, pass.link,
-               [&](std::size_t from, std::size_t to) { return link_cost(problem, from, to); });
-    fill_links(pass, pass.back,
-               [&](std::size_t from, std::size_t to) { return return_cost(problem, from, to); });
+    for (const bool back : {false, true}) {
+        fill_links(pass, back ? pass.back : pass.link, [&](std::size_t from, std::size_t to) {
+            return link_cost(problem, from, to, back);
+        });
+    }
     return pass;
 }
 

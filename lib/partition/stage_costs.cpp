@@ -95,14 +95,11 @@ double link_us(const LinkModel& link, double bytes) {
     return link.bytes_per_s > 0 ? bytes / link.bytes_per_s * 1e6 : 0;
 }
 
-double link_work_us(const PartitionInput& input, const LinkModel& link, double rows) {
+double link_work_us(const PartitionInput& input, const LinkModel& link, double rows, bool back) {
     const auto row_bytes = static_cast<double>(input.model.activation_row_bytes);
-    return link_us(link, rows * (1 + prompt_rows(input.workload)) * row_bytes);
-}
-
-double return_work_us(const PartitionInput& input, const LinkModel& link, double rows) {
-    const auto row_bytes = static_cast<double>(input.model.activation_row_bytes);
-    return link_us(link, rows * (1 + 1 / outputs_of_prompt(input.workload)) * row_bytes);
+    const double prompts =
+        back ? 1 / outputs_of_prompt(input.workload) : prompt_rows(input.workload);
+    return link_us(link, rows * (1 + prompts) * row_bytes);
 }
 
 LinkTable::LinkTable(const PartitionInput& input)

@@ -45,10 +45,9 @@ double stage_work_us(const PartitionInput& input, std::size_t index, LayerRange 
 /// Time for `bytes` to enter a link, us; 0 when its rate is unknown.
 double link_us(const LinkModel& link, double bytes);
 
-/// What the link between two stages carries for `rows` tokens of output and their prompts, us; and
-/// the way back to an LM head on the first stage, where a prompt is one row.
-double link_work_us(const PartitionInput& input, const LinkModel& link, double rows);
-double return_work_us(const PartitionInput& input, const LinkModel& link, double rows);
+/// What the link between two stages carries for `rows` tokens of output and their prompts, us. On
+/// the way `back` to an LM head on the first stage a prompt is one row.
+double link_work_us(const PartitionInput& input, const LinkModel& link, double rows, bool back);
 
 /// Links between the nodes of an input, and between each and the head.
 class LinkTable {

@@ -190,12 +190,17 @@ private:
         }
     };
 
-    /// A heap, what goes first at its front.
+    /// The prompts that are compared.
+    static auto prompt_queues(const SchedulerView& view) {
+        const std::size_t waiting = std::min(view.waiting.size(), kPromptLookahead);
+        return std::array{view.prefilling, view.waiting.first(waiting)};
+    }
+
+    /// Makes of them a heap, what goes first at its front.
     void rank_prompts(const SchedulerView& view, const RingModel& ring) {
         const double row_us = ring.slowest_us(PartKind::prefill, kTypicalSlice) / kTypicalSlice;
         prompts_.clear();
-        for (const auto& queue : {view.prefilling, view.waiting.first(std::min(
-                                                       view.waiting.size(), kPromptLookahead))}) {
+        for (const auto& queue : prompt_queues(view)) {
             for (const SequenceView* sequence : queue) {
                 const auto waited = static_cast<double>(view.now_us - sequence->arrival_us);
                 prompts_.push_back({sequence->prompt_left() * row_us - kAging * waited, sequence});
@@ -214,18 +219,20 @@ private:
         const std::int32_t running = admissible(view, ring, population);
         if (view.prefill_parts_in_flight >= kMostMicroBatches || !can_prefill(view, running))
             return;
-        rank_prompts(view, ring);
         const DecodeLoad decode = ring.decode_load(population, micro_batches_);
         // Short prompts share a slice. The slices of one are alike to its end: a smaller one would
         // only wait behind those before it.
         std::int64_t left = 0;
-        for (const Prompt& prompt : prompts_) left += prompt.sequence->prompt_tokens;
+        for (const auto& queue : prompt_queues(view)) {
+            for (const SequenceView* sequence : queue) left += sequence->prompt_tokens;
+        }
         const std::int32_t slice = choose_slice(
             view, ring, decode,
             static_cast<std::int32_t>(std::clamp<std::int64_t>(left, 1, kSlices.back())));
         if (view.prefill_parts_in_flight >= prefill_depth(view, ring, decode, slice)) return;
         const std::int32_t rows = within_goal(view, ring, population, slice);
         if (rows == 0) return;
+        rank_prompts(view, ring);
         PrefillRuns runs(view, rows, running, budget, plan);
         bool closed = false;
         for (; !prompts_.empty(); pop_prompt()) {
