@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <span>
 
 #include "bench_machine.h"
 #include "bench_model.h"
@@ -26,12 +28,13 @@ struct Options {
 };
 
 using Times = std::map<std::string, std::vector<double>>;
+using RowTimes = std::map<int, std::vector<double>>;  // ms by rows
 
 struct TypeResult {
     std::size_t bytes = 0;
     std::vector<double> decode_ms, decode_share, prefill_ms, prefill_share;
-    std::map<int, std::vector<double>> batch_ms, slice_ms;  // by rows
-    Times decode_ops, prefill_ops;                          // ms by kind of op
+    RowTimes batch_ms, slice_ms;
+    Times decode_ops, prefill_ops;  // ms by kind of op
 
     double gb_per_s() const { return static_cast<double>(bytes) / median(decode_ms) / 1e6; }
     double gflops() const { return BenchModel::flops(kMaxRows) / median(prefill_ms) / 1e6; }
@@ -49,6 +52,15 @@ void keep(BenchModel& model, double calls, Times& times) {
     model.seconds.clear();
 }
 
+template <typename Run>
+void time_rows(std::span<const int> all, RowTimes& times, const Run& run) {
+    for (const int rows : all) {
+        const double begin_s = now_s();
+        run(rows);
+        times[rows].push_back((now_s() - begin_s) * 1e3);
+    }
+}
+
 void measure(BenchModel& model, const Weights& weights, const Result& machine, TypeResult& out) {
     out.bytes = weights.bytes();
     model.seconds.clear();
@@ -64,20 +76,19 @@ void measure(BenchModel& model, const Weights& weights, const Result& machine, T
     const double prompt_s = now_s() - begin_s;
     keep(model, 1, out.prefill_ops);
     out.prefill_ms.push_back(prompt_s * 1e3);
-    for (const int rows : kBatches) {
-        begin_s = now_s();
-        model.decode(weights, rows);
-        out.batch_ms[rows].push_back((now_s() - begin_s) * 1e3);
-    }
-    for (const int rows : kSlices) {
-        begin_s = now_s();
-        model.prefill(weights, rows);
-        out.slice_ms[rows].push_back((now_s() - begin_s) * 1e3);
-    }
+    time_rows(kBatches, out.batch_ms, [&](int rows) { model.decode(weights, rows); });
+    time_rows(kSlices, out.slice_ms, [&](int rows) { model.prefill(weights, rows); });
     model.seconds.clear();
     if (machine.sgemm.back() > 0) {
         const double gflops = BenchModel::flops(kMaxRows) / prompt_s / 1e9;
         out.prefill_share.push_back(gflops / machine.sgemm.back());
+    }
+}
+
+void print_rows(const char* what, const RowTimes& times) {
+    for (const auto& [rows, ms] : times) {
+        std::printf("        %s %d: %.2f ms, %.0f tokens/s\n", what, rows, median(ms),
+                    rows / median(ms) * 1e3);
     }
 }
 
@@ -103,15 +114,9 @@ void print(const Result& result) {
         std::printf("        prefill %d tokens: %.1f ms, %.1f GFLOP/s, %.0f %% of OpenBLAS\n",
                     static_cast<int>(kMaxRows), median(r.prefill_ms), r.gflops(),
                     100 * median(r.prefill_share));
-        for (const auto& [rows, ms] : r.batch_ms) {
-            std::printf("        decode of %d sequences: %.2f ms, %.0f tokens/s\n", rows,
-                        median(ms), rows / median(ms) * 1e3);
-        }
-        for (const auto& [rows, ms] : r.slice_ms) {
-            std::printf(
-                "        slice of %d tokens: %.2f ms, %.0f tokens/s; a prompt %.0f tokens/s\n",
-                rows, median(ms), rows / median(ms) * 1e3, kMaxRows / median(r.prefill_ms) * 1e3);
-        }
+        print_rows("decode, sequences", r.batch_ms);
+        print_rows("slice, tokens", r.slice_ms);
+        print_rows("prompt, tokens", {{static_cast<int>(kMaxRows), r.prefill_ms}});
         print_ops("decode", r.decode_ops);
         print_ops("prefill", r.prefill_ops);
     }
@@ -137,11 +142,11 @@ void write_json(const char* path, const std::vector<Result>& results) {
                          median(r.decode_share));
             std::fprintf(file, "\"prefill_ms\": %.3f, \"prefill_gflop_s\": %.3f, ",
                          median(r.prefill_ms), r.gflops());
-            for (const auto& [rows, ms] : r.batch_ms) {
-                std::fprintf(file, "\"batch_%d_ms\": %.4f, ", rows, median(ms));
-            }
-            for (const auto& [rows, ms] : r.slice_ms) {
-                std::fprintf(file, "\"slice_%d_ms\": %.4f, ", rows, median(ms));
+            for (const auto& [name, times] :
+                 {std::pair("batch", &r.batch_ms), {"slice", &r.slice_ms}}) {
+                for (const auto& [rows, ms] : *times) {
+                    std::fprintf(file, "\"%s_%d_ms\": %.4f, ", name, rows, median(ms));
+                }
             }
             std::fprintf(file, "\"prefill_share\": %.4f}", median(r.prefill_share));
             inner = ",";
