@@ -5,6 +5,7 @@
 // acc = fma(float(dot), weight_scale * row_scale, acc). Bytes are weights + 128, so that they widen
 // without sign; 128 times the row's group sum is taken off again.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 
@@ -150,12 +151,14 @@ HWY_INLINE hn::Vec<I32> add_quad(const Widened& quad, const std::int32_t* words,
 }
 #endif
 
-/// R rows x V vectors over all groups. `w` is a panel, `at` the first output.
-template <std::size_t R, std::size_t V>
-HWY_INLINE void tile(const std::byte* HWY_RESTRICT w, std::size_t at, const Q8Rows& x,
-                     std::size_t row, float* HWY_RESTRICT y) {
+/// R rows x V vectors over all groups. `w` is a panel, `at` the first output. With every quad P
+/// more lines of each group that `ahead` points to are fetched.
+template <std::size_t R, std::size_t V, std::size_t P>
+HWY_INLINE void tile(const std::byte* HWY_RESTRICT w, std::size_t at, const Q8Rows& rows,
+                     std::size_t row, const std::byte* ahead, float* HWY_RESTRICT y) {
     const F32 d;
     const I32 di;
+    const Q8Rows x = rows;  // in registers
     hn::Vec<F32> sum[R][V];
     for (std::size_t r = 0; r < R; ++r) {
         for (std::size_t v = 0; v < V; ++v) sum[r][v] = hn::Zero(d);
@@ -169,6 +172,11 @@ HWY_INLINE void tile(const std::byte* HWY_RESTRICT w, std::size_t at, const Q8Ro
             for (std::size_t v = 0; v < V; ++v) dot[r][v] = offset;
         }
         for (std::size_t q = 0; q < kGroup / 4; ++q) {
+            // Lines are read in their order, or the processor sees no stream: up to 20 % slower.
+            std::atomic_signal_fence(std::memory_order_seq_cst);
+            for (std::size_t i = 0; i < P; ++i) {
+                __builtin_prefetch(ahead + g * kQ8GroupBytes + (q * P + i) * 64, 0, 2);
+            }
             for (std::size_t v = 0; v < V; ++v) {
                 const auto quad = split(bytes + q * kPanel * 2 + v * kLanes * 2);
                 for (std::size_t r = 0; r < R; ++r) {
@@ -193,17 +201,55 @@ HWY_INLINE void tile(const std::byte* HWY_RESTRICT w, std::size_t at, const Q8Ro
     }
 }
 
-template <std::size_t R>
-void panel_rows(const std::byte* w, const Q8Rows& x, std::size_t row, float* y,
-                std::size_t y_stride, std::size_t width) {
+template <std::size_t R, std::size_t P>
+void panel_tile(const std::byte* w, const Q8Rows& x, std::size_t row, const std::byte* ahead,
+                float* y, std::size_t y_stride, std::size_t width) {
     constexpr std::size_t kVectors = tile_vectors(R);
     HWY_ALIGN float out[R * kPanel];
     for (std::size_t at = 0; at < kPanel; at += kVectors * kLanes) {
-        tile<R, kVectors>(w, at, x, row, out + at);
+        tile<R, kVectors, P>(w, at, x, row, ahead, out + at);
     }
     for (std::size_t r = 0; r < R; ++r) {
         std::memcpy(y + (row + r) * y_stride, out + r * kPanel, width * sizeof(float));
     }
+}
+
+/// Fetches the next panel while the tiles of one compute: else the first of them would wait for
+/// memory, and memory for the others. A lone tile leaves that to the processor, which does it well,
+/// and tiles of parts of lines, of narrow targets, have too much to compute to gain by it.
+class Ahead {
+public:
+    Ahead(const std::byte* next, std::size_t tiles) : at_(next) {
+        if (tiles > 1 && tile_vectors(kRows) * kLanes == kPanel) {
+            pace_ = tiles == 2 ? 3 : tiles <= 4 ? 2 : 1;
+        }
+    }
+
+    /// Lines to fetch with every quad of the next tile.
+    std::size_t pace() const { return lines_ > 0 ? pace_ : 0; }
+    /// Where they begin, in the first group.
+    const std::byte* at() const { return at_; }
+    void tile_done() {
+        const std::size_t done = std::min(lines_, pace() * (kGroup / 4));
+        lines_ -= done;
+        at_ += done * 64;
+    }
+
+private:
+    const std::byte* at_;
+    std::size_t lines_ = kQ8GroupBytes / 64;  // of a group, left to fetch
+    std::size_t pace_ = 0;
+};
+
+template <std::size_t R>
+void panel_rows(const std::byte* w, const Q8Rows& x, std::size_t row, Ahead& ahead, float* y,
+                std::size_t y_stride, std::size_t width) {
+    const std::size_t pace = ahead.pace();
+    if (pace == 0) panel_tile<R, 0>(w, x, row, ahead.at(), y, y_stride, width);
+    if (pace == 1) panel_tile<R, 1>(w, x, row, ahead.at(), y, y_stride, width);
+    if (pace == 2) panel_tile<R, 2>(w, x, row, ahead.at(), y, y_stride, width);
+    if (pace == 3) panel_tile<R, 3>(w, x, row, ahead.at(), y, y_stride, width);
+    ahead.tile_done();
 }
 
 void q8_panel(const CpuMatrix& matrix, std::size_t panel, const Q8Rows& x, float* y,
@@ -212,12 +258,13 @@ void q8_panel(const CpuMatrix& matrix, std::size_t panel, const Q8Rows& x, float
     const std::byte* w = matrix.panel(panel);
     float* to = y + panel * kPanel;
     std::size_t row = 0;
+    Ahead ahead(w + matrix.panel_bytes(), (rows + kRows - 1) / kRows);
     for (; row + kRows <= rows; row += kRows) {
         if (kRows == 3 && rows - row == 4) break;  // two and two
-        panel_rows<kRows>(w, x, row, to, y_stride, width);
+        panel_rows<kRows>(w, x, row, ahead, to, y_stride, width);
     }
-    for (; row + 2 <= rows; row += 2) panel_rows<2>(w, x, row, to, y_stride, width);
-    if (row < rows) panel_rows<1>(w, x, row, to, y_stride, width);
+    for (; row + 2 <= rows; row += 2) panel_rows<2>(w, x, row, ahead, to, y_stride, width);
+    if (row < rows) panel_rows<1>(w, x, row, ahead, to, y_stride, width);
 }
 #endif  // HWY_TARGET
 
