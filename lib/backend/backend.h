@@ -20,6 +20,9 @@ public:
     virtual ~DeviceBuffer() = default;
     virtual void* data() = 0;
     virtual std::size_t bytes() const = 0;
+    /// Makes bytes [begin, end) resident without changing them, where memory otherwise becomes so
+    /// when first used. A hint. Thread: any, also beside those who use the memory.
+    virtual void prefault(std::size_t /*begin*/, std::size_t /*end*/) {}
 };
 
 /// A weight matrix [n, k] in the backend's own layout.

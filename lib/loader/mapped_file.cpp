@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/page_size.h"
 
 namespace molink {
 namespace {
@@ -96,8 +97,7 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
 void MappedFile::advise(std::size_t offset, std::size_t count, int advice) const {
     if (offset >= size_ || count == 0) return;
     count = std::min(count, size_ - offset);
-    static const auto kPage = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    const std::size_t begin = offset - offset % kPage;
+    const std::size_t begin = offset - offset % page_size();
     ::madvise(const_cast<std::byte*>(data_) + begin, offset + count - begin, advice);
 }
 

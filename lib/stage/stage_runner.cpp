@@ -55,6 +55,10 @@ Status StageRunner::start(std::uint64_t kv_blocks) {
         pages_.push_back(pages);
         page_buffers_.push_back(std::move(buffer));
     }
+    // A block for every sequence, and what one part of prompts fills.
+    const std::int32_t ahead = config_.max_sequences + config_.max_rows / block_tokens_;
+    prefault_ = std::make_unique<KvPrefault>(page_buffers_, block, kv_blocks,
+                                             static_cast<std::uint64_t>(ahead));
     const auto values =
         static_cast<std::size_t>(config_.max_rows) * static_cast<std::size_t>(spec_.hidden);
     MOLINK_ASSIGN_OR_RETURN(hidden_, backend_.allocate(values * sizeof(float)));
@@ -86,6 +90,7 @@ Status StageRunner::gather(const Part& part) {
             positions_.push_back(position);
             sequence_of_row_.push_back(static_cast<std::int32_t>(s));
             ids_.push_back(sequence.tokens[static_cast<std::size_t>(position)]);
+            prefault_->used(sequence.blocks[static_cast<std::size_t>(position / block_tokens_)]);
         }
         block_ids_.insert(block_ids_.end(), sequence.blocks.begin(), sequence.blocks.end());
         block_offsets_.push_back(static_cast<std::int64_t>(block_ids_.size()));

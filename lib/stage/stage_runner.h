@@ -9,6 +9,7 @@
 
 #include "backend/backend.h"
 #include "model/model.h"
+#include "stage/kv_prefault.h"
 #include "stage/run_sampler.h"
 #include "stage/sequence_table.h"
 #include "stage/stage_executor.h"
@@ -53,6 +54,7 @@ private:
     std::unique_ptr<SequenceTable> table_;
     std::vector<std::unique_ptr<DeviceBuffer>> page_buffers_;  // [layers]
     std::vector<KvPages> pages_;
+    std::unique_ptr<KvPrefault> prefault_;  // of page_buffers_
     std::unique_ptr<DeviceBuffer> hidden_;  // [max_rows, hidden]
     std::vector<float> host_hidden_;        // for the wire
     std::vector<std::int32_t> ids_;

@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
 
 #include "backend/cpu/packed.h"
 #include "base/error.h"
+#include "base/page_size.h"
 #include "tensor/dtype.h"
 
 namespace molink {
@@ -133,6 +135,17 @@ Result<std::unique_ptr<HostBuffer>> HostBuffer::make(std::size_t bytes) {
 #endif
     std::shared_ptr<void> memory(data, &std::free);
     return std::unique_ptr<HostBuffer>(new HostBuffer(std::move(memory), data, bytes));
+}
+
+void HostBuffer::prefault(std::size_t begin, std::size_t end) {
+#ifdef MADV_POPULATE_WRITE
+    // Writing would race with those who use the memory. Kernels before 5.14 refuse: later faults.
+    auto* const data = static_cast<std::byte*>(data_);
+    std::byte* const from =
+        data + begin - (reinterpret_cast<std::uintptr_t>(data) + begin) % page_size();
+    std::byte* const to = data + std::min(end, bytes_);
+    if (from < to) madvise(from, static_cast<std::size_t>(to - from), MADV_POPULATE_WRITE);
+#endif
 }
 
 Result<std::unique_ptr<HostBuffer>> WeightArena::allocate(std::size_t bytes) {

@@ -25,6 +25,7 @@ public:
     void* data() override { return data_; }
     const void* data() const { return data_; }
     std::size_t bytes() const override { return bytes_; }
+    void prefault(std::size_t begin, std::size_t end) override;
 
 private:
     friend class WeightArena;
