@@ -9,6 +9,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/thread_name.h"
+
 namespace molink {
 
 struct Delivery::State {
@@ -77,6 +79,7 @@ void Delivery::on_request_event(RequestEvent event) {
 }
 
 void Delivery::run(const std::shared_ptr<State>& state) {
+    name_this_thread("molink-delivery");
     std::unique_lock lock(state->mutex);
     while (true) {
         state->signal.wait(lock, [&] { return state->stopping || !state->events.empty(); });

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/thread_name.h"
+
 namespace molink {
 namespace {
 
@@ -35,6 +37,7 @@ void KvPrefault::used(std::uint32_t block) {
 
 void KvPrefault::run(std::span<const std::unique_ptr<DeviceBuffer>> buffers,
                      std::size_t block_bytes) {
+    name_this_thread("molink-prefault");
     const std::uint64_t piece = std::max<std::uint64_t>(kPieceBytes / block_bytes, 1);
     std::uint64_t done = 0;
     for (std::uint64_t wanted = wanted_.load(); wanted != kEnd; wanted = wanted_.load()) {

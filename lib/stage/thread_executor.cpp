@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/thread_name.h"
 #include "stage/part_queue.h"
 #include "stage/part_return.h"
 
@@ -126,6 +127,7 @@ void ThreadExecutor::fail(const Status& status) {
 }
 
 void ThreadExecutor::run() {
+    name_this_thread("molink-compute");
     std::unique_lock lock(mutex_);
     while (true) {
         signal_.wait(lock, [&] { return stopping_ || load_ || start_ || !parts_.empty(); });

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "base/thread_name.h"
+
 namespace molink {
 namespace {
 
@@ -56,6 +58,7 @@ void ThreadPool::work() {
 }
 
 void ThreadPool::run_worker() {
+    name_this_thread("molink-pool");
     std::uint32_t seen = 0;
     while (true) {
         await_change(generation_, seen);
