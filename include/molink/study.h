@@ -34,6 +34,8 @@ struct StudyNode {
 struct StudyHost {
     std::string name;
     std::int32_t cores = 1;
+    double part_us = 0;     ///< of a core, for handing on a part: loops, sockets, copies
+    double contention = 1;  ///< computing takes so much longer while all other cores are busy, too
 };
 
 /// Machines and links, and how the engine is set.

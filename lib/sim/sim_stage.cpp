@@ -114,7 +114,7 @@ void SimStage::serve() {
     const std::int64_t now = clock_.now_us();
     const std::int64_t slice =
         cores != nullptr ? std::min(rest_us_, SharedCores::kSliceUs) : rest_us_;
-    busy_until_us_ = cores != nullptr ? cores->reserve(now, slice) : now + slice;
+    busy_until_us_ = cores != nullptr ? cores->compute(now, slice) : now + slice;
     rest_us_ -= slice;
     if (rest_us_ > 0) return;
     if (options_.study != nullptr && options_.study->observer) {
@@ -122,7 +122,7 @@ void SimStage::serve() {
         options_.study->observer(part.kind, part.row_count(), begin_us_, busy_until_us_);
     }
     StageEvent event = finish();
-    push(busy_until_us_, std::move(event));
+    push(cores != nullptr ? cores->hand_on(busy_until_us_) : busy_until_us_, std::move(event));
 }
 
 StageEvent SimStage::finish() {

@@ -10,6 +10,7 @@
 
 #include <molink/partitioner.h>
 
+#include "sim/shared_cores.h"
 #include "sim/sim_clock.h"
 #include "stage/fold_runner.h"
 #include "stage/part_queue.h"
@@ -17,24 +18,6 @@
 #include "stage/stage_profile.h"
 
 namespace molink::sim {
-
-/// Cores that the stages of one host share. A stage reserves the one that is free first, for a
-/// slice of time, so that they take turns as threads under a fair scheduler do.
-class SharedCores {
-public:
-    static constexpr std::int64_t kSliceUs = 3'000;  ///< as Linux gives by default
-
-    explicit SharedCores(std::int32_t cores) : free_us_(static_cast<std::size_t>(cores), 0) {}
-    /// When a slice that is asked for now is over.
-    std::int64_t reserve(std::int64_t now_us, std::int64_t slice_us) {
-        std::int64_t& core = *std::min_element(free_us_.begin(), free_us_.end());
-        core = std::max(core, now_us) + slice_us;
-        return core;
-    }
-
-private:
-    std::vector<std::int64_t> free_us_;  // [cores]
-};
 
 /// What a stage of a study has that one of a scenario has not.
 struct StudyStage {

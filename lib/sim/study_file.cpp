@@ -127,6 +127,8 @@ void read_cluster(JsonReader& reader, StudyCluster& cluster) {
     reader.list("hosts", cluster.hosts, [](JsonReader& item, StudyHost& host) {
         item.text("name", host.name);
         read_count(item, "cores", limits::kMaxThreads, host.cores);
+        read_number(item, "part_us", 0, 1e6, host.part_us);
+        read_number(item, "contention", 1, 100, host.contention);
     });
     reader.object("link", [&](JsonReader& link) { read_link(link, cluster.link); });
     read_links(reader, cluster);

@@ -114,11 +114,19 @@ Result<std::map<std::string, std::shared_ptr<SharedCores>>> make_hosts(
             return invalid_argument("study: host '{}' has {} cores; 1 to {} are permitted",
                                     host.name, host.cores, limits::kMaxThreads);
         }
-        hosts[host.name] = std::make_shared<SharedCores>(host.cores);
+        if (!(host.part_us >= 0 && host.part_us <= 1e6)) {
+            return invalid_argument("study: part_us of host '{}' is {}; 0 to 1e6 are permitted",
+                                    host.name, host.part_us);
+        }
+        if (!(host.contention >= 1 && host.contention <= 100)) {
+            return invalid_argument("study: contention of host '{}' is {}; 1 to 100 are permitted",
+                                    host.name, host.contention);
+        }
+        hosts[host.name] = std::make_shared<SharedCores>(host);
     }
     for (const StudyNode& node : cluster.nodes) {
         if (node.host.empty() || hosts.contains(node.host)) continue;
-        hosts[node.host] = std::make_shared<SharedCores>(1);
+        hosts[node.host] = std::make_shared<SharedCores>(StudyHost{node.host});
     }
     return hosts;
 }

@@ -197,12 +197,36 @@ TEST_CASE("a scheduler sees the rows of the model, not what the simulator moves"
 }
 
 TEST_CASE("shared cores give slices in the order they are asked for") {
-    sim::SharedCores cores(2);
-    REQUIRE(cores.reserve(0, 3'000) == 3'000);
-    REQUIRE(cores.reserve(0, 2'000) == 2'000);
-    REQUIRE(cores.reserve(0, 3'000) == 5'000);
-    REQUIRE(cores.reserve(2'500, 3'000) == 6'000);
-    REQUIRE(cores.reserve(10'000, 500) == 10'500);
+    sim::SharedCores cores({"box", 2});
+    REQUIRE(cores.compute(0, 3'000) == 3'000);
+    REQUIRE(cores.compute(0, 2'000) == 2'000);
+    REQUIRE(cores.compute(0, 3'000) == 5'000);
+    REQUIRE(cores.compute(2'500, 3'000) == 6'000);
+    REQUIRE(cores.compute(10'000, 500) == 10'500);
+    REQUIRE(cores.hand_on(20'000) == 20'000);
+}
+
+TEST_CASE("cores that share memory slow each other down, and handing a part on takes one of them") {
+    sim::SharedCores cores({"box", 3, 400, 1.5});
+    REQUIRE(cores.compute(0, 1'000) == 1'000);
+    REQUIRE(cores.compute(0, 1'000) == 1'250);  // beside one of two others
+    REQUIRE(cores.compute(0, 1'000) == 1'500);  // beside both
+    REQUIRE(cores.hand_on(1'000) == 1'400);
+    REQUIRE(cores.hand_on(1'000) == 1'650);  // no core is free before
+    REQUIRE(cores.compute(1'650, 1'000) == 2'650);
+    // A stream's parts are handed on twice a token.
+    StudyCluster cluster = ring(2, constant(100, 100), LinkModel{1e9, 100, 0});
+    for (StudyNode& node : cluster.nodes) node.host = "box";
+    cluster.hosts = {{"box", 2}};
+    const StudyReport plain = run(cluster, burst(1, 4, 100));
+    cluster.hosts[0].part_us = 400;
+    const StudyReport handed = run(cluster, burst(1, 4, 100));
+    REQUIRE(handed.tpot.p50_us == Approx(plain.tpot.p50_us + 800).epsilon(0.02));
+    for (const auto& [part_us, contention] : {std::pair(-1.0, 1.0), {0.0, 0.5}, {NAN, 1.0}}) {
+        cluster.hosts = {{"box", 2, part_us, contention}};
+        REQUIRE(run_study(cluster, burst(1, 1, 1), {}).status().code() ==
+                StatusCode::invalid_argument);
+    }
 }
 
 TEST_CASE("a slice of a prompt on one stage does not keep another from the core they share") {
