@@ -19,6 +19,7 @@ public:
 
     /// Exit status, or 128 + signal; -1 when it still runs after timeout_s.
     int wait(double timeout_s);
+    pid_t pid() const { return pid_; }
     /// Sends a signal.
     void signal(int number) const;
     /// Reads standard output until `text` was seen or the time is up; true when seen.

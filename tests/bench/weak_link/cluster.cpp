@@ -2,6 +2,8 @@
 // the relayed one, so that every connection between two nodes goes through the relay.
 #include "cluster.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 
@@ -69,6 +71,20 @@ std::vector<std::string> worker_flags(const Cell& cell, const std::string& model
     return flags;
 }
 
+/// CPU seconds of the threads of a process that are not there to compute.
+double handling_seconds(const std::string& process) {
+    constexpr std::array kComputing{"molink-compute", "molink-pool", "molink-prefault"};
+    double sum_ns = 0;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/" + process + "/task")) {
+        std::string name;
+        double ns = 0;
+        std::getline(std::ifstream(task.path() / "comm"), name);
+        std::ifstream(task.path() / "schedstat") >> ns;
+        if (std::find(kComputing.begin(), kComputing.end(), name) == kComputing.end()) sum_ns += ns;
+    }
+    return sum_ns * 1e-9;
+}
+
 }  // namespace
 
 DataType wire_type(const std::string& name) {
@@ -132,6 +148,12 @@ BenchCluster::BenchCluster(const Cell& cell, const std::string& model,
 BenchCluster::~BenchCluster() {
     (void)engine_->close();
     for (auto& worker : workers_) worker->wait(10);
+}
+
+double BenchCluster::handling_s() const {
+    double sum = handling_seconds("self");
+    for (const auto& worker : workers_) sum += handling_seconds(std::to_string(worker->pid()));
+    return sum;
 }
 
 std::vector<std::array<std::uint64_t, 2>> BenchCluster::link_bytes() const {

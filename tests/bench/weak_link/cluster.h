@@ -23,6 +23,8 @@ public:
     Engine& engine() { return *engine_; }
     /// Bytes through each relayed port so far, up and down; the head's first.
     std::vector<std::array<std::uint64_t, 2>> link_bytes() const;
+    /// CPU seconds so far of all threads of head, workers and relay that do not compute layers.
+    double handling_s() const;
     /// Rate of a direction of a relayed port.
     double bytes_per_s(std::size_t port, std::size_t direction) const {
         return ports_[port].bytes_per_s[direction];

@@ -151,7 +151,8 @@ bool prepare(Bench& bench, const Cell& cell) {
     const DeviceProfile device = measure_device(folder);
     bench.devices[system.model] = {{"decode_us", to_json(device.decode)},
                                    {"prefill_us", to_json(device.prefill)},
-                                   {"head_us", to_json(device.head)}};
+                                   {"head_us", to_json(device.head)},
+                                   {"contention", measure_contention(folder, bench.cores)}};
     return true;
 }
 
@@ -178,6 +179,7 @@ Json run_cell(const Bench& bench, const Cell& cell) {
     row["link_bytes"] = run.usage.link_bytes;
     row["links"] = to_json(run.usage.links);
     row["stage_busy"] = run.usage.stage_busy;
+    row["part_us"] = run.usage.part_us;
     row["micro_batches"] = run.usage.micro_batches;
     row["limit"] = decode ? limits.many : 0;
     row["limit_one"] = decode ? limits.one : 0;
@@ -211,7 +213,13 @@ Json simulate_row(const Bench& bench, const Cell& cell, const Json& row, double 
     simulated.plan.output = row.at("output");
     simulated.plan.prompts_per_s = row.at("prompts_per_s");
     simulated.plan.seconds = row.at("seconds");
-    simulated.delay_ms = cell.link.jitter_ms > 0 ? cell.link.delay_ms : measured_delay_ms(row);
+    // Where stages compute, what sockets and relay take is part of the time for handing on.
+    const bool computes = simulated.ring.cores > 0;
+    simulated.delay_ms = computes || cell.link.jitter_ms > 0 ? 0 : measured_delay_ms(row);
+    if (computes) {
+        simulated.part_us = row.at("part_us");
+        simulated.contention = bench.devices.at(cell.system.model).at("contention");
+    }
     simulated.warm = row.at("warm_s");
     simulated.begin = begin;
     const Simulated run = simulate_cell(simulated);

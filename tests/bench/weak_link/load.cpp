@@ -115,13 +115,23 @@ Request& Load::submit(std::int32_t prompt, std::int32_t output) {
 /// What the cluster's counters say at a moment.
 struct Counters {
     explicit Counters(BenchCluster& cluster)
-        : at_s(now_s()), metrics(cluster.engine().metrics()), bytes(cluster.link_bytes()) {}
+        : at_s(now_s()),
+          handling_s(cluster.handling_s()),
+          metrics(cluster.engine().metrics()),
+          bytes(cluster.link_bytes()) {}
     double at_s;
+    double handling_s;
     MetricsSnapshot metrics;
     std::vector<std::array<std::uint64_t, 2>> bytes;
 };
 
-Usage usage_between(const BenchCluster& cluster, const Counters& begin, const Counters& end) {
+/// What the cluster does while nobody asks for anything.
+struct Idle {
+    double handling = 0;  ///< CPU seconds per second
+};
+
+Usage usage_between(const BenchCluster& cluster, const Idle& idle, const Counters& begin,
+                    const Counters& end) {
     Usage usage;
     const double seconds = end.at_s - begin.at_s;
     for (std::size_t i = 0; i < end.bytes.size(); ++i) {
@@ -133,18 +143,30 @@ Usage usage_between(const BenchCluster& cluster, const Counters& begin, const Co
                 usage.link_use, static_cast<double>(sent) / seconds / cluster.bytes_per_s(i, d));
         }
     }
+    std::uint64_t parts = 0;
     for (std::size_t i = 0; i < end.metrics.stages.size(); ++i) {
+        parts += end.metrics.stages[i].parts - begin.metrics.stages[i].parts;
         const auto busy_us = end.metrics.stages[i].compute_us - begin.metrics.stages[i].compute_us;
         usage.stage_busy = std::max(usage.stage_busy, static_cast<double>(busy_us) / 1e6 / seconds);
+    }
+    if (parts > 0) {
+        const double handling_s = end.handling_s - begin.handling_s - idle.handling * seconds;
+        usage.part_us = std::max(handling_s, 0.0) * 1e6 / static_cast<double>(parts);
     }
     usage.links = end.metrics.links;
     usage.micro_batches = end.metrics.max_micro_batches_in_flight;
     return usage;
 }
 
+Idle settle(BenchCluster& cluster) {
+    const double begin_s = now_s();
+    const double handled_s = cluster.handling_s();
+    Load(cluster.engine()).sleep_until(kSettleSeconds);
+    return {(cluster.handling_s() - handled_s) / (now_s() - begin_s)};
+}
+
 /// Before anything counts; returns how long it took from the first request on.
 double warm_up(Engine& engine, const LoadPlan& plan) {
-    Load(engine).sleep_until(kSettleSeconds);
     Load load(engine);
     std::vector<Request*> streams;
     for (std::int32_t i = 0; i < plan.streams; ++i) {
@@ -177,6 +199,7 @@ void begin_streams(Load& load, const LoadPlan& plan, std::vector<Request*>& stre
 
 RunLoad run_load(BenchCluster& cluster, const LoadPlan& plan) {
     RunLoad run;
+    const Idle idle = settle(cluster);
     run.warm_s = warm_up(cluster.engine(), plan);
     Load load(cluster.engine());
     std::vector<Request*> streams;
@@ -190,7 +213,7 @@ RunLoad run_load(BenchCluster& cluster, const LoadPlan& plan) {
     }
     load.sleep_until(run.streams.begin + plan.seconds);
     run.streams.end = load.now();
-    run.usage = usage_between(cluster, before, Counters(cluster));
+    run.usage = usage_between(cluster, idle, before, Counters(cluster));
     const bool cut_short = !load.wait(load.now(), [&] {
         return std::none_of(streams.begin(), streams.end(),
                             [](const Request* request) { return request->ended; });

@@ -16,6 +16,7 @@ namespace molink::bench {
 struct Usage {
     double link_use = 0;    ///< of the rate of the direction that was busiest
     double stage_busy = 0;  ///< of the busiest stage
+    double part_us = 0;     ///< CPU time to hand on a part: loops, sockets and relay
     std::int32_t micro_batches = 0;
     std::vector<std::array<std::uint64_t, 2>> link_bytes;  ///< [nodes] of a relayed port: up, down
     std::vector<LinkMetrics> links;                        ///< as nodes see them at the end

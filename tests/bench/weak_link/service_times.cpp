@@ -1,6 +1,6 @@
 // Service times of stages. A stage of half of the model's layers is loaded as a worker loads it,
 // because fewer would stay in the caches and look faster than they are; the LM head is what a stage
-// that has it takes longer. Times are the process's own, so that they are service times on a busy
+// that has it takes longer. Times are the thread's own, so that they are service times on a busy
 // machine as well. Sequences have a context as in the middle of a short run.
 #include "service_times.h"
 
@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 #include "bench_machine.h"
@@ -29,6 +30,9 @@ constexpr std::int32_t kSequences = 32;
 constexpr std::int64_t kMemory = std::int64_t{6} << 30;
 constexpr int kDecodeRepeats = 11;
 constexpr int kSliceRepeats = 3;
+constexpr std::int32_t kContendingRows = 8;
+constexpr int kContendingRepeats = 100;
+constexpr int kMostContending = 4;
 
 template <typename T>
 T must(Result<T> result) {
@@ -36,10 +40,10 @@ T must(Result<T> result) {
     return std::move(result).value();
 }
 
-/// Of this process, in which nothing else runs: what others take of the machine does not count.
+/// Of this thread, which computes alone: what others take of the machine does not count.
 double cpu_us() {
     timespec time{};
-    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
     return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) * 1e-3;
 }
 
@@ -197,6 +201,30 @@ DeviceProfile measure_device(const std::string& model_dir) {
         device.prefill.push_back({slice.rows, slice.us / layers});
     }
     return device;
+}
+
+double measure_contention(const std::string& model_dir, int cores) {
+    const std::int32_t layers = std::max(read_spec(model_dir).layers / 2, 1);
+    std::vector<std::unique_ptr<Stage>> stages;
+    for (int i = 0; i < std::min(cores, kMostContending); ++i) {
+        stages.push_back(std::make_unique<Stage>(model_dir, layers, false));
+        for (std::int32_t s = 0; s < kContendingRows; ++s) stages.back()->open_us(kContext);
+    }
+    const auto run = [](Stage& stage) {
+        std::vector<double> times;
+        for (int i = 0; i < kContendingRepeats; ++i) {
+            times.push_back(stage.decode_us(kContendingRows));
+        }
+        return median(times);
+    };
+    const double alone = run(*stages[0]);
+    std::vector<double> together(stages.size());
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < stages.size(); ++i) {
+        threads.emplace_back([&, i] { together[i] = run(*stages[i]); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    return std::max(median(together) / alone, 1.0);
 }
 
 ModelSpec read_spec(const std::string& model_dir) {

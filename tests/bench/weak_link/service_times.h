@@ -16,6 +16,10 @@ DeviceProfile timed_device(const TimedProfile& profile);
 /// Throws std::runtime_error.
 DeviceProfile measure_device(const std::string& model_dir);
 
+/// How many times longer a decode part takes while so many stages compute at once: they share the
+/// memory. Throws std::runtime_error.
+double measure_contention(const std::string& model_dir, int cores);
+
 /// Of a model folder; reads config.json alone. Throws std::runtime_error.
 ModelSpec read_spec(const std::string& model_dir);
 

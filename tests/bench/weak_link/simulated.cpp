@@ -1,6 +1,6 @@
 // A cell as a study: every node of the real cluster with the layers it had, every direction of a
-// link with its rate, the load as a trace with the arrivals of the real run. What is left out is
-// what a study knows nothing of: the time of loops, sockets and relay.
+// link with its rate, the load as a trace with the arrivals of the real run. Loops, sockets and
+// relay are a time that was measured: of a core where stages compute, else part of the delay.
 #include "simulated.h"
 
 #include <algorithm>
@@ -43,7 +43,9 @@ StudyCluster make_cluster(const SimulatedCell& cell) {
         layer += count;
         cluster.nodes.push_back(std::move(node));
     }
-    if (cell.ring.cores > 0) cluster.hosts = {{kHost, cell.ring.cores}};
+    if (cell.ring.cores > 0) {
+        cluster.hosts = {{kHost, cell.ring.cores, cell.part_us, cell.contention}};
+    }
     cluster.link = direction(cell, true);
     const std::size_t nodes = cluster.nodes.size();
     for (std::size_t from = 0; from < nodes; ++from) {
