@@ -364,7 +364,9 @@ Status LinkChannel::on_ack(const FrameHeader& header, std::int64_t now_us) {
     const std::int64_t arrived_us = peer_clock_.follow(header.offset);
     const std::int64_t peer_bytes = peer_bytes_.follow(header.total);
     if (header.track == Track::bulky) {
-        const auto rate = probes_.on_ack(header.sequence, arrived_us, acked.resent, now_us);
+        const ProbeTrains::Ack ack = {header.sequence, arrived_us, header.hold_us,
+                                      meter_.min_rtt_us(), acked.resent};
+        const auto rate = probes_.on_ack(ack, now_us);
         if (rate) meter_.set_probed(*rate);
     }
     if (acked.resent || header.flags != 0 || stamp <= 0 || stamp > now_us) return {};
@@ -395,7 +397,7 @@ ChannelStats LinkChannel::stats() const {
     stats.smoothed_rtt_us = meter_.smoothed_rtt_us();
     stats.min_rtt_us = meter_.min_rtt_us();
     stats.link = meter_.model();
-    stats.probed_bytes_per_s = probes_.rate();
+    stats.probed_bytes_per_s = probes_.rate(stats.min_rtt_us);
     stats.probed = probes_.settled();
     return stats;
 }

@@ -1,6 +1,8 @@
 // See probe_trains.h. Trains go at join, one soon after the other until three agree or six have
 // gone, and then at most every ten seconds while the link is idle; 64 KiB each, so that even 5
-// Mbit/s are held up for no more than a tenth of a second.
+// Mbit/s are held up for no more than a tenth of a second. A peer short of CPU sees frames together
+// that came one by one, so close arrivals alone do not make a link fast: the train's round trip
+// has to be that of a fast link, too. A train cannot be through before the link has carried it.
 #include "channel/probe_trains.h"
 
 #include <algorithm>
@@ -20,6 +22,14 @@ constexpr std::size_t kManyTrains = 6;
 /// Links above this need no pace: what piles up in buffers is gone within a millisecond.
 constexpr double kFastest = 60e6;
 constexpr double kAgree = 1.3;
+/// What a train on a fast link may take beyond its bytes at kFastest: two threads are woken on its
+/// way and poll() has a granularity of a millisecond. Up to 250 Mbit/s nothing passes for fast.
+constexpr std::int64_t kWokenUs = 1'000;
+
+/// 0: all arrived at once.
+bool is_fast(double rate) {
+    return rate <= 0 || rate > kFastest;
+}
 
 }  // namespace
 
@@ -28,49 +38,60 @@ void ProbeTrains::begin(std::uint64_t first, std::size_t frame_bytes, std::int64
     last_ = first + kFrames - 1;
     frame_bytes_ = frame_bytes;
     from_ = 0;
+    sent_us_ = now_us;
     next_us_ = now_us + kAtJoinUs;
 }
 
-std::optional<double> ProbeTrains::on_ack(std::uint64_t sequence, std::int64_t arrived_us,
-                                          bool resent, std::int64_t now_us) {
-    if (last_ == 0 || sequence < first_) return std::nullopt;
-    if (resent) {
+std::optional<double> ProbeTrains::on_ack(const Ack& ack, std::int64_t now_us) {
+    if (last_ == 0 || ack.sequence < first_) return std::nullopt;
+    if (ack.resent) {
         last_ = 0;
         return std::nullopt;
     }
     if (from_ == 0) {
-        from_ = sequence;
-        from_us_ = arrived_us;
+        from_ = ack.sequence;
+        from_us_ = ack.arrived_us;
     }
-    if (sequence < last_) return std::nullopt;
-    const auto bytes =
-        static_cast<double>(last_ - std::min(from_, last_)) * static_cast<double>(frame_bytes_);
-    const auto us = static_cast<double>(std::max<std::int64_t>(arrived_us - from_us_, 1));
-    rates_[count_++ % rates_.size()] = bytes * 1e6 / us;
+    if (ack.sequence < last_) return std::nullopt;
+    const std::int64_t us = std::max<std::int64_t>(ack.arrived_us - from_us_, 1);
+    note_train(ack, us, now_us);
     last_ = 0;
-    bytes_ += bytes;
-    us_ += us;
     const Verdict verdict = judge();
     const bool done = verdict.agreed || verdict.fast || count_ >= kManyTrains;
     if (close_) {
         settled_ = done;
-        const auto took = std::clamp(static_cast<std::int64_t>(us), kCloseUs, kAtJoinUs);
-        next_us_ = settled_ ? INT64_MAX : now_us + took;
+        next_us_ = settled_ ? INT64_MAX : now_us + std::clamp(us, kCloseUs, kAtJoinUs);
     }
     if (!close_ && done) next_us_ = std::max(next_us_, now_us + limits::kProbeIntervalUs);
     if (!verdict.agreed) return std::nullopt;
     return verdict.rate;
 }
 
+/// A train is through; `us` are between its arrivals. It counts unless they say that the link is
+/// fast and the round trip does not.
+void ProbeTrains::note_train(const Ack& ack, std::int64_t us, std::int64_t now_us) {
+    ++count_;
+    const auto round_trip_us = std::max<std::int64_t>(now_us - sent_us_ - ack.hold_us, 1);
+    const std::int64_t fast_us =
+        static_cast<std::int64_t>(train_bytes() * 1e6 / kFastest) + kWokenUs;
+    least_us_ = std::min(least_us_, round_trip_us);
+    const auto bytes =
+        static_cast<double>(last_ - std::min(from_, last_)) * static_cast<double>(frame_bytes_);
+    const double rate = bytes * 1e6 / static_cast<double>(us);
+    if (is_fast(rate) && round_trip_us - ack.least_rtt_us > fast_us) return;
+    rates_[known_++ % rates_.size()] = rate;
+    bytes_ += bytes;
+    us_ += static_cast<double>(us);
+}
+
 ProbeTrains::Verdict ProbeTrains::judge() const {
     Verdict verdict;
-    if (count_ < rates_.size()) return verdict;
+    if (known_ < rates_.size()) return verdict;
     std::array<double, 3> sorted = rates_;
     std::sort(sorted.begin(), sorted.end());
     verdict.rate = sorted[1];
     verdict.agreed = sorted[0] > 0 && sorted[2] <= kAgree * sorted[0] && sorted[1] <= kFastest;
-    const auto fast = [](double rate) { return rate <= 0 || rate > kFastest; };
-    verdict.fast = std::count_if(sorted.begin(), sorted.end(), fast) > 1;
+    verdict.fast = std::count_if(sorted.begin(), sorted.end(), is_fast) > 1;
     return verdict;
 }
 
@@ -85,12 +106,20 @@ void ProbeTrains::stop() {
     next_us_ = INT64_MAX;
 }
 
-std::optional<double> ProbeTrains::rate() const {
+double ProbeTrains::train_bytes() const {
+    return static_cast<double>(kFrames) * static_cast<double>(frame_bytes_);
+}
+
+std::optional<double> ProbeTrains::rate(std::int64_t least_rtt_us) const {
     if (count_ == 0) return std::nullopt;
     const Verdict verdict = judge();
     if (verdict.agreed) return verdict.rate;
-    const double rate = bytes_ * 1e6 / us_;
-    return verdict.fast || bytes_ <= 0 || rate > kFastest ? 0 : rate;
+    if (verdict.fast) return 0;
+    const auto took = static_cast<double>(std::max<std::int64_t>(least_us_ - least_rtt_us, 1));
+    const double at_least = train_bytes() * 1e6 / took;
+    const double told = us_ > 0 ? bytes_ * 1e6 / us_ : 0;
+    const double rate = std::max(told, at_least);
+    return rate > kFastest ? 0 : rate;
 }
 
 }  // namespace molink
