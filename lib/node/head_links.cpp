@@ -59,16 +59,12 @@ void HeadNode::on_probe(NodeId node, const LinkProbe& probe) {
 
 /// A link that is only there to be measured, when a member was asked to dial it.
 bool HeadNode::take_prober(LinkId link, const Message& message) {
-    if (prober_.owns(link)) {
-        prober_.on_message(link, message);
-        return true;
-    }
     const auto* hello = std::get_if<ProbeHello>(&message);
-    const bool asked = hello != nullptr && strangers_.contains(link) &&
-                       survey_.under_way(hello->node, kHead) &&
-                       prober_.accept(link, kHead, *hello, clock_.now_us());
-    if (asked) strangers_.erase(link);
-    return asked;
+    const bool asked =
+        hello != nullptr && strangers_.contains(link) && survey_.under_way(hello->node, kHead);
+    const bool taken = prober_.take(link, kHead, message, asked, clock_.now_us());
+    if (taken) strangers_.erase(link);
+    return taken;
 }
 
 }  // namespace molink

@@ -38,11 +38,22 @@ void LinkProber::dial(NodeId self, const ProbeLink& target, std::int64_t now_us)
     probes_.emplace(*link, probe);
 }
 
-bool LinkProber::accept(LinkId link, NodeId self, const ProbeHello& hello, std::int64_t now_us) {
+bool LinkProber::take(LinkId link, NodeId self, const Message& message, bool welcome,
+                      std::int64_t now_us) {
+    if (owns(link)) {
+        on_message(link, message);
+        return true;
+    }
+    const auto* hello = std::get_if<ProbeHello>(&message);
+    return welcome && hello != nullptr && accept(link, self, hello->node, now_us);
+}
+
+/// False: too many are here.
+bool LinkProber::accept(LinkId link, NodeId self, NodeId peer, std::int64_t now_us) {
     std::size_t accepted = 0;
     for (auto it = probes_.begin(); it != probes_.end();) {
         const Probe& probe = it->second;
-        if (!probe.dialed && probe.peer == hello.node) {
+        if (!probe.dialed && probe.peer == peer) {
             hub_->close(it->first);  // it has begun anew
             it = probes_.erase(it);
             continue;
@@ -54,7 +65,7 @@ bool LinkProber::accept(LinkId link, NodeId self, const ProbeHello& hello, std::
     hub_->probe(link, false);
     Probe probe;
     probe.self = self;
-    probe.peer = hello.node;
+    probe.peer = peer;
     probe.up = true;
     probe.until_us = now_us + 2 * limits::kProbeWithinUs + limits::kProbeGraceUs;
     probes_.emplace(link, probe);

@@ -25,13 +25,13 @@ public:
 
     /// Measures the link from this node (`self`) to the one that listens at `target.address`.
     void dial(NodeId self, const ProbeLink& target, std::int64_t now_us);
-    /// Takes in a link whose other end wants it measured. False: too many are here; close it.
-    bool accept(LinkId link, NodeId self, const ProbeHello& hello, std::int64_t now_us);
+    /// A message of one of these links, or of one that becomes one: its other end wants it
+    /// measured, and it is `welcome`. False: of neither.
+    bool take(LinkId link, NodeId self, const Message& message, bool welcome, std::int64_t now_us);
     /// Is it one of these links? The calls below are for those alone.
     bool owns(LinkId link) const { return probes_.contains(link); }
     void on_link_up(LinkId link);
     void on_link_lost(LinkId link);
-    void on_message(LinkId link, const Message& message);
 
     /// Goes on with what has been acknowledged or has taken too long. Gives what is known at the
     /// end of links this node dialled: the way back, when that was measured, then the way there.
@@ -60,6 +60,8 @@ private:
         std::optional<LinkProbe> back;  // what the other end measured
     };
 
+    bool accept(LinkId link, NodeId self, NodeId peer, std::int64_t now_us);
+    void on_message(LinkId link, const Message& message);
     bool has_accepted(NodeId peer) const;
     Probe* dialed_to(NodeId peer);
     LinkProbe measured(LinkId link, const Probe& probe) const;

@@ -219,8 +219,8 @@ void WorkerNode::handle_head(Message message) {
 }
 
 void WorkerNode::handle_peer(LinkId link, Message message) {
-    if (prober_.owns(link)) {
-        prober_.on_message(link, message);
+    if (prober_.take(link, node_, message, strangers_.contains(link), clock_.now_us())) {
+        strangers_.erase(link);
         return;
     }
     const bool previous = previous_ && link == *previous_;
@@ -233,12 +233,6 @@ void WorkerNode::handle_peer(LinkId link, Message message) {
         return;
     }
     const Assign& assign = session_.assignment();
-    const auto* probe = std::get_if<ProbeHello>(&message);
-    if (probe != nullptr && strangers_.contains(link) &&
-        prober_.accept(link, node_, *probe, clock_.now_us())) {
-        strangers_.erase(link);
-        return;
-    }
     const auto* hello = std::get_if<PeerHello>(&message);
     const bool expected = hello != nullptr && strangers_.contains(link) && epoch_.value > 0 &&
                           hello->epoch == epoch_ && comes_before(assign, hello->stage_index);
