@@ -49,7 +49,7 @@ void add_flags(CLI::App& app, PlanFlags& flags) {
         ->capture_default_str();
     app.add_option("--output", flags.head.expected_output, "tokens of an answer")
         ->capture_default_str();
-    app.add_option("--wire", flags.head.wire, "activations on links: f32, f16 or bf16")
+    app.add_option("--wire", flags.head.wire, "activations on links: f32, f16, bf16 or int8")
         ->capture_default_str();
     app.add_option("--max-context", flags.head.max_context,
                    "positions per sequence; 0: the model's");

@@ -143,7 +143,7 @@ private:
         sizes.min_blocks = std::min<std::int64_t>(blocks, 256 / options_.block_tokens);
         sizes.max_blocks = blocks * options_.max_running;
         sizes.activation_row_bytes =
-            std::int64_t{model.count("hidden")} * (options_.wire_type == DataType::f32 ? 4 : 2);
+            activation_row_bytes(options_.wire_type, model.count("hidden"));
         input_.objective = options_.objective;
         input_.lm_head = options_.lm_head;
         input_.workload = options_.workload();

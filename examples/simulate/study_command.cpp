@@ -122,7 +122,7 @@ void StudyCommand::add_flags(CLI::App& app) {
     };
     list("--scheduler", schedulers_, "Study: names, separated by commas")->capture_default_str();
     list("--transmit", transmits_, "Study: fair, strict, fifo")->capture_default_str();
-    list("--wire", wires_, "Study: f16, f32, f16x2")->capture_default_str();
+    list("--wire", wires_, "Study: f32, f16, bf16, int8, f16x2")->capture_default_str();
     list("--mbit-per-s", rates_mbit_, "Study: rates in the place of the cluster's link");
     list("--delay-ms", delays_ms_, "Study: delays in the place of the cluster's link");
     list("--poisson", poisson_, "Study: requests per second in the place of the workload's");

@@ -45,10 +45,14 @@ struct PartitionModel {
     std::int64_t min_blocks = 0;            ///< the pipeline is of no use with fewer
     std::int64_t max_blocks = 0;            ///< more are of no use; 0: every block is
     std::int32_t block_tokens = 16;         ///< positions of one KV block
-    std::int64_t activation_row_bytes = 0;  ///< one row from stage to stage
+    std::int64_t activation_row_bytes = 0;  ///< one row from stage to stage, see below
     std::int64_t token_row_bytes = 64;      ///< one row to the head and from it to the first stage
     bool tied_embeddings = false;           ///< the LM head may be on the first stage
 };
+
+/// Bytes of a row of `hidden` activations that goes from stage to stage as `wire_type`; 0 for types
+/// that activations cannot have.
+MOLINK_EXPORT std::int64_t activation_row_bytes(DataType wire_type, std::int32_t hidden);
 
 /// What the pipeline is expected to do.
 struct PartitionWorkload {

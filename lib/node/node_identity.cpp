@@ -11,7 +11,6 @@
 #include "loader/model_hash.h"
 #include "model/model.h"
 #include "stage/fold_model.h"
-#include "wire/activation_codec.h"
 
 namespace molink {
 namespace {
@@ -174,8 +173,7 @@ Result<PartitionInput> make_partition_input(const EngineOptions& options,
     model.min_blocks = blocks_of(std::min<std::int64_t>(context, limits::kMinKvPositions));
     model.max_blocks = blocks_of(context) * options.max_running;
     model.block_tokens = options.block_tokens;
-    model.activation_row_bytes = static_cast<std::int64_t>(
-        activation_bytes(options.wire_type, 1, static_cast<std::size_t>(spec.hidden)));
+    model.activation_row_bytes = activation_row_bytes(options.wire_type, spec.hidden);
     input.objective = options.objective;
     input.lm_head = options.lm_head;
     input.workload = options.workload();

@@ -138,7 +138,8 @@ HeadConfig SimCluster::head_config() const {
     config.partition_model.kv_layer_block_bytes = 64;
     config.partition_model.min_blocks = 1;
     config.partition_model.tied_embeddings = true;
-    config.partition_model.activation_row_bytes = scenario_.hidden * 4;
+    config.partition_model.activation_row_bytes =
+        activation_row_bytes(config.wire_type, scenario_.hidden);
     if (study_ != nullptr) config.partition_model = study_->model;
     config.local_stage = scenario_.local_stage;
     config.direct_feedback = scenario_.direct_feedback;

@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "base/limits.h"
-#include "wire/activation_codec.h"
 
 namespace molink::sim {
 namespace {
@@ -29,11 +28,9 @@ Result<double> weight_bytes(const std::string& weights) {
 }
 
 Result<std::int64_t> row_bytes(const std::string& wire, std::int32_t hidden) {
-    if (wire == "f16x2") return std::int64_t{hidden} * 4;
+    if (wire == "f16x2") return 2 * activation_row_bytes(DataType::f16, hidden);
     for (DataType type : {DataType::f32, DataType::f16, DataType::bf16, DataType::int8}) {
-        if (wire != data_type_name(type)) continue;
-        return static_cast<std::int64_t>(
-            activation_bytes(type, 1, static_cast<std::size_t>(hidden)));
+        if (wire == data_type_name(type)) return activation_row_bytes(type, hidden);
     }
     return invalid_argument("study: wire is '{}'; f32, f16, bf16, int8 and f16x2 are known", wire);
 }

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <limits>
 
+#include <molink/partitioner.h>
+
 #include "base/bytes.h"
 #include "base/error.h"
 #include "tensor/dtype.h"
@@ -160,6 +162,11 @@ bool is_activation_type(DataType type) {
 std::size_t activation_bytes(DataType type, std::size_t rows, std::size_t width) {
     if (!is_activation_type(type)) return 0;
     return rows * (type == DataType::int8 ? int8_row_bytes(width) : width * data_type_bytes(type));
+}
+
+std::int64_t activation_row_bytes(DataType wire_type, std::int32_t hidden) {
+    return static_cast<std::int64_t>(
+        activation_bytes(wire_type, 1, static_cast<std::size_t>(std::max(hidden, 0))));
 }
 
 Bytes encode_activations(DataType type, std::span<const float> values, std::size_t width) {

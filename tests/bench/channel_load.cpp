@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include <molink/partitioner.h>
+
 #include "base/bytes.h"
 
 namespace molink::bench {
@@ -11,7 +13,7 @@ namespace {
 
 constexpr std::size_t kHeldBytes = 16;
 constexpr std::size_t kBulkyBytes = 4u << 20;
-constexpr std::size_t kRowBytes = 4096 + 4096 / 64 * 4;  // int8, one scale per 64 values
+const auto kRowBytes = static_cast<std::size_t>(activation_row_bytes(DataType::int8, 4096));
 constexpr std::size_t kBacklogRows = 128;
 
 }  // namespace

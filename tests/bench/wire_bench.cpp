@@ -8,10 +8,10 @@
 #include <map>
 
 #include <fmt/format.h>
+#include <molink/partitioner.h>
 #include <CLI/CLI.hpp>
 
 #include "support/local_cluster.h"
-#include "wire/activation_codec.h"
 
 namespace molink::bench {
 namespace {
@@ -29,7 +29,7 @@ struct Flags {
 struct Answers {
     std::vector<std::vector<Token>> greedy;
     std::vector<std::vector<TokenLogprobs>> asked;  ///< at the positions of f32's answers
-    std::size_t row_bytes = 0;
+    std::int64_t row_bytes = 0;
 };
 
 std::vector<Token> prompt_of(std::int32_t stream, std::int32_t vocabulary) {
@@ -62,7 +62,7 @@ Answers answer(const Flags& flags, DataType wire, const std::vector<std::vector<
     test::Requests requests(cluster.engine());
     Answers answers;
     const ModelSpec& model = cluster.engine().model();
-    answers.row_bytes = activation_bytes(wire, 1, static_cast<std::size_t>(model.hidden));
+    answers.row_bytes = activation_row_bytes(wire, model.hidden);
     std::vector<RequestId> ids;
     for (std::int32_t s = 0; s < flags.streams; ++s) {
         ids.push_back(requests.submit(ask(prompt_of(s, model.vocabulary), flags.tokens)));

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "support/catch.h"
 #include "support/process.h"
 #include "support/temp_dir.h"
@@ -94,6 +96,38 @@ TEST_CASE("the prompts that are expected move the split") {
     // Answers: the LM head is worth four layers. Prompts need none.
     REQUIRE(says(first("1", "500"), "0-5   600.0 MiB"));
     REQUIRE(says(first("1000", "10"), "0-3   400.0 MiB"));
+}
+
+TEST_CASE("smaller activations make links faster by their bytes") {
+    const Scene scene;
+    REQUIRE(write_tiny_model(scene.dir.path(), {}).ok());
+    const auto link_us = [&](const std::string& model, const char* wire, const std::string& what) {
+        const std::string text =
+            scene.plan(cluster(model), {"--json", "--partitioner", "even", "--wire", wire});
+        const auto plan = nlohmann::json::parse(text, nullptr, false);
+        REQUIRE(plan.at("stages").size() == 3);
+        return plan.at("stages").at(0).at("link").at(what).get<double>();
+    };
+    const std::string folder = R"({"folder": ")" + scene.dir.string() + R"("})";
+    for (const auto& [model, hidden] : {std::pair(kModel, 1024), std::pair(folder, 64)}) {
+        for (const char* what : {"decode_us", "slice_us"}) {
+            INFO(model << " " << what);
+            const double f32 = link_us(model, "f32", what);
+            REQUIRE(f32 > 0);
+            CHECK(link_us(model, "f16", what) == Approx(f32 / 2));
+            CHECK(link_us(model, "bf16", what) == Approx(f32 / 2));
+            // A byte each, and a scale of four for 64 of them.
+            CHECK(link_us(model, "int8", what) ==
+                  Approx(f32 * (hidden + hidden / 64 * 4) / (hidden * 4)));
+        }
+    }
+    REQUIRE(says(scene.plan(cluster(kModel), {"--wire", "q8_0"}, 2),
+                 "--wire is 'q8_0'; f32, f16, bf16 and int8 are permitted"));
+    for (const char* program : {"/molink-plan", "/molink-serve", "/molink-generate"}) {
+        Process help(kBin + program, {"--help"});
+        REQUIRE(help.wait(kLimitS) == 0);
+        REQUIRE(says(help.output(), "f32, f16, bf16 or int8"));
+    }
 }
 
 TEST_CASE("the LM head of a tied model may be planned on the first stage") {

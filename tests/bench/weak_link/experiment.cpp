@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include <fmt/format.h>
+#include <molink/partitioner.h>
 #include <molink/random_model.h>
 
 #include "bench_machine.h"
@@ -14,7 +15,6 @@
 #include "load.h"
 #include "service_times.h"
 #include "simulated.h"
-#include "wire/activation_codec.h"
 
 namespace molink::bench {
 namespace {
@@ -72,8 +72,8 @@ RingShape ring_of(const Bench& bench, const Cell& cell, std::vector<std::int32_t
     ring.link = cell.link;
     ring.device = device_of(bench, cell.system);
     ring.layers = std::move(layers);
-    ring.row_bytes = static_cast<double>(
-        activation_bytes(wire_type(cell.system.wire), 1, static_cast<std::size_t>(spec.hidden)));
+    ring.row_bytes =
+        static_cast<double>(activation_row_bytes(wire_type(cell.system.wire), spec.hidden));
     ring.cores = cell.system.timed() ? 0 : bench.cores;
     return ring;
 }

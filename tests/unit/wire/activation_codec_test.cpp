@@ -5,6 +5,8 @@
 #include <bit>
 #include <cmath>
 
+#include <molink/partitioner.h>
+
 #include "base/random.h"
 #include "support/catch.h"
 #include "tensor/dtype.h"
@@ -154,6 +156,18 @@ TEST_CASE("a size that does not match is refused") {
           StatusCode::invalid_argument);
     CHECK(activation_bytes(DataType::q8_0, 1, 32) == 0);
     CHECK(activation_bytes(DataType::i32, 1, 32) == 0);
+}
+
+TEST_CASE("a row is counted as the codec writes it") {
+    const std::int32_t hidden = 200;  // the last of four groups is short
+    const std::vector<float> values(hidden, 1.0f);
+    for (DataType type : {DataType::f32, DataType::f16, DataType::bf16, DataType::int8}) {
+        const Bytes row = encode_activations(type, values, values.size());
+        CHECK(activation_row_bytes(type, hidden) == static_cast<std::int64_t>(row.size()));
+    }
+    CHECK(activation_row_bytes(DataType::int8, hidden) == 200 + 4 * 4);
+    CHECK(activation_row_bytes(DataType::q8_0, hidden) == 0);
+    CHECK(activation_row_bytes(DataType::f32, -1) == 0);
 }
 
 }  // namespace molink
