@@ -216,19 +216,35 @@ TEST_CASE("a worker with another model, type or too little memory is told why") 
         return model;
     }());
     auto head = scene.head(kJob + Flags{"--stages", "2"});
+    std::vector<std::string> told;
     const auto refused = [&](const Flags& flags, const std::string& words) {
         Process worker(kBin + "/molink-worker", flags + Flags{"--join", scene.address});
         REQUIRE(says(failure_of(worker, 1), words));
+        told.push_back(words);
     };
     refused(other.common, "a model with hash");
     refused(scene.common + Flags{"--weights", "q8_0"}, "weights as q8_0; the head has f32");
-    refused(scene.common + Flags{"--kv", "f16"}, "KV cache of f16");
-    refused(scene.common + Flags{"--block-tokens", "64"}, "KV blocks of 64 tokens");
+    refused(scene.common + Flags{"--kv", "f16"}, "a KV cache of f16; the head has f32");
+    refused(scene.common + Flags{"--block-tokens", "64"},
+            "KV blocks of 64 tokens; the head has 16 tokens");
     Flags small = scene.common;
     small.back() = "0.0001";
     refused(small, "a stage of one layer needs");
     auto worker = scene.worker();
     result_of(*head);
+    for (const std::string& words : told) REQUIRE(says(head->errors(), words));
+}
+
+TEST_CASE("a worker that was not told the head's KV type is refused, and both say the two types") {
+    const Scene scene;
+    auto head = scene.head(kJob + Flags{"--stages", "2", "--kv", "f16"});
+    const std::string words = "has a KV cache of f32; the head has f16";
+    auto plain = scene.worker();
+    REQUIRE(says(failure_of(*plain, 1), words));
+    auto told = scene.worker({"--kv", "f16"});
+    result_of(*head);
+    REQUIRE(says(head->errors(), "peer refused: node"));
+    REQUIRE(says(head->errors(), words));
 }
 
 TEST_CASE("addresses that cannot work are refused with a reason") {
