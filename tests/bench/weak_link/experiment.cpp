@@ -22,6 +22,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr double kMostDecodeSeconds = 10;
+/// Of the slowest resource, while decode takes the rest: no less is left to prefill.
+constexpr double kLeastPrefillShare = 0.2;
 
 Json to_json(const Spread& spread) {
     return {{"p50", spread.p50}, {"p90", spread.p90}, {"p99", spread.p99}, {"max", spread.max}};
@@ -97,8 +99,11 @@ LoadPlan plan_of(const Bench& bench, const Cell& cell, const RingShape& ring, do
     }
     plan.seconds =
         cell.workload.mixed() ? bench.seconds : std::min(bench.seconds, kMostDecodeSeconds);
-    // Twice what the limit permits, ramp included: no stream ends while it is measured.
-    const double each = 2 * (plan.seconds + kWarmSeconds) * limit / plan.streams + 64;
+    // Twice what the limit permits, so that no stream ends while it is measured; before that the
+    // first ones decode as if alone while the prompts of all go through what is left to prefill.
+    const double ramp_s = plan.streams * kShortPrompt / (kLeastPrefillShare * prefill_rate(ring));
+    const double each = 2 * (plan.seconds + kWarmSeconds) * limit / plan.streams +
+                        ramp_s * decode_limits(ring, 1).many + 64;
     plan.output = static_cast<std::int32_t>(std::min<double>(each, kLongestOutput));
     return plan;
 }
