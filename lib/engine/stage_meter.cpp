@@ -1,6 +1,7 @@
 // Service times of stages as policies see them: a line by weighted least squares that forgets, so
-// that a change of load shows within a second and a single hiccup does not. Parts of one size say
-// nothing about the slope; a ridge towards the profile's keeps it sane until sizes vary.
+// that a change of load shows within a second and a single hiccup does not. Parts of nearly one
+// size say little about the slope, the less the more their times scatter: as far as they leave it
+// open it is the profile's (ridge regression, Hoerl and Kennard 1970, weighed as a normal prior).
 #include "engine/stage_meter.h"
 
 #include <algorithm>
@@ -10,8 +11,10 @@ namespace {
 
 /// Weight that a part keeps when another one comes: about fifty count.
 constexpr double kKeep = 0.98;
-/// Spread of rows, squared, below which the known slope outweighs what was measured.
+/// Spread of rows, squared, below which the known slope outweighs even what does not scatter.
 constexpr double kRidge = 4;
+/// What the known slope may be wrong by, as a share of it: one standard deviation.
+constexpr double kKnownError = 0.3;
 
 }  // namespace
 
@@ -26,6 +29,18 @@ void StageMeter::Line::add(double rows, double us) {
     us_ = us_ * kKeep + us;
     rows_rows_ = rows_rows_ * kKeep + rows * rows;
     rows_us_ = rows_us_ * kKeep + rows * us;
+    us_us_ = us_us_ * kKeep + us * us;
+}
+
+/// How much of `variance` the known slope is worth: the variance of what a line leaves unexplained,
+/// over that of the known slope and the parts that count.
+double StageMeter::Line::ridge(double variance, double covariance) const {
+    const double error = kKnownError * known_.row_us;
+    if (error <= 0) return kRidge;
+    const double mean_us = us_ / weight_;
+    const double explained = variance > 0 ? covariance * covariance / variance : 0;
+    const double left = std::max(us_us_ / weight_ - mean_us * mean_us - explained, 0.0);
+    return kRidge + left / (error * error * weight_);
 }
 
 ServiceTime StageMeter::Line::fit() const {
@@ -35,7 +50,8 @@ ServiceTime StageMeter::Line::fit() const {
     const double variance = std::max(rows_rows_ / weight_ - mean_rows * mean_rows, 0.0);
     const double covariance = rows_us_ / weight_ - mean_rows * mean_us;
     ServiceTime line;
-    line.row_us = (covariance + kRidge * known_.row_us) / (variance + kRidge);
+    const double known = ridge(variance, covariance);
+    line.row_us = (covariance + known * known_.row_us) / (variance + known);
     line.row_us = std::clamp(line.row_us, 0.0, mean_us / std::max(mean_rows, 1.0));
     line.base_us = std::max(mean_us - line.row_us * mean_rows, 0.0);
     return line;

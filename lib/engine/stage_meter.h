@@ -23,8 +23,8 @@ public:
     const std::vector<StageMetrics>& totals() const { return totals_; }
 
 private:
-    /// A line through (rows, time), older parts forgotten; the slope leans on the profile's while
-    /// parts are all of one size.
+    /// A line through (rows, time), older parts forgotten; the slope leans on the profile's as far
+    /// as sizes are alike and times scatter.
     class Line {
     public:
         void begin(const ServiceTime& known);
@@ -32,8 +32,11 @@ private:
         ServiceTime fit() const;
 
     private:
+        double ridge(double variance, double covariance) const;
+
         ServiceTime known_;
-        double weight_ = 0, rows_ = 0, us_ = 0, rows_rows_ = 0, rows_us_ = 0;
+        double weight_ = 0, rows_ = 0, us_ = 0;  // sums, as are the products
+        double rows_rows_ = 0, rows_us_ = 0, us_us_ = 0;
     };
     struct Measured {
         Line decode;

@@ -1,0 +1,79 @@
+// What policies are told of service times, from parts as they come.
+#include "engine/stage_meter.h"
+
+#include <array>
+#include <random>
+
+#include "support/catch.h"
+
+using namespace molink;
+
+namespace {
+
+/// A meter of one stage whose profile says 2 ms and 300 us a row, for decode and prefill alike.
+class OneStage {
+public:
+    OneStage() {
+        view_[0].decode = view_[0].prefill = {2'000, 300};
+        meter_.reset(view_);
+    }
+
+    void add(std::int32_t rows, double us) {
+        const StageTime time{static_cast<std::uint32_t>(us), 0};
+        meter_.add(PartKind::prefill, rows, std::span(&time, 1));
+    }
+
+    ServiceTime prefill() {
+        meter_.fill(view_);
+        CHECK(view_[0].decode.base_us == 2'000);  // no decode part ran
+        CHECK(view_[0].decode.row_us == 300);
+        return view_[0].prefill;
+    }
+
+private:
+    std::array<StageView, 1> view_;
+    StageMeter meter_;
+};
+
+}  // namespace
+
+TEST_CASE("stage meter: parts of different sizes tell the line") {
+    OneStage stage;
+    std::mt19937_64 random(1);
+    std::uniform_int_distribution<std::int32_t> rows(16, 256);
+    std::normal_distribution<double> noise(0, 2'000);
+    for (int i = 0; i < 200; ++i) {
+        const std::int32_t size = rows(random);
+        stage.add(size, 5'000 + 150 * size + noise(random));
+    }
+    const ServiceTime line = stage.prefill();
+    CHECK(line.row_us == Approx(150).epsilon(0.1));
+    CHECK(line.at(128) == Approx(5'000 + 150 * 128).epsilon(0.05));
+}
+
+TEST_CASE("stage meter: parts of nearly one size, whose times scatter, do not turn the line") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        INFO("seed " << seed);
+        OneStage stage;
+        std::mt19937_64 random(seed);
+        std::uniform_int_distribution<std::int32_t> rows(60, 68);
+        std::normal_distribution<double> noise(0, 6'000);
+        for (int i = 0; i < 200; ++i) {
+            const std::int32_t size = rows(random);
+            stage.add(size, 2'000 + 300 * size + noise(random));
+        }
+        const ServiceTime line = stage.prefill();
+        CHECK(line.row_us == Approx(300).epsilon(0.25));
+        CHECK(line.at(64) == Approx(2'000 + 300 * 64).epsilon(0.2));
+    }
+}
+
+TEST_CASE("stage meter: parts of one size move the base") {
+    OneStage stage;
+    for (int i = 0; i < 300; ++i) stage.add(64, 40'000);
+    const ServiceTime line = stage.prefill();
+    CHECK(line.row_us == Approx(300).epsilon(0.01));
+    CHECK(line.at(64) == Approx(40'000).epsilon(0.01));
+    for (int i = 0; i < 300; ++i) stage.add(64, 10'000);  // less than the slope says
+    CHECK(stage.prefill().at(64) == Approx(10'000).epsilon(0.05));
+}
