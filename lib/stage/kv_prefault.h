@@ -23,7 +23,7 @@ public:
     /// Ends its thread, after the piece under way.
     ~KvPrefault();
 
-    /// A part writes to this block. Thread: the stage's compute thread. Never waits.
+    /// A sequence has taken this block. Thread: the stage's compute thread. Never waits.
     void used(std::uint32_t block);
 
 private:

@@ -90,8 +90,8 @@ Status StageRunner::gather(const Part& part) {
             positions_.push_back(position);
             sequence_of_row_.push_back(static_cast<std::int32_t>(s));
             ids_.push_back(sequence.tokens[static_cast<std::size_t>(position)]);
-            prefault_->used(sequence.blocks[static_cast<std::size_t>(position / block_tokens_)]);
         }
+        for (const BlockId block : run.new_blocks) prefault_->used(block.value);
         block_ids_.insert(block_ids_.end(), sequence.blocks.begin(), sequence.blocks.end());
         block_offsets_.push_back(static_cast<std::int64_t>(block_ids_.size()));
     }

@@ -23,6 +23,18 @@ public:
         meter_.add(PartKind::prefill, rows, std::span(&time, 1));
     }
 
+    /// Parts of `least` to `most` rows whose times scatter round a line.
+    void add_scattered(std::uint64_t seed, std::int32_t least, std::int32_t most,
+                       const ServiceTime& line, double deviation_us) {
+        std::mt19937_64 random(seed);
+        std::uniform_int_distribution<std::int32_t> rows(least, most);
+        std::normal_distribution<double> noise(0, deviation_us);
+        for (int i = 0; i < 200; ++i) {
+            const std::int32_t size = rows(random);
+            add(size, line.at(size) + noise(random));
+        }
+    }
+
     ServiceTime prefill() {
         meter_.fill(view_);
         CHECK(view_[0].decode.base_us == 2'000);  // no decode part ran
@@ -39,13 +51,7 @@ private:
 
 TEST_CASE("stage meter: parts of different sizes tell the line") {
     OneStage stage;
-    std::mt19937_64 random(1);
-    std::uniform_int_distribution<std::int32_t> rows(16, 256);
-    std::normal_distribution<double> noise(0, 2'000);
-    for (int i = 0; i < 200; ++i) {
-        const std::int32_t size = rows(random);
-        stage.add(size, 5'000 + 150 * size + noise(random));
-    }
+    stage.add_scattered(1, 16, 256, {5'000, 150}, 2'000);
     const ServiceTime line = stage.prefill();
     CHECK(line.row_us == Approx(150).epsilon(0.1));
     CHECK(line.at(128) == Approx(5'000 + 150 * 128).epsilon(0.05));
@@ -55,13 +61,7 @@ TEST_CASE("stage meter: parts of nearly one size, whose times scatter, do not tu
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
         INFO("seed " << seed);
         OneStage stage;
-        std::mt19937_64 random(seed);
-        std::uniform_int_distribution<std::int32_t> rows(60, 68);
-        std::normal_distribution<double> noise(0, 6'000);
-        for (int i = 0; i < 200; ++i) {
-            const std::int32_t size = rows(random);
-            stage.add(size, 2'000 + 300 * size + noise(random));
-        }
+        stage.add_scattered(seed, 60, 68, {2'000, 300}, 6'000);
         const ServiceTime line = stage.prefill();
         CHECK(line.row_us == Approx(300).epsilon(0.25));
         CHECK(line.at(64) == Approx(2'000 + 300 * 64).epsilon(0.2));
