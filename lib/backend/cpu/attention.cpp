@@ -1,9 +1,11 @@
 // Causal attention over pages. Scores, maxima and sums go by tiles of 16 absolute positions, in
 // order, with an online softmax per (row, head), so that the bits depend on nothing but the
 // positions: not on the batch, the slices, the block size or the SIMD width. A score is one chain
-// over head_dim (lanes are positions), an output one chain over positions (lanes are outputs). Up
-// to four (row, head) pairs of one KV head and several tiles are worked on together, which hides
-// the latency of the chains.
+// over head_dim (lanes are positions), an output one chain over positions (lanes are outputs).
+// Up to four (row, head) pairs of one KV head are worked on together, which hides the latency of
+// the chains. Many pairs are a matter of arithmetic, a lone one waits for memory: the KV heads go
+// one after the other through every tile, in the order in which they lie there, so that the
+// processor sees a stream.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -27,6 +29,8 @@ namespace molink::cpu {
 
 inline constexpr std::int64_t kTile = 16;
 inline constexpr std::size_t kItems = 4;
+/// (row, head) pairs whose KV heads go through a tile together.
+inline constexpr std::size_t kStreamed = 16;
 inline constexpr std::size_t kMaxHeadDim = 512;
 
 /// One (row, head) under way.
@@ -64,52 +68,51 @@ HWY_INLINE hn::Vec<F32> load(F32 d, const hwy::float16_t* from) {
     return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, F32>(), from));
 }
 
-/// Chains under way at once with I items: tiles of scores, or vectors of outputs.
+/// Vectors of outputs under way at once for I items.
 template <std::size_t I>
-constexpr std::size_t chains() {
-    return 8 / (I * kTileVectors) > 0 ? 8 / (I * kTileVectors) : 1;
-}
+constexpr std::size_t kColumns = 8 / (I * kTileVectors) > 0 ? 8 / (I * kTileVectors) : 1;
 
 /// Where one tile of one KV head lies.
 template <typename T>
 struct Tile {
-    const T* k;  // [head_dim] rows, block_tokens apart
-    const T* v;  // [16] rows, v_width apart
+    const T* k;  // [head_dim] rows, k_stride apart
+    const T* v;  // [16] rows of v_width
 };
 
-/// Scores of I items against N tiles; items beyond `count` repeat the last one.
-template <typename T, std::size_t I, std::size_t N>
-HWY_INLINE void score_tiles(const AttentionItem* items, std::size_t count, const Tile<T>* tiles,
-                            const KvPages& pages, float (*scores)[kItems][16]) {
+/// What is the same for all tiles.
+struct TileShape {
+    std::int64_t head_dim;
+    std::int64_t k_stride;
+    std::int64_t k_head;
+    std::int64_t v_width;
+    std::int64_t v_head;
+};
+
+/// Scores of I items; items beyond `count` repeat the last one.
+template <typename T, std::size_t I>
+HWY_INLINE void score_tile(const AttentionItem* items, std::size_t count, const Tile<T>& tile,
+                           const TileShape& shape, float (*scores)[16]) {
     const F32 d;
-    hn::Vec<F32> sum[N][I][kTileVectors];
+    constexpr std::int64_t kLine = 64 / sizeof(T);
+    hn::Vec<F32> sum[I][kTileVectors];
     const float* q[I];
     for (std::size_t i = 0; i < I; ++i) {
         q[i] = items[std::min(i, count - 1)].q;
-        for (std::size_t n = 0; n < N; ++n) {
-            for (std::size_t v = 0; v < kTileVectors; ++v) sum[n][i][v] = hn::Zero(d);
-        }
+        for (std::size_t v = 0; v < kTileVectors; ++v) sum[i][v] = hn::Zero(d);
     }
-    const std::int64_t head_dim = pages.head_dim;
-    const std::int64_t stride = pages.block_tokens;
-    for (std::int64_t at = 0; at < head_dim; ++at) {
-        for (std::size_t n = 0; n < N; ++n) {
-            // With one row nothing hides how long memory takes.
-            if constexpr (I == 1) hwy::Prefetch(tiles[n].v + at * 16);
-            for (std::size_t v = 0; v < kTileVectors; ++v) {
-                const auto key =
-                    load(d, tiles[n].k + at * stride + static_cast<std::int64_t>(v * kLanes));
-                for (std::size_t i = 0; i < I; ++i) {
-                    sum[n][i][v] = hn::MulAdd(hn::Set(d, q[i][at]), key, sum[n][i][v]);
-                }
+    for (std::int64_t at = 0; at < shape.head_dim; ++at) {
+        // With one row nothing hides how long memory takes.
+        if (I == 1 && at * 16 % kLine == 0) hwy::Prefetch(tile.v + at * 16);
+        for (std::size_t v = 0; v < kTileVectors; ++v) {
+            const auto key = load(d, tile.k + at * shape.k_stride + v * kLanes);
+            for (std::size_t i = 0; i < I; ++i) {
+                sum[i][v] = hn::MulAdd(hn::Set(d, q[i][at]), key, sum[i][v]);
             }
         }
     }
-    for (std::size_t n = 0; n < N; ++n) {
-        for (std::size_t i = 0; i < I; ++i) {
-            for (std::size_t v = 0; v < kTileVectors; ++v) {
-                hn::Store(sum[n][i][v], d, scores[n][i] + v * kLanes);
-            }
+    for (std::size_t i = 0; i < I; ++i) {
+        for (std::size_t v = 0; v < kTileVectors; ++v) {
+            hn::Store(sum[i][v], d, scores[i] + v * kLanes);
         }
     }
 }
@@ -179,17 +182,14 @@ HWY_INLINE void gather_columns(AttentionItem* items, const float (*weights)[16],
     }
 }
 
-template <typename T, std::size_t I>
+template <typename T, std::size_t I, std::size_t C = kColumns<I>>
 HWY_INLINE void gather_tile(AttentionItem* items, const float (*weights)[16], const T* values,
                             TileRange range, std::int64_t v_width) {
-    constexpr std::size_t kColumns = chains<I>();
-    constexpr std::int64_t kStep = kColumns * 16;
+    constexpr std::int64_t kStep = C * 16;
     for (; range.at + kStep <= v_width; range.at += kStep) {
-        gather_columns<T, I, kColumns>(items, weights, values, range, v_width);
+        gather_columns<T, I, C>(items, weights, values, range, v_width);
     }
-    for (; range.at < v_width; range.at += 16) {
-        gather_columns<T, I, 1>(items, weights, values, range, v_width);
-    }
+    if constexpr (C > 1) gather_tile<T, I, C / 2>(items, weights, values, range, v_width);
 }
 
 /// Softmax and outputs of one tile.
@@ -213,84 +213,107 @@ HWY_INLINE void absorb_tile(const AttentionArgs& args, AttentionItem* items, std
     }
 }
 
+template <typename T>
+Tile<T> tile_at(const AttentionArgs& args, const TileShape& shape, const AttentionPart& part,
+                std::int64_t position) {
+    const std::int64_t sequence = args.batch.sequence_of_row[part.row];
+    const std::byte* page = page_of(args.pages, args.batch, sequence, position);
+    const std::int64_t inside = position % args.pages.block_tokens;
+    const auto* k = reinterpret_cast<const T*>(page);
+    const auto* v = reinterpret_cast<const T*>(page + KvLayout(args.pages).k_bytes);
+    return {k + part.kv_head * shape.k_head + inside,
+            v + part.kv_head * shape.v_head + inside * shape.v_width};
+}
+
+/// I items of each of the part's KV heads.
 template <typename T, std::size_t I>
-void attend(const AttentionArgs& args, std::int64_t sequence, std::int64_t kv_head,
-            AttentionItem* items, std::size_t count) {
-    constexpr std::size_t kTiles = chains<I>();
-    const KvLayout layout(args.pages);
-    const std::int64_t head_dim = args.pages.head_dim;
+void attend(const AttentionArgs& args, const AttentionPart& part, AttentionItem (*heads)[I],
+            std::size_t count) {
     const std::int64_t block_tokens = args.pages.block_tokens;
-    std::int64_t first = items[0].first;
-    std::int64_t last = items[0].last;
+    const std::int64_t head_dim = args.pages.head_dim;
+    const std::int64_t v_width = KvLayout(args.pages).v_width;
+    const TileShape shape{head_dim, block_tokens, head_dim * block_tokens, v_width,
+                          block_tokens * v_width};
+    std::int64_t first = heads[0][0].first;
+    std::int64_t last = heads[0][0].last;
     for (std::size_t i = 1; i < count; ++i) {
-        first = std::min(first, items[i].first);
-        last = std::max(last, items[i].last);
+        first = std::min(first, heads[0][i].first);
+        last = std::max(last, heads[0][i].last);
     }
-    HWY_ALIGN float scores[kTiles][kItems][16];
-    Tile<T> tiles[kTiles];
-    for (std::int64_t begin = first / kTile * kTile; begin <= last;) {
-        std::size_t found = 0;
-        for (std::int64_t at = begin; found < kTiles && at <= last; at += kTile, ++found) {
-            const std::byte* page = page_of(args.pages, args.batch, sequence, at);
-            const std::int64_t inside = at % block_tokens;
-            tiles[found].k =
-                reinterpret_cast<const T*>(page) + kv_head * head_dim * block_tokens + inside;
-            tiles[found].v = reinterpret_cast<const T*>(page + layout.k_bytes) +
-                             (kv_head * block_tokens + inside) * layout.v_width;
+    const auto kv_heads = static_cast<std::size_t>(part.kv_heads);
+    for (std::int64_t begin = first / kTile * kTile; begin <= last; begin += kTile) {
+        Tile<T> tile = tile_at<T>(args, shape, part, begin);
+        for (std::size_t head = 0; head < kv_heads; ++head) {
+            HWY_ALIGN float scores[I][16];
+            score_tile<T, I>(heads[head], count, tile, shape, scores);
+            absorb_tile<T, I>(args, heads[head], count, begin, scores, tile.v, v_width);
+            tile.k += shape.k_head;
+            tile.v += shape.v_head;
         }
-        if (found == kTiles) {
-            score_tiles<T, I, kTiles>(items, count, tiles, args.pages, scores);
-        } else {
-            for (std::size_t n = 0; n < found; ++n) {
-                score_tiles<T, I, 1>(items, count, tiles + n, args.pages, scores + n);
+    }
+    for (std::size_t head = 0; head < kv_heads; ++head) {
+        for (std::size_t i = 0; i < count; ++i) {
+            const AttentionItem& item = heads[head][i];
+            const float total = sum16(item.sums);
+            for (std::int64_t at = 0; at < head_dim; ++at) item.out[at] = item.acc[at] / total;
+        }
+    }
+}
+
+void start_item(const AttentionArgs& args, std::int64_t row, std::int64_t head,
+                AttentionItem& item) {
+    const std::int64_t head_dim = args.pages.head_dim;
+    const std::int64_t position = args.batch.positions[row];
+    item.q = args.q + row * args.q_stride + head * head_dim;
+    item.out = args.out + (row * args.heads + head) * head_dim;
+    item.last = position;
+    item.first = args.window > 0 ? std::max<std::int64_t>(0, position - args.window + 1) : 0;
+    item.maximum = -std::numeric_limits<float>::infinity();
+    std::fill(std::begin(item.sums), std::end(item.sums), 0.0f);
+    std::fill(item.acc, item.acc + KvLayout(args.pages).v_width, 0.0f);
+}
+
+/// Pairs [from, from + count) of the (row, head) pairs that each of the part's KV heads has.
+template <typename T, std::size_t I>
+void attend_pairs(const AttentionArgs& args, AttentionPart part, std::int64_t from,
+                  std::size_t count) {
+    constexpr std::int32_t kMostHeads = kStreamed / I;
+    AttentionItem heads[kMostHeads][I];
+    const std::int64_t group = args.heads / args.pages.kv_heads;
+    const std::int32_t end = part.kv_head + part.kv_heads;
+    for (; part.kv_head < end; part.kv_head += part.kv_heads) {
+        part.kv_heads = std::min(end - part.kv_head, kMostHeads);
+        for (std::int32_t n = 0; n < part.kv_heads; ++n) {
+            for (std::size_t i = 0; i < count; ++i) {
+                const std::int64_t at = from + static_cast<std::int64_t>(i);
+                start_item(args, part.row + at / group, (part.kv_head + n) * group + at % group,
+                           heads[n][i]);
             }
         }
-        for (std::size_t n = 0; n < found; ++n, begin += kTile) {
-            absorb_tile<T, I>(args, items, count, begin, scores[n], tiles[n].v, layout.v_width);
-        }
-    }
-    for (std::size_t i = 0; i < count; ++i) {
-        const float total = sum16(items[i].sums);
-        for (std::int64_t at = 0; at < head_dim; ++at) items[i].out[at] = items[i].acc[at] / total;
+        attend<T, I>(args, part, heads, count);
     }
 }
 
 template <typename T>
-void attend_any(const AttentionArgs& args, std::int64_t sequence, std::int64_t kv_head,
-                AttentionItem* items, std::size_t count) {
-    if (count == 1) return attend<T, 1>(args, sequence, kv_head, items, count);
-    if (count == 2) return attend<T, 2>(args, sequence, kv_head, items, count);
-    return attend<T, 4>(args, sequence, kv_head, items, count);
-}
-
-void block(const AttentionArgs& args, const RowBlock& rows, std::int64_t kv_head) {
-    AttentionItem items[kItems];
-    const std::int64_t head_dim = args.pages.head_dim;
-    const std::int64_t group = args.heads / args.pages.kv_heads;
-    const std::int64_t sequence = args.batch.sequence_of_row[rows.begin];
-    const std::int64_t total = rows.rows * group;
+void part_of(const AttentionArgs& args, const AttentionPart& part) {
+    const std::int64_t total = part.rows * (args.heads / args.pages.kv_heads);
     for (std::int64_t done = 0; done < total; done += kItems) {
         const auto count = static_cast<std::size_t>(std::min<std::int64_t>(kItems, total - done));
-        for (std::size_t i = 0; i < count; ++i) {
-            const std::int64_t at = done + static_cast<std::int64_t>(i);
-            const std::int64_t row = rows.begin + at / group;
-            const std::int64_t head = kv_head * group + at % group;
-            const std::int64_t position = args.batch.positions[row];
-            AttentionItem& item = items[i];
-            item.q = args.q + row * args.q_stride + head * head_dim;
-            item.out = args.out + (row * args.heads + head) * head_dim;
-            item.last = position;
-            item.first =
-                args.window > 0 ? std::max<std::int64_t>(0, position - args.window + 1) : 0;
-            item.maximum = -std::numeric_limits<float>::infinity();
-            std::fill(std::begin(item.sums), std::end(item.sums), 0.0f);
-            std::fill(item.acc, item.acc + KvLayout(args.pages).v_width, 0.0f);
-        }
-        if (args.pages.type == ElementType::f32) {
-            attend_any<float>(args, sequence, kv_head, items, count);
+        if (count == 1) {
+            attend_pairs<T, 1>(args, part, done, count);
+        } else if (count == 2) {
+            attend_pairs<T, 2>(args, part, done, count);
         } else {
-            attend_any<hwy::float16_t>(args, sequence, kv_head, items, count);
+            attend_pairs<T, 4>(args, part, done, count);
         }
+    }
+}
+
+void attention(const AttentionArgs& args, const AttentionPart& part) {
+    if (args.pages.type == ElementType::f32) {
+        part_of<float>(args, part);
+    } else {
+        part_of<hwy::float16_t>(args, part);
     }
 }
 
@@ -299,10 +322,10 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace molink::cpu {
-HWY_EXPORT(block);
+HWY_EXPORT(attention);
 
-void attention_block(const AttentionArgs& args, const RowBlock& rows, std::int64_t kv_head) {
-    HWY_DYNAMIC_DISPATCH(block)(args, rows, kv_head);
+void attention_part(const AttentionArgs& args, const AttentionPart& part) {
+    HWY_DYNAMIC_DISPATCH(attention)(args, part);
 }
 
 }  // namespace molink::cpu

@@ -170,22 +170,27 @@ void CpuBackend::kv_write(const KvWriteArgs& args) {
 }
 
 void CpuBackend::attention(const AttentionArgs& args) {
-    constexpr std::int32_t kBlockRows = 4;
-    row_blocks_.clear();
-    for (std::int64_t row = 0; row < args.batch.rows; ++row) {
-        if (!row_blocks_.empty() && row_blocks_.back().rows < kBlockRows &&
-            args.batch.sequence_of_row[row] == args.batch.sequence_of_row[row - 1]) {
-            ++row_blocks_.back().rows;
-        } else {
-            row_blocks_.push_back({row, 1});
+    constexpr std::int32_t kPartRows = 4;
+    if (args.batch.rows <= 0) return;
+    // All heads of a row where one thread has them, else parts enough for all threads.
+    const std::int32_t heads = args.pages.kv_heads;
+    const auto shares = static_cast<std::int64_t>(pool_.threads() > 1 ? pool_.threads() * 4 : 1);
+    const std::int64_t splits = std::clamp<std::int64_t>(shares / args.batch.rows, 1, heads);
+    const auto part_heads = static_cast<std::int32_t>(heads / splits);
+    attention_parts_.clear();
+    for (std::int64_t row = 0; row < args.batch.rows;) {
+        const std::int64_t begin = row++;
+        while (row < args.batch.rows && row - begin < kPartRows &&
+               args.batch.sequence_of_row[row] == args.batch.sequence_of_row[begin]) {
+            ++row;
+        }
+        for (std::int32_t head = 0; head < heads; head += part_heads) {
+            attention_parts_.push_back({begin, static_cast<std::int32_t>(row - begin), head,
+                                        std::min(part_heads, heads - head)});
         }
     }
-    const auto heads = static_cast<std::size_t>(args.pages.kv_heads);
-    pool_.parallel_for(row_blocks_.size() * heads, 1, [&](std::size_t begin, std::size_t end) {
-        for (std::size_t i = begin; i < end; ++i) {
-            cpu::attention_block(args, row_blocks_[i / heads],
-                                 static_cast<std::int64_t>(i % heads));
-        }
+    pool_.parallel_for(attention_parts_.size(), 1, [&](std::size_t begin, std::size_t end) {
+        for (std::size_t i = begin; i < end; ++i) cpu::attention_part(args, attention_parts_[i]);
     });
 }
 

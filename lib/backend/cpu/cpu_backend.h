@@ -53,7 +53,7 @@ private:
     ThreadPool pool_;
     WeightArena arena_;
     std::string description_;
-    std::vector<cpu::RowBlock> row_blocks_;
+    std::vector<cpu::AttentionPart> attention_parts_;
 };
 
 }  // namespace molink

@@ -32,13 +32,15 @@ void matmul_q8(const MatmulArgs& args, ThreadPool& pool);
 std::size_t matmul_float_workspace(std::size_t rows, std::size_t k);
 std::size_t matmul_q8_workspace(std::size_t rows, std::size_t k);
 
-/// Rows of one sequence that stand next to each other, at most 4.
-struct RowBlock {
-    std::int64_t begin = 0;
+/// Up to 4 rows of one sequence that stand next to each other, and some of the KV heads.
+struct AttentionPart {
+    std::int64_t row = 0;
     std::int32_t rows = 0;
+    std::int32_t kv_head = 0;
+    std::int32_t kv_heads = 0;
 };
-/// One KV head of one row block. `pages` laid out as kv_layout.h says.
-void attention_block(const AttentionArgs& args, const RowBlock& block, std::int64_t kv_head);
+/// Attention of these rows with these heads. `pages` laid out as kv_layout.h says.
+void attention_part(const AttentionArgs& args, const AttentionPart& part);
 
 void rms_norm_row(const RmsNormArgs& args, std::int64_t row);
 void gate_row(const GateArgs& args, std::int64_t row);
