@@ -16,7 +16,7 @@ namespace molink::bench {
 namespace {
 
 constexpr int kTokens = 4;
-constexpr std::array kBatches{2, 4, 8, 16, kMaxBatch};
+constexpr std::array kBatches{2, 4, 7, 8, 16, kMaxBatch};
 /// Rows of a slice of a prompt beside a whole one.
 constexpr std::array kSlices{16, 64};
 

@@ -83,12 +83,17 @@ using U16 = hn::Repartition<std::uint16_t, F32>;
 constexpr std::size_t kLanes = hn::MaxLanes(F32());
 #if HWY_TARGET == HWY_AVX3_DL
 // Three rows leave room for whole lines of a panel: with half of them in turn the processor sees no
-// stream, and few rows, which wait for memory, take up to 1.6 times as long.
+// stream, and few rows, which wait for memory, take up to 1.6 times as long. A fourth, which is
+// cheaper than a tile of its own, leaves none for the sums; they are touched once in a group.
 constexpr std::size_t kRows = 3;
-constexpr std::size_t kRegisters = 12;  // of sums, and of dots
+constexpr std::size_t kMostRows = 4;
+constexpr std::size_t kRegisters = 16;  // of dots
+constexpr std::size_t kSumRegisters = 12;
 #else
 constexpr std::size_t kRows = 4;
-constexpr std::size_t kRegisters = HWY_TARGET <= HWY_AVX3 ? 10 : 4;
+constexpr std::size_t kMostRows = 4;
+constexpr std::size_t kRegisters = HWY_TARGET <= HWY_AVX3 ? 10 : 4;  // of sums, and of dots
+constexpr std::size_t kSumRegisters = kRegisters;
 #endif
 
 constexpr std::size_t tile_vectors(std::size_t rows) {
@@ -159,9 +164,13 @@ HWY_INLINE void tile(const std::byte* HWY_RESTRICT w, std::size_t at, const Q8Ro
     const F32 d;
     const I32 di;
     const Q8Rows x = rows;  // in registers
+    constexpr bool kSumsInMemory = R * V > kSumRegisters;
     hn::Vec<F32> sum[R][V];
     for (std::size_t r = 0; r < R; ++r) {
-        for (std::size_t v = 0; v < V; ++v) sum[r][v] = hn::Zero(d);
+        for (std::size_t v = 0; v < V; ++v) {
+            sum[r][v] = hn::Zero(d);
+            if (kSumsInMemory) hn::Store(sum[r][v], d, y + r * kPanel + v * kLanes);
+        }
     }
     for (std::size_t g = 0; g < x.groups; ++g) {
         const std::byte* group = w + g * kQ8GroupBytes;
@@ -192,25 +201,41 @@ HWY_INLINE void tile(const std::byte* HWY_RESTRICT w, std::size_t at, const Q8Ro
             for (std::size_t r = 0; r < R; ++r) {
                 const auto row_scale = hn::Set(d, x.scales[(row + r) * x.groups + g]);
                 const auto scale = hn::Mul(weight_scale, row_scale);
-                sum[r][v] = hn::MulAdd(hn::ConvertTo(d, dot[r][v]), scale, sum[r][v]);
+                const auto value = hn::ConvertTo(d, dot[r][v]);
+                float* to = y + r * kPanel + v * kLanes;
+                if (kSumsInMemory) {
+                    hn::Store(hn::MulAdd(value, scale, hn::Load(d, to)), d, to);
+                } else {
+                    sum[r][v] = hn::MulAdd(value, scale, sum[r][v]);
+                }
             }
         }
     }
+    if (kSumsInMemory) return;
     for (std::size_t r = 0; r < R; ++r) {
         for (std::size_t v = 0; v < V; ++v) hn::Store(sum[r][v], d, y + r * kPanel + v * kLanes);
     }
 }
 
+/// A panel of weights and what its products are made of and go to.
+struct Panel {
+    const std::byte* w;
+    Q8Rows x;
+    float* y;
+    std::size_t y_stride;
+    std::size_t width;
+};
+
 template <std::size_t R, std::size_t P>
-void panel_tile(const std::byte* w, const Q8Rows& x, std::size_t row, const std::byte* ahead,
-                float* y, std::size_t y_stride, std::size_t width) {
+void panel_tile(const Panel& panel, std::size_t row, const std::byte* ahead) {
     constexpr std::size_t kVectors = tile_vectors(R);
     HWY_ALIGN float out[R * kPanel];
     for (std::size_t at = 0; at < kPanel; at += kVectors * kLanes) {
-        tile<R, kVectors, P>(w, at, x, row, ahead, out + at);
+        tile<R, kVectors, P>(panel.w, at, panel.x, row, ahead, out + at);
     }
     for (std::size_t r = 0; r < R; ++r) {
-        std::memcpy(y + (row + r) * y_stride, out + r * kPanel, width * sizeof(float));
+        std::memcpy(panel.y + (row + r) * panel.y_stride, out + r * kPanel,
+                    panel.width * sizeof(float));
     }
 }
 
@@ -241,30 +266,29 @@ private:
     std::size_t pace_ = 0;
 };
 
+/// A tile of `rows` rows, at most R.
 template <std::size_t R>
-void panel_rows(const std::byte* w, const Q8Rows& x, std::size_t row, Ahead& ahead, float* y,
-                std::size_t y_stride, std::size_t width) {
+void panel_rows(const Panel& panel, std::size_t row, std::size_t rows, Ahead& ahead) {
+    if constexpr (R > 1) {
+        if (rows < R) return panel_rows<R - 1>(panel, row, rows, ahead);
+    }
     const std::size_t pace = ahead.pace();
-    if (pace == 0) panel_tile<R, 0>(w, x, row, ahead.at(), y, y_stride, width);
-    if (pace == 1) panel_tile<R, 1>(w, x, row, ahead.at(), y, y_stride, width);
-    if (pace == 2) panel_tile<R, 2>(w, x, row, ahead.at(), y, y_stride, width);
-    if (pace == 3) panel_tile<R, 3>(w, x, row, ahead.at(), y, y_stride, width);
+    if (pace == 0) panel_tile<R, 0>(panel, row, ahead.at());
+    if (pace == 1) panel_tile<R, 1>(panel, row, ahead.at());
+    if (pace == 2) panel_tile<R, 2>(panel, row, ahead.at());
+    if (pace == 3) panel_tile<R, 3>(panel, row, ahead.at());
     ahead.tile_done();
 }
 
-void q8_panel(const CpuMatrix& matrix, std::size_t panel, const Q8Rows& x, float* y,
+void q8_panel(const CpuMatrix& matrix, std::size_t index, const Q8Rows& x, float* y,
               std::size_t y_stride, std::size_t rows) {
-    const std::size_t width = std::min(kPanel, static_cast<std::size_t>(matrix.n) - panel * kPanel);
-    const std::byte* w = matrix.panel(panel);
-    float* to = y + panel * kPanel;
+    const std::size_t width = std::min(kPanel, static_cast<std::size_t>(matrix.n) - index * kPanel);
+    const Panel panel{matrix.panel(index), x, y + index * kPanel, y_stride, width};
+    const std::size_t tiles = rows <= kMostRows ? 1 : (rows - kMostRows + kRows - 1) / kRows + 1;
+    Ahead ahead(panel.w + matrix.panel_bytes(), tiles);
     std::size_t row = 0;
-    Ahead ahead(w + matrix.panel_bytes(), (rows + kRows - 1) / kRows);
-    for (; row + kRows <= rows; row += kRows) {
-        if (kRows == 3 && rows - row == 4) break;  // two and two
-        panel_rows<kRows>(w, x, row, ahead, to, y_stride, width);
-    }
-    for (; row + 2 <= rows; row += 2) panel_rows<2>(w, x, row, ahead, to, y_stride, width);
-    if (row < rows) panel_rows<1>(w, x, row, ahead, to, y_stride, width);
+    for (; rows - row > kMostRows; row += kRows) panel_rows<kRows>(panel, row, kRows, ahead);
+    panel_rows<kMostRows>(panel, row, rows - row, ahead);
 }
 #endif  // HWY_TARGET
 
