@@ -17,8 +17,12 @@ namespace molink {
 namespace {
 
 constexpr std::int32_t kMostMicroBatches = 64;
-/// The optimum is flat: the fewest micro-batches within this much of the best cycle.
+/// The optimum is flat: the fewest micro-batches within this much of the best cycle. Where that
+/// would have a stage busy for nearly all of it, the last few percent are not to be had: parts
+/// queue, and stages that share a machine's memory slow each other down.
 constexpr double kNearBest = 1.03;
+constexpr double kNearBusy = 1.08;
+constexpr double kBusy = 0.9;
 /// The same of slices: larger ones are less work for stages and for all that handles parts.
 constexpr double kNearBestSlice = 1.004;
 /// Prompts compute in what decode leaves of a stage: while some wait it takes no more than this, as
@@ -81,20 +85,22 @@ private:
             return std::clamp(static_cast<std::int32_t>(view.stages.size()), 1, most);
         }
         std::array<double, kMostMicroBatches + 1> cycle{};
-        double best = ring.cycle_us(population, 1);
         for (std::int32_t n = 1; n <= most; ++n) {
             cycle[static_cast<std::size_t>(n)] = ring.cycle_us(population, n);
-            best = std::min(best, cycle[static_cast<std::size_t>(n)]);
         }
-        std::int32_t fewest = 1;
-        while (fewest < most && cycle[static_cast<std::size_t>(fewest)] > best * kNearBest) {
-            ++fewest;
-        }
-        const bool prompts = can_prefill(view, view.max_running);
+        const auto first = cycle.begin() + 1;
+        const auto least = std::min_element(first, first + most);
+        const double best = *least;
         const auto share = [&](std::int32_t n) {
             return n * ring.slowest_stage_us(PartKind::decode, ceil_div(population, n)) /
                    cycle[static_cast<std::size_t>(n)];
         };
+        const double busy = share(static_cast<std::int32_t>(least - cycle.begin()));
+        const double over = std::clamp((busy - kBusy) / (1 - kBusy), 0.0, 1.0);
+        const double near = best * (kNearBest + over * (kNearBusy - kNearBest));
+        std::int32_t fewest = 1;
+        while (fewest < most && cycle[static_cast<std::size_t>(fewest)] > near) ++fewest;
+        const bool prompts = can_prefill(view, view.max_running);
         while (prompts && fewest > 1 && share(fewest) > kShareBesidePrompts &&
                cycle[static_cast<std::size_t>(fewest - 1)] <= best * kNearBesidePrompts) {
             --fewest;
@@ -102,7 +108,7 @@ private:
         // While streams begin one by one their number is that of the micro-batches, too: many more
         // than are needed only cost, every part has a price that no model knows.
         const std::int32_t now = std::min(micro_batches_, most);
-        const bool keep = now > 0 && 2 * now <= (prompts ? 2 * fewest : 3 * fewest + 2) &&
+        const bool keep = now > 0 && now <= (prompts ? fewest : fewest + (fewest + 2) / 4) &&
                           cycle[static_cast<std::size_t>(now)] <= best * kKeep;
         return keep ? now : fewest;
     }

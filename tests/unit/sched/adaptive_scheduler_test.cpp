@@ -68,6 +68,25 @@ TEST_CASE("a ring without delay and rate limits has as many micro-batches as sta
     REQUIRE(launches(scene, *make_adaptive_scheduler()).size() == 3);
 }
 
+TEST_CASE("the last percent of a stage that would never rest is not paid for") {
+    Scene scene = weak_ring();
+    scene.stages.resize(2);
+    for (StageView& stage : scene.stages) {
+        stage.decode = {22'000, 1800};
+        stage.row_bytes = 8192;
+        stage.link_to_next = {12.5e6, 15'000, 0};
+    }
+    // Two micro-batches take 91 ms and leave stages a third of it, three take 87 and leave 5.
+    scene.decode(8);
+    REQUIRE(launches(scene, *make_adaptive_scheduler()).size() == 2);
+    // With twice the delay four take 113 ms and leave a tenth, two take 121: that is worth it.
+    for (StageView& stage : scene.stages) stage.link_to_next.delay_us = 30'000;
+    scene.view.decoding_in_flight = 0;
+    scene.view.decode_parts_in_flight = scene.view.micro_batches_in_flight = 0;
+    scene.decode(8);
+    REQUIRE(launches(scene, *make_adaptive_scheduler()).size() > 2);
+}
+
 TEST_CASE("one stage has one micro-batch") {
     Scene scene = weak_ring();
     scene.stages.resize(1);
