@@ -109,10 +109,9 @@ private:
         // than are needed only cost, every part has a price that no model knows. But a change of
         // the number makes rows wait, so some more are kept where stages rest.
         const std::int32_t now = std::min(micro_batches_, most);
-        const std::int32_t kept =
-            now > 0 && !prompts && share(now) < kBusy ? fewest + fewest / 2 + 1 : fewest;
-        const bool keep =
-            now > 0 && now <= kept && cycle[static_cast<std::size_t>(now)] <= best * kKeep;
+        if (now == 0) return fewest;
+        const std::int32_t kept = !prompts && share(now) < kBusy ? fewest + fewest / 2 + 1 : fewest;
+        const bool keep = now <= kept && cycle[static_cast<std::size_t>(now)] <= best * kKeep;
         return keep ? now : fewest;
     }
 

@@ -86,15 +86,14 @@ constexpr std::size_t kLanes = hn::MaxLanes(F32());
 // stream, and few rows, which wait for memory, take up to 1.6 times as long. A fourth, which is
 // cheaper than a tile of its own, leaves none for the sums; they are touched once in a group.
 constexpr std::size_t kRows = 3;
-constexpr std::size_t kMostRows = 4;
 constexpr std::size_t kRegisters = 16;  // of dots
 constexpr std::size_t kSumRegisters = 12;
 #else
 constexpr std::size_t kRows = 4;
-constexpr std::size_t kMostRows = 4;
 constexpr std::size_t kRegisters = HWY_TARGET <= HWY_AVX3 ? 10 : 4;  // of sums, and of dots
 constexpr std::size_t kSumRegisters = kRegisters;
 #endif
+constexpr std::size_t kMostRows = 4;  // of the last tile
 
 constexpr std::size_t tile_vectors(std::size_t rows) {
     std::size_t vectors = 1;
