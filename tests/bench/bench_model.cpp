@@ -2,6 +2,7 @@
 // with random weights: what is measured is the backend, nothing above it.
 #include "bench_model.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -14,8 +15,7 @@ namespace {
 
 constexpr std::int64_t kQkv = 3 * kHidden;
 constexpr ElementType kKvType = ElementType::f16;
-constexpr std::int64_t kBlocks = std::int64_t{kMaxBatch} * kContext / kBlockTokens;
-static_assert(kBlocks >= kMaxRows / kBlockTokens);
+constexpr std::int64_t kPromptBlocks = kMaxRows / kBlockTokens;
 
 template <typename T>
 T must(Result<T> result) {
@@ -83,9 +83,13 @@ T* BenchModel::allocate(std::int64_t count) {
     return data;
 }
 
-BenchModel::BenchModel(Backend& backend) : backend_(backend) {
+BenchModel::BenchModel(Backend& backend, std::int32_t context)
+    : backend_(backend),
+      context_(context),
+      sequence_blocks_((context + kBlockTokens - 1) / kBlockTokens),
+      blocks_(std::max(kMaxBatch * sequence_blocks_, kPromptBlocks)) {
     page_bytes_ = backend.kv_block_bytes(kBlockTokens, kHeads, kHeadDim, kKvType);
-    pages_ = allocate<std::byte>(static_cast<std::int64_t>(page_bytes_) * kBlocks * kLayers);
+    pages_ = allocate<std::byte>(static_cast<std::int64_t>(page_bytes_) * blocks_ * kLayers);
     x_ = allocate<float>(kMaxRows * kHidden);
     normed_ = allocate<float>(kMaxRows * kHidden);
     qkv_ = allocate<float>(kMaxRows * kQkv);
@@ -104,8 +108,8 @@ BenchModel::BenchModel(Backend& backend) : backend_(backend) {
     sequence_of_row_ = allocate<std::int32_t>(kMaxRows);
     best_ = allocate<std::int32_t>(kMaxBatch);
     block_offsets_ = allocate<std::int64_t>(kMaxBatch + 1);
-    block_ids_ = allocate<std::uint32_t>(kBlocks);
-    for (std::uint32_t i = 0; i < kBlocks; ++i) block_ids_[i] = i;
+    block_ids_ = allocate<std::uint32_t>(blocks_);
+    for (std::int64_t i = 0; i < blocks_; ++i) block_ids_[i] = static_cast<std::uint32_t>(i);
     Random random(4);
     for (std::int64_t i = 0; i < kMaxRows * kHidden; ++i) {
         table_[i] = static_cast<float>(random.uniform() - 0.5);
@@ -166,7 +170,7 @@ void BenchModel::attention(std::int64_t index, std::int64_t rows) {
     timed("rope", [&] { backend_.rope(rope); });
     KvWriteArgs write;
     write.pages.base =
-        pages_ + static_cast<std::size_t>(index) * page_bytes_ * static_cast<std::size_t>(kBlocks);
+        pages_ + static_cast<std::size_t>(index) * page_bytes_ * static_cast<std::size_t>(blocks_);
     write.pages.block_bytes = static_cast<std::int64_t>(page_bytes_);
     write.pages.block_tokens = kBlockTokens;
     write.pages.kv_heads = kHeads;
@@ -213,21 +217,21 @@ void BenchModel::layer(const Weights::Layer& weights, std::int64_t index, std::i
     add(rows);
 }
 
-void BenchModel::prefill(const Weights& weights, std::int32_t rows) {
+void BenchModel::prefill(const Weights& weights, std::int32_t first, std::int32_t rows) {
     for (std::int32_t r = 0; r < rows; ++r) {
-        positions_[r] = r;
+        positions_[r] = first + r;
         sequence_of_row_[r] = 0;
     }
     sequences_ = 1;
-    block_offsets_[1] = kMaxRows / kBlockTokens;
+    block_offsets_[1] = kPromptBlocks;
     forward(weights, rows);
 }
 
 void BenchModel::decode(const Weights& weights, std::int32_t sequences) {
     for (std::int32_t r = 0; r < sequences; ++r) {
-        positions_[r] = kContext - 1;
+        positions_[r] = context_ - 1;
         sequence_of_row_[r] = r;
-        block_offsets_[r + 1] = std::int64_t{r + 1} * kContext / kBlockTokens;
+        block_offsets_[r + 1] = (r + 1) * sequence_blocks_;
     }
     sequences_ = sequences;
     forward(weights, sequences);

@@ -20,7 +20,6 @@ inline constexpr std::int64_t kVocabulary = 32000;
 inline constexpr std::int64_t kMaxRows = 512;
 inline constexpr std::int32_t kBlockTokens = 16;
 inline constexpr std::int32_t kMaxBatch = 32;  ///< sequences that decode together
-inline constexpr std::int32_t kContext = 128;  ///< positions of each
 
 /// Packed random weights of one type. Shared by backends that differ in threads alone.
 struct Weights {
@@ -39,11 +38,12 @@ struct Weights {
 /// Runs all ops of a forward pass on a backend, and keeps the time that each kind of op took.
 class BenchModel {
 public:
-    explicit BenchModel(Backend& backend);
+    /// `context`: positions of a sequence that decodes, at most kMaxRows.
+    BenchModel(Backend& backend, std::int32_t context);
 
-    /// One sequence: rows at positions [0, rows), without LM head.
-    void prefill(const Weights& weights, std::int32_t rows);
-    /// The last position of kContext of `sequences` sequences, with LM head and argmax.
+    /// One sequence: rows at positions [first, first + rows), without LM head.
+    void prefill(const Weights& weights, std::int32_t first, std::int32_t rows);
+    /// The last position of `sequences` sequences, with LM head and argmax.
     void decode(const Weights& weights, std::int32_t sequences);
     static double flops(std::int64_t rows);
 
@@ -64,6 +64,8 @@ private:
 
     Backend& backend_;
     std::vector<std::unique_ptr<DeviceBuffer>> buffers_;
+    std::int32_t context_;
+    std::int64_t sequence_blocks_, blocks_;
     std::size_t page_bytes_;
     std::byte* pages_;
     float *x_, *normed_, *qkv_, *mixed_, *wide_, *gated_, *logits_, *ones_, *cos_, *sin_, *table_;

@@ -2,12 +2,12 @@
 // bandwidth, prefill against OpenBLAS. Repeats are interleaved (memory, OpenBLAS, every type,
 // again), so that a busy moment hits both sides of a share; medians of the repeats and of their
 // shares are printed.
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
-#include <span>
 
 #include "bench_machine.h"
 #include "bench_model.h"
@@ -16,14 +16,16 @@ namespace molink::bench {
 namespace {
 
 constexpr int kTokens = 4;
-constexpr std::array kBatches{2, 4, 7, 8, 16, kMaxBatch};
-/// Rows of a slice of a prompt beside a whole one.
+constexpr std::array kBatches{2, 4, 5, 6, 7, 8, 11, 16, kMaxBatch};
+/// Rows of the slices in which a prompt is computed, beside a whole one.
 constexpr std::array kSlices{16, 64};
 
 struct Options {
     std::vector<int> threads{1, 2};
     std::vector<DataType> types{DataType::bf16, DataType::f16, DataType::f32, DataType::q8_0};
     int repeats = 5;
+    int context = 128;  // positions of a sequence that decodes
+    int prompt = 128;   // tokens of the prompt that is computed in slices
     const char* json = nullptr;
 };
 
@@ -52,16 +54,26 @@ void keep(BenchModel& model, double calls, Times& times) {
     model.seconds.clear();
 }
 
-template <typename Run>
-void time_rows(std::span<const int> all, RowTimes& times, const Run& run) {
-    for (const int rows : all) {
+void time_batches(BenchModel& model, const Weights& weights, RowTimes& times) {
+    for (const int sequences : kBatches) {
         const double begin_s = now_s();
-        run(rows);
-        times[rows].push_back((now_s() - begin_s) * 1e3);
+        model.decode(weights, sequences);
+        times[sequences].push_back((now_s() - begin_s) * 1e3);
     }
 }
 
-void measure(BenchModel& model, const Weights& weights, const Result& machine, TypeResult& out) {
+/// ms of a slice, the mean of those of a prompt.
+void time_slices(BenchModel& model, const Weights& weights, int prompt, RowTimes& times) {
+    for (const int rows : kSlices) {
+        const int slices = std::max(prompt / rows, 1);
+        const double begin_s = now_s();
+        for (int i = 0; i < slices; ++i) model.prefill(weights, i * rows, rows);
+        times[rows].push_back((now_s() - begin_s) * 1e3 / slices);
+    }
+}
+
+void measure(BenchModel& model, const Weights& weights, const Result& machine, int prompt,
+             TypeResult& out) {
     out.bytes = weights.bytes();
     model.seconds.clear();
     double begin_s = now_s();
@@ -72,12 +84,12 @@ void measure(BenchModel& model, const Weights& weights, const Result& machine, T
     out.decode_share.push_back(static_cast<double>(out.bytes) / token_s / 1e9 /
                                machine.read.back());
     begin_s = now_s();
-    model.prefill(weights, kMaxRows);
+    model.prefill(weights, 0, kMaxRows);
     const double prompt_s = now_s() - begin_s;
     keep(model, 1, out.prefill_ops);
     out.prefill_ms.push_back(prompt_s * 1e3);
-    time_rows(kBatches, out.batch_ms, [&](int rows) { model.decode(weights, rows); });
-    time_rows(kSlices, out.slice_ms, [&](int rows) { model.prefill(weights, rows); });
+    time_batches(model, weights, out.batch_ms);
+    time_slices(model, weights, prompt, out.slice_ms);
     model.seconds.clear();
     if (machine.sgemm.back() > 0) {
         const double gflops = BenchModel::flops(kMaxRows) / prompt_s / 1e9;
@@ -159,7 +171,8 @@ void write_json(const char* path, const std::vector<Result>& results) {
 }
 
 void run(const Options& options) {
-    std::printf("cpu: %s\n", cpu_model().c_str());
+    std::printf("cpu: %s; %d tokens of context in decode, slices of a prompt of %d\n",
+                cpu_model().c_str(), options.context, options.prompt);
     SgemmBench sgemm;
     std::map<DataType, Weights> weights;
     std::vector<Result> results;
@@ -174,7 +187,7 @@ void run(const Options& options) {
             std::exit(1);
         }
         backends.push_back(std::move(*backend));
-        models.push_back(std::make_unique<BenchModel>(*backends.back()));
+        models.push_back(std::make_unique<BenchModel>(*backends.back(), options.context));
         Result result;
         result.threads = threads;
         result.description = backends.back()->description();
@@ -192,7 +205,8 @@ void run(const Options& options) {
             for (const DataType type : options.types) {
                 results[i].read.push_back(read.run(pool));
                 results[i].sgemm.push_back(sgemm.run(results[i].threads));
-                measure(*models[i], weights.at(type), results[i], results[i].types[type]);
+                measure(*models[i], weights.at(type), results[i], options.prompt,
+                        results[i].types[type]);
             }
         }
     }
@@ -208,6 +222,10 @@ bool parse(int argc, char** argv, Options& options) {
             options.threads = {std::max(1, std::atoi(value))};
         } else if (name == "--repeats") {
             options.repeats = std::max(1, std::atoi(value));
+        } else if (name == "--context") {
+            options.context = std::clamp(std::atoi(value), 1, static_cast<int>(kMaxRows));
+        } else if (name == "--prompt") {
+            options.prompt = std::clamp(std::atoi(value), 1, static_cast<int>(kMaxRows));
         } else if (name == "--json") {
             options.json = value;
         } else if (name == "--type") {
@@ -232,7 +250,9 @@ int main(int argc, char** argv) {
     if (!molink::bench::parse(argc, argv, options)) {
         std::fprintf(stderr,
                      "usage: ops_bench [--threads N] [--type bf16|f16|f32|q8_0] [--repeats N] "
-                     "[--json FILE]\n");
+                     "[--context N] [--prompt N] [--json FILE]\n"
+                     "context: tokens of each sequence that decodes; prompt: of the one that is "
+                     "computed in slices\n");
         return 2;
     }
     molink::bench::run(options);

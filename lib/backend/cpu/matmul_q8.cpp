@@ -94,6 +94,7 @@ constexpr std::size_t kRegisters = HWY_TARGET <= HWY_AVX3 ? 10 : 4;  // of sums,
 constexpr std::size_t kSumRegisters = kRegisters;
 #endif
 constexpr std::size_t kMostRows = 4;  // of the last tile
+constexpr std::size_t kQuads = kGroup / 4;
 
 constexpr std::size_t tile_vectors(std::size_t rows) {
     std::size_t vectors = 1;
@@ -155,8 +156,8 @@ HWY_INLINE hn::Vec<I32> add_quad(const Widened& quad, const std::int32_t* words,
 }
 #endif
 
-/// R rows x V vectors over all groups. `w` is a panel, `at` the first output. With every quad P
-/// more lines of each group that `ahead` points to are fetched.
+/// R rows x V vectors over all groups. `w` is a panel, `at` the first output. P lines of each group
+/// that `ahead` points to are fetched.
 template <std::size_t R, std::size_t V, std::size_t P>
 HWY_INLINE void tile(const std::byte* HWY_RESTRICT w, std::size_t at, const Q8Rows& rows,
                      std::size_t row, const std::byte* ahead, float* HWY_RESTRICT y) {
@@ -179,11 +180,11 @@ HWY_INLINE void tile(const std::byte* HWY_RESTRICT w, std::size_t at, const Q8Ro
             const auto offset = hn::Set(di, x.offsets[(row + r) * x.groups + g]);
             for (std::size_t v = 0; v < V; ++v) dot[r][v] = offset;
         }
-        for (std::size_t q = 0; q < kGroup / 4; ++q) {
+        for (std::size_t q = 0; q < kQuads; ++q) {
             // Lines are read in their order, or the processor sees no stream: up to 20 % slower.
             std::atomic_signal_fence(std::memory_order_seq_cst);
-            for (std::size_t i = 0; i < P; ++i) {
-                __builtin_prefetch(ahead + g * kQ8GroupBytes + (q * P + i) * 64, 0, 2);
+            for (std::size_t i = q * P / kQuads; i < (q + 1) * P / kQuads; ++i) {
+                __builtin_prefetch(ahead + g * kQ8GroupBytes + i * 64, 0, 2);
             }
             for (std::size_t v = 0; v < V; ++v) {
                 const auto quad = split(bytes + q * kPanel * 2 + v * kLanes * 2);
@@ -240,28 +241,32 @@ void panel_tile(const Panel& panel, std::size_t row, const std::byte* ahead) {
 
 /// Fetches the next panel while the tiles of one compute: else the first of them would wait for
 /// memory, and memory for the others. A lone tile leaves that to the processor, which does it well,
-/// and tiles of parts of lines, of narrow targets, have too much to compute to gain by it.
+/// and tiles of parts of lines, of narrow targets, have too much to compute to gain by it. A line
+/// that is left out costs as much as many, so the last tile rather fetches some twice.
 class Ahead {
 public:
     Ahead(const std::byte* next, std::size_t tiles) : at_(next) {
         if (tiles > 1 && tile_vectors(kRows) * kLanes == kPanel) {
-            pace_ = tiles == 2 ? 3 : tiles <= 4 ? 2 : 1;
+            pace_ = tiles == 2 ? kHalf : tiles <= 4 ? 16 : 8;
         }
     }
 
-    /// Lines to fetch with every quad of the next tile.
+    /// Lines of each group to fetch with the next tile.
     std::size_t pace() const { return lines_ > 0 ? pace_ : 0; }
     /// Where they begin, in the first group.
     const std::byte* at() const { return at_; }
     void tile_done() {
-        const std::size_t done = std::min(lines_, pace() * (kGroup / 4));
+        const std::size_t done = std::min(lines_, pace());
         lines_ -= done;
         at_ += done * 64;
     }
 
+    static constexpr std::size_t kLines = kQ8GroupBytes / 64;  // of a group
+    static constexpr std::size_t kHalf = (kLines + 1) / 2;
+
 private:
     const std::byte* at_;
-    std::size_t lines_ = kQ8GroupBytes / 64;  // of a group, left to fetch
+    std::size_t lines_ = kLines;  // left to fetch
     std::size_t pace_ = 0;
 };
 
@@ -273,9 +278,9 @@ void panel_rows(const Panel& panel, std::size_t row, std::size_t rows, Ahead& ah
     }
     const std::size_t pace = ahead.pace();
     if (pace == 0) panel_tile<R, 0>(panel, row, ahead.at());
-    if (pace == 1) panel_tile<R, 1>(panel, row, ahead.at());
-    if (pace == 2) panel_tile<R, 2>(panel, row, ahead.at());
-    if (pace == 3) panel_tile<R, 3>(panel, row, ahead.at());
+    if (pace == 8) panel_tile<R, 8>(panel, row, ahead.at());
+    if (pace == 16) panel_tile<R, 16>(panel, row, ahead.at());
+    if (pace == Ahead::kHalf) panel_tile<R, Ahead::kHalf>(panel, row, ahead.at());
     ahead.tile_done();
 }
 
@@ -287,7 +292,10 @@ void q8_panel(const CpuMatrix& matrix, std::size_t index, const Q8Rows& x, float
     Ahead ahead(panel.w + matrix.panel_bytes(), tiles);
     std::size_t row = 0;
     for (; rows - row > kMostRows; row += kRows) panel_rows<kRows>(panel, row, kRows, ahead);
-    panel_rows<kMostRows>(panel, row, rows - row, ahead);
+    // Two rows have no time to fetch half a panel: one more is computed again, to the same values.
+    const std::size_t least = tiles == 2 && ahead.pace() > 0 ? kRows : 1;
+    const std::size_t last = std::max(rows - row, least);
+    panel_rows<kMostRows>(panel, rows - last, last, ahead);
 }
 #endif  // HWY_TARGET
 
