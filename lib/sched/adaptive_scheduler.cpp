@@ -30,6 +30,8 @@ constexpr double kNearBestSlice = 1.004;
 /// in less time.
 constexpr double kShareBesidePrompts = 0.25;
 constexpr double kNearBesidePrompts = 2.0;
+/// Rows beyond its share go with a micro-batch that takes no more than this much of the cycle.
+constexpr double kHardlyLonger = 1.02;
 /// A number in use is kept while it is within this much, and not far above the fewest.
 constexpr double kKeep = 1.05;
 /// Prefill under way, in rings full of it. What is under way is passed by no shorter prompt that
@@ -62,7 +64,7 @@ public:
         if (!view.decodable.empty()) {
             micro_batches_ = choose_micro_batches(view, ring, population);
             if (view.decode_parts_in_flight < micro_batches_) {
-                plan_decode_rows(view, decode_rows(view, population), budget, plan);
+                plan_decode_rows(view, decode_rows(view, ring, population), budget, plan);
                 if (!plan.preempt.empty()) return;
             }
         }
@@ -70,12 +72,16 @@ public:
     }
 
 private:
-    /// An equal share, or all rows that are ready when they are hardly more: what one leaves behind
-    /// waits for the next.
-    std::int32_t decode_rows(const SchedulerView& view, std::int32_t population) const {
+    /// An equal share, or all rows that are ready when they are few more and hardly take longer:
+    /// what one leaves behind waits for the next. But what became unequal stays so, and the largest
+    /// micro-batch sets the cycle.
+    std::int32_t decode_rows(const SchedulerView& view, const RingModel& ring,
+                             std::int32_t population) const {
         const std::int32_t share = ceil_div(population, micro_batches_);
         const auto ready = static_cast<std::int32_t>(view.decodable.size());
-        return ready <= share + (share + 2) / 4 ? ready : share;
+        if (ready <= share || ready > share + (share + 2) / 4) return std::min(ready, share);
+        const double cycle = ring.cycle_us(population, micro_batches_);
+        return ring.round_trip_us(PartKind::decode, ready) <= kHardlyLonger * cycle ? ready : share;
     }
 
     std::int32_t choose_micro_batches(const SchedulerView& view, const RingModel& ring,

@@ -41,6 +41,12 @@ std::vector<ProfilePoint> points_of(const Json& table) {
     return points;
 }
 
+Json to_json(const std::vector<Slowdown>& table) {
+    Json points = Json::array();
+    for (const Slowdown& point : table) points.push_back({point.rows, point.times});
+    return points;
+}
+
 /// The model's folder; a shape's is written first.
 std::string model_folder(const Bench& bench, const System& system) {
     if (system.timed()) return system.model;
@@ -76,7 +82,11 @@ RingShape ring_of(const Bench& bench, const Cell& cell, std::vector<std::int32_t
     ring.layers = std::move(layers);
     ring.row_bytes =
         static_cast<double>(activation_row_bytes(wire_type(cell.system.wire), spec.hidden));
-    ring.cores = cell.system.timed() ? 0 : bench.cores;
+    if (cell.system.timed()) return ring;
+    ring.cores = bench.cores;
+    for (const Json& point : bench.devices.at(cell.system.model).at("contention")) {
+        ring.contention.push_back({point.at(0), point.at(1)});
+    }
     return ring;
 }
 
@@ -154,10 +164,11 @@ bool prepare(Bench& bench, const Cell& cell) {
     const std::string folder = model_folder(bench, system);
     fmt::print(stderr, "measuring service times of {}\n", system.model);
     const DeviceProfile device = measure_device(folder);
-    bench.devices[system.model] = {{"decode_us", to_json(device.decode)},
-                                   {"prefill_us", to_json(device.prefill)},
-                                   {"head_us", to_json(device.head)},
-                                   {"contention", measure_contention(folder, bench.cores)}};
+    bench.devices[system.model] = {
+        {"decode_us", to_json(device.decode)},
+        {"prefill_us", to_json(device.prefill)},
+        {"head_us", to_json(device.head)},
+        {"contention", to_json(measure_contention(folder, bench.cores))}};
     return true;
 }
 
@@ -221,10 +232,7 @@ Json simulate_row(const Bench& bench, const Cell& cell, const Json& row, double 
     // Where stages compute, what sockets and relay take is part of the time for handing on.
     const bool computes = simulated.ring.cores > 0;
     simulated.delay_ms = computes || cell.link.jitter_ms > 0 ? 0 : measured_delay_ms(row);
-    if (computes) {
-        simulated.part_us = row.at("part_us");
-        simulated.contention = bench.devices.at(cell.system.model).at("contention");
-    }
+    if (computes) simulated.part_us = row.at("part_us");
     simulated.warm = row.at("warm_s");
     simulated.begin = begin;
     const Simulated run = simulate_cell(simulated);

@@ -1,6 +1,7 @@
 // The two limits of the issue: s_j(b) is the service time of stage or link j for b rows, L(b) the
-// round trip of one micro-batch, propagation included. Stages that are processes of one machine
-// and more than its cores are one more resource, which every part passes: their sum over the cores.
+// round trip of one micro-batch, propagation included. The cores of the machine on which all stages
+// compute are one more resource, which every part passes: the sum of its stages over the cores, as
+// much longer as they take when all cores compute.
 #include "limits.h"
 
 #include <algorithm>
@@ -52,7 +53,10 @@ public:
         return sum;
     }
     double slowest_us(std::int32_t rows) const {
-        double slowest = shape_.cores > 0 ? all_stages_us(rows) / shape_.cores : 0;
+        double slowest = 0;
+        if (shape_.cores > 0) {
+            slowest = all_stages_us(rows) * slowdown_at(shape_.contention, rows) / shape_.cores;
+        }
         for (std::size_t i = 0; i < shape_.layers.size(); ++i) {
             slowest = std::max(slowest, stage_us(i, rows));
         }
@@ -78,6 +82,17 @@ private:
 };
 
 }  // namespace
+
+double slowdown_at(const std::vector<Slowdown>& table, double rows) {
+    if (table.empty()) return 1;
+    const auto above = std::find_if(table.begin(), table.end(),
+                                    [&](const Slowdown& point) { return point.rows >= rows; });
+    if (above == table.begin()) return table.front().times;
+    if (above == table.end()) return table.back().times;
+    const Slowdown& below = *(above - 1);
+    const double part = (rows - below.rows) / (above->rows - below.rows);
+    return below.times + part * (above->times - below.times);
+}
 
 Limits decode_limits(const RingShape& shape, std::int32_t streams) {
     const Ring ring(shape);

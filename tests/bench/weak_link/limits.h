@@ -9,6 +9,15 @@
 
 namespace molink::bench {
 
+/// How many times longer a decode part of so many rows takes while all cores compute.
+struct Slowdown {
+    double rows = 0;
+    double times = 1;
+};
+
+/// Linear between the rows of a table, and as at its ends beyond them; 1: it is empty.
+double slowdown_at(const std::vector<Slowdown>& table, double rows);
+
 /// A cluster as the limits see it.
 struct RingShape {
     System system;
@@ -17,6 +26,7 @@ struct RingShape {
     std::vector<std::int32_t> layers;  ///< [stages] in order
     double row_bytes = 0;              ///< of an activation
     std::int32_t cores = 0;            ///< that all stages share; 0: each has its own
+    std::vector<Slowdown> contention;  ///< of these cores: they share the memory
 };
 
 /// What no policy can beat for R decode streams, tokens/s, and what one micro-batch reaches. With

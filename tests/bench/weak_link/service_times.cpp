@@ -30,9 +30,9 @@ constexpr std::int32_t kSequences = 32;
 constexpr std::int64_t kMemory = std::int64_t{6} << 30;
 constexpr int kDecodeRepeats = 11;
 constexpr int kSliceRepeats = 3;
-constexpr std::int32_t kContendingRows = 8;
+constexpr std::array<std::int32_t, 4> kContendingRows{1, 4, 8, 32};
 constexpr int kContendingRepeats = 3;
-constexpr int kContendingRounds = 30;
+constexpr int kContendingRounds = 15;
 constexpr int kMostContending = 4;
 
 template <typename T>
@@ -204,36 +204,38 @@ DeviceProfile measure_device(const std::string& model_dir) {
     return device;
 }
 
-double measure_contention(const std::string& model_dir, int cores) {
+std::vector<Slowdown> measure_contention(const std::string& model_dir, int cores) {
     const std::int32_t layers = std::max(read_spec(model_dir).layers / 2, 1);
     std::vector<std::unique_ptr<Stage>> stages;
     for (int i = 0; i < std::min(cores, kMostContending); ++i) {
         stages.push_back(std::make_unique<Stage>(model_dir, layers, false));
-        for (std::int32_t s = 0; s < kContendingRows; ++s) stages.back()->open_us(kContext);
+        for (std::int32_t s = 0; s < kSequences; ++s) stages.back()->open_us(kContext);
     }
-    const auto run = [](Stage& stage) {
+    const auto run = [](Stage& stage, std::int32_t rows) {
         std::vector<double> times;
-        for (int i = 0; i < kContendingRepeats; ++i) {
-            times.push_back(stage.decode_us(kContendingRows));
-        }
+        for (int i = 0; i < kContendingRepeats; ++i) times.push_back(stage.decode_us(rows));
         return median(times);
     };
-    const auto run_together = [&] {
+    const auto run_together = [&](std::int32_t rows) {
         std::vector<double> times(stages.size());
         std::vector<std::thread> threads;
         for (std::size_t i = 0; i < stages.size(); ++i) {
-            threads.emplace_back([&, i] { times[i] = run(*stages[i]); });
+            threads.emplace_back([&, i] { times[i] = run(*stages[i], rows); });
         }
         for (std::thread& thread : threads) thread.join();
         return median(times);
     };
-    run_together();  // pages and caches
-    std::vector<double> ratios;
-    for (int i = 0; i < kContendingRounds; ++i) {
-        const double alone = run(*stages[0]);
-        ratios.push_back(run_together() / alone);
+    std::vector<Slowdown> slowdowns;
+    for (const std::int32_t rows : kContendingRows) {
+        run_together(rows);  // pages and caches
+        std::vector<double> ratios;
+        for (int i = 0; i < kContendingRounds; ++i) {
+            const double alone = run(*stages[0], rows);
+            ratios.push_back(run_together(rows) / alone);
+        }
+        slowdowns.push_back({static_cast<double>(rows), std::max(median(ratios), 1.0)});
     }
-    return std::max(median(ratios), 1.0);
+    return slowdowns;
 }
 
 ModelSpec read_spec(const std::string& model_dir) {

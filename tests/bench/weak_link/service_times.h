@@ -1,10 +1,13 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include <molink/device_profile.h>
 #include <molink/model_spec.h>
 #include <molink/options.h>
+
+#include "limits.h"
 
 namespace molink::bench {
 
@@ -16,9 +19,9 @@ DeviceProfile timed_device(const TimedProfile& profile);
 /// Throws std::runtime_error.
 DeviceProfile measure_device(const std::string& model_dir);
 
-/// How many times longer a decode part takes while so many stages compute at once: they share the
+/// How many times longer decode parts take while so many stages compute at once: they share the
 /// memory. Throws std::runtime_error.
-double measure_contention(const std::string& model_dir, int cores);
+std::vector<Slowdown> measure_contention(const std::string& model_dir, int cores);
 
 /// Of a model folder; reads config.json alone. Throws std::runtime_error.
 ModelSpec read_spec(const std::string& model_dir);

@@ -44,7 +44,11 @@ StudyCluster make_cluster(const SimulatedCell& cell) {
         cluster.nodes.push_back(std::move(node));
     }
     if (cell.ring.cores > 0) {
-        cluster.hosts = {{kHost, cell.ring.cores, cell.part_us, cell.contention}};
+        // As for a micro-batch of as many as there are stages.
+        const double rows =
+            static_cast<double>(cell.plan.streams) / static_cast<double>(cell.ring.layers.size());
+        cluster.hosts = {
+            {kHost, cell.ring.cores, cell.part_us, slowdown_at(cell.ring.contention, rows)}};
     }
     cluster.link = direction(cell, true);
     const std::size_t nodes = cluster.nodes.size();

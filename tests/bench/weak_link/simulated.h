@@ -15,9 +15,8 @@ struct SimulatedCell {
     LoadPlan plan;
     double delay_ms = 0;  ///< one way, as nodes measured it: with sockets and relay; 0: the link's
     double part_us = 0;   ///< of a core, to hand on a part, where stages share cores
-    double contention = 1;  ///< see StudyHost
-    double warm = 0;        ///< from the first request of all to the first that counts
-    double begin = 0;       ///< of the measurement, after that; prompts arrive from then on
+    double warm = 0;      ///< from the first request of all to the first that counts
+    double begin = 0;     ///< of the measurement, after that; prompts arrive from then on
 };
 
 struct Simulated {

@@ -97,6 +97,8 @@ TEST_CASE("weak_link: limits of a ring bound by delay, by a stage, by a link and
     // All stages in turn: 1,800 us for every micro-batch, and one is best.
     REQUIRE(decode_limits(shared, 64).many < apart);
     REQUIRE(decode_limits(shared, 64).many == Approx(64e6 / 1800).epsilon(0.01));
+    shared.contention = {{1, 1.5}};
+    REQUIRE(decode_limits(shared, 64).many == Approx(64e6 / 2700).epsilon(0.01));
     const RingShape thin = ring(2, {"", 1, 1, 0, 0});
     REQUIRE(decode_limits(thin, 64).many < 1.001e6 / (8192 * 8));
     REQUIRE(decode_limits(thin, 64).many > 0.9e6 / (8192 * 8));

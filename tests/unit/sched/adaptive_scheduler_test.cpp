@@ -155,19 +155,23 @@ TEST_CASE("decode takes less of its stages while prompts wait") {
             launches(far, *make_adaptive_scheduler()));
 }
 
-TEST_CASE("one row more than its share goes along, instead of waiting for the next micro-batch") {
+TEST_CASE("one row more than its share goes along where it hardly takes longer") {
+    const std::int64_t row_bytes = GENERATE(4'096, 16'384);
     Scene scene = weak_ring();
+    for (StageView& stage : scene.stages) stage.row_bytes = row_bytes;
     scene.decode(16);
     const auto scheduler = make_adaptive_scheduler();
     const std::vector<std::size_t> rows = launches(scene, *scheduler);
     const std::size_t share = rows.at(0);
     REQUIRE(share >= 2);
     REQUIRE(share <= 8);
-    // All but one micro-batch are under way, one of them a row short.
+    // All but one micro-batch are under way, one of them a row short. A row takes two links 0.7 or
+    // 2.6 ms of a cycle of about 110 ms.
     scene.decode(share + 1);
     scene.view.decode_parts_in_flight = static_cast<std::int32_t>(rows.size()) - 1;
     scene.view.decoding_in_flight = 15 - static_cast<std::int32_t>(share);
-    REQUIRE(scene.plan(*scheduler).decode.size() == share + 1);
+    const bool cheap = row_bytes == 4'096;
+    REQUIRE(scene.plan(*scheduler).decode.size() == (cheap ? share + 1 : share));
     scene.decode(2 * share + 2);
     scene.view.decoding_in_flight = 14 - 2 * static_cast<std::int32_t>(share);
     REQUIRE(scene.plan(*scheduler).decode.size() == share);
