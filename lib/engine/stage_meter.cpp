@@ -18,9 +18,10 @@ constexpr double kKnownError = 0.3;
 
 }  // namespace
 
-void StageMeter::Line::begin(const ServiceTime& known) {
+void StageMeter::Line::begin(const ServiceTime& known, double product_row_us) {
     *this = Line();
     known_ = known;
+    product_row_us_ = product_row_us;
 }
 
 void StageMeter::Line::add(double rows, double us) {
@@ -32,10 +33,18 @@ void StageMeter::Line::add(double rows, double us) {
     us_us_ = us_us_ * kKeep + us * us;
 }
 
+/// The profile's slope at parts of so many rows. Its decode rows are few: where the products of
+/// more take longer than reading the weights (roofline, Williams et al. 2009), a row costs no less
+/// than one of a prompt.
+double StageMeter::Line::known_row_us(double rows) const {
+    const bool products = rows * product_row_us_ > known_.at(1);
+    return products ? std::max(known_.row_us, product_row_us_) : known_.row_us;
+}
+
 /// How much of `variance` the known slope is worth: the variance of what a line leaves unexplained,
 /// over that of the known slope and the parts that count.
-double StageMeter::Line::ridge(double variance, double covariance) const {
-    const double error = kKnownError * known_.row_us;
+double StageMeter::Line::ridge(double known_row_us, double variance, double covariance) const {
+    const double error = kKnownError * known_row_us;
     if (error <= 0) return kRidge;
     const double mean_us = us_ / weight_;
     const double explained = variance > 0 ? covariance * covariance / variance : 0;
@@ -50,8 +59,9 @@ ServiceTime StageMeter::Line::fit() const {
     const double variance = std::max(rows_rows_ / weight_ - mean_rows * mean_rows, 0.0);
     const double covariance = rows_us_ / weight_ - mean_rows * mean_us;
     ServiceTime line;
-    const double known = ridge(variance, covariance);
-    line.row_us = (covariance + known * known_.row_us) / (variance + known);
+    const double known_us = known_row_us(mean_rows);
+    const double known = ridge(known_us, variance, covariance);
+    line.row_us = (covariance + known * known_us) / (variance + known);
     line.row_us = std::clamp(line.row_us, 0.0, mean_us / std::max(mean_rows, 1.0));
     line.base_us = std::max(mean_us - line.row_us * mean_rows, 0.0);
     return line;
@@ -61,8 +71,8 @@ void StageMeter::reset(std::span<const StageView> stages) {
     measured_.assign(stages.size(), {});
     totals_.assign(stages.size(), {});
     for (std::size_t i = 0; i < stages.size(); ++i) {
-        measured_[i].decode.begin(stages[i].decode);
-        measured_[i].prefill.begin(stages[i].prefill);
+        measured_[i].decode.begin(stages[i].decode, stages[i].prefill.row_us);
+        measured_[i].prefill.begin(stages[i].prefill, stages[i].prefill.row_us);
     }
 }
 

@@ -27,14 +27,17 @@ private:
     /// as sizes are alike and times scatter.
     class Line {
     public:
-        void begin(const ServiceTime& known);
+        /// `product_row_us`: of a row where products, not reading the weights, take the time.
+        void begin(const ServiceTime& known, double product_row_us);
         void add(double rows, double us);
         ServiceTime fit() const;
 
     private:
-        double ridge(double variance, double covariance) const;
+        double known_row_us(double rows) const;
+        double ridge(double known_row_us, double variance, double covariance) const;
 
         ServiceTime known_;
+        double product_row_us_ = 0;
         double weight_ = 0, rows_ = 0, us_ = 0;  // sums, as are the products
         double rows_rows_ = 0, rows_us_ = 0, us_us_ = 0;
     };

@@ -77,3 +77,21 @@ TEST_CASE("stage meter: parts of one size move the base") {
     for (int i = 0; i < 300; ++i) stage.add(64, 10'000);  // less than the slope says
     CHECK(stage.prefill().at(64) == Approx(10'000).epsilon(0.05));
 }
+
+TEST_CASE("stage meter: large decode parts of one size lean on what a row of a prompt costs") {
+    std::array<StageView, 1> view;
+    view[0].decode = {15'000, 2'000};
+    view[0].prefill = {14'000, 3'000};
+    const auto slope_at = [&](std::int32_t rows, std::uint32_t us) {
+        StageMeter meter;
+        meter.reset(view);
+        const StageTime time{us, 0};
+        for (int i = 0; i < 300; ++i) meter.add(PartKind::decode, rows, std::span(&time, 1));
+        std::array<StageView, 1> seen = view;
+        meter.fill(seen);
+        CHECK(seen[0].decode.at(rows) == Approx(us).epsilon(0.01));
+        return seen[0].decode.row_us;
+    };
+    CHECK(slope_at(4, 23'000) == Approx(2'000).epsilon(0.01));
+    CHECK(slope_at(16, 54'000) == Approx(3'000).epsilon(0.01));
+}
