@@ -10,33 +10,21 @@
 #include <functional>
 #include <vector>
 
-#include "sched/ring_model.h"
+#include "sched/decode_cycles.h"
 #include "sched/step_parts.h"
 
 namespace molink {
 namespace {
 
-constexpr std::int32_t kMostMicroBatches = 64;
-/// The optimum is flat: the fewest micro-batches within this much of the best cycle. Where that
-/// would have a stage busy for nearly all of it, the last few percent are not to be had: parts
-/// queue, and stages that share a machine's memory slow each other down.
-constexpr double kNearBest = 1.03;
-constexpr double kNearBusy = 1.08;
-constexpr double kBusy = 0.9;
-/// The same of slices: larger ones are less work for stages and for all that handles parts.
+/// The largest slice within this much of the best: larger ones are less work for stages and for all
+/// that handles parts.
 constexpr double kNearBestSlice = 1.004;
-/// Prompts compute in what decode leaves of a stage: while some wait it takes no more than this, as
-/// long as its cycle stays within that much of the best one. Larger micro-batches do the same work
-/// in less time.
-constexpr double kShareBesidePrompts = 0.25;
-constexpr double kNearBesidePrompts = 2.0;
 /// Rows beyond its share go with a micro-batch that takes no more than this much of the cycle.
 constexpr double kHardlyLonger = 1.02;
-/// A number in use is kept while it is within this much, and not far above the fewest.
-constexpr double kKeep = 1.05;
 /// Prefill under way, in rings full of it. What is under way is passed by no shorter prompt that
 /// comes later, so it is no more than keeps the bottleneck busy while reports and jitter vary.
 constexpr double kPrefillReserve = 1.25;
+constexpr std::int32_t kMostPrefillParts = 64;
 /// A prompt is passed by shorter ones that come after it until it has waited ten times what is left
 /// of it.
 constexpr double kAging = 0.1;
@@ -86,39 +74,12 @@ private:
 
     std::int32_t choose_micro_batches(const SchedulerView& view, const RingModel& ring,
                                       std::int32_t population) const {
-        const std::int32_t most = std::min(population, kMostMicroBatches);
         if (ring.slowest_us(PartKind::decode, 1) <= 0) {  // nothing measured yet
-            return std::clamp(static_cast<std::int32_t>(view.stages.size()), 1, most);
+            return std::clamp(static_cast<std::int32_t>(view.stages.size()), 1,
+                              std::min(population, DecodeCycles::kMost));
         }
-        std::array<double, kMostMicroBatches + 1> cycle{};
-        for (std::int32_t n = 1; n <= most; ++n) {
-            cycle[static_cast<std::size_t>(n)] = ring.cycle_us(population, n);
-        }
-        const auto first = cycle.begin() + 1;
-        const auto least = std::min_element(first, first + most);
-        const double best = *least;
-        const auto share = [&](std::int32_t n) {
-            return n * ring.slowest_stage_us(PartKind::decode, ceil_div(population, n)) /
-                   cycle[static_cast<std::size_t>(n)];
-        };
-        const double busy = share(static_cast<std::int32_t>(least - cycle.begin()));
-        const double over = std::clamp((busy - kBusy) / (1 - kBusy), 0.0, 1.0);
-        const double near = best * (kNearBest + over * (kNearBusy - kNearBest));
-        std::int32_t fewest = 1;
-        while (fewest < most && cycle[static_cast<std::size_t>(fewest)] > near) ++fewest;
         const bool prompts = can_prefill(view, view.max_running);
-        while (prompts && fewest > 1 && share(fewest) > kShareBesidePrompts &&
-               cycle[static_cast<std::size_t>(fewest - 1)] <= best * kNearBesidePrompts) {
-            --fewest;
-        }
-        // While streams begin one by one their number is that of the micro-batches, too: many more
-        // than are needed only cost, every part has a price that no model knows. But a change of
-        // the number makes rows wait, so some more are kept where stages rest.
-        const std::int32_t now = std::min(micro_batches_, most);
-        if (now == 0) return fewest;
-        const std::int32_t kept = !prompts && share(now) < kBusy ? fewest + fewest / 2 + 1 : fewest;
-        const bool keep = now <= kept && cycle[static_cast<std::size_t>(now)] <= best * kKeep;
-        return keep ? now : fewest;
+        return DecodeCycles(ring, population).choose(micro_batches_, prompts);
     }
 
     /// What prompts of `rows` rows together take in slices of `slice`: the first one passes the
@@ -157,7 +118,7 @@ private:
         const double pace = ring.pace_us(slice, decode);
         const double depth = pace > 0 ? kPrefillReserve * ring.passage_us(slice, decode) / pace + 1
                                       : static_cast<double>(view.stages.size());
-        return std::clamp(std::ceil(depth), 2.0, 1.0 * kMostMicroBatches);
+        return std::clamp(std::ceil(depth), 2.0, 1.0 * kMostPrefillParts);
     }
 
     /// Rows that may run until the goals bind.
@@ -231,7 +192,7 @@ private:
     void plan_prefill(const SchedulerView& view, const RingModel& ring, std::int32_t population,
                       const StepBudget& budget, StepPlan& plan) {
         const std::int32_t running = admissible(view, ring, population);
-        if (view.prefill_parts_in_flight >= kMostMicroBatches || !can_prefill(view, running))
+        if (view.prefill_parts_in_flight >= kMostPrefillParts || !can_prefill(view, running))
             return;
         const DecodeLoad decode = ring.decode_load(population, micro_batches_);
         // Short prompts share a slice. The slices of one are alike to its end: a smaller one would

@@ -15,6 +15,8 @@
 namespace molink::bench {
 namespace {
 
+/// The simulator has one contention for parts of all sizes: that of so many rows.
+constexpr double kContendingRows = 8;
 constexpr double kNodeGib = 24;
 constexpr const char* kHost = "machine";
 
@@ -44,11 +46,8 @@ StudyCluster make_cluster(const SimulatedCell& cell) {
         cluster.nodes.push_back(std::move(node));
     }
     if (cell.ring.cores > 0) {
-        // As for a micro-batch of as many as there are stages.
-        const double rows =
-            static_cast<double>(cell.plan.streams) / static_cast<double>(cell.ring.layers.size());
-        cluster.hosts = {
-            {kHost, cell.ring.cores, cell.part_us, slowdown_at(cell.ring.contention, rows)}};
+        cluster.hosts = {{kHost, cell.ring.cores, cell.part_us,
+                          slowdown_at(cell.ring.contention, kContendingRows)}};
     }
     cluster.link = direction(cell, true);
     const std::size_t nodes = cluster.nodes.size();

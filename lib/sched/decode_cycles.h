@@ -1,0 +1,38 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "sched/ring_model.h"
+
+namespace molink {
+
+/// Decode cycles of a population of rows by the number of micro-batches, as the ring predicts
+/// them, and which number is worth having.
+class DecodeCycles {
+public:
+    static constexpr std::int32_t kMost = 64;
+
+    /// `population` >= 1.
+    DecodeCycles(const RingModel& ring, std::int32_t population);
+
+    /// Micro-batches to keep under way. `now`: in use, 0: none yet; `prompts`: some wait or
+    /// compute.
+    std::int32_t choose(std::int32_t now, bool prompts) const;
+
+private:
+    double us(std::int32_t n) const { return us_[static_cast<std::size_t>(n)]; }
+    /// Share of a cycle in which the slowest stage computes.
+    double busy(std::int32_t n) const;
+    std::int32_t fewest_near_best() const;
+    std::int32_t fewest_beside_prompts() const;
+    bool keeps(std::int32_t now, std::int32_t fewest, bool prompts) const;
+
+    const RingModel& ring_;
+    std::int32_t population_;
+    std::int32_t most_;
+    std::int32_t best_ = 1;               // the number with the shortest cycle
+    std::array<double, kMost + 1> us_{};  // [n]
+};
+
+}  // namespace molink
