@@ -367,7 +367,7 @@ Status LinkChannel::on_ack(const FrameHeader& header, std::int64_t now_us) {
         const ProbeTrains::Ack ack = {header.sequence, arrived_us, header.hold_us,
                                       meter_.min_rtt_us(), acked.resent};
         const auto rate = probes_.on_ack(ack, now_us);
-        if (rate) meter_.set_probed(*rate);
+        if (rate) meter_.set_probed(*rate, now_us);
     }
     if (acked.resent || header.flags != 0 || stamp <= 0 || stamp > now_us) return {};
     LinkMeter::Sample sample;

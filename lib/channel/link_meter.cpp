@@ -51,10 +51,20 @@ void LinkMeter::restart() {
     cycle_whole_ = false;
 }
 
-void LinkMeter::set_probed(double bytes_per_s) {
+void LinkMeter::set_probed(double bytes_per_s, std::int64_t now_us) {
     if (measured_us_ > 0 || bytes_per_s <= 0) return;
+    const double before = rate_;
     rate_ = bytes_per_s / 1e6;
     probed_ = paced_ = true;
+    shorten_wait(before, now_us);
+}
+
+/// What went out is paid for at the rate that is known by now: else a train of probes that met a
+/// rate far too low would hold up the link for seconds after it was corrected.
+void LinkMeter::shorten_wait(double rate_before, std::int64_t now_us) {
+    if (rate_before <= 0 || rate_ <= rate_before || free_us_ <= now_us) return;
+    const auto wait = static_cast<double>(free_us_ - now_us);
+    free_us_ = now_us + static_cast<std::int64_t>(wait * rate_before / rate_);
 }
 
 std::int64_t LinkMeter::round_us() const {
@@ -85,6 +95,12 @@ void LinkMeter::note_round_trip(const Sample& sample) {
 }
 
 void LinkMeter::add(const Sample& sample) {
+    const double before = rate_;
+    note(sample);
+    shorten_wait(before, sample.now_us);
+}
+
+void LinkMeter::note(const Sample& sample) {
     note_round_trip(sample);
     const std::int64_t queue = delays_[static_cast<std::size_t>(sample.track)].queue_us();
     note_arrival(sample, queue);

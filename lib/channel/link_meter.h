@@ -54,7 +54,7 @@ public:
     };
     void add(const Sample& sample);
     /// A rate from probe trains, bytes/s.
-    void set_probed(double bytes_per_s);
+    void set_probed(double bytes_per_s, std::int64_t now_us);
     /// Traffic was measured within the last `within_us`.
     bool measured(std::int64_t now_us, std::int64_t within_us) const {
         return measured_us_ > 0 && now_us - measured_us_ <= within_us;
@@ -72,6 +72,9 @@ public:
     std::int64_t min_rtt_us() const { return measured_rtt_ ? least_rtt_.value() : 0; }
 
 private:
+    void note(const Sample& sample);
+    void shorten_wait(double rate_before, std::int64_t now_us);
+
     struct Point {
         std::int64_t sent_us;
         std::int64_t arrived_us;
