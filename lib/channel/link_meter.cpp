@@ -53,18 +53,18 @@ void LinkMeter::restart() {
 
 void LinkMeter::set_probed(double bytes_per_s, std::int64_t now_us) {
     if (measured_us_ > 0 || bytes_per_s <= 0) return;
-    const double before = rate_;
+    const double old_rate = rate_;
     rate_ = bytes_per_s / 1e6;
     probed_ = paced_ = true;
-    shorten_wait(before, now_us);
+    shorten_wait(old_rate, now_us);
 }
 
 /// What went out is paid for at the rate that is known by now: else a train of probes that met a
 /// rate far too low would hold up the link for seconds after it was corrected.
-void LinkMeter::shorten_wait(double rate_before, std::int64_t now_us) {
-    if (rate_before <= 0 || rate_ <= rate_before || free_us_ <= now_us) return;
+void LinkMeter::shorten_wait(double old_rate, std::int64_t now_us) {
+    if (old_rate <= 0 || rate_ <= old_rate || free_us_ <= now_us) return;
     const auto wait = static_cast<double>(free_us_ - now_us);
-    free_us_ = now_us + static_cast<std::int64_t>(wait * rate_before / rate_);
+    free_us_ = now_us + static_cast<std::int64_t>(wait * old_rate / rate_);
 }
 
 std::int64_t LinkMeter::round_us() const {
@@ -95,9 +95,9 @@ void LinkMeter::note_round_trip(const Sample& sample) {
 }
 
 void LinkMeter::add(const Sample& sample) {
-    const double before = rate_;
+    const double old_rate = rate_;
     note(sample);
-    shorten_wait(before, sample.now_us);
+    shorten_wait(old_rate, sample.now_us);
 }
 
 void LinkMeter::note(const Sample& sample) {

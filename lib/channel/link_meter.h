@@ -72,9 +72,6 @@ public:
     std::int64_t min_rtt_us() const { return measured_rtt_ ? least_rtt_.value() : 0; }
 
 private:
-    void note(const Sample& sample);
-    void shorten_wait(double rate_before, std::int64_t now_us);
-
     struct Point {
         std::int64_t sent_us;
         std::int64_t arrived_us;
@@ -85,6 +82,8 @@ private:
     std::int64_t round_us() const;
     std::int64_t jitter_us() const;
     std::int64_t span_us() const;
+    void note(const Sample& sample);
+    void shorten_wait(double old_rate, std::int64_t now_us);
     void begin_pace(std::int64_t now_us);
     void begin_cycle(const Sample& sample, std::int64_t queue_us);
     void correct_rate(const Sample& sample);

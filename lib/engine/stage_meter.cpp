@@ -43,8 +43,8 @@ double StageMeter::Line::known_row_us(double rows) const {
 
 /// How much of `variance` the known slope is worth: the variance of what a line leaves unexplained,
 /// over that of the known slope and the parts that count.
-double StageMeter::Line::ridge(double known_row_us, double variance, double covariance) const {
-    const double error = kKnownError * known_row_us;
+double StageMeter::Line::ridge(double slope_us, double variance, double covariance) const {
+    const double error = kKnownError * slope_us;
     if (error <= 0) return kRidge;
     const double mean_us = us_ / weight_;
     const double explained = variance > 0 ? covariance * covariance / variance : 0;
@@ -59,9 +59,9 @@ ServiceTime StageMeter::Line::fit() const {
     const double variance = std::max(rows_rows_ / weight_ - mean_rows * mean_rows, 0.0);
     const double covariance = rows_us_ / weight_ - mean_rows * mean_us;
     ServiceTime line;
-    const double known_us = known_row_us(mean_rows);
-    const double known = ridge(known_us, variance, covariance);
-    line.row_us = (covariance + known * known_us) / (variance + known);
+    const double slope_us = known_row_us(mean_rows);
+    const double known = ridge(slope_us, variance, covariance);
+    line.row_us = (covariance + known * slope_us) / (variance + known);
     line.row_us = std::clamp(line.row_us, 0.0, mean_us / std::max(mean_rows, 1.0));
     line.base_us = std::max(mean_us - line.row_us * mean_rows, 0.0);
     return line;

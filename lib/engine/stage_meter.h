@@ -34,7 +34,7 @@ private:
 
     private:
         double known_row_us(double rows) const;
-        double ridge(double known_row_us, double variance, double covariance) const;
+        double ridge(double slope_us, double variance, double covariance) const;
 
         ServiceTime known_;
         double product_row_us_ = 0;

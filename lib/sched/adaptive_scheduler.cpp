@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sched/decode_cycles.h"
+#include "sched/ring_model.h"
 #include "sched/step_parts.h"
 
 namespace molink {

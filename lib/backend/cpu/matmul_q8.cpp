@@ -22,6 +22,8 @@
 #define MOLINK_MATMUL_Q8_ONCE
 namespace molink::cpu {
 
+constexpr std::size_t kQuads = kGroup / 4;  // of values, in a group
+
 /// Quantised rows in the workspace: per group a scale and an offset, and per quad two words: values
 /// 0 and 2 as int16, values 1 and 3 as int16. Targets with byte dot products keep one word instead:
 /// the four values as int8. Writer and reader run on the same target.
@@ -58,8 +60,8 @@ void q8_panel(const CpuMatrix& matrix, std::size_t panel, const Q8Rows& x, float
                 const std::byte* bytes = group + 2 * kPanel + lane * 4;
                 const std::size_t at = row * x.groups + g;
                 std::int32_t dot = x.offsets[at];
-                for (std::size_t q = 0; q < kGroup / 4; ++q) {
-                    const std::int32_t* words = x.words + (at * 8 + q) * 2;
+                for (std::size_t q = 0; q < kQuads; ++q) {
+                    const std::int32_t* words = x.words + (at * kQuads + q) * 2;
                     const std::byte* quad = bytes + q * kPanel * 4;
                     for (std::size_t i = 0; i < 4; ++i) {
                         const auto half = static_cast<std::uint32_t>(words[i % 2]) >> (i / 2 * 16);
@@ -94,7 +96,6 @@ constexpr std::size_t kRegisters = HWY_TARGET <= HWY_AVX3 ? 10 : 4;  // of sums,
 constexpr std::size_t kSumRegisters = kRegisters;
 #endif
 constexpr std::size_t kMostRows = 4;  // of the last tile
-constexpr std::size_t kQuads = kGroup / 4;
 
 constexpr std::size_t tile_vectors(std::size_t rows) {
     std::size_t vectors = 1;
@@ -189,7 +190,7 @@ HWY_INLINE void tile(const std::byte* HWY_RESTRICT w, std::size_t at, const Q8Ro
             for (std::size_t v = 0; v < V; ++v) {
                 const auto quad = split(bytes + q * kPanel * 2 + v * kLanes * 2);
                 for (std::size_t r = 0; r < R; ++r) {
-                    const std::size_t at_quad = ((row + r) * x.groups + g) * 8 + q;
+                    const std::size_t at_quad = ((row + r) * x.groups + g) * kQuads + q;
                     dot[r][v] = add_quad(quad, x.words + at_quad * kWords, dot[r][v]);
                 }
             }
@@ -247,7 +248,7 @@ class Ahead {
 public:
     Ahead(const std::byte* next, std::size_t tiles) : at_(next) {
         if (tiles > 1 && tile_vectors(kRows) * kLanes == kPanel) {
-            pace_ = tiles == 2 ? kHalf : tiles <= 4 ? 16 : 8;
+            pace_ = tiles == 2 ? kHalf : tiles <= 4 ? kMany : kFew;
         }
     }
 
@@ -263,6 +264,8 @@ public:
 
     static constexpr std::size_t kLines = kQ8GroupBytes / 64;  // of a group
     static constexpr std::size_t kHalf = (kLines + 1) / 2;
+    static constexpr std::size_t kMany = 16;
+    static constexpr std::size_t kFew = 8;
 
 private:
     const std::byte* at_;
@@ -277,10 +280,15 @@ void panel_rows(const Panel& panel, std::size_t row, std::size_t rows, Ahead& ah
         if (rows < R) return panel_rows<R - 1>(panel, row, rows, ahead);
     }
     const std::size_t pace = ahead.pace();
-    if (pace == 0) panel_tile<R, 0>(panel, row, ahead.at());
-    if (pace == 8) panel_tile<R, 8>(panel, row, ahead.at());
-    if (pace == 16) panel_tile<R, 16>(panel, row, ahead.at());
-    if (pace == Ahead::kHalf) panel_tile<R, Ahead::kHalf>(panel, row, ahead.at());
+    if (pace == Ahead::kHalf) {
+        panel_tile<R, Ahead::kHalf>(panel, row, ahead.at());
+    } else if (pace == Ahead::kMany) {
+        panel_tile<R, Ahead::kMany>(panel, row, ahead.at());
+    } else if (pace == Ahead::kFew) {
+        panel_tile<R, Ahead::kFew>(panel, row, ahead.at());
+    } else {
+        panel_tile<R, 0>(panel, row, ahead.at());
+    }
     ahead.tile_done();
 }
 
@@ -330,19 +338,19 @@ void quantise_row(const float* x, std::size_t row, const Q8Rows& out) {
 #if HWY_TARGET == HWY_AVX3_DL
         const I32 d;
         const hn::Rebind<std::int8_t, I32> d8;
-        auto* to = reinterpret_cast<std::int8_t*>(out.words + at * 8);
+        auto* to = reinterpret_cast<std::int8_t*>(out.words + at * kQuads);
         for (std::size_t i = 0; i < kGroup; i += kLanes) {
             hn::StoreU(hn::DemoteTo(d8, hn::Load(d, bytes + i)), d8, to + i);
         }
 #else
-        for (std::size_t q = 0; q < kGroup / 4; ++q) {
+        for (std::size_t q = 0; q < kQuads; ++q) {
             const auto pair = [&](std::size_t low, std::size_t high) {
                 const auto bits = static_cast<std::uint32_t>(bytes[4 * q + low] & 0xffff) |
                                   static_cast<std::uint32_t>(bytes[4 * q + high]) << 16;
                 return static_cast<std::int32_t>(bits);
             };
-            out.words[(at * 8 + q) * 2] = pair(0, 2);
-            out.words[(at * 8 + q) * 2 + 1] = pair(1, 3);
+            out.words[(at * kQuads + q) * 2] = pair(0, 2);
+            out.words[(at * kQuads + q) * 2 + 1] = pair(1, 3);
         }
 #endif
     }
@@ -358,7 +366,7 @@ HWY_EXPORT(quantise_row);
 
 std::size_t matmul_q8_workspace(std::size_t rows, std::size_t k) {
     const std::size_t groups = (k + kGroup - 1) / kGroup;
-    return rows * groups * (sizeof(float) + sizeof(std::int32_t) * 17);
+    return rows * groups * (sizeof(float) + sizeof(std::int32_t) * (1 + 2 * kQuads));
 }
 
 void matmul_q8(const MatmulArgs& args, ThreadPool& pool) {

@@ -29,21 +29,18 @@ Json to_json(const Spread& spread) {
     return {{"p50", spread.p50}, {"p90", spread.p90}, {"p99", spread.p99}, {"max", spread.max}};
 }
 
-Json to_json(const std::vector<ProfilePoint>& table) {
+/// A table of rows and what is known of so many: ProfilePoint or Slowdown.
+template <typename Point>
+Json to_json(const std::vector<Point>& table) {
     Json points = Json::array();
-    for (const ProfilePoint& point : table) points.push_back({point.rows, point.us});
+    for (const auto& [rows, value] : table) points.push_back({rows, value});
     return points;
 }
 
-std::vector<ProfilePoint> points_of(const Json& table) {
-    std::vector<ProfilePoint> points;
+template <typename Point>
+std::vector<Point> points_of(const Json& table) {
+    std::vector<Point> points;
     for (const Json& point : table) points.push_back({point.at(0), point.at(1)});
-    return points;
-}
-
-Json to_json(const std::vector<Slowdown>& table) {
-    Json points = Json::array();
-    for (const Slowdown& point : table) points.push_back({point.rows, point.times});
     return points;
 }
 
@@ -67,9 +64,9 @@ DeviceProfile device_of(const Bench& bench, const System& system) {
     const Json& known = bench.devices.at(system.model);
     DeviceProfile device;
     device.name = "measured";
-    device.decode = points_of(known.at("decode_us"));
-    device.prefill = points_of(known.at("prefill_us"));
-    device.head = points_of(known.at("head_us"));
+    device.decode = points_of<ProfilePoint>(known.at("decode_us"));
+    device.prefill = points_of<ProfilePoint>(known.at("prefill_us"));
+    device.head = points_of<ProfilePoint>(known.at("head_us"));
     return device;
 }
 
@@ -84,9 +81,7 @@ RingShape ring_of(const Bench& bench, const Cell& cell, std::vector<std::int32_t
         static_cast<double>(activation_row_bytes(wire_type(cell.system.wire), spec.hidden));
     if (cell.system.timed()) return ring;
     ring.cores = bench.cores;
-    for (const Json& point : bench.devices.at(cell.system.model).at("contention")) {
-        ring.contention.push_back({point.at(0), point.at(1)});
-    }
+    ring.contention = points_of<Slowdown>(bench.devices.at(cell.system.model).at("contention"));
     return ring;
 }
 

@@ -30,7 +30,7 @@ constexpr std::int32_t kSequences = 32;
 constexpr std::int64_t kMemory = std::int64_t{6} << 30;
 constexpr int kDecodeRepeats = 11;
 constexpr int kSliceRepeats = 3;
-constexpr std::array<std::int32_t, 4> kContendingRows{1, 4, 8, 32};
+constexpr std::array<std::int32_t, 4> kContendingRows{1, 4, 8, kSequences};
 constexpr int kContendingRepeats = 3;
 constexpr int kContendingRounds = 15;
 constexpr int kMostContending = 4;

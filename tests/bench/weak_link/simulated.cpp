@@ -16,7 +16,7 @@ namespace molink::bench {
 namespace {
 
 /// The simulator has one contention for parts of all sizes: that of so many rows.
-constexpr double kContendingRows = 8;
+constexpr double kSimulatedRows = 8;
 constexpr double kNodeGib = 24;
 constexpr const char* kHost = "machine";
 
@@ -47,7 +47,7 @@ StudyCluster make_cluster(const SimulatedCell& cell) {
     }
     if (cell.ring.cores > 0) {
         cluster.hosts = {{kHost, cell.ring.cores, cell.part_us,
-                          slowdown_at(cell.ring.contention, kContendingRows)}};
+                          slowdown_at(cell.ring.contention, kSimulatedRows)}};
     }
     cluster.link = direction(cell, true);
     const std::size_t nodes = cluster.nodes.size();
