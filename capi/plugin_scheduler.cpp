@@ -206,7 +206,8 @@ int64_t molink_view_stage_row_bytes(const molink_view* view, size_t stage) {
 }
 
 int64_t molink_view_stage_return_row_bytes(const molink_view* view, size_t stage) {
-    return stage_of(view, stage).return_row_bytes;
+    const molink::StageView& of = stage_of(view, stage);
+    return of.cargo == molink::LinkCargo::sampled_rows ? of.row_bytes : 0;
 }
 
 int32_t molink_view_stage_layer_count(const molink_view* view, size_t stage) {

@@ -56,9 +56,7 @@ struct StageView {
     std::int32_t hidden = 0;     ///< values of a row
     std::int64_t row_bytes = 0;  ///< of one row on a link between stages
     LinkModel link_to_next;      ///< of the last stage: back to the head, or to the first stage
-    /// Of the last stage, when the LM head is on the first: of a sampled row on its way back. 0:
-    /// tokens go back.
-    std::int64_t return_row_bytes = 0;
+    LinkCargo cargo = LinkCargo::activations;  ///< what that link carries
 };
 
 /// What the engine knows, read-only, valid during the call. Queues are in the order named; they are

@@ -25,9 +25,10 @@ using SequenceId =
     Id<struct SequenceTag, std::uint64_t>;           ///< one per generated sequence, never reused
 using BlockId = Id<struct BlockTag, std::uint32_t>;  ///< page of KV cache, same on every stage
 using NodeId = Id<struct NodeTag, std::uint32_t>;    ///< given by the head at join; 0 is the head
-using Epoch = Id<struct EpochTag, std::uint32_t>;    ///< generation of the pipeline, from 1
-using StepId = Id<struct StepTag, std::uint64_t>;    ///< micro-batch number within an epoch
-using PartId = Id<struct PartTag, std::uint64_t>;    ///< part number within an epoch
+using PipelineId = Id<struct PipelineTag, std::uint16_t>;  ///< of one head; its first is 0
+using Epoch = Id<struct EpochTag, std::uint32_t>;          ///< generation of a pipeline, from 1
+using StepId = Id<struct StepTag, std::uint64_t>;          ///< micro-batch number within an epoch
+using PartId = Id<struct PartTag, std::uint64_t>;          ///< part number within an epoch
 using ConnectionId = Id<struct ConnectionTag, std::uint64_t>;  ///< one transport connection, local
 
 /// A token of the model's vocabulary, >= 0.

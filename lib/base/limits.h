@@ -57,6 +57,8 @@ inline constexpr std::size_t kMaxWireStringBytes = 4096;
 inline constexpr std::int32_t kMaxPartRows = 1 << 16;
 /// Runs, opens or releases of one part: every running sequence, and as many that have just ended.
 inline constexpr std::size_t kMaxPartSequences = 4096;
+/// Drafts of one decode row; published drafters propose fewer than 32.
+inline constexpr std::size_t kMaxDrafts = 64;
 /// A node's memory: 1 PiB, so that the sum over kMaxNodes is far below 2^63.
 inline constexpr std::uint64_t kMaxMemoryBytes = std::uint64_t{1} << 50;
 /// Threads a node may claim; above the largest hosts, and it only shows in logs.

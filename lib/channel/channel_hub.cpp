@@ -38,10 +38,10 @@ public:
     }
 
     Result<LinkId> dial(const std::string& address) override;
-    Status send(LinkId link, Lane lane, Epoch epoch, Bytes message) override;
+    Status send(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
     void probe(LinkId link, bool on) override;
     void close(LinkId link) override;
-    void set_epoch(Epoch epoch) override;
+    void set_epoch(LinkId link, PipelineEpoch epoch) override;
     std::size_t poll(std::int64_t timeout_us) override;
     void wake() override { transport_.wake(); }
 
@@ -90,7 +90,6 @@ private:
     std::unordered_map<ConnectionId, Carried> carried_;
     std::vector<std::pair<ConnectionId, std::int64_t>> lingering_;
     std::deque<std::pair<LinkId, std::int64_t>> accepted_;  // may still be half open; until when
-    Epoch epoch_;
     std::uint64_t next_link_ = 1;
     std::uint64_t next_token_ = 0;
 };
@@ -104,7 +103,6 @@ LinkId Hub::add_link(std::uint64_t token, bool dialed) {
     const LinkId link(next_link_++);
     auto channel =
         std::make_unique<LinkChannel>(token, dialed, options_.channel, options_.policy());
-    channel->set_epoch(epoch_);
     by_token_[token] = link;
     links_[link] = std::move(channel);
     return link;
@@ -127,7 +125,7 @@ Result<LinkId> Hub::dial(const std::string& address) {
     return link;
 }
 
-Status Hub::send(LinkId link, Lane lane, Epoch epoch, Bytes message) {
+Status Hub::send(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) {
     LinkChannel* channel = find(link);
     if (channel == nullptr) {
         return make_error(StatusCode::not_found, "send on link {}, which does not exist",
@@ -139,9 +137,8 @@ Status Hub::send(LinkId link, Lane lane, Epoch epoch, Bytes message) {
     return {};
 }
 
-void Hub::set_epoch(Epoch epoch) {
-    epoch_ = epoch;
-    for (auto& [link, channel] : links_) channel->set_epoch(epoch);
+void Hub::set_epoch(LinkId link, PipelineEpoch epoch) {
+    if (LinkChannel* channel = find(link)) channel->set_epoch(epoch);
 }
 
 void Hub::answer(ConnectionId connection, const LinkChannel& channel, FrameType type, Track track) {
@@ -331,7 +328,8 @@ void Hub::on_linked(const Carried& carried, const FrameHeader& header, ByteSpan 
     if (!message) {
         lose(carried.link, message.error());
     } else if (message->has_value()) {
-        sink_.on_message(carried.link, header.lane, Epoch(header.epoch), std::move(**message));
+        const PipelineEpoch epoch{PipelineId(header.pipeline), Epoch(header.epoch)};
+        sink_.on_message(carried.link, header.lane, epoch, std::move(**message));
     }
 }
 

@@ -28,7 +28,7 @@ public:
     /// version or sent nonsense. Not called for close() by us.
     virtual void on_link_lost(LinkId link, const Status& reason) = 0;
     /// A whole message, once, in order within its lane.
-    virtual void on_message(LinkId link, Lane lane, Epoch epoch, Bytes message) = 0;
+    virtual void on_message(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) = 0;
 };
 
 using TransmitPolicyFactory = std::function<std::unique_ptr<TransmitPolicy>()>;
@@ -48,16 +48,17 @@ public:
     virtual ~ChannelHub() = default;
     /// Begins to dial a peer's hub. on_link_up follows; retries until close().
     virtual Result<LinkId> dial(const std::string& address) = 0;
-    /// Queues a message. Errors: not_found (no such link), resource_exhausted (queue limit).
-    virtual Status send(LinkId link, Lane lane, Epoch epoch, Bytes message) = 0;
+    /// Queues a message that belongs to `epoch`. Errors: not_found (no such link),
+    /// resource_exhausted (queue limit).
+    virtual Status send(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) = 0;
     /// Measures the sending direction of an idle link: probe trains one close after the other,
     /// until ChannelStats::probed. `on` false: none goes until then.
     virtual void probe(LinkId link, bool on) = 0;
     /// Drops a link and what is queued on it, after telling the peer if it can be told at once.
     virtual void close(LinkId link) = 0;
-    /// Messages of older epochs that were not yet begun are dropped from the queues; those that
-    /// arrive are dropped too.
-    virtual void set_epoch(Epoch epoch) = 0;
+    /// From now on messages of older epochs of this pipeline are dropped on this link: those that
+    /// are queued and not begun yet, and those that arrive. Messages in the control lane are kept.
+    virtual void set_epoch(LinkId link, PipelineEpoch epoch) = 0;
     /// Waits up to timeout_us, less if a timer of the hub is due, handles what arrived, then sends
     /// what may be sent. Returns the number of transport events.
     virtual std::size_t poll(std::int64_t timeout_us) = 0;

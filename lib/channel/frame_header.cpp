@@ -56,6 +56,7 @@ Frame encode_frame(const FrameHeader& header, ByteSpan payload, std::size_t padd
     write_le(out, 48, header.hold_us);
     write_le(out, kPayloadOffset, static_cast<std::uint32_t>(payload.size() + padding));
     write_le(out, 56, header.version);
+    write_le(out, 58, header.pipeline);
     if (!payload.empty())
         std::memcpy(out.data() + kFrameHeaderBytes, payload.data(), payload.size());
     write_le(out, kChecksumOffset, checksum(frame));
@@ -97,6 +98,7 @@ Result<FrameHeader> decode_frame(ByteSpan frame, ByteSpan& payload, bool padded)
     header.hold_us = read_le<std::uint32_t>(frame, 48);
     header.payload = read_le<std::uint32_t>(frame, kPayloadOffset);
     header.version = read_le<std::uint16_t>(frame, 56);
+    header.pipeline = read_le<std::uint16_t>(frame, 58);
     const std::size_t held = frame.size() - kFrameHeaderBytes;
     if (padded ? header.payload < held : header.payload != held) {
         return make_error(StatusCode::data_loss, "frame of {} bytes says it carries {}", held,

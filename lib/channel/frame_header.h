@@ -37,14 +37,15 @@ enum class RejectReason : std::uint8_t { version = 1, unknown_link = 2, full = 3
 struct FrameHeader {
     FrameType type = FrameType::data;
     Track track = Track::urgent;
-    Lane lane = Lane::control;  ///< data
-    std::uint8_t flags = 0;     ///< hello: 1 = resumes; ack: 1 = send again from `sequence` + 1;
-                                ///< reject: RejectReason
-    std::uint16_t version = 0;  ///< hello, reject: protocol major of the sender
-    std::uint64_t link = 0;     ///< token of the link
+    Lane lane = Lane::control;   ///< data
+    std::uint8_t flags = 0;      ///< hello: 1 = resumes; ack: 1 = send again from `sequence` + 1;
+                                 ///< reject: RejectReason
+    std::uint16_t version = 0;   ///< hello, reject: protocol major of the sender
+    std::uint16_t pipeline = 0;  ///< data: the message belongs to this pipeline ...
+    std::uint64_t link = 0;      ///< token of the link
     std::uint64_t sequence =
         0;                    ///< data: number on this track, from 1; hello, welcome, ack: received
-    std::uint32_t epoch = 0;  ///< data
+    std::uint32_t epoch = 0;  ///< data: ... and to this epoch of it
     std::uint32_t message = 0;  ///< data: number on this lane
     std::uint32_t offset = 0;   ///< data: of the payload in its message; ack: when its newest
                                 ///< frame arrived, receiver's clock in us, modulo 2^32

@@ -54,7 +54,7 @@ Status LinkChannel::attach(Track track, ConnectionId connection, std::uint64_t p
     return {};
 }
 
-Status LinkChannel::queue(Lane lane, Epoch epoch, Bytes message, std::int64_t now_us) {
+Status LinkChannel::queue(Lane lane, PipelineEpoch epoch, Bytes message, std::int64_t now_us) {
     const auto at = static_cast<std::size_t>(lane);
     const std::size_t total = message.size() + (options_.padding ? options_.padding(message) : 0);
     std::size_t waiting = total;
@@ -77,13 +77,12 @@ Status LinkChannel::queue(Lane lane, Epoch epoch, Bytes message, std::int64_t no
     return {};
 }
 
-void LinkChannel::set_epoch(Epoch epoch) {
-    epoch_ = epoch;
+void LinkChannel::set_epoch(PipelineEpoch epoch) {
     reassembler_.set_epoch(epoch);
     for (std::size_t lane = 1; lane < kLaneCount; ++lane) {
         std::erase_if(queues_[lane], [&](const Queued& queued) {
-            const bool stale =
-                queued.offset == 0 && queued.epoch < epoch && !canary(Canary::stale_epoch);
+            const bool stale = queued.offset == 0 && queued.epoch.pipeline == epoch.pipeline &&
+                               queued.epoch.epoch < epoch.epoch && !canary(Canary::stale_epoch);
             if (stale) queued_bytes_[lane] -= queued.total;
             return stale;
         });
@@ -159,7 +158,8 @@ void LinkChannel::cut(const TransmitPlan& plan, std::int64_t now_us) {
     header.lane = plan.lane;
     header.link = token_;
     header.sequence = sender.next_sequence();
-    header.epoch = front.epoch.value;
+    header.pipeline = front.epoch.pipeline.value;
+    header.epoch = front.epoch.epoch.value;
     header.message = front.number;
     header.offset = static_cast<std::uint32_t>(front.offset);
     header.total = static_cast<std::uint32_t>(front.total);
@@ -241,7 +241,6 @@ void LinkChannel::send_probe(Transport& transport, std::int64_t now_us) {
         header.lane = Lane::bulk;
         header.link = token_;
         header.sequence = sender.next_sequence();
-        header.epoch = epoch_.value;
         header.total = static_cast<std::uint32_t>(nothing.size());
         header.stamp_us = static_cast<std::uint64_t>(now_us);
         sender.push(encode_frame(header, nothing));

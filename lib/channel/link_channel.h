@@ -37,7 +37,7 @@ public:
     std::uint64_t received(Track track) const { return received_[index(track)].sequence; }
 
     // -- Sending
-    Status queue(Lane lane, Epoch epoch, Bytes message, std::int64_t now_us);
+    Status queue(Lane lane, PipelineEpoch epoch, Bytes message, std::int64_t now_us);
     /// As ChannelHub::probe().
     void probe(bool on, std::int64_t now_us) { on ? probes_.restart(now_us) : probes_.stop(); }
     /// Sends what may be sent now.
@@ -46,8 +46,8 @@ public:
     std::int64_t next_timer_us(std::int64_t now_us) const;
     void send_acks(Transport& transport, std::int64_t now_us);
     std::size_t pending_bytes() const;
-    /// Queued messages of older epochs that were not begun are dropped, control excepted.
-    void set_epoch(Epoch epoch);
+    /// As ChannelHub::set_epoch().
+    void set_epoch(PipelineEpoch epoch);
 
     // -- Receiving
     /// A data frame. Gives a message when one is complete. Errors: data_loss, the link must end.
@@ -71,7 +71,7 @@ private:
         Bytes bytes;
         std::size_t total = 0;  // bytes and padding
         std::size_t offset = 0;
-        Epoch epoch;
+        PipelineEpoch epoch;
         std::uint32_t number = 0;
         std::int64_t queued_us = 0;
     };
@@ -116,7 +116,6 @@ private:
     PeerCounter peer_clock_;
     PeerCounter peer_bytes_;
     ProbeTrains probes_;
-    Epoch epoch_;
     std::int64_t last_progress_us_ = 0;
     int vain_resends_ = 0;          // since then
     int urgent_before_resent_ = 0;  // frames, in a row

@@ -16,6 +16,7 @@
 #include <molink/types.h>
 
 #include "base/bytes.h"
+#include "base/pipeline_epoch.h"
 
 namespace molink {
 
@@ -47,7 +48,7 @@ class ChannelSink {
 public:
     virtual ~ChannelSink() = default;
     /// One message, whole and verified by checksum, once, in order within its lane.
-    virtual void on_message(Lane lane, Epoch epoch, Bytes message) = 0;
+    virtual void on_message(Lane lane, PipelineEpoch epoch, Bytes message) = 0;
 };
 
 struct ChannelOptions {

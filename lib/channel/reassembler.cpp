@@ -16,6 +16,11 @@ constexpr std::size_t kFirstReserveBytes = 1u << 20;
 
 }  // namespace
 
+bool Reassembler::is_stale(const FrameHeader& header) const {
+    const auto found = epochs_.find(PipelineId(header.pipeline));
+    return found != epochs_.end() && header.epoch < found->second.value;
+}
+
 Result<std::optional<Bytes>> Reassembler::add(const FrameHeader& header, ByteSpan payload) {
     Progress& lane = lanes_[static_cast<std::size_t>(header.lane)];
     const bool begins = !lane.active;
@@ -35,7 +40,7 @@ Result<std::optional<Bytes>> Reassembler::add(const FrameHeader& header, ByteSpa
             lane_name(header.lane), lane.message, lane.total, header.payload, header.total);
     }
     lane.dropped |=
-        header.lane != Lane::control && header.epoch < epoch_.value && !canary(Canary::stale_epoch);
+        header.lane != Lane::control && is_stale(header) && !canary(Canary::stale_epoch);
     const bool in_front = canary(Canary::chunk_out_of_order) && header.message % 5 == 4;
     if (!lane.dropped) {
         lane.bytes.insert(in_front ? lane.bytes.begin() : lane.bytes.end(), payload.begin(),

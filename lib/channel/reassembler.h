@@ -2,11 +2,13 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
 
 #include <molink/status.h>
 
 #include "base/bytes.h"
+#include "base/pipeline_epoch.h"
 #include "channel/frame_header.h"
 
 namespace molink {
@@ -18,8 +20,9 @@ public:
     /// Takes a frame's payload. Gives the message when it was the last of it and not dropped.
     /// Errors: data_loss when the frame does not continue its lane's message.
     Result<std::optional<Bytes>> add(const FrameHeader& header, ByteSpan payload);
-    /// Messages of older epochs are dropped, control excepted; also those under way.
-    void set_epoch(Epoch epoch) { epoch_ = epoch; }
+    /// Messages of older epochs of this pipeline are dropped, also those under way; those of the
+    /// control lane are kept.
+    void set_epoch(PipelineEpoch epoch) { epochs_[epoch.pipeline] = epoch.epoch; }
 
 private:
     struct Progress {
@@ -32,7 +35,8 @@ private:
         Bytes bytes;
     };
     std::array<Progress, kLaneCount> lanes_;
-    Epoch epoch_;
+    bool is_stale(const FrameHeader& header) const;
+    std::map<PipelineId, Epoch> epochs_;
 };
 
 }  // namespace molink

@@ -28,8 +28,8 @@ EngineCore::EngineCore(EngineCoreOptions options, std::unique_ptr<Scheduler> sch
 
 EngineCore::~EngineCore() = default;
 
-void EngineCore::begin_epoch(Epoch epoch, std::vector<StageView> stages, std::int64_t kv_blocks,
-                             bool direct_feedback) {
+void EngineCore::begin_epoch(PipelineEpoch epoch, std::vector<StageView> stages,
+                             std::int64_t kv_blocks, bool direct_feedback) {
     serving_ = true;
     direct_feedback_ = direct_feedback;
     epoch_ = epoch;
@@ -241,7 +241,7 @@ void EngineCore::fill_metrics(MetricsSnapshot& metrics) const {
     metrics.kv_blocks_total = pool_.total();
     metrics.kv_blocks_free = pool_.available();
     metrics.kv_blocks_cached = pool_.idle_count();
-    metrics.epoch = epoch_.value;
+    metrics.epoch = epoch_.epoch.value;
     metrics.stages = meter_.totals();
     for (std::size_t i = 0; i < metrics.stages.size() && i < stages_.size(); ++i) {
         metrics.stages[i].layers = stages_[i].layers;

@@ -16,7 +16,8 @@
 #include "kv/block_pool.h"
 #include "kv/prefix_index.h"
 #include "tokenizer/tokenizer.h"
-#include "wire/messages.h"
+#include "work/part.h"
+#include "work/retired_part.h"
 
 namespace molink {
 
@@ -24,7 +25,7 @@ namespace molink {
 class PartSink {
 public:
     virtual ~PartSink() = default;
-    virtual void launch(Part part) = 0;
+    virtual void launch(PartPlan plan) = 0;
     /// Bytes launched that have not left yet.
     virtual std::size_t backlog_bytes() const { return 0; }
 };
@@ -62,7 +63,7 @@ public:
     /// A pipeline serves from now on. `stages` in order.
     /// With `direct_feedback` the first stage hears from the last one what was sampled, and decode
     /// parts are planned one step ahead, before the tokens they begin with are known.
-    void begin_epoch(Epoch epoch, std::vector<StageView> stages, std::int64_t kv_blocks,
+    void begin_epoch(PipelineEpoch epoch, std::vector<StageView> stages, std::int64_t kv_blocks,
                      bool direct_feedback = false);
     /// What is known of the links now, [stages], each behind its stage.
     void set_links(std::span<const LinkModel> links);
@@ -79,7 +80,7 @@ public:
 
     /// A part is done everywhere. Errors: data_loss when the record does not fit what was launched;
     /// the pipeline cannot be trusted any more then.
-    Status on_retire(const Retire& retire, std::int64_t now_us);
+    Status on_retire(const RetiredPart& retired, std::int64_t now_us);
 
     /// Plans and launches until the scheduler has nothing more to start.
     void step(std::int64_t now_us);
@@ -117,14 +118,18 @@ private:
     bool plan_once(std::int64_t now_us);
     bool accept(const SchedulerView& view, StepPlan& plan);
     void launch(const StepPlan& plan, std::int64_t now_us);
-    void launch_part(Part part, LaunchedPart launched);
+    void launch_part(PartPlan part, LaunchedPart launched);
     void plan_on(LaunchedPart& launched);
     void leave_flight(const LaunchedPart& launched);
     void leave_step(StepId step);
     void make_decodable(Sequence& sequence);
-    void add_run(Sequence& sequence, std::int32_t count, Part& part, LaunchedPart& launched);
-    void open(Sequence& sequence, Part& part);
-    void take_block(Sequence& sequence, SequenceRun& run);
+    void add_decode(Sequence& sequence, PartPlan& part, LaunchedPart& launched);
+    void add_prefill(Sequence& sequence, std::int32_t count, PartPlan& part,
+                     LaunchedPart& launched);
+    std::vector<BlockId> begin_rows(Sequence& sequence, std::int32_t count, PartPlan& part);
+    void note_rows(Sequence& sequence, const RowSpan& span, LaunchedPart& launched);
+    void open(Sequence& sequence, PartPlan& part);
+    void allocate_block(Sequence& sequence, std::vector<BlockId>& new_blocks);
 
     // engine_blocks.cpp: who holds which blocks
     void look_up_prefixes();
@@ -137,18 +142,18 @@ private:
     void refresh_need(Sequence& sequence) const;
     std::int32_t blocks_for(std::int32_t positions) const;
 
-    Status check_retire(const Retire& retire, const LaunchedPart& launched) const;
-    Status check_sampled(const Retire& retire, const LaunchedRun& run,
-                         const SampledRun& sampled) const;
-    Status check_hashes(const Retire& retire, const LaunchedRun& run,
-                        const SampledRun& sampled) const;
+    Status check_retire(const RetiredPart& retired, const LaunchedPart& launched) const;
+    Status check_sampled(const RetiredPart& retired, const LaunchedRun& run,
+                         const SampledRows& sampled) const;
+    Status check_hashes(const RetiredPart& retired, const LaunchedRun& run,
+                        const SampledRows& sampled) const;
     void take_input(PartId part, std::int64_t now_us);
-    void take_run(const LaunchedRun& run, const SampledRun* sampled, std::int64_t now_us);
-    void take_hashes(const LaunchedRun& run, const SampledRun& sampled);
+    void take_run(const LaunchedRun& run, const SampledRows* sampled, std::int64_t now_us);
+    void take_hashes(const LaunchedRun& run, const SampledRows& sampled);
     void take_token(Sequence& sequence, Token token, const TokenLogprobs* logprobs,
                     std::int64_t now_us);
     bool ends_at(const Sequence& sequence, Token token) const;
-    void report(const LaunchedPart& launched, const Retire& retire, std::int64_t now_us);
+    void report(const LaunchedPart& launched, const RetiredPart& retired, std::int64_t now_us);
 
     void finish(Sequence& sequence, FinishReason reason, const Status& status, std::int64_t now_us);
     RequestEvent last_event(Sequence& sequence, FinishReason reason, const Status& status,
@@ -168,7 +173,7 @@ private:
 
     bool serving_ = false;
     bool direct_feedback_ = false;
-    Epoch epoch_;
+    PipelineEpoch epoch_;
     std::vector<StageView> stages_;
     StageMeter meter_;
     BlockPool pool_;

@@ -12,24 +12,24 @@
 namespace molink {
 namespace {
 
-const SampledRun* find_sampled(const Retire& retire, SequenceId id) {
-    for (const SampledRun& sampled : retire.sampled) {
-        if (sampled.id == id) return &sampled;
+const SampledRows* find_sampled(const RetiredPart& retired, SequenceId id) {
+    for (const SampledRows& sampled : retired.sampled) {
+        if (sampled.sequence == id) return &sampled;
     }
     return nullptr;
 }
 
 }  // namespace
 
-Status EngineCore::on_retire(const Retire& retire, std::int64_t now_us) {
-    const bool stale = !serving_ || retire.epoch != epoch_;
+Status EngineCore::on_retire(const RetiredPart& retired, std::int64_t now_us) {
+    const bool stale = !serving_ || retired.key.epoch != epoch_;
     if (stale && !canary(Canary::stale_epoch)) return {};
-    const auto found = in_flight_.find(retire.part);
+    const auto found = in_flight_.find(retired.key.id);
     if (found == in_flight_.end()) {
         return make_error(StatusCode::data_loss, "retirement of part {}, which is not under way",
-                          retire.part.value);
+                          retired.key.id.value);
     }
-    MOLINK_RETURN_IF_ERROR(check_retire(retire, found->second));
+    MOLINK_RETURN_IF_ERROR(check_retire(retired, found->second));
     const LaunchedPart launched = std::move(found->second);
     in_flight_.erase(found);
     if (launched.kind == PartKind::decode) {
@@ -40,11 +40,11 @@ Status EngineCore::on_retire(const Retire& retire, std::int64_t now_us) {
         counters_.prompt_tokens += static_cast<std::uint64_t>(launched.rows);
         leave_step(launched.step);
     }
-    report(launched, retire, now_us);
+    report(launched, retired, now_us);
     for (const LaunchedRun& run : launched.runs) {
         const PartId ahead =
             run.sample_count > 0 ? std::exchange(run.sequence->ahead, PartId()) : PartId();
-        take_run(run, find_sampled(retire, run.sequence->wire_id), now_us);
+        take_run(run, find_sampled(retired, run.sequence->wire_id), now_us);
         if (ahead != PartId()) take_input(ahead, now_us);
     }
     return {};
@@ -58,36 +58,36 @@ void EngineCore::take_input(PartId part, std::int64_t now_us) {
     plan_on(found->second);
 }
 
-Status EngineCore::check_retire(const Retire& retire, const LaunchedPart& launched) const {
+Status EngineCore::check_retire(const RetiredPart& retired, const LaunchedPart& launched) const {
     for (const LaunchedRun& run : launched.runs) {
-        const SampledRun* sampled = find_sampled(retire, run.sequence->wire_id);
+        const SampledRows* sampled = find_sampled(retired, run.sequence->wire_id);
         const std::size_t tokens = sampled == nullptr ? 0 : sampled->tokens.size();
         if (tokens != static_cast<std::size_t>(run.sample_count)) {
             return make_error(StatusCode::data_loss,
                               "part {} sampled {} tokens for sequence {}; {} were asked for",
-                              retire.part.value, tokens, run.sequence->view.id.value,
+                              retired.key.id.value, tokens, run.sequence->view.id.value,
                               run.sample_count);
         }
         if (sampled == nullptr) continue;
-        MOLINK_RETURN_IF_ERROR(check_sampled(retire, run, *sampled));
-        MOLINK_RETURN_IF_ERROR(check_hashes(retire, run, *sampled));
+        MOLINK_RETURN_IF_ERROR(check_sampled(retired, run, *sampled));
+        MOLINK_RETURN_IF_ERROR(check_hashes(retired, run, *sampled));
     }
     return {};
 }
 
-Status EngineCore::check_sampled(const Retire& retire, const LaunchedRun& run,
-                                 const SampledRun& sampled) const {
+Status EngineCore::check_sampled(const RetiredPart& retired, const LaunchedRun& run,
+                                 const SampledRows& sampled) const {
     const std::uint64_t sequence = run.sequence->view.id.value;
     const std::int32_t position = run.position + run.count - run.sample_count + 1;
     if (!sampled.tokens.empty() && sampled.position != position) {
         return make_error(StatusCode::data_loss,
                           "part {} sampled position {} of sequence {}; {} was asked for",
-                          retire.part.value, sampled.position, sequence, position);
+                          retired.key.id.value, sampled.position, sequence, position);
     }
     const auto check_token = [&](Token token) -> Status {
         if (token >= 0 && token < options_.vocabulary) return {};
         return make_error(StatusCode::data_loss, "part {} sampled token {}; the vocabulary has {}",
-                          retire.part.value, token, options_.vocabulary);
+                          retired.key.id.value, token, options_.vocabulary);
     };
     for (Token token : sampled.tokens) MOLINK_RETURN_IF_ERROR(check_token(token));
     const std::size_t expected =
@@ -95,7 +95,7 @@ Status EngineCore::check_sampled(const Retire& retire, const LaunchedRun& run,
     if (sampled.logprobs.size() != expected) {
         return make_error(StatusCode::data_loss,
                           "part {} has {} log-probabilities for sequence {}; {} were asked for",
-                          retire.part.value, sampled.logprobs.size(), sequence, expected);
+                          retired.key.id.value, sampled.logprobs.size(), sequence, expected);
     }
     for (const TokenLogprobs& logprobs : sampled.logprobs) {
         for (const TokenLogprob& top : logprobs.top) MOLINK_RETURN_IF_ERROR(check_token(top.token));
@@ -103,15 +103,15 @@ Status EngineCore::check_sampled(const Retire& retire, const LaunchedRun& run,
     return {};
 }
 
-Status EngineCore::check_hashes(const Retire& retire, const LaunchedRun& run,
-                                const SampledRun& sampled) const {
+Status EngineCore::check_hashes(const RetiredPart& retired, const LaunchedRun& run,
+                                const SampledRows& sampled) const {
     const Sequence& sequence = *run.sequence;
     const std::size_t expected =
         sequence.request->hash_logits ? static_cast<std::size_t>(run.count) : 0;
     if (sampled.logit_hashes.size() != expected) {
         return make_error(
             StatusCode::data_loss, "part {} has {} logit hashes for sequence {}; {} were asked for",
-            retire.part.value, sampled.logit_hashes.size(), sequence.view.id.value, expected);
+            retired.key.id.value, sampled.logit_hashes.size(), sequence.view.id.value, expected);
     }
     for (std::size_t i = 0; i < expected; ++i) {
         const std::size_t position = static_cast<std::size_t>(run.position) + i;
@@ -126,7 +126,7 @@ Status EngineCore::check_hashes(const Retire& retire, const LaunchedRun& run,
     return {};
 }
 
-void EngineCore::take_run(const LaunchedRun& run, const SampledRun* sampled, std::int64_t now_us) {
+void EngineCore::take_run(const LaunchedRun& run, const SampledRows* sampled, std::int64_t now_us) {
     Sequence& sequence = *run.sequence;
     --sequence.view.parts_in_flight;
     if (sequence.view.state == SequenceState::finished) {
@@ -147,7 +147,7 @@ void EngineCore::take_run(const LaunchedRun& run, const SampledRun* sampled, std
     }
 }
 
-void EngineCore::take_hashes(const LaunchedRun& run, const SampledRun& sampled) {
+void EngineCore::take_hashes(const LaunchedRun& run, const SampledRows& sampled) {
     if (sampled.logit_hashes.empty()) return;
     auto& hashes = run.sequence->logit_hashes;
     const auto begin = static_cast<std::size_t>(run.position);
@@ -205,14 +205,15 @@ void EngineCore::take_token(Sequence& sequence, Token token, const TokenLogprobs
     if (idle && sequence.view.state == SequenceState::in_flight) make_decodable(sequence);
 }
 
-void EngineCore::report(const LaunchedPart& launched, const Retire& retire, std::int64_t now_us) {
+void EngineCore::report(const LaunchedPart& launched, const RetiredPart& retired,
+                        std::int64_t now_us) {
     record(launched.kind == PartKind::decode ? counters_.decode_part_rows
                                              : counters_.prefill_part_rows,
            launched.rows);
-    meter_.add(launched.kind, launched.rows, retire.stage_times);
+    meter_.add(launched.kind, launched.rows, retired.stage_times);
     meter_.fill(stages_);
     std::vector<PartReport::Stage> stages;
-    for (const StageTime& time : retire.stage_times)
+    for (const StageTime& time : retired.stage_times)
         stages.push_back({time.compute_us, time.wait_us});
     PartReport part;
     part.kind = launched.kind;

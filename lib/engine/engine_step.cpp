@@ -24,7 +24,7 @@ void EngineCore::step(std::int64_t now_us) {
 SchedulerView EngineCore::make_view(std::int64_t now_us) const {
     SchedulerView view;
     view.now_us = now_us;
-    view.step_seed = counter_random(epoch_.value, next_step_);
+    view.step_seed = counter_random(epoch_.epoch.value, next_step_);
     view.waiting = waiting_.span();
     view.prefilling = prefilling_.span();
     view.decodable = decodable_.span();
@@ -76,30 +76,28 @@ bool EngineCore::plan_once(std::int64_t now_us) {
 void EngineCore::launch(const StepPlan& plan, std::int64_t now_us) {
     if (plan.decode.empty() && plan.prefill.empty()) return;
     const StepId step(next_step_++);
-    const auto make_part = [&](PartKind kind) {
-        Part part;
-        part.epoch = epoch_;
-        part.step = step;
-        part.id = PartId(next_part_++);
-        part.kind = kind;
+    const auto make_part = [&](PartRows rows) {
+        PartPlan part;
+        part.key = {epoch_, step, PartId(next_part_++)};
+        part.rows = std::move(rows);
         return part;
     };
-    const auto make_record = [&](const Part& part) {
+    const auto make_record = [&](const PartPlan& part) {
         LaunchedPart launched;
-        launched.id = part.id;
-        launched.kind = part.kind;
+        launched.id = part.key.id;
+        launched.kind = part.kind();
         launched.step = step;
         launched.launched_us = now_us;
         return launched;
     };
     if (!plan.decode.empty()) {
-        Part part = make_part(PartKind::decode);
+        PartPlan part = make_part(std::vector<DecodeRows>());
         LaunchedPart launched = make_record(part);
-        for (SequenceId id : plan.decode) add_run(*find(id), 1, part, launched);
+        for (SequenceId id : plan.decode) add_decode(*find(id), part, launched);
         launch_part(std::move(part), std::move(launched));
     }
     if (!plan.prefill.empty()) {
-        Part part = make_part(PartKind::prefill);
+        PartPlan part = make_part(std::vector<PrefillRows>());
         LaunchedPart launched = make_record(part);
         for (const PrefillRun& run : plan.prefill) {
             Sequence& sequence = *find(run.sequence);
@@ -111,7 +109,7 @@ void EngineCore::launch(const StepPlan& plan, std::int64_t now_us) {
                 admit(sequence);
             }
             // The cache may have spared more than was known when the plan was made.
-            add_run(sequence, std::min(run.count, sequence.view.prompt_left()), part, launched);
+            add_prefill(sequence, std::min(run.count, sequence.view.prompt_left()), part, launched);
         }
         launch_part(std::move(part), std::move(launched));
     }
@@ -119,7 +117,7 @@ void EngineCore::launch(const StepPlan& plan, std::int64_t now_us) {
         counters_.max_micro_batches_in_flight, static_cast<std::int32_t>(steps_in_flight_.size()));
 }
 
-void EngineCore::open(Sequence& sequence, Part& part) {
+void EngineCore::open(Sequence& sequence, PartPlan& part) {
     const AdmittedRequest& request = *sequence.request;
     SequenceOpen open;
     open.id = sequence.wire_id;
@@ -146,7 +144,7 @@ void EngineCore::open(Sequence& sequence, Part& part) {
     sequence.opened = true;
 }
 
-void EngineCore::take_block(Sequence& sequence, SequenceRun& run) {
+void EngineCore::allocate_block(Sequence& sequence, std::vector<BlockId>& new_blocks) {
     if (sequence.reserved_left > 0) {
         --sequence.reserved_left;
     } else {
@@ -155,61 +153,81 @@ void EngineCore::take_block(Sequence& sequence, SequenceRun& run) {
     const BlockPool::Taken taken = pool_.take();
     if (taken.evicted) prefixes_.forget(taken.block);
     sequence.blocks.push_back(taken.block);
-    run.new_blocks.push_back(taken.block);
+    new_blocks.push_back(taken.block);
 }
 
-void EngineCore::add_run(Sequence& sequence, std::int32_t count, Part& part,
-                         LaunchedPart& launched) {
-    SequenceView& view = sequence.view;
-    SequenceRun run;
+/// Opens the sequence if need be, and gives the blocks that stages do not know yet.
+std::vector<BlockId> EngineCore::begin_rows(Sequence& sequence, std::int32_t count,
+                                            PartPlan& part) {
+    std::vector<BlockId> new_blocks;
     if (!sequence.opened) {
         open(sequence, part);
-        run.new_blocks = sequence.blocks;
+        new_blocks = sequence.blocks;
     }
-    run.id = sequence.wire_id;
-    run.position = view.scheduled;
-    run.count = count;
-    if (part.kind == PartKind::decode) {
-        const auto next = static_cast<std::size_t>(view.scheduled);
-        if (next < sequence.tokens.size()) {
-            run.tokens.push_back(sequence.tokens[next]);
-        } else {
-            sequence.ahead = launched.id;
-            ++launched.unknown;
-        }
-        run.sample_count = 1;
-        decodable_.remove(&view);
-        view.state = SequenceState::in_flight;
-        ++decoding_in_flight_;
-    } else {
-        prefill_rows_in_flight_ += count;
-        if (view.scheduled + count == view.prompt_tokens) {
-            run.sample_count = 1;
-            prefilling_.remove(&view);
-            view.state = SequenceState::in_flight;
-        }
-    }
-    const std::int32_t end = run.position + count;
+    const std::int32_t end = sequence.view.scheduled + count;
     while (static_cast<std::int32_t>(sequence.blocks.size()) * options_.block_tokens < end) {
-        take_block(sequence, run);
+        allocate_block(sequence, new_blocks);
     }
-    view.scheduled = end;
+    return new_blocks;
+}
+
+void EngineCore::note_rows(Sequence& sequence, const RowSpan& span, LaunchedPart& launched) {
+    SequenceView& view = sequence.view;
+    view.scheduled = span.end();
     ++view.parts_in_flight;
     refresh_need(sequence);
     if (canary(Canary::prefix_unpublished)) {
-        publish_blocks(sequence, std::min(end, static_cast<std::int32_t>(sequence.tokens.size())));
+        publish_blocks(sequence,
+                       std::min(span.end(), static_cast<std::int32_t>(sequence.tokens.size())));
     }
-    launched.rows += count;
-    launched.runs.push_back({&sequence, run.position, count, run.sample_count});
-    part.runs.push_back(std::move(run));
+    launched.rows += span.count;
+    launched.runs.push_back({&sequence, span.position, span.count, span.sampled});
 }
 
-void EngineCore::launch_part(Part part, LaunchedPart launched) {
+void EngineCore::add_decode(Sequence& sequence, PartPlan& part, LaunchedPart& launched) {
+    SequenceView& view = sequence.view;
+    DecodeRows rows;
+    rows.new_blocks = begin_rows(sequence, 1, part);
+    rows.sequence = sequence.wire_id;
+    rows.position = view.scheduled;
+    const auto next = static_cast<std::size_t>(view.scheduled);
+    if (next < sequence.tokens.size()) {
+        rows.token = sequence.tokens[next];
+    } else {
+        sequence.ahead = launched.id;
+        ++launched.unknown;
+    }
+    decodable_.remove(&view);
+    view.state = SequenceState::in_flight;
+    ++decoding_in_flight_;
+    note_rows(sequence, span_of(rows), launched);
+    std::get<std::vector<DecodeRows>>(part.rows).push_back(std::move(rows));
+}
+
+void EngineCore::add_prefill(Sequence& sequence, std::int32_t count, PartPlan& part,
+                             LaunchedPart& launched) {
+    SequenceView& view = sequence.view;
+    PrefillRows rows;
+    rows.new_blocks = begin_rows(sequence, count, part);
+    rows.sequence = sequence.wire_id;
+    rows.position = view.scheduled;
+    rows.rows = count;
+    rows.ends_prompt = view.scheduled + count == view.prompt_tokens;
+    prefill_rows_in_flight_ += count;
+    if (rows.ends_prompt) {
+        prefilling_.remove(&view);
+        view.state = SequenceState::in_flight;
+    }
+    note_rows(sequence, span_of(rows), launched);
+    std::get<std::vector<PrefillRows>>(part.rows).push_back(std::move(rows));
+}
+
+void EngineCore::launch_part(PartPlan part, LaunchedPart launched) {
     part.releases = std::move(releases_);
     releases_.clear();
-    ++(part.kind == PartKind::decode ? decode_parts_in_flight_ : prefill_parts_in_flight_);
-    ++steps_in_flight_[part.step];
-    LaunchedPart& kept = in_flight_.emplace(part.id, std::move(launched)).first->second;
+    ++(part.kind() == PartKind::decode ? decode_parts_in_flight_ : prefill_parts_in_flight_);
+    ++steps_in_flight_[part.key.step];
+    LaunchedPart& kept = in_flight_.emplace(part.key.id, std::move(launched)).first->second;
     if (direct_feedback_ && kept.kind == PartKind::decode && kept.unknown == 0) plan_on(kept);
     parts_.launch(std::move(part));
 }

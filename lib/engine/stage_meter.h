@@ -7,7 +7,7 @@
 #include <molink/metrics.h>
 #include <molink/scheduler.h>
 
-#include "wire/messages.h"
+#include "work/part.h"
 
 namespace molink {
 

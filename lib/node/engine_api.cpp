@@ -19,8 +19,8 @@
 #include "node/head_node.h"
 #include "node/node_loop.h"
 #include "node/node_parts.h"
+#include "tensor/activation_codec.h"
 #include "tokenizer/tokenizer.h"
-#include "wire/activation_codec.h"
 
 namespace molink {
 

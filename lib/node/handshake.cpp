@@ -40,9 +40,10 @@ Hello make_hello(const NodeIdentity& identity, const std::string& advertise) {
     hello.node_name = identity.name;
     hello.advertise = advertise;
     hello.host_id = identity.host_id;
+    hello.memory_domain = identity.memory_domain;
     hello.model_hash = identity.model_hash;
     hello.model_layers = identity.spec.layers;
-    hello.weight_mode = identity.weight_type;
+    hello.weight_type = identity.weight_type;
     hello.kv_type = identity.kv_type;
     hello.block_tokens = identity.block_tokens;
     hello.memory_bytes = static_cast<std::uint64_t>(identity.memory_bytes);
@@ -55,12 +56,6 @@ Hello make_hello(const NodeIdentity& identity, const std::string& advertise) {
 Status check_hello(const Hello& hello, const NodeIdentity& head, const PartitionModel& model) {
     const std::string& node = hello.node_name;
     if (node.empty()) return invalid_argument("the node gives no name");
-    if (hello.protocol_major == kProtocolMajor && hello.protocol_minor < kLeastWorkerMinor) {
-        return make_error(StatusCode::failed_precondition,
-                          "node '{}' has protocol version {}.{}; the head needs at least {}.{}",
-                          node, hello.protocol_major, hello.protocol_minor, kProtocolMajor,
-                          kLeastWorkerMinor);
-    }
     if (hello.protocol_major != kProtocolMajor) {
         return differs(
             "protocol version", node,
@@ -75,8 +70,8 @@ Status check_hello(const Hello& hello, const NodeIdentity& head, const Partition
         return differs("a model with hash", node, fmt::format("{:016x}", hello.model_hash),
                        fmt::format("{:016x}", head.model_hash));
     }
-    if (hello.weight_mode != head.weight_type) {
-        return differs("weights as", node, std::string(data_type_name(hello.weight_mode)),
+    if (hello.weight_type != head.weight_type) {
+        return differs("weights as", node, std::string(data_type_name(hello.weight_type)),
                        std::string(data_type_name(head.weight_type)));
     }
     if (hello.kv_type != head.kv_type) {

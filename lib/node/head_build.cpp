@@ -43,7 +43,7 @@ Result<PartitionInput> HeadNode::partition_input(const std::vector<NodeId>& orde
         node.memory_bytes = memory_share(*member);
         node.decode_layer_us = member->profile.decode_layer_us;
         node.prefill_row_layer_us = member->profile.prefill_row_layer_us;
-        node.head_row_us = member->profile.head_row_us;
+        node.head_row_us = member->profile.lm_head_row_us;
         node.decode_row_layer_us = member->profile.decode_row_layer_us;
         node.fixed = member->info.fixed_layers;
         input.nodes.push_back(std::move(node));
@@ -69,41 +69,39 @@ void HeadNode::note_left_out(const PartitionPlan& plan) {
     }
 }
 
-std::vector<Assign> HeadNode::make_assigns(const PartitionPlan& plan) const {
+Result<Ring> HeadNode::make_ring(const PartitionPlan& plan) const {
+    std::vector<RingStage> stages;
+    for (const StagePlan& stage : plan.stages) {
+        stages.push_back({stage.node, find_member(stage.node)->info.address, stage.layers});
+    }
+    // A head with the first stage knows every token when it launches.
+    const bool feeds_back = config_.direct_feedback && plan.stages.front().node != kHead;
+    return Ring::make(std::move(stages), plan.lm_head_first, feeds_back);
+}
+
+std::uint64_t HeadNode::max_kv_blocks() const {
     const std::int64_t per_sequence =
         (config_.max_context + config_.identity.block_tokens - 1) / config_.identity.block_tokens;
-    const bool direct = config_.direct_feedback && plan.stages.front().node != kHead;
-    const bool ring = direct || plan.stages.front().has_head;
-    std::vector<Assign> assigns;
-    for (std::size_t i = 0; i < plan.stages.size(); ++i) {
-        const StagePlan& stage = plan.stages[i];
-        Assign assign;
-        assign.epoch = epoch_;
-        assign.stage_index = static_cast<std::int32_t>(i);
-        assign.stage_count = static_cast<std::int32_t>(plan.stages.size());
-        assign.layers = stage.layers;
-        assign.has_embedding = stage.has_embedding;
-        assign.has_head = stage.has_head;
-        if (i + 1 < plan.stages.size()) {
-            assign.next_address = find_member(plan.stages[i + 1].node)->info.address;
-        }
-        assign.activation_type = config_.wire_type;
-        assign.max_rows = config_.max_step_tokens;
-        assign.max_sequences = config_.max_running;
-        assign.max_context = config_.max_context;
-        assign.memory_bytes = static_cast<std::uint64_t>(memory_share(*find_member(stage.node)));
-        assign.max_kv_blocks = static_cast<std::uint64_t>(per_sequence * config_.max_running);
-        assign.direct_feedback = direct && (i == 0 || i + 1 == plan.stages.size());
-        if (ring && i > 0 && assign.last_stage()) {
-            assign.next_address = find_member(plan.stages.front().node)->info.address;
-        }
-        assigns.push_back(std::move(assign));
-    }
-    return assigns;
+    return static_cast<std::uint64_t>(per_sequence * config_.max_running);
+}
+
+Assign HeadNode::make_assign(std::size_t stage) const {
+    Assign assign;
+    assign.epoch = epoch_;
+    assign.ring = ring_;
+    assign.stage_index = static_cast<std::uint32_t>(stage);
+    assign.activation_type = config_.wire_type;
+    assign.max_rows = config_.max_step_tokens;
+    assign.max_sequences = config_.max_running;
+    assign.max_context = config_.max_context;
+    assign.memory_bytes =
+        static_cast<std::uint64_t>(memory_share(*find_member(ring_.stage(stage).node)));
+    assign.max_kv_blocks = max_kv_blocks();
+    return assign;
 }
 
 void HeadNode::try_build() {
-    if (!rebuild_ || build_.active() || local_stage_failed_) return;
+    if (!rebuild_ || active() || local_stage_failed_) return;
     const std::vector<NodeId> order = policies_.cluster->select(member_infos());
     if (survey_links(order)) return;
     rebuild_ = false;
@@ -129,11 +127,21 @@ void HeadNode::try_build() {
 }
 
 void HeadNode::begin_build(const PartitionPlan& plan) {
-    ++epoch_.value;
-    hub_->set_epoch(epoch_);
+    auto ring = make_ring(plan);
+    if (!ring) {  // check_partition permits nothing that cannot be a ring
+        build_error_ = ring.error();
+        last_error_ = ring.error().message();
+        log_(LogLevel::error, "{}", last_error_);
+        changed();
+        return;
+    }
+    ++epoch_.epoch.value;
+    ring_ = std::move(*ring);
+    for (const Member& member : members_) {
+        if (member.info.id != kHead) hub_->set_epoch(member.link, epoch_);
+    }
     state_ = EngineState::loading;
-    std::vector<Assign> assigns = make_assigns(plan);
-    build_.begin(epoch_, plan, assigns);
+    build_.begin(epoch_, ring_, max_kv_blocks());
     for (std::size_t i = 0; i < plan.stages.size(); ++i) {
         Member* member = find_member(plan.stages[i].node);
         member->info.state = NodeState::loading;
@@ -142,12 +150,12 @@ void HeadNode::begin_build(const PartitionPlan& plan) {
         member->info.loaded_bytes = 0;
         member->info.kv_blocks = 0;
         if (member->info.id == kHead) {
-            session_->assign(assigns[i]);
+            session_->assign(make_assign(i));
         } else {
-            send(member->info.id, Lane::control, Message(assigns[i]));
+            send(member->info.id, Lane::control, Message(make_assign(i)));
         }
     }
-    log_(LogLevel::info, "epoch {}: {} stages are loading", epoch_.value, assigns.size());
+    log_(LogLevel::info, "epoch {}: {} stages are loading", epoch_.epoch.value, ring_.size());
     changed();
 }
 
@@ -160,7 +168,7 @@ void HeadNode::on_progress(NodeId node, const LoadProgress& progress) {
 }
 
 void HeadNode::on_loaded(NodeId node, const StageLoaded& loaded) {
-    if (!build_.active() || loaded.epoch != epoch_) return;
+    if (!active() || loaded.epoch != epoch_) return;
     auto all = build_.on_loaded(node, loaded);
     if (!all) {
         on_failed(node, {epoch_, all.error().code(), all.error().message()});
@@ -172,10 +180,10 @@ void HeadNode::on_loaded(NodeId node, const StageLoaded& loaded) {
     changed();
     if (!*all) return;
     const StageStart start{epoch_, build_.kv_blocks()};
-    const PipelineBuild stages = build_;
-    for (const StageRecord& stage : stages.stages()) {
-        if (stage.plan.node != kHead) {
-            send(stage.plan.node, Lane::control, start);
+    const Ring ring = ring_;
+    for (const RingStage& stage : ring.stages()) {
+        if (stage.node != kHead) {
+            send(stage.node, Lane::control, start);
             continue;
         }
         const Status started = session_->start(start);
@@ -184,7 +192,7 @@ void HeadNode::on_loaded(NodeId node, const StageLoaded& loaded) {
 }
 
 void HeadNode::on_ready(NodeId node, const StageReady& ready) {
-    if (!build_.active() || ready.epoch != epoch_) return;
+    if (!active() || ready.epoch != epoch_) return;
     auto all = build_.on_ready(node, ready);
     if (!all) {
         on_failed(node, {epoch_, all.error().code(), all.error().message()});
@@ -199,22 +207,23 @@ void HeadNode::on_ready(NodeId node, const StageReady& ready) {
 
 /// What the node's profile says of its stage. A decode part reads all weights once, whatever its
 /// rows, and computes for each; a prefill part does the same.
-StageView HeadNode::stage_view(const StageRecord& stage) const {
-    const NodeProfile& profile = find_member(stage.plan.node)->profile;
-    const double layers = stage.plan.layers.size();
+StageView HeadNode::stage_view(std::size_t stage) const {
+    const RingStage& place = ring_.stage(stage);
+    const NodeProfile& profile = find_member(place.node)->profile;
+    const double layers = place.layers.size();
     const double prefill_us = profile.prefill_row_layer_us;
     const double decode_us =
         profile.decode_row_layer_us > 0 ? profile.decode_row_layer_us : prefill_us;
-    const double head_us = stage.plan.has_head ? profile.head_row_us : 0;
+    const double lm_head_us = ring_.shape().has_lm_head(stage) ? profile.lm_head_row_us : 0;
     StageView view;
-    view.layers = stage.plan.layers;
+    view.layers = place.layers;
     view.hidden = config_.identity.spec.hidden;
     view.row_bytes = config_.partition_model.activation_row_bytes;
-    const bool last = stage.plan.layers.end == config_.partition_model.layers;
-    if (last && !stage.plan.has_head) view.return_row_bytes = view.row_bytes;
-    view.decode.base_us = layers * std::max(profile.decode_layer_us - decode_us, 0.0) + head_us;
+    view.cargo = ring_.shape().cargo(stage);
+    view.decode.base_us = layers * std::max(profile.decode_layer_us - decode_us, 0.0) + lm_head_us;
     view.decode.row_us = layers * decode_us;
-    view.prefill.base_us = layers * std::max(profile.decode_layer_us - prefill_us, 0.0) + head_us;
+    view.prefill.base_us =
+        layers * std::max(profile.decode_layer_us - prefill_us, 0.0) + lm_head_us;
     view.prefill.row_us = layers * prefill_us;
     return view;
 }
@@ -222,12 +231,13 @@ StageView HeadNode::stage_view(const StageRecord& stage) const {
 /// The link behind each stage, as the node that sends on it measured it.
 std::vector<LinkModel> HeadNode::stage_links() const {
     std::vector<LinkModel> links;
-    for (std::size_t i = 0; i < build_.stages().size(); ++i) {
-        const Member* member = find_member(build_.stages()[i].plan.node);
+    for (const RingStage& stage : ring_.stages()) {
+        const Member* member = find_member(stage.node);
         LinkModel link;
-        if (member->info.id != kHead) {
-            if (member->next_link) link = link_model(*member->next_link);
-        } else if (const NodeId next = build_.next_of(kHead); next != kHead) {
+        if (stage.node != kHead) {
+            const bool current = member->next_link && member->next_link->epoch == epoch_;
+            if (current) link = link_model(member->next_link->link);
+        } else if (const NodeId next = ring_.next_node(kHead); next != kHead) {
             link = hub_->stats(find_member(next)->link).link;
         }
         links.push_back(link);
@@ -238,19 +248,18 @@ std::vector<LinkModel> HeadNode::stage_links() const {
 void HeadNode::serve() {
     kv_blocks_ = static_cast<std::int64_t>(build_.kv_blocks());
     std::vector<StageView> stages;
-    for (const StageRecord& stage : build_.stages()) stages.push_back(stage_view(stage));
+    for (std::size_t i = 0; i < ring_.size(); ++i) stages.push_back(stage_view(i));
     state_ = EngineState::ready;
     last_error_.clear();
-    log_(LogLevel::info, "epoch {}: {} stages serve with {} KV blocks", epoch_.value, stages.size(),
-         kv_blocks_);
-    core_->begin_epoch(epoch_, std::move(stages), kv_blocks_,
-                       build_.stages().front().assign.direct_feedback);
+    log_(LogLevel::info, "epoch {}: {} stages serve with {} KV blocks", epoch_.epoch.value,
+         stages.size(), kv_blocks_);
+    core_->begin_epoch(epoch_, std::move(stages), kv_blocks_, ring_.shape().feeds_back());
     core_->set_links(stage_links());
     changed();
 }
 
 void HeadNode::on_failed(NodeId node, const StageFailed& failed) {
-    if (!build_.active() || failed.epoch != epoch_) return;
+    if (!active() || failed.epoch != epoch_) return;
     if (node != kHead) {
         lose_node(node, "its stage failed: " + failed.reason);
         if (state_ == EngineState::waiting && failed.code == StatusCode::resource_exhausted) {
@@ -265,8 +274,9 @@ void HeadNode::on_failed(NodeId node, const StageFailed& failed) {
 }
 
 void HeadNode::end_pipeline(const Status& reason) {
-    if (!build_.active()) return;
+    if (!active()) return;
     build_.reset();
+    ring_ = Ring();
     state_ = EngineState::waiting;
     kv_blocks_ = 0;
     last_error_ = reason.message();

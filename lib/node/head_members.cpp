@@ -123,7 +123,7 @@ void HeadNode::dismiss(LinkId link, const Refuse& words) {
     strangers_.erase(link);
     node_of_link_.erase(link);
     doomed_[link] = clock_.now_us() + limits::kFarewellUs;
-    const Status sent = hub_->send(link, Lane::control, epoch_, encode_message(words));
+    const Status sent = hub_->send(link, Lane::control, {}, encode_message(words));
     if (!sent.ok()) log_(LogLevel::debug, "farewell not sent: {}", sent.message());
 }
 
@@ -143,18 +143,18 @@ void HeadNode::lose_node(NodeId node, const std::string& reason) {
     if (member == nullptr || node == kHead) return;
     const std::string name = member->info.name;
     survey_.forget(node);
-    const StageRecord* stage = build_.find(node);
+    const auto stage = ring_.find(node);
     std::string text = fmt::format("node '{}'", name);
-    if (stage != nullptr) {
-        text +=
-            fmt::format(" (layers {}-{})", stage->plan.layers.begin, stage->plan.layers.end - 1);
+    if (stage) {
+        const LayerRange layers = ring_.stage(*stage).layers;
+        text += fmt::format(" (layers {}-{})", layers.begin, layers.end - 1);
     }
     text += " was lost: " + reason;
     log_(LogLevel::error, "{}", text);
     dismiss(member->link, {StatusCode::unavailable, "the head gave this node up: " + reason});
     members_.erase(std::find_if(members_.begin(), members_.end(),
                                 [&](const Member& other) { return other.info.id == node; }));
-    if (stage != nullptr) end_pipeline(Status(StatusCode::unavailable, text));
+    if (stage) end_pipeline(Status(StatusCode::unavailable, text));
     last_error_ = text;
     build_error_ = Status();
     rebuild_ = true;

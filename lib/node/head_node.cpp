@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "node/link_metrics.h"
-#include "stage/part_return.h"
 
 namespace molink {
 
@@ -64,7 +63,7 @@ void HeadNode::tick() {
     core_->step(now);
 }
 
-void HeadNode::on_message(LinkId link, Lane, Epoch, Bytes bytes) {
+void HeadNode::on_message(LinkId link, Lane, PipelineEpoch, Bytes bytes) {
     if (doomed_.contains(link)) return;
     auto message = decode_message(bytes);
     Member* member = member_of(link);
@@ -90,10 +89,14 @@ void HeadNode::on_message(LinkId link, Lane, Epoch, Bytes bytes) {
 }
 
 void HeadNode::handle(NodeId node, Message message) {
-    if (auto* retire = std::get_if<Retire>(&message)) {
-        on_retire(node, *retire);
-    } else if (auto* part = std::get_if<Part>(&message)) {
-        on_part(node, std::move(*part));
+    if (const auto* retired = std::get_if<RetiredPart>(&message)) {
+        on_retire(node, *retired);
+    } else if (auto* forwarded = std::get_if<ForwardedPart>(&message)) {
+        on_input(node, std::move(*forwarded));
+    } else if (auto* returned = std::get_if<ReturnedPart>(&message)) {
+        on_input(node, std::move(*returned));
+    } else if (const auto* tokens = std::get_if<TokenFeedback>(&message)) {
+        on_feedback(node, *tokens);
     } else if (auto* heartbeat = std::get_if<Heartbeat>(&message)) {
         find_member(node)->next_link = std::move(heartbeat->next_link);
     } else if (const auto* probe = std::get_if<LinkProbe>(&message)) {
@@ -116,24 +119,31 @@ void HeadNode::handle(NodeId node, Message message) {
     }
 }
 
-void HeadNode::on_part(NodeId node, Part part) {
-    if (session_ == nullptr || !build_.active() || part.epoch != epoch_) return;
-    if (build_.find(node) == nullptr || build_.next_of(node) != kHead) {
+/// From the stage before the head's own.
+void HeadNode::on_input(NodeId node, StageInput input) {
+    if (session_ == nullptr || !active() || key_of(input).epoch != epoch_) return;
+    if (!ring_.connects(node, kHead)) {
         lose_node(node, "it sent a part and is not the stage before the head's");
         return;
     }
-    const Status submitted = session_->submit(std::move(part), clock_.now_us());
+    const Status submitted = session_->submit(std::move(input), clock_.now_us());
     if (!submitted.ok()) end_pipeline(submitted);
 }
 
-void HeadNode::on_retire(NodeId node, const Retire& retire) {
-    const bool stale = state_ != EngineState::ready || retire.epoch != epoch_;
-    if (!build_.active() || (stale && !canary(Canary::stale_epoch))) return;
-    if (build_.sampler() != node) {
+/// A head with the first stage needs no feedback, so no ring sends any to it.
+void HeadNode::on_feedback(NodeId node, const TokenFeedback& tokens) {
+    if (!active() || tokens.key.epoch != epoch_) return;
+    lose_node(node, "it sent tokens for the first stage, which is not the head's");
+}
+
+void HeadNode::on_retire(NodeId node, const RetiredPart& retired) {
+    const bool stale = state_ != EngineState::ready || retired.key.epoch != epoch_;
+    if (!active() || (stale && !canary(Canary::stale_epoch))) return;
+    if (ring_.lm_head_node() != node) {
         lose_node(node, "it retired a part and does not have the LM head");
         return;
     }
-    const Status taken = core_->on_retire(retire, clock_.now_us());
+    const Status taken = core_->on_retire(retired, clock_.now_us());
     if (taken.ok()) return;
     if (node == kHead) {
         end_pipeline(taken);
@@ -142,24 +152,24 @@ void HeadNode::on_retire(NodeId node, const Retire& retire) {
     }
 }
 
-void HeadNode::launch(Part part) {
-    route(build_.first(), std::move(part));
+void HeadNode::launch(PartPlan plan) {
+    route(ring_.first_node(), std::move(plan));
 }
 
 std::size_t HeadNode::backlog_bytes() const {
-    const Member* first = find_member(build_.first());
+    const Member* first = find_member(ring_.first_node());
     if (first == nullptr || first->info.id == kHead) return 0;
     return hub_->pending_bytes(first->link);
 }
 
-void HeadNode::route(NodeId node, Part part) {
-    if (node == kHead && session_ != nullptr) {
-        const Status submitted = session_->submit(std::move(part), clock_.now_us());
+void HeadNode::route(NodeId node, StageInput input) {
+    if (node == kHead) {
+        const Status submitted = session_->submit(std::move(input), clock_.now_us());
         if (!submitted.ok()) log_(LogLevel::error, "{}", submitted.message());
         return;
     }
-    const Lane lane = is_urgent(part) ? Lane::decode : Lane::prefill;
-    send(node, lane, Message(std::move(part)));
+    const Lane lane = is_urgent(input) ? Lane::decode : Lane::prefill;
+    send(node, lane, std::visit([](auto& part) { return Message(std::move(part)); }, input));
 }
 
 void HeadNode::send(NodeId node, Lane lane, const Message& message) {
@@ -181,15 +191,23 @@ void HeadNode::stage_ready(const StageReady& ready) {
 void HeadNode::stage_failed(const StageFailed& failed) {
     on_failed(kHead, failed);
 }
-void HeadNode::stage_retire(Retire retire) {
-    on_retire(kHead, retire);
+void HeadNode::stage_retire(RetiredPart part) {
+    on_retire(kHead, part);
 }
-void HeadNode::stage_feedback(Retire tokens) {
-    send(build_.first(), Lane::token, Message(std::move(tokens)));
+void HeadNode::stage_feedback(TokenFeedback tokens) {
+    if (active() && tokens.key.epoch == epoch_) {
+        send(ring_.first_node(), Lane::token, Message(std::move(tokens)));
+    }
 }
 
-void HeadNode::stage_forward(Part part) {
-    if (build_.active() && part.epoch == epoch_) route(build_.next_of(kHead), std::move(part));
+void HeadNode::stage_forward(ForwardedPart part) {
+    if (active() && part.plan.key.epoch == epoch_) {
+        route(ring_.next_node(kHead), std::move(part));
+    }
+}
+
+void HeadNode::stage_return(ReturnedPart part) {
+    if (active() && part.key.epoch == epoch_) route(ring_.next_node(kHead), std::move(part));
 }
 
 void HeadNode::farewell() {
@@ -213,7 +231,7 @@ bool HeadNode::flushed() const {
 ClusterView HeadNode::view() const {
     ClusterView view;
     view.state = state_;
-    view.epoch = epoch_.value;
+    view.epoch = epoch_.epoch.value;
     view.last_error = last_error_;
     view.nodes = member_infos();
     if (state_ == EngineState::waiting) {
@@ -226,7 +244,7 @@ ClusterView HeadNode::view() const {
     } else if (state_ == EngineState::loading) {
         view.missing = "nodes are loading";
     }
-    for (const StageRecord& stage : build_.stages()) view.stages.push_back(stage.plan.node);
+    for (const RingStage& stage : ring_.stages()) view.stages.push_back(stage.node);
     return view;
 }
 
@@ -238,12 +256,12 @@ std::vector<LinkMetrics> HeadNode::link_metrics() const {
             make_link_metrics(config_.identity.name, member.info.name, hub_->stats(member.link)));
     }
     for (const Member& member : members_) {
-        if (!member.next_link || build_.find(member.info.id) == nullptr) continue;
-        const Member* next = find_member(build_.next_of(member.info.id));
+        if (!member.next_link || member.next_link->epoch != epoch_) continue;
+        const Member* next = find_member(ring_.next_node(member.info.id));
         const bool to_head = next == nullptr || next->info.id == kHead;
         links.push_back(make_link_metrics(member.info.name,
                                           to_head ? config_.identity.name : next->info.name,
-                                          *member.next_link));
+                                          member.next_link->link));
     }
     return links;
 }

@@ -90,21 +90,22 @@ public:
     void on_link_interrupted(LinkId link) override;
     void on_link_resumed(LinkId link) override;
     void on_link_lost(LinkId link, const Status& reason) override;
-    void on_message(LinkId link, Lane lane, Epoch epoch, Bytes message) override;
+    void on_message(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
     // PartSink
-    void launch(Part part) override;
+    void launch(PartPlan plan) override;
     std::size_t backlog_bytes() const override;
     // StagePorts, for the head's own stage
     void stage_progress(const LoadProgress& progress) override;
     void stage_loaded(const StageLoaded& loaded) override;
     void stage_ready(const StageReady& ready) override;
     void stage_failed(const StageFailed& failed) override;
-    void stage_forward(Part part) override;
-    void stage_retire(Retire retire) override;
-    void stage_feedback(Retire tokens) override;
+    void stage_forward(ForwardedPart part) override;
+    void stage_return(ReturnedPart part) override;
+    void stage_retire(RetiredPart part) override;
+    void stage_feedback(TokenFeedback tokens) override;
 
 private:
-    static constexpr NodeId kHead{0};
+    static constexpr NodeId kHead = kHeadNode;
 
     struct Member {
         NodeInfo info;
@@ -112,8 +113,8 @@ private:
         NodeProfile profile;
         bool memory_own = false;
         std::int64_t offered_bytes = 0;
-        std::int64_t interrupted_us = 0;      // 0: connected
-        std::optional<LinkReport> next_link;  // as it reported last
+        std::int64_t interrupted_us = 0;           // 0: connected
+        std::optional<StageLinkReport> next_link;  // as it reported last
     };
 
     Member* find_member(NodeId node);
@@ -142,23 +143,28 @@ private:
     Result<PartitionPlan> plan_partition(const PartitionInput& input);
     void begin_build(const PartitionPlan& plan);
     void note_left_out(const PartitionPlan& plan);
-    std::vector<Assign> make_assigns(const PartitionPlan& plan) const;
+    Result<Ring> make_ring(const PartitionPlan& plan) const;
+    Assign make_assign(std::size_t stage) const;
+    std::uint64_t max_kv_blocks() const;
     std::int64_t memory_share(const Member& member) const;
     void on_progress(NodeId node, const LoadProgress& progress);
     void on_loaded(NodeId node, const StageLoaded& loaded);
     void on_ready(NodeId node, const StageReady& ready);
     void on_failed(NodeId node, const StageFailed& failed);
-    StageView stage_view(const StageRecord& stage) const;
+    StageView stage_view(std::size_t stage) const;
     std::vector<LinkModel> stage_links() const;
     void serve();
     void end_pipeline(const Status& reason);
 
     // head_node.cpp: the way of messages
     void handle(NodeId node, Message message);
-    void on_part(NodeId node, Part part);
-    void on_retire(NodeId node, const Retire& retire);
+    void on_input(NodeId node, StageInput input);
+    void on_retire(NodeId node, const RetiredPart& retired);
+    void on_feedback(NodeId node, const TokenFeedback& tokens);
     void send(NodeId node, Lane lane, const Message& message);
-    void route(NodeId node, Part part);
+    void route(NodeId node, StageInput input);
+    /// A pipeline is loading or serves.
+    bool active() const { return !ring_.empty(); }
     void changed() { ++change_count_; }
 
     HeadConfig config_;
@@ -178,7 +184,8 @@ private:
     LinkProber prober_;
     PipelineBuild build_;
     PartitionReport partition_;
-    Epoch epoch_{0};
+    Ring ring_;  // empty while there is no pipeline
+    PipelineEpoch epoch_;
     std::int64_t kv_blocks_ = 0;
     Status build_error_;
     std::string last_error_;

@@ -153,7 +153,7 @@ void LinkProber::advance(LinkId link, Probe& probe, std::int64_t now_us) {
 }
 
 void LinkProber::send(LinkId link, const Message& message) {
-    const Status sent = hub_->send(link, Lane::control, Epoch(0), encode_message(message));
+    const Status sent = hub_->send(link, Lane::control, {}, encode_message(message));
     if (!sent.ok()) log_(LogLevel::warning, "measured link: {}", sent.message());
 }
 

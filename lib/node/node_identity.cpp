@@ -55,7 +55,7 @@ NodeProfile timed_profile(const TimedProfile& timed) {
     profile.decode_layer_us = timed.decode_layer_us + timed.decode_row_layer_us;
     profile.decode_row_layer_us = timed.decode_row_layer_us;
     profile.prefill_row_layer_us = timed.prefill_row_layer_us;
-    profile.head_row_us = timed.head_us + timed.head_row_us;
+    profile.lm_head_row_us = timed.head_us + timed.head_row_us;
     return profile;
 }
 
@@ -111,7 +111,7 @@ Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string
         MOLINK_ASSIGN_OR_RETURN(identity.model_hash, model_hash(options.model_dir));
     }
     identity.name = options.name.empty() ? default_name : options.name;
-    identity.host_id = host_id();
+    identity.host_id = identity.memory_domain = host_id();
     identity.memory_own = options.memory_bytes > 0;
     identity.memory_bytes =
         identity.memory_own

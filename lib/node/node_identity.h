@@ -23,6 +23,7 @@ inline constexpr std::string_view kTimedBackend = "timed";
 struct NodeIdentity {
     std::string name;
     std::string host_id;
+    std::string memory_domain;  ///< equal for nodes whose devices share one memory
     ModelSpec spec;
     std::uint64_t model_hash = 0;
     WeightMode weights = WeightMode::native;

@@ -9,17 +9,17 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "node/link_metrics.h"
-#include "stage/part_return.h"
 
 namespace molink {
 
 namespace {
 
-/// Is stage `index` the one that sends to the stage of `assign`?
-bool comes_before(const Assign& assign, std::int32_t index) {
-    if (assign.stage_index > 0) return index + 1 == assign.stage_index;
-    const bool ring = assign.direct_feedback || assign.parts_return();
-    return ring && index > 0 && index + 1 == assign.stage_count;
+/// Parts and tokens: what the head and the stage before this one send.
+bool is_work(const Message& message) {
+    return std::holds_alternative<PartPlan>(message) ||
+           std::holds_alternative<ForwardedPart>(message) ||
+           std::holds_alternative<ReturnedPart>(message) ||
+           std::holds_alternative<TokenFeedback>(message);
 }
 
 }  // namespace
@@ -60,10 +60,11 @@ void WorkerNode::tick() {
     ++heartbeat_;
     if (welcomed_) {
         Heartbeat heartbeat{heartbeat_, {}};
-        const bool to_head = epoch_.value > 0 && session_.assignment().next_address.empty();
+        const bool to_head = next_is_head();
         if (to_head || (next_ && next_up_)) {
-            heartbeat.next_link = make_link_report(make_link_metrics(
-                config_.identity.name, "next", hub_->stats(to_head ? head_ : *next_)));
+            const ChannelStats stats = hub_->stats(to_head ? head_ : *next_);
+            heartbeat.next_link = StageLinkReport{
+                epoch_, make_link_report(make_link_metrics(config_.identity.name, "next", stats))};
         }
         send_head(Lane::control, heartbeat);
     }
@@ -101,7 +102,7 @@ void WorkerNode::check_liveness(std::int64_t now_us) {
         fail_stage(StatusCode::unavailable,
                    fmt::format("the link to the next stage at {} was lost and did not come back "
                                "within {:.1f} s",
-                               session_.assignment().next_address, seconds(patience)));
+                               next_address(), seconds(patience)));
     }
     std::vector<LinkId> late;
     for (const auto& [link, since] : strangers_) {
@@ -126,6 +127,7 @@ void WorkerNode::on_link_up(LinkId link, bool dialed) {
         send_head(Lane::control, Message(make_hello(config_.identity, advertise_)));
     } else if (next_ && link == *next_) {
         next_up_ = true;
+        hub_->set_epoch(link, epoch_);
         const PeerHello hello{epoch_, node_, session_.assignment().stage_index};
         const Status sent = hub_->send(link, Lane::control, epoch_, encode_message(hello));
         if (!sent.ok()) log_(LogLevel::warning, "peer hello: {}", sent.message());
@@ -164,7 +166,7 @@ void WorkerNode::on_link_lost(LinkId link, const Status& reason) {
     }
 }
 
-void WorkerNode::on_message(LinkId link, Lane, Epoch, Bytes bytes) {
+void WorkerNode::on_message(LinkId link, Lane, PipelineEpoch, Bytes bytes) {
     if (over()) return;
     auto message = decode_message(bytes);
     if (link == head_) {
@@ -187,10 +189,8 @@ void WorkerNode::on_message(LinkId link, Lane, Epoch, Bytes bytes) {
 }
 
 void WorkerNode::handle_head(Message message) {
-    if (auto* part = std::get_if<Part>(&message)) {
-        on_part(std::move(*part));
-    } else if (const auto* tokens = std::get_if<Retire>(&message)) {
-        on_feedback(*tokens);  // the head's own stage is the last
+    if (is_work(message)) {
+        handle_work(std::move(message));
     } else if (const auto* welcome = std::get_if<Welcome>(&message)) {
         welcomed_ = true;
         node_ = welcome->node;
@@ -223,23 +223,20 @@ void WorkerNode::handle_peer(LinkId link, Message message) {
         strangers_.erase(link);
         return;
     }
-    const bool previous = previous_ && link == *previous_;
-    if (auto* part = std::get_if<Part>(&message)) {
-        if (previous) on_part(std::move(*part));
-        return;
-    }
-    if (const auto* tokens = std::get_if<Retire>(&message)) {
-        if (previous) on_feedback(*tokens);
+    if (is_work(message)) {
+        if (previous_ && link == *previous_) handle_work(std::move(message));
         return;
     }
     const Assign& assign = session_.assignment();
     const auto* hello = std::get_if<PeerHello>(&message);
-    const bool expected = hello != nullptr && strangers_.contains(link) && epoch_.value > 0 &&
-                          hello->epoch == epoch_ && comes_before(assign, hello->stage_index);
+    const bool expected = hello != nullptr && strangers_.contains(link) && has_stage() &&
+                          hello->epoch == epoch_ &&
+                          assign.ring.shape().previous(assign.stage_index) ==
+                              std::optional<std::size_t>(hello->stage_index);
     strangers_.erase(link);
     if (!expected) {
         log_(LogLevel::warning, "peer refused: it is not the stage before this one in epoch {}",
-             epoch_.value);
+             epoch_.epoch.value);
         hub_->close(link);
         return;
     }
@@ -248,15 +245,21 @@ void WorkerNode::handle_peer(LinkId link, Message message) {
 }
 
 void WorkerNode::on_assign(const Assign& assign) {
+    if (assign.stage().node != node_) {
+        end(make_error(StatusCode::data_loss, "the head assigned the stage of node {} to node {}",
+                       assign.stage().node.value, node_.value));
+        return;
+    }
     drop_peers();
     epoch_ = assign.epoch;
-    hub_->set_epoch(epoch_);
+    hub_->set_epoch(head_, epoch_);
     pages_ready_ = false;
     progress_ = {};
     kv_blocks_ = 0;
     state_ = NodeState::loading;
-    log_(LogLevel::info, "epoch {}: stage {} of {}, layers {}-{}", epoch_.value,
-         assign.stage_index + 1, assign.stage_count, assign.layers.begin, assign.layers.end - 1);
+    const LayerRange layers = assign.stage().layers;
+    log_(LogLevel::info, "epoch {}: stage {} of {}, layers {}-{}", epoch_.epoch.value,
+         assign.stage_index + 1, assign.ring.size(), layers.begin, layers.end - 1);
     session_.assign(assign);
 }
 
@@ -276,9 +279,8 @@ void WorkerNode::on_start(const StageStart& start) {
         fail_stage(started.code(), started.message());
         return;
     }
-    const Assign& assign = session_.assignment();
-    if (assign.next_address.empty()) return;
-    auto dialed = hub_->dial(assign.next_address);
+    if (next_is_head()) return;
+    auto dialed = hub_->dial(next_address());
     if (!dialed) {
         fail_stage(dialed.error().code(), dialed.error().message());
         return;
@@ -286,14 +288,41 @@ void WorkerNode::on_start(const StageStart& start) {
     next_ = *dialed;
 }
 
-void WorkerNode::on_part(Part part) {
-    const Status submitted = session_.submit(std::move(part), clock_.now_us());
+bool WorkerNode::has_stage() const {
+    return !session_.assignment().ring.empty();
+}
+
+/// The stage sends to the head: to its stage, or because no stage comes next.
+bool WorkerNode::next_is_head() const {
+    return has_stage() && session_.assignment().ring.next_node(node_) == kHeadNode;
+}
+
+/// What this stage dials; only when next_is_head() is false.
+const std::string& WorkerNode::next_address() const {
+    const Ring& ring = session_.assignment().ring;
+    return ring.stage(*ring.shape().next(session_.assignment().stage_index)).address;
+}
+
+void WorkerNode::handle_work(Message message) {
+    if (auto* plan = std::get_if<PartPlan>(&message)) {
+        on_input(std::move(*plan));
+    } else if (auto* forwarded = std::get_if<ForwardedPart>(&message)) {
+        on_input(std::move(*forwarded));
+    } else if (auto* returned = std::get_if<ReturnedPart>(&message)) {
+        on_input(std::move(*returned));
+    } else {
+        on_feedback(std::get<TokenFeedback>(message));
+    }
+}
+
+void WorkerNode::on_input(StageInput input) {
+    const Status submitted = session_.submit(std::move(input), clock_.now_us());
     if (!submitted.ok()) fail_stage(submitted.code(), submitted.message());
 }
 
-void WorkerNode::on_feedback(const Retire& tokens) {
-    const Status taken = session_.take_feedback(tokens, clock_.now_us());
-    if (!taken.ok()) fail_stage(taken.code(), taken.message());
+void WorkerNode::on_feedback(const TokenFeedback& tokens) {
+    const Status delivered = session_.deliver_feedback(tokens, clock_.now_us());
+    if (!delivered.ok()) fail_stage(delivered.code(), delivered.message());
 }
 
 void WorkerNode::fail_stage(StatusCode code, const std::string& reason) {
@@ -307,8 +336,7 @@ void WorkerNode::report_ready() {
     if (!pages_ready_ || state_ != NodeState::loading) return;
     // The next stage must know us before the first part can reach it: lanes do not wait for each
     // other.
-    const bool last_hop = session_.assignment().next_address.empty();
-    if (!last_hop && (!next_ || !next_up_ || hub_->pending_bytes(*next_) > 0)) return;
+    if (!next_is_head() && (!next_ || !next_up_ || hub_->pending_bytes(*next_) > 0)) return;
     state_ = NodeState::ready;
     send_head(Lane::control, StageReady{epoch_});
 }
@@ -331,24 +359,28 @@ void WorkerNode::stage_failed(const StageFailed& failed) {
     fail_stage(failed.code, failed.reason);
 }
 
-void WorkerNode::stage_forward(Part part) {
-    const Lane lane = is_urgent(part) ? Lane::decode : Lane::prefill;
-    if (session_.assignment().next_address.empty()) {
-        send_head(lane, Message(std::move(part)));
-        return;
-    }
+void WorkerNode::stage_forward(ForwardedPart part) {
+    const Lane lane = part.plan.kind() == PartKind::decode ? Lane::decode : Lane::prefill;
     send_next(lane, Message(std::move(part)));
 }
 
-void WorkerNode::stage_retire(Retire retire) {
-    send_head(Lane::token, Message(std::move(retire)));
+void WorkerNode::stage_return(ReturnedPart part) {
+    send_next(Lane::decode, Message(std::move(part)));
 }
 
-void WorkerNode::stage_feedback(Retire tokens) {
+void WorkerNode::stage_retire(RetiredPart part) {
+    send_head(Lane::token, Message(std::move(part)));
+}
+
+void WorkerNode::stage_feedback(TokenFeedback tokens) {
     send_next(Lane::token, Message(std::move(tokens)));
 }
 
 void WorkerNode::send_next(Lane lane, const Message& message) {
+    if (next_is_head()) {
+        send_head(lane, message);
+        return;
+    }
     if (!next_) return;  // lost; the head ends the epoch, or check_liveness tells it
     const Status sent = hub_->send(*next_, lane, epoch_, encode_message(message));
     if (!sent.ok()) fail_stage(sent.code(), sent.message());
@@ -369,11 +401,11 @@ WorkerView WorkerNode::view() const {
     view.state = state_;
     view.welcomed = welcomed_;
     view.address = advertise_;
-    view.layers = epoch_.value > 0 ? session_.assignment().layers : LayerRange{};
+    view.layers = has_stage() ? session_.assignment().stage().layers : LayerRange{};
     view.loaded_bytes = static_cast<std::int64_t>(progress_.done_bytes);
     view.weight_bytes = static_cast<std::int64_t>(progress_.total_bytes);
     view.kv_blocks = static_cast<std::int64_t>(kv_blocks_);
-    view.epoch = epoch_.value;
+    view.epoch = epoch_.epoch.value;
     view.farewell = farewell_;
     if (head_up_)
         view.links.push_back(make_link_metrics(config_.identity.name, "head", hub_->stats(head_)));

@@ -58,15 +58,16 @@ public:
     void on_link_interrupted(LinkId link) override;
     void on_link_resumed(LinkId link) override;
     void on_link_lost(LinkId link, const Status& reason) override;
-    void on_message(LinkId link, Lane lane, Epoch epoch, Bytes message) override;
+    void on_message(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
     // StagePorts
     void stage_progress(const LoadProgress& progress) override;
     void stage_loaded(const StageLoaded& loaded) override;
     void stage_ready(const StageReady& ready) override;
     void stage_failed(const StageFailed& failed) override;
-    void stage_forward(Part part) override;
-    void stage_retire(Retire retire) override;
-    void stage_feedback(Retire tokens) override;
+    void stage_forward(ForwardedPart part) override;
+    void stage_return(ReturnedPart part) override;
+    void stage_retire(RetiredPart part) override;
+    void stage_feedback(TokenFeedback tokens) override;
 
 private:
     void end(Status outcome);
@@ -76,8 +77,12 @@ private:
     void handle_peer(LinkId link, Message message);
     void on_assign(const Assign& assign);
     void on_start(const StageStart& start);
-    void on_part(Part part);
-    void on_feedback(const Retire& tokens);
+    void on_input(StageInput input);
+    void on_feedback(const TokenFeedback& tokens);
+    void handle_work(Message message);
+    bool has_stage() const;
+    bool next_is_head() const;
+    const std::string& next_address() const;
     void send_next(Lane lane, const Message& message);
     void fail_stage(StatusCode code, const std::string& reason);
     void report_ready();
@@ -104,7 +109,7 @@ private:
     std::map<LinkId, std::int64_t> strangers_;  // accepted, not introduced yet: since when
     std::optional<LinkId> previous_;
     bool pages_ready_ = false;
-    Epoch epoch_{0};
+    PipelineEpoch epoch_;  // of the latest assignment; 0: none yet
     NodeId node_{0};
     std::string head_name_;
     std::string farewell_;

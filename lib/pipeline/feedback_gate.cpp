@@ -1,7 +1,7 @@
 // Tokens and the parts that lack them meet here, in either order: with a distant head the token
-// comes first, with a near one the part. A token that nobody asks for goes when its sequence does,
-// or, when the head was faster, is not kept at all: an epoch may last for months.
-// Relies on the head keeping at most one row of a sequence ahead of its known tokens.
+// comes first, with a near one the part. A token that no part needs goes with its sequence, because
+// an epoch may last for months. Relies on the head keeping at most one row of a sequence ahead of
+// its known tokens, and none behind drafts that are not verified yet.
 #include "pipeline/feedback_gate.h"
 
 #include <algorithm>
@@ -12,65 +12,48 @@
 #include "base/error.h"
 
 namespace molink {
-namespace {
 
-/// A decode row whose token the head did not know.
-bool lacks_token(const Part& part, const SequenceRun& run) {
-    return part.kind == PartKind::decode && run.tokens.empty();
-}
-
-}  // namespace
-
-Retire fed_back(const Retire& retire) {
-    Retire tokens;
-    tokens.epoch = retire.epoch;
-    tokens.step = retire.step;
-    tokens.part = retire.part;
-    for (const SampledRun& run : retire.sampled) {
-        if (run.tokens.empty()) continue;
-        tokens.sampled.push_back({run.id, run.position, run.tokens, {}, {}});
-    }
-    return tokens;
-}
-
-bool FeedbackGate::fill(SequenceRun& run) {
-    const auto found = open_.find(run.id);
+/// Fills in the token if it is known.
+bool FeedbackGate::fill(DecodeRows& rows) {
+    const auto found = open_.find(rows.sequence);
     if (found == open_.end()) return false;
-    std::optional<Known>& known = found->second;
-    if (!known || known->position != run.position) return false;
-    run.tokens.push_back(known->token);
-    known.reset();
+    std::optional<Newest>& newest = found->second;
+    if (!newest || newest->position != rows.position) return false;
+    rows.token = newest->token;
+    newest.reset();
     return true;
 }
 
-Status FeedbackGate::hold(const SequenceRun& run, PartId part, std::uint64_t key) {
+Status FeedbackGate::hold(const DecodeRows& rows, PartId part, std::uint64_t key) {
     using Position = std::numeric_limits<std::int32_t>;
-    if (!open_.contains(run.id)) {
+    if (!open_.contains(rows.sequence)) {
         return make_error(StatusCode::data_loss,
                           "part {}: sequence {} waits for a token and is not open", part.value,
-                          run.id.value);
+                          rows.sequence.value);
     }
-    const auto from = waiting_of_.lower_bound({run.id, Position::min()});
-    const auto to = waiting_of_.upper_bound({run.id, Position::max()});
-    if (std::distance(from, to) >= kMostWaiting) {
+    const auto from = waiting_of_.lower_bound({rows.sequence, Position::min()});
+    const auto to = waiting_of_.upper_bound({rows.sequence, Position::max()});
+    if (std::distance(from, to) >= kMaxWaitingParts) {
         return make_error(StatusCode::data_loss,
                           "part {}: sequence {} waits for tokens in {} parts already", part.value,
-                          run.id.value, kMostWaiting);
+                          rows.sequence.value, kMaxWaitingParts);
     }
-    if (waiting_of_.emplace(std::pair(run.id, run.position), key).second) return {};
+    if (waiting_of_.emplace(std::pair(rows.sequence, rows.position), key).second) return {};
     return make_error(StatusCode::data_loss,
                       "part {}: sequence {} waits for its token at {} already", part.value,
-                      run.id.value, run.position);
+                      rows.sequence.value, rows.position);
 }
 
-Result<bool> FeedbackGate::pass(Part& part) {
-    for (SequenceId id : part.releases) open_.erase(id);
-    for (const SequenceOpen& item : part.opens) open_.try_emplace(item.id);
-    const std::uint64_t key = next_++;
+Result<bool> FeedbackGate::pass(PartPlan& plan) {
+    for (SequenceId id : plan.releases) open_.erase(id);
+    for (const SequenceOpen& item : plan.opens) open_.try_emplace(item.id);
+    auto* decode = std::get_if<std::vector<DecodeRows>>(&plan.rows);
+    if (decode == nullptr) return true;
+    const std::uint64_t key = next_key_++;
     std::size_t missing = 0;
-    for (SequenceRun& run : part.runs) {
-        if (!lacks_token(part, run) || fill(run)) continue;
-        const Status held = hold(run, part.id, key);
+    for (DecodeRows& rows : *decode) {
+        if (rows.token || fill(rows)) continue;
+        const Status held = hold(rows, plan.key.id, key);
         if (!held.ok()) {
             std::erase_if(waiting_of_, [&](const auto& entry) { return entry.second == key; });
             return held;
@@ -78,38 +61,37 @@ Result<bool> FeedbackGate::pass(Part& part) {
         ++missing;
     }
     if (missing == 0) return true;
-    waiting_[key] = {std::move(part), missing};
+    waiting_[key] = {std::move(plan), missing};
     return false;
 }
 
-Result<std::vector<Part>> FeedbackGate::take(const Retire& tokens) {
+std::vector<PartPlan> FeedbackGate::deliver(const TokenFeedback& feedback) {
     std::vector<std::uint64_t> complete;
-    for (const SampledRun& sampled : tokens.sampled) {
-        if (sampled.tokens.size() != 1) {
-            return make_error(StatusCode::data_loss, "part {} feeds back {} tokens of sequence {}",
-                              tokens.part.value, sampled.tokens.size(), sampled.id.value);
-        }
-        const auto open = open_.find(sampled.id);
-        if (open == open_.end()) continue;  // the head heard of it first, and ended the sequence
-        open->second = Known{sampled.position, sampled.tokens.front()};
-        const auto found = waiting_of_.find({sampled.id, sampled.position});
+    for (const AcceptedTokens& accepted : feedback.accepted) {
+        const auto open = open_.find(accepted.sequence);
+        if (open == open_.end()) continue;  // the head learnt it first, and ended the sequence
+        const auto last = static_cast<std::int32_t>(accepted.tokens.size()) - 1;
+        const std::int32_t position = accepted.position + last;
+        open->second = Newest{position, accepted.tokens.back()};
+        const auto found = waiting_of_.find({accepted.sequence, position});
         if (found == waiting_of_.end()) continue;
         const std::uint64_t key = found->second;
         Waiting& waiting = waiting_.at(key);
-        for (SequenceRun& run : waiting.part.runs) {
-            if (run.id != sampled.id || !run.tokens.empty() || !fill(run)) continue;
+        auto& decode = std::get<std::vector<DecodeRows>>(waiting.plan.rows);
+        for (DecodeRows& rows : decode) {
+            if (rows.sequence != accepted.sequence || rows.token || !fill(rows)) continue;
             waiting_of_.erase(found);
             if (--waiting.missing == 0) complete.push_back(key);
             break;
         }
     }
     std::sort(complete.begin(), complete.end());
-    std::vector<Part> parts;
+    std::vector<PartPlan> plans;
     for (std::uint64_t key : complete) {
-        parts.push_back(std::move(waiting_.at(key).part));
+        plans.push_back(std::move(waiting_.at(key).plan));
         waiting_.erase(key);
     }
-    return parts;
+    return plans;
 }
 
 }  // namespace molink

@@ -9,53 +9,52 @@
 
 #include <molink/status.h>
 
-#include "wire/messages.h"
+#include "work/part.h"
+#include "work/retired_part.h"
 
 namespace molink {
 
-/// Of the record of a decode part what the first stage is told.
-Retire fed_back(const Retire& retire);
-
 /// Holds decode parts on the first stage until the last one has told the tokens that they lack, so
-/// that a head somewhere else is off the way of a token. One token per sequence is remembered, from
-/// its open to its release. A sequence waits in two parts at most: the head may hear of a token
-/// before the first stage does, and sends the row behind it then. Thread: the node's loop.
+/// that a token does not have to travel over the head. From its open to its release it remembers
+/// the newest accepted token of each sequence. A sequence waits in two parts at most: the head may
+/// learn a token before the first stage does, and then launches the row behind it.
+/// Thread: the node's loop.
 class FeedbackGate {
 public:
-    /// Another epoch: nothing waits, nothing is known.
+    /// Begins anew, for another epoch.
     void reset() { *this = FeedbackGate(); }
-    /// Fills in what is known. True: the part is complete and may run; otherwise it was taken and
-    /// waits. Every part of the stage has to come by, those that lack nothing for what they open
-    /// and release. Errors: data_loss when a sequence that lacks a token is not open, waits in two
-    /// parts already, or twice for the same token.
-    Result<bool> pass(Part& part);
-    /// Remembers tokens; gives the parts that are complete now, in the order they came.
-    /// Errors: data_loss for more tokens per sequence than are fed back.
-    Result<std::vector<Part>> take(const Retire& tokens);
+    /// Fills in the tokens that are known. True: the part is complete and may run. False: the gate
+    /// has taken the part and holds it. Every part of the stage has to pass, because the gate
+    /// follows opens and releases. Errors: data_loss when a sequence that lacks a token is not
+    /// open, waits in two parts already, or waits for the same position already.
+    Result<bool> pass(PartPlan& plan);
+    /// Remembers accepted tokens. Returns the parts that are complete now, in order of arrival.
+    std::vector<PartPlan> deliver(const TokenFeedback& feedback);
+    /// Parts that wait.
     std::size_t waiting() const { return waiting_.size(); }
     /// Sequences that are open.
     std::size_t open() const { return open_.size(); }
 
 private:
-    struct Known {
+    /// The newest accepted token of a sequence.
+    struct Newest {
         std::int32_t position = 0;
         Token token = 0;
     };
     struct Waiting {
-        Part part;
-        std::size_t missing = 0;
+        PartPlan plan;
+        std::size_t missing = 0;  // tokens
     };
-    /// Puts the token of `run` in if it is known.
-    bool fill(SequenceRun& run);
-    Status hold(const SequenceRun& run, PartId part, std::uint64_t key);
+    bool fill(DecodeRows& rows);
+    Status hold(const DecodeRows& rows, PartId part, std::uint64_t key);
 
-    static constexpr std::ptrdiff_t kMostWaiting = 2;
-    /// With what was sampled and not asked for yet.
-    std::unordered_map<SequenceId, std::optional<Known>> open_;
+    static constexpr std::ptrdiff_t kMaxWaitingParts = 2;
+    /// Nothing is kept of a sequence before its first token, and after its token was used.
+    std::unordered_map<SequenceId, std::optional<Newest>> open_;
     /// By sequence and position: key of waiting_.
     std::map<std::pair<SequenceId, std::int32_t>, std::uint64_t> waiting_of_;
     std::unordered_map<std::uint64_t, Waiting> waiting_;
-    std::uint64_t next_ = 0;
+    std::uint64_t next_key_ = 0;
 };
 
 }  // namespace molink

@@ -1,46 +1,23 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
-#include <molink/partitioner.h>
 #include <molink/status.h>
 #include <molink/types.h>
 
+#include "ring/ring.h"
 #include "wire/messages.h"
 
 namespace molink {
 
-/// One stage of the pipeline as the head knows it.
-struct StageRecord {
-    StagePlan plan;
-    Assign assign;
-    bool loaded = false;
-    bool ready = false;
-    std::uint64_t kv_block_capacity = 0;
-};
-
-/// The head's state machine that brings an epoch's pipeline up: assign -> every stage loaded ->
-/// agree on the number of KV blocks -> every stage ready. Sends nothing itself. Thread: the head's
-/// loop.
+/// The head's state machine that brings an epoch's pipeline up: assigned -> every stage loaded ->
+/// number of KV blocks agreed -> every stage ready. Sends nothing itself. Thread: the head's loop.
 class PipelineBuild {
 public:
-    /// A pipeline of `epoch` from a checked plan; `assigns` as the head will send them.
-    void begin(Epoch epoch, const PartitionPlan& plan, std::vector<Assign> assigns);
+    /// Begins to bring up the stages of `ring`. More than `max_kv_blocks` blocks are of no use.
+    void begin(PipelineEpoch epoch, const Ring& ring, std::uint64_t max_kv_blocks);
     void reset() { *this = PipelineBuild(); }
-
-    bool active() const { return !stages_.empty(); }
-    Epoch epoch() const { return epoch_; }
-    const std::vector<StageRecord>& stages() const { return stages_; }
-    const StageRecord* find(NodeId node) const;
-    /// Nodes after each other in the ring; the node itself when it is unknown.
-    NodeId first() const { return stages_.front().plan.node; }
-    /// The node that samples, and retires parts.
-    NodeId sampler() const;
-    /// Where the stage of `node` sends to: the stage behind it; the last one to the first with
-    /// direct feedback or when that has the LM head, else to node 0, the head.
-    NodeId next_of(NodeId node) const;
 
     /// A stage has its weights. True when it was the last one: send StageStart to all.
     /// Errors: data_loss for a message that does not fit the state.
@@ -48,13 +25,19 @@ public:
     /// A stage can work. True when it was the last one: the pipeline serves.
     Result<bool> on_ready(NodeId node, const StageReady& ready);
     /// The smallest stage's capacity, at most what is of use.
-    std::uint64_t kv_blocks() const;
+    std::uint64_t kv_blocks() const { return kv_blocks_; }
 
 private:
-    StageRecord* find_mutable(NodeId node);
+    struct Stage {
+        NodeId node;
+        bool loaded = false;
+        bool ready = false;
+    };
+    Stage* find(NodeId node);
 
-    Epoch epoch_;
-    std::vector<StageRecord> stages_;
+    PipelineEpoch epoch_;
+    std::vector<Stage> stages_;
+    std::uint64_t kv_blocks_ = 0;
 };
 
 }  // namespace molink

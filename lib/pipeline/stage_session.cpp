@@ -18,10 +18,9 @@ void StageSession::assign(const Assign& assign) {
     state_ = State::loading;
     StageConfig config;
     config.epoch = assign.epoch;
-    config.layers = assign.layers;
-    config.has_embedding = assign.has_embedding;
-    config.has_head = assign.has_head;
-    config.last_stage = assign.last_stage();
+    config.ring = assign.ring.shape();
+    config.stage = assign.stage_index;
+    config.layers = assign.stage().layers;
     config.activation_type = assign.activation_type;
     config.max_rows = assign.max_rows;
     config.max_sequences = assign.max_sequences;
@@ -35,54 +34,66 @@ Status StageSession::start(const StageStart& start) {
     if (start.epoch != assign_.epoch || state_ != State::loaded) {
         return make_error(StatusCode::failed_precondition,
                           "start of stage in epoch {}: the stage is of epoch {} and not loaded",
-                          start.epoch.value, assign_.epoch.value);
+                          start.epoch.epoch.value, assign_.epoch.epoch.value);
     }
     state_ = State::starting;
     executor_.start(start.kv_blocks);
     return {};
 }
 
-Status StageSession::submit(Part part, std::int64_t now_us) {
-    if (part.epoch < assign_.epoch && !canary(Canary::stale_epoch)) return {};
-    if (part.epoch != assign_.epoch || state_ != State::ready) {
+bool StageSession::is_stale(PipelineEpoch epoch) const {
+    return epoch.pipeline == assign_.epoch.pipeline && epoch.epoch < assign_.epoch.epoch;
+}
+
+Status StageSession::submit(StageInput input, std::int64_t now_us) {
+    const PartKey key = key_of(input);
+    if (is_stale(key.epoch) && !canary(Canary::stale_epoch)) return {};
+    if (key.epoch != assign_.epoch || state_ != State::ready) {
         return make_error(StatusCode::failed_precondition,
                           "part {} of epoch {} for a stage of epoch {} that is not ready",
-                          part.id.value, part.epoch.value, assign_.epoch.value);
+                          key.id.value, key.epoch.epoch.value, assign_.epoch.epoch.value);
     }
-    if (part.returns()) {
-        MOLINK_RETURN_IF_ERROR(check_returned(part));
-    } else if (gated()) {
-        MOLINK_ASSIGN_OR_RETURN(const bool complete, gate_.pass(part));
+    MOLINK_RETURN_IF_ERROR(check_input(input));
+    if (auto* plan = std::get_if<PartPlan>(&input); plan != nullptr && gated()) {
+        MOLINK_ASSIGN_OR_RETURN(const bool complete, gate_.pass(*plan));
         if (!complete) return {};
     }
-    executor_.submit(std::move(part), now_us);
+    executor_.submit(std::move(input), now_us);
     return {};
 }
 
-/// A part comes back from the last stage; what it says of sequences the stage checks.
-Status StageSession::check_returned(const Part& part) const {
-    if (!assign_.parts_return()) {
-        return make_error(StatusCode::failed_precondition,
-                          "part {} came back to stage {}, which has no LM head to give it to",
-                          part.id.value, assign_.stage_index);
-    }
-    if (std::ssize(part.stage_times) == assign_.stage_count) return {};
-    return make_error(StatusCode::data_loss,
-                      "part {} came back to the LM head with times of {} stages of {}",
-                      part.id.value, part.stage_times.size(), assign_.stage_count);
+/// Plans start on the first stage, forwarded parts come to the others.
+Status StageSession::check_input(const StageInput& input) const {
+    if (const auto* returned = std::get_if<ReturnedPart>(&input)) return check_returned(*returned);
+    const bool launched = std::holds_alternative<PartPlan>(input);
+    if (launched == (assign_.stage_index == 0)) return {};
+    return make_error(StatusCode::failed_precondition, "part {} comes {} activations to stage {}",
+                      key_of(input).id.value, launched ? "without" : "with", assign_.stage_index);
 }
 
-Status StageSession::take_feedback(const Retire& tokens, std::int64_t now_us) {
-    if (tokens.epoch < assign_.epoch) return {};
-    if (tokens.epoch != assign_.epoch || !gated() || state_ != State::ready) {
+/// What the part says of sequences is checked by the stage itself.
+Status StageSession::check_returned(const ReturnedPart& part) const {
+    if (!ring().returns() || assign_.stage_index != ring().lm_head_stage()) {
+        return make_error(StatusCode::failed_precondition,
+                          "part {} came back to stage {}, which has no LM head to give it to",
+                          part.key.id.value, assign_.stage_index);
+    }
+    if (part.stage_times.size() == ring().size()) return {};
+    return make_error(StatusCode::data_loss,
+                      "part {} came back to the LM head with times of {} stages of {}",
+                      part.key.id.value, part.stage_times.size(), ring().size());
+}
+
+Status StageSession::deliver_feedback(const TokenFeedback& tokens, std::int64_t now_us) {
+    if (is_stale(tokens.key.epoch)) return {};
+    if (tokens.key.epoch != assign_.epoch || state_ != State::ready || !gated()) {
         return make_error(StatusCode::failed_precondition,
                           "tokens of part {} of epoch {} for stage {} of epoch {}, which waits for "
                           "none",
-                          tokens.part.value, tokens.epoch.value, assign_.stage_index,
-                          assign_.epoch.value);
+                          tokens.key.id.value, tokens.key.epoch.epoch.value, assign_.stage_index,
+                          assign_.epoch.epoch.value);
     }
-    MOLINK_ASSIGN_OR_RETURN(std::vector<Part> complete, gate_.take(tokens));
-    for (Part& part : complete) executor_.submit(std::move(part), now_us);
+    for (PartPlan& plan : gate_.deliver(tokens)) executor_.submit(std::move(plan), now_us);
     return {};
 }
 
@@ -118,35 +129,33 @@ void StageSession::handle(StageEvent event, std::int64_t now_us) {
     }
 }
 
-void StageSession::feed_back(const Retire& retire, std::int64_t now_us) {
-    Retire tokens = fed_back(retire);
-    if (assign_.stage_index > 0) {
-        ports_.stage_feedback(std::move(tokens));
-        return;
+void StageSession::finish(StageOutput output, std::int64_t now_us) {
+    if (auto* forwarded = std::get_if<ForwardedPart>(&output)) {
+        ports_.stage_forward(std::move(*forwarded));
+    } else if (auto* returned = std::get_if<ReturnedPart>(&output)) {
+        ports_.stage_return(std::move(*returned));
+    } else {
+        retire(std::move(std::get<RetiredPart>(output)), now_us);
     }
-    const Status taken = take_feedback(tokens, now_us);
-    if (!taken.ok()) ports_.stage_failed({assign_.epoch, taken.code(), taken.message()});
 }
 
-void StageSession::finish(PartResult result, std::int64_t now_us) {
-    const bool sampled = assign_.last_stage() || result.part.returns();
-    if (!assign_.has_head || !sampled) {
-        ports_.stage_forward(std::move(result.part));
+/// Tells the first stage before the head, because parts may wait for the tokens there.
+void StageSession::retire(RetiredPart part, std::int64_t now_us) {
+    if (canary(Canary::lost_retirement) && part.sampled.empty() && part.key.id.value % 9 == 0) {
         return;
     }
-    if (canary(Canary::lost_retirement) && result.sampled.empty() &&
-        result.part.id.value % 9 == 0) {
-        return;
+    if (ring().feeds_back() && part.kind == PartKind::decode) {
+        TokenFeedback tokens = feedback_of(part);
+        if (assign_.stage_index > 0) {
+            ports_.stage_feedback(std::move(tokens));
+        } else {
+            const Status delivered = deliver_feedback(tokens, now_us);
+            if (!delivered.ok()) {
+                ports_.stage_failed({assign_.epoch, delivered.code(), delivered.message()});
+            }
+        }
     }
-    const bool decode = result.part.kind == PartKind::decode;
-    Retire retire;
-    retire.epoch = result.part.epoch;
-    retire.step = result.part.step;
-    retire.part = result.part.id;
-    retire.sampled = std::move(result.sampled);
-    retire.stage_times = std::move(result.part.stage_times);
-    if (assign_.direct_feedback && decode) feed_back(retire, now_us);
-    ports_.stage_retire(std::move(retire));
+    ports_.stage_retire(std::move(part));
 }
 
 }  // namespace molink

@@ -30,13 +30,16 @@ double RingModel::link_us(std::size_t stage, PartKind kind, double rows) const {
     const StageView& view = view_.stages[stage];
     if (view.link_to_next.bytes_per_s <= 0) return 0;
     const bool decode = kind == PartKind::decode;
+    const auto row_bytes = static_cast<double>(view.row_bytes);
     double bytes = kPartBytes;
-    if (stage + 1 == view_.stages.size()) {
-        const auto row_bytes = static_cast<double>(view.return_row_bytes);
-        bytes += decode ? (kTokenBytes + row_bytes) * rows : row_bytes;
-    } else {
-        bytes += rows * (static_cast<double>(view.row_bytes) +
-                         (decode ? kDecodeRowBytes : kPrefillRowBytes));
+    switch (view.cargo) {
+        case LinkCargo::activations:
+            bytes += rows * (row_bytes + (decode ? kDecodeRowBytes : kPrefillRowBytes));
+            break;
+        case LinkCargo::sampled_rows:
+            bytes += decode ? (kTokenBytes + row_bytes) * rows : row_bytes;
+            break;
+        case LinkCargo::tokens: bytes += decode ? kTokenBytes * rows : 0; break;
     }
     return bytes / view.link_to_next.bytes_per_s * 1e6;
 }

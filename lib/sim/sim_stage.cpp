@@ -8,19 +8,27 @@
 
 #include "base/canary.h"
 #include "base/error.h"
-#include "stage/part_return.h"
+#include "stage/stage_output.h"
 
 namespace molink::sim {
 namespace {
 
-PartLoad load_of(const Part& part) {
+std::vector<RowSpan> spans_in(const StageInput& input) {
+    if (const auto* plan = std::get_if<PartPlan>(&input)) return spans_of(plan->rows);
+    if (const auto* forwarded = std::get_if<ForwardedPart>(&input)) {
+        return spans_of(forwarded->plan.rows);
+    }
+    return std::get<ReturnedPart>(input).spans;
+}
+
+PartLoad load_of(const StageInput& input) {
     PartLoad load;
-    for (const SequenceRun& run : part.runs) {
-        const std::int64_t count = run.count;
-        load.rows += run.count;
-        load.sampled += run.sample_count;
-        load.attended += count * run.position + count * (count + 1) / 2;
-        load.cached += run.position + count;
+    for (const RowSpan& span : spans_in(input)) {
+        const std::int64_t count = span.count;
+        load.rows += span.count;
+        load.sampled += span.sampled;
+        load.attended += count * span.position + count * (count + 1) / 2;
+        load.cached += span.end();
     }
     return load;
 }
@@ -58,8 +66,8 @@ std::uint64_t SimStage::kv_capacity() const {
     if (options_.study == nullptr) return options_.kv_blocks;
     const PartitionModel& model = options_.study->model;
     const std::int64_t weights = config_.layers.size() * model.layer_bytes +
-                                 (config_.has_embedding ? model.embedding_bytes : 0) +
-                                 (config_.has_head ? model.head_bytes : 0);
+                                 (config_.has_embedding() ? model.embedding_bytes : 0) +
+                                 (config_.has_lm_head() ? model.head_bytes : 0);
     const std::int64_t rest =
         static_cast<std::int64_t>(config_.memory_bytes) - weights - model.workspace_bytes;
     const std::int64_t blocks = rest / (config_.layers.size() * model.kv_layer_block_bytes);
@@ -74,21 +82,21 @@ void SimStage::start(std::uint64_t kv_blocks) {
     push(clock_.now_us(), std::move(ready));
 }
 
-void SimStage::submit(Part part, std::int64_t arrival_us) {
-    if (part.epoch != config_.epoch && !canary(Canary::stale_epoch)) return;
-    parts_.push(std::move(part), arrival_us);
+void SimStage::submit(StageInput input, std::int64_t arrival_us) {
+    if (key_of(input).epoch != config_.epoch && !canary(Canary::stale_epoch)) return;
+    parts_.push(std::move(input), arrival_us);
     begin_next();
 }
 
-std::int64_t SimStage::service_us(const Part& part) const {
+std::int64_t SimStage::service_us(const StageInput& input) const {
+    const PartKind kind = kind_of(input);
+    const std::int32_t layers = config_.layers_for(input);
     if (options_.study != nullptr) {
-        return static_cast<std::int64_t>(options_.study->profile.part_us(
-            part.kind, load_of(part), config_.layers_for(part), config_.samples(part)));
+        return static_cast<std::int64_t>(
+            options_.study->profile.part_us(kind, load_of(input), layers, config_.samples(input)));
     }
-    const double per_row =
-        part.kind == PartKind::decode ? options_.decode_us : options_.prefill_row_us;
-    return static_cast<std::int64_t>(per_row * part.row_count() * config_.layers_for(part) *
-                                     slowness_);
+    const double per_row = kind == PartKind::decode ? options_.decode_us : options_.prefill_row_us;
+    return static_cast<std::int64_t>(per_row * row_count(input) * layers * slowness_);
 }
 
 void SimStage::begin_next() {
@@ -99,9 +107,9 @@ void SimStage::begin_next() {
             serve();
             continue;
         }
-        current_ = *parts_.take();
+        current_ = *parts_.pop();
         begin_us_ = now;
-        rest_us_ = service_us(current_.part);
+        rest_us_ = service_us(current_.input);
         serve();
     }
 }
@@ -118,8 +126,8 @@ void SimStage::serve() {
     rest_us_ -= slice;
     if (rest_us_ > 0) return;
     if (options_.study != nullptr && options_.study->observer) {
-        const Part& part = current_.part;
-        options_.study->observer(part.kind, part.row_count(), begin_us_, busy_until_us_);
+        options_.study->observer(kind_of(current_.input), load_of(current_.input).rows, begin_us_,
+                                 busy_until_us_);
     }
     StageEvent event = finish();
     push(cores != nullptr ? cores->hand_on(busy_until_us_) : busy_until_us_, std::move(event));
@@ -127,18 +135,18 @@ void SimStage::serve() {
 
 StageEvent SimStage::finish() {
     StageEvent event;
-    Result<PartResult> result = failure_;
-    const bool returned = current_.part.returns();
-    if (failure_.ok()) result = runner_->run(std::move(current_.part));
+    Result<StageOutput> result = failure_;
+    const bool returned = is_returned(current_.input);
+    if (failure_.ok()) result = runner_->run(std::move(current_.input));
     if (!result) {
         event.kind = StageEventKind::failed;
         event.status = result.error();
         return event;
     }
     const std::int64_t wait_us = std::max<std::int64_t>(begin_us_ - current_.arrival_us, 0);
-    note_stage_time(result->part, returned,
-                    {static_cast<std::uint32_t>(busy_until_us_ - begin_us_),
-                     static_cast<std::uint32_t>(wait_us)});
+    add_stage_time(*result, returned,
+                   {static_cast<std::uint32_t>(busy_until_us_ - begin_us_),
+                    static_cast<std::uint32_t>(wait_us)});
     event.kind = StageEventKind::result;
     event.result = std::move(*result);
     return event;

@@ -51,7 +51,7 @@ public:
 
     void load(const StageConfig& config) override;
     void start(std::uint64_t kv_blocks) override;
-    void submit(Part part, std::int64_t arrival_us) override;
+    void submit(StageInput input, std::int64_t arrival_us) override;
     bool poll(StageEvent& event) override;
 
     /// When poll() has something next, at the latest; far away when nothing is under way.
@@ -74,7 +74,7 @@ private:
     void serve();
     StageEvent finish();
     std::uint64_t kv_capacity() const;
-    std::int64_t service_us(const Part& part) const;
+    std::int64_t service_us(const StageInput& input) const;
 
     const Clock& clock_;
     SimStageOptions options_;

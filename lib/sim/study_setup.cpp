@@ -68,7 +68,7 @@ StudyParts::Node make_node(const StudyNode& node, const StageCost& cost,
     const PartLoad slice{kSlice, 0, std::int64_t{kSlice} * (kSlice + 1) / 2, kSlice};
     made.profile.decode_layer_us = profile.layer_us(PartKind::decode, {1, 1, 1, 1});
     made.profile.prefill_row_layer_us = profile.layer_us(PartKind::prefill, slice) / kSlice;
-    made.profile.head_row_us = profile.head_us(1);
+    made.profile.lm_head_row_us = profile.head_us(1);
     const double gib =
         node.memory_gib > 0 ? node.memory_gib : node.device.memory_gib * kMemoryShare;
     made.memory_bytes = static_cast<std::int64_t>(gib * kGib);

@@ -106,9 +106,9 @@ Result<NodeProfile> probe_node(Backend& backend, const Checkpoint& checkpoint,
             std::max((batch_us - profile.decode_layer_us) / (batch - 1), kLeastRowUs);
     }
     const ModelPart head{{0, 0}, false, true};
-    profile.head_row_us = profile.decode_layer_us *
-                          static_cast<double>(part_weight_bytes(backend, spec, head, storage)) /
-                          static_cast<double>(layer_bytes);
+    profile.lm_head_row_us = profile.decode_layer_us *
+                             static_cast<double>(part_weight_bytes(backend, spec, head, storage)) /
+                             static_cast<double>(layer_bytes);
     return profile;
 }
 

@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "stage/fold_model.h"
-#include "stage/part_return.h"
-#include "wire/activation_codec.h"
+#include "stage/stage_output.h"
+#include "tensor/activation_codec.h"
 
 namespace molink {
 namespace {
@@ -35,75 +35,107 @@ void FoldRunner::start(std::uint64_t kv_blocks) {
     bounds.block_tokens = shape_.block_tokens;
     bounds.vocabulary = kFoldVocabulary;
     bounds.kv_blocks = kv_blocks;
-    bounds.has_embedding = config_.has_embedding;
     table_ = std::make_unique<SequenceTable>(bounds);
 }
 
-Result<PartResult> FoldRunner::run(Part part) {
+Result<StageOutput> FoldRunner::run(StageInput input) {
     if (table_ == nullptr) {
         return make_error(StatusCode::failed_precondition, "part {} for a stage that is not ready",
-                          part.id.value);
+                          key_of(input).id.value);
     }
-    if (part.returns()) return sample_returned(std::move(part));
-    MOLINK_RETURN_IF_ERROR(table_->apply(part));
-    PartResult result;
-    const std::size_t row_bytes = bytes_of_row(config_.activation_type);
-    const bool samples = config_.samples(part);
-    const bool turns = config_.last_stage && !samples;
-    Bytes output;
-    std::size_t row = 0;
-    std::vector<float> logits;
-    for (const SequenceRun& run : part.runs) {
-        StageSequence& sequence = table_->at(run.id);
-        const std::int32_t wanted = samples || turns ? logit_row_count(run, sequence) : run.count;
-        logits.resize(static_cast<std::size_t>(samples ? wanted * kFoldVocabulary : 0));
-        for (std::int32_t i = 0; i < run.count; ++i, ++row) {
-            const std::int32_t position = run.position + i;
-            std::uint64_t hidden = fold_embed(sequence.tokens[static_cast<std::size_t>(position)]);
-            if (!config_.has_embedding) MOLINK_RETURN_IF_ERROR(read_row(part, row, hidden));
-            hidden = run_row(sequence, position, hidden);
-            const std::int32_t at = i - (run.count - wanted);
-            if (at < 0) continue;
-            if (samples) {
-                fold_row(hidden, at, logits);
-            } else {
-                append_row(hidden, row_bytes, output);
-            }
-        }
-        if (samples && wanted > 0) result.sampled.push_back(sampler_.sample(run, sequence, logits));
+    if (const auto* returned = std::get_if<ReturnedPart>(&input)) return sample_returned(*returned);
+    if (auto* plan = std::get_if<PartPlan>(&input)) {
+        return run_layers(std::move(*plan), nullptr, {});
     }
-    if (turns) turn_back(part, static_cast<std::int32_t>(output.size() / row_bytes));
-    part.activation_type = config_.activation_type;
-    part.activations = std::move(output);
-    result.part = std::move(part);
-    return result;
+    auto& forwarded = std::get<ForwardedPart>(input);
+    return run_layers(std::move(forwarded.plan), &forwarded.activations,
+                      std::move(forwarded.stage_times));
 }
 
-/// What is left to do when a part comes back to the LM head.
-Result<PartResult> FoldRunner::sample_returned(Part part) {
-    if (!config_.samples(part)) {
+/// What comes of the rows of a part, sequence after sequence.
+struct FoldRunner::Sums {
+    std::size_t row = 0;  // of the part
+    std::vector<SampledRows> sampled;
+    ActivationRows output;
+    std::vector<float> logits;
+};
+
+Result<StageOutput> FoldRunner::run_layers(PartPlan plan, const ActivationRows* input,
+                                           std::vector<StageTime> times) {
+    if ((input == nullptr) != config_.has_embedding()) {
+        return make_error(StatusCode::data_loss, "part {} comes {} activations to stage {}",
+                          plan.key.id.value, input == nullptr ? "without" : "with", config_.stage);
+    }
+    MOLINK_RETURN_IF_ERROR(table_->apply(plan));
+    Sums sums;
+    sums.output.type = config_.activation_type;
+    for (const RowSpan& span : spans_of(plan.rows)) {
+        MOLINK_RETURN_IF_ERROR(run_span(plan, input, span, sums));
+    }
+    if (!config_.is_last()) {
+        return StageOutput(
+            ForwardedPart{std::move(plan), std::move(sums.output), std::move(times)});
+    }
+    if (config_.ring.returns()) {
+        return StageOutput(make_returned(plan, std::move(sums.output), std::move(times)));
+    }
+    return StageOutput(
+        RetiredPart{plan.key, plan.kind(), std::move(sums.sampled), std::move(times)});
+}
+
+/// Rows of one sequence through the layers, then to the sampler or, those that somebody needs, into
+/// the output.
+Status FoldRunner::run_span(const PartPlan& plan, const ActivationRows* input, const RowSpan& span,
+                            Sums& sums) {
+    StageSequence& sequence = table_->at(span.sequence);
+    const bool samples = config_.is_last() && config_.has_lm_head();
+    const std::int32_t needed = config_.is_last() ? logit_row_count(span, sequence) : span.count;
+    sums.logits.resize(static_cast<std::size_t>(samples ? needed * kFoldVocabulary : 0));
+    for (std::int32_t i = 0; i < span.count; ++i, ++sums.row) {
+        const std::int32_t position = span.position + i;
+        std::uint64_t hidden = fold_embed(sequence.tokens[static_cast<std::size_t>(position)]);
+        if (input != nullptr) {
+            MOLINK_RETURN_IF_ERROR(read_row(plan.key.id, *input, sums.row, hidden));
+        }
+        hidden = run_row(sequence, position, hidden);
+        const std::int32_t at = i - (span.count - needed);
+        if (at < 0) continue;
+        if (samples) {
+            fold_row(hidden, at, sums.logits);
+        } else {
+            append_row(hidden, bytes_of_row(config_.activation_type), sums.output.bytes);
+            ++sums.output.rows;
+        }
+    }
+    if (samples && needed > 0) {
+        sums.sampled.push_back(sampler_.sample(span, sequence, sums.logits));
+    }
+    return {};
+}
+
+/// Samples a part that returns to the LM head.
+Result<StageOutput> FoldRunner::sample_returned(const ReturnedPart& part) {
+    if (!config_.ring.returns() || !config_.has_lm_head()) {
         return make_error(StatusCode::data_loss, "part {} came back to a stage without LM head",
-                          part.id.value);
+                          part.key.id.value);
     }
     MOLINK_RETURN_IF_ERROR(table_->check_returned(part));
-    PartResult result;
+    RetiredPart retired{part.key, part.kind, {}, part.stage_times};
     std::size_t row = 0;
     std::vector<float> logits;
-    for (const SequenceRun& run : part.runs) {
-        StageSequence& sequence = table_->at(run.id);
-        const std::int32_t wanted = logit_row_count(run, sequence);
-        if (wanted == 0) continue;
-        logits.resize(static_cast<std::size_t>(wanted * kFoldVocabulary));
-        for (std::int32_t i = 0; i < wanted; ++i, ++row) {
+    for (const RowSpan& span : part.spans) {
+        StageSequence& sequence = table_->at(span.sequence);
+        const std::int32_t needed = logit_row_count(span, sequence);
+        if (needed == 0) continue;
+        logits.resize(static_cast<std::size_t>(needed * kFoldVocabulary));
+        for (std::int32_t i = 0; i < needed; ++i, ++row) {
             std::uint64_t hidden = 0;
-            MOLINK_RETURN_IF_ERROR(read_row(part, row, hidden));
+            MOLINK_RETURN_IF_ERROR(read_row(part.key.id, part.activations, row, hidden));
             fold_row(hidden, i, logits);
         }
-        result.sampled.push_back(sampler_.sample(run, sequence, logits));
+        retired.sampled.push_back(sampler_.sample(span, sequence, logits));
     }
-    part.activations.clear();
-    result.part = std::move(part);
-    return result;
+    return StageOutput(std::move(retired));
 }
 
 void FoldRunner::fold_row(std::uint64_t hidden, std::int32_t at, std::vector<float>& logits) const {
@@ -158,21 +190,22 @@ std::size_t FoldRunner::bytes_of_row(DataType type) const {
                     sizeof(std::uint64_t));
 }
 
-Status FoldRunner::read_row(const Part& part, std::size_t row, std::uint64_t& hidden) const {
-    const std::size_t bytes = bytes_of_row(part.activation_type);
-    if (part.activations.size() < (row + 1) * bytes) {
+Status FoldRunner::read_row(PartId part, const ActivationRows& rows, std::size_t row,
+                            std::uint64_t& hidden) const {
+    const std::size_t bytes = bytes_of_row(rows.type);
+    if (rows.bytes.size() < (row + 1) * bytes) {
         return make_error(StatusCode::data_loss,
-                          "part {} brings {} bytes; row {} of {} is not there", part.id.value,
-                          part.activations.size(), row, bytes);
+                          "part {} brings {} bytes; row {} of {} is not there", part.value,
+                          rows.bytes.size(), row, bytes);
     }
-    const std::byte* from = part.activations.data() + row * bytes;
+    const std::byte* from = rows.bytes.data() + row * bytes;
     std::memcpy(&hidden, from, sizeof(hidden));
     for (std::size_t word = 1; (word + 1) * sizeof(hidden) <= bytes; ++word) {
         std::uint64_t found = 0;
         std::memcpy(&found, from + word * sizeof(found), sizeof(found));
         if (found != pattern(hidden, word)) {
             return make_error(StatusCode::data_loss, "part {}: row {} is torn at byte {}",
-                              part.id.value, row, word * sizeof(found));
+                              part.value, row, word * sizeof(found));
         }
     }
     return {};

@@ -28,8 +28,8 @@ public:
     FoldRunner(const FoldShape& shape, const StageConfig& config);
 
     void start(std::uint64_t kv_blocks);
-    /// Runs a part, without its stage time. Errors: failed_precondition before start, data_loss.
-    Result<PartResult> run(Part part);
+    /// Runs a part. Errors: failed_precondition before start, data_loss.
+    Result<StageOutput> run(StageInput input);
 
     /// Empty, or the first page that was read and held something else.
     const std::string& violation() const { return violation_; }
@@ -42,7 +42,12 @@ private:
         Token token = -1;
     };
 
-    Result<PartResult> sample_returned(Part part);
+    struct Sums;
+    Result<StageOutput> run_layers(PartPlan plan, const ActivationRows* input,
+                                   std::vector<StageTime> times);
+    Status run_span(const PartPlan& plan, const ActivationRows* input, const RowSpan& span,
+                    Sums& sums);
+    Result<StageOutput> sample_returned(const ReturnedPart& part);
     void fold_row(std::uint64_t hidden, std::int32_t at, std::vector<float>& logits) const;
     std::uint64_t run_row(const StageSequence& sequence, std::int32_t position,
                           std::uint64_t hidden);
@@ -51,7 +56,8 @@ private:
     LayerRange kept_layers() const;
     Slot& slot(const StageSequence& sequence, std::int32_t layer, std::int32_t position);
     std::size_t bytes_of_row(DataType type) const;
-    Status read_row(const Part& part, std::size_t row, std::uint64_t& hidden) const;
+    Status read_row(PartId part, const ActivationRows& rows, std::size_t row,
+                    std::uint64_t& hidden) const;
     void append_row(std::uint64_t hidden, std::size_t bytes, Bytes& rows) const;
 
     FoldShape shape_;

@@ -25,7 +25,7 @@ public:
 
     Result<Loaded> load(const StageConfig& config, const Progress& progress) override {
         runner_.reset();
-        const ModelPart part{config.layers, config.has_embedding, config.has_head};
+        const ModelPart part{config.layers, config.has_embedding(), config.has_lm_head()};
         const ModelBounds bounds{config.max_rows, config.max_context};
         const WeightStorage storage =
             options_.weights == WeightMode::q8_0 ? WeightStorage::q8_0 : WeightStorage::native;
@@ -38,7 +38,7 @@ public:
     }
 
     Status start(std::uint64_t kv_blocks) override { return runner_->start(kv_blocks); }
-    Result<PartResult> run(Part part) override { return runner_->run(std::move(part)); }
+    Result<StageOutput> run(StageInput input) override { return runner_->run(std::move(input)); }
 
 private:
     ModelWorkOptions options_;

@@ -1,29 +1,28 @@
-// See part_queue.h. The one place for the order in which a stage takes its parts: the compute
-// thread and the simulator differ in when they ask, not in what they get. Counting in a row, and
-// not shares of time, keeps the rule the same whatever a part costs.
+// The one place that decides in which order a stage runs its parts; the compute thread and the
+// simulated stage both ask it. It counts parts in a row instead of shares of time, so that the rule
+// does not depend on what a part costs.
 #include "stage/part_queue.h"
 
 #include <utility>
 
 #include "base/limits.h"
-#include "stage/part_return.h"
 
 namespace molink {
 
-void PartQueue::push(Part part, std::int64_t arrival_us) {
-    auto& queue = is_urgent(part) ? urgent_ : prefill_;
-    queue.push_back({std::move(part), arrival_us});
+void PartQueue::push(StageInput input, std::int64_t arrival_us) {
+    auto& queue = is_urgent(input) ? urgent_ : prefill_;
+    queue.push_back({std::move(input), arrival_us});
 }
 
-std::optional<PartQueue::Waiting> PartQueue::take() {
+std::optional<PartQueue::Waiting> PartQueue::pop() {
     const bool prefill_turn =
         !prefill_.empty() && (urgent_.empty() || urgent_in_a_row_ >= limits::kDecodesBeforePrefill);
     auto& queue = prefill_turn ? prefill_ : urgent_;
     if (queue.empty()) return std::nullopt;
     urgent_in_a_row_ = prefill_turn ? 0 : urgent_in_a_row_ + 1;
-    std::optional<Waiting> taken = std::move(queue.front());
+    std::optional<Waiting> next = std::move(queue.front());
     queue.pop_front();
-    return taken;
+    return next;
 }
 
 }  // namespace molink

@@ -4,25 +4,25 @@
 #include <deque>
 #include <optional>
 
-#include "wire/messages.h"
+#include "work/part.h"
 
 namespace molink {
 
-/// Parts that wait at a stage. What is_urgent() overtakes prefill, but after a few in a row a
-/// prefill part that waits gets its turn, so that a bottleneck stage with decode always at the door
+/// Parts that wait at a stage. Urgent ones (is_urgent) overtake prefill, but after a few in a row
+/// the oldest prefill part gets its turn, so that a stage that always has decode parts waiting
 /// still prefills. Thread: the owner's.
 class PartQueue {
 public:
     struct Waiting {
-        Part part;
+        StageInput input;
         std::int64_t arrival_us = 0;  ///< the node's clock
     };
 
-    void push(Part part, std::int64_t arrival_us);
-    /// The part whose turn it is; nothing when none waits.
-    std::optional<Waiting> take();
+    void push(StageInput input, std::int64_t arrival_us);
+    /// Removes the part whose turn it is; nothing when none waits.
+    std::optional<Waiting> pop();
     bool empty() const { return urgent_.empty() && prefill_.empty(); }
-    /// Another epoch: nothing waits, nothing has had its turn.
+    /// Begins anew, for another epoch.
     void clear() { *this = PartQueue(); }
 
 private:

@@ -1,6 +1,8 @@
-// What is done with logits. Everything follows from tokens and positions, so that a
-// sequence that was preempted, or rebuilt after a crash, goes on exactly where it stood: penalties
-// from the tokens before the row, the random number from the absolute position.
+// What is done with logits. Everything follows from tokens and positions, so that a sequence that
+// was preempted, or rebuilt after a crash, goes on exactly where it stood: penalties from the
+// tokens before the row, the random number from the absolute position. For the same reason a draft
+// needs no probabilities of its own: it is right exactly when it is the token that would be
+// sampled.
 #include "stage/run_sampler.h"
 
 #include "base/canary.h"
@@ -16,28 +18,31 @@ bool needs_history(const SamplingParams& params) {
 
 }  // namespace
 
-SampledRun RunSampler::sample(const SequenceRun& run, StageSequence& sequence,
-                              std::span<const float> logits) {
-    SampledRun sampled;
-    sampled.id = run.id;
-    sampled.position = run.position + run.count - run.sample_count + 1;
-    const std::int32_t rows = logit_row_count(run, sequence);
+SampledRows RunSampler::sample(const RowSpan& span, StageSequence& sequence,
+                               std::span<const float> logits) {
+    SampledRows sampled;
+    sampled.sequence = span.sequence;
+    sampled.position = span.end() - span.sampled + 1;
+    const std::int32_t rows = logit_row_count(span, sequence);
     const std::size_t width = rows > 0 ? logits.size() / static_cast<std::size_t>(rows) : 0;
     for (std::int32_t i = 0; i < rows; ++i) {
         const auto row = logits.subspan(static_cast<std::size_t>(i) * width, width);
         if (sequence.open.hash_logits) sampled.logit_hashes.push_back(hash_logits(row));
-        if (i < rows - run.sample_count) continue;
-        const std::int32_t position = run.position + run.count - rows + i + 1;
+        if (i < rows - span.sampled) continue;
+        const std::int32_t position = span.end() - rows + i + 1;
         if (needs_history(sequence.open.sampling)) {
             sequence.history.advance(sequence.tokens, static_cast<std::size_t>(position),
                                      static_cast<std::size_t>(sequence.open.prompt_count));
         }
         const Token token =
-            choose(sequence, row, canary(Canary::random_position) ? run.position + 1 : position);
+            choose(sequence, row, canary(Canary::random_position) ? span.position + 1 : position);
+        const bool verifies = i + 1 < rows;
+        const Token draft = verifies ? sequence.tokens[static_cast<std::size_t>(position)] : token;
         sampled.tokens.push_back(token);
         if (sequence.open.logprobs >= 0) {
             sampled.logprobs.push_back(log_probabilities(row, token, sequence.open.logprobs));
         }
+        if (token != draft) break;
     }
     return sampled;
 }

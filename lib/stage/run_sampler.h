@@ -4,18 +4,19 @@
 #include <vector>
 
 #include "stage/sequence_table.h"
-#include "wire/messages.h"
+#include "work/retired_part.h"
 
 namespace molink {
 
-/// The choice behind the LM head: logits in, tokens, log-probabilities and hashes out, by what the
-/// sequence's description says. Keeps a row's worth of memory between calls. Not thread-safe.
+/// Samples behind the LM head: logits in; tokens, log-probabilities and hashes out, as the
+/// sequence's description says. Verifies drafts. Keeps a row's worth of memory between calls.
+/// Thread: one caller.
 class RunSampler {
 public:
-    /// `logits` are [logit_row_count(run, sequence), vocabulary], of the run's last rows. The
-    /// sequence's history grows.
-    SampledRun sample(const SequenceRun& run, StageSequence& sequence,
-                      std::span<const float> logits);
+    /// `logits` are [logit_row_count(span, sequence), vocabulary], of the span's last rows. Samples
+    /// row after row until a token differs from the draft at its position. The sequence's history
+    /// grows.
+    SampledRows sample(const RowSpan& span, StageSequence& sequence, std::span<const float> logits);
 
 private:
     Token choose(const StageSequence& sequence, std::span<const float> row, std::int32_t position);

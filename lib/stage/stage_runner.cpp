@@ -7,8 +7,8 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "stage/part_return.h"
-#include "wire/activation_codec.h"
+#include "stage/stage_output.h"
+#include "tensor/activation_codec.h"
 
 namespace molink {
 
@@ -70,100 +70,103 @@ Status StageRunner::start(std::uint64_t kv_blocks) {
     bounds.block_tokens = block_tokens_;
     bounds.vocabulary = spec_.vocabulary;
     bounds.kv_blocks = kv_blocks;
-    bounds.has_embedding = config_.has_embedding;
     table_ = std::make_unique<SequenceTable>(bounds);
     return {};
 }
 
-Status StageRunner::gather(const Part& part) {
-    MOLINK_RETURN_IF_ERROR(table_->apply(part));
+Status StageRunner::gather(const PartPlan& plan, std::span<const RowSpan> spans) {
+    MOLINK_RETURN_IF_ERROR(table_->apply(plan));
     ids_.clear();
     positions_.clear();
     sequence_of_row_.clear();
     block_ids_.clear();
     block_offsets_.assign(1, 0);
-    for (std::size_t s = 0; s < part.runs.size(); ++s) {
-        const SequenceRun& run = part.runs[s];
-        const StageSequence& sequence = table_->at(run.id);
-        for (std::int32_t i = 0; i < run.count; ++i) {
-            const std::int32_t position = run.position + i;
+    for (std::size_t s = 0; s < spans.size(); ++s) {
+        const RowSpan& span = spans[s];
+        const StageSequence& sequence = table_->at(span.sequence);
+        for (std::int32_t position = span.position; position < span.end(); ++position) {
             positions_.push_back(position);
             sequence_of_row_.push_back(static_cast<std::int32_t>(s));
             ids_.push_back(sequence.tokens[static_cast<std::size_t>(position)]);
         }
-        for (const BlockId block : run.new_blocks) prefault_->used(block.value);
         block_ids_.insert(block_ids_.end(), sequence.blocks.begin(), sequence.blocks.end());
         block_offsets_.push_back(static_cast<std::int64_t>(block_ids_.size()));
     }
+    for_each_sequence(plan.rows, [&](const auto& rows) {
+        for (const BlockId block : rows.new_blocks) prefault_->used(block.value);
+    });
     return {};
 }
 
-Status StageRunner::read_input(const Part& part, std::int64_t rows) {
-    if (!config_.has_embedding) return read_rows(part, rows);
-    model_->embed(ids_.data(), rows, static_cast<float*>(hidden_->data()));
-    return {};
-}
-
-Status StageRunner::read_rows(const Part& part, std::int64_t rows) {
-    host_hidden_.resize(static_cast<std::size_t>(rows * spec_.hidden));
-    MOLINK_RETURN_IF_ERROR(
-        decode_activations(part.activation_type, part.activations, host_hidden_, width()));
+Status StageRunner::read_rows(const ActivationRows& rows) {
+    host_hidden_.resize(static_cast<std::size_t>(rows.rows) * width());
+    MOLINK_RETURN_IF_ERROR(decode_activations(rows.type, rows.bytes, host_hidden_, width()));
     backend_.copy_to_device(hidden_->data(), host_hidden_.data(),
                             host_hidden_.size() * sizeof(float));
     return {};
 }
 
-Result<PartResult> StageRunner::run(Part part) {
-    if (part.returns()) return sample_returned(std::move(part));
-    MOLINK_RETURN_IF_ERROR(gather(part));
+Result<StageOutput> StageRunner::run(StageInput input) {
+    if (const auto* returned = std::get_if<ReturnedPart>(&input)) return sample_returned(*returned);
+    if (auto* plan = std::get_if<PartPlan>(&input)) {
+        return run_layers(std::move(*plan), nullptr, {});
+    }
+    auto& forwarded = std::get<ForwardedPart>(input);
+    return run_layers(std::move(forwarded.plan), &forwarded.activations,
+                      std::move(forwarded.stage_times));
+}
+
+Result<StageOutput> StageRunner::run_layers(PartPlan plan, const ActivationRows* input,
+                                            std::vector<StageTime> times) {
+    if ((input == nullptr) != config_.has_embedding()) {
+        return make_error(StatusCode::data_loss, "part {} comes {} activations to stage {}",
+                          plan.key.id.value, input == nullptr ? "without" : "with", config_.stage);
+    }
+    const std::vector<RowSpan> spans = spans_of(plan.rows);
+    MOLINK_RETURN_IF_ERROR(gather(plan, spans));
     const auto rows = static_cast<std::int64_t>(positions_.size());
-    MOLINK_RETURN_IF_ERROR(read_input(part, rows));
+    auto* hidden = static_cast<float*>(hidden_->data());
+    if (input != nullptr) {
+        MOLINK_RETURN_IF_ERROR(read_rows(*input));
+    } else {
+        model_->embed(ids_.data(), rows, hidden);
+    }
     BatchArgs batch;
     batch.positions = positions_.data();
     batch.sequence_of_row = sequence_of_row_.data();
     batch.block_offsets = block_offsets_.data();
     batch.block_ids = block_ids_.data();
     batch.rows = rows;
-    batch.sequences = static_cast<std::int64_t>(part.runs.size());
-    model_->run_layers(batch, pages_, static_cast<float*>(hidden_->data()));
-    PartResult result;
-    if (config_.samples(part)) {
-        sample(part, wanted_rows(part), result);
-        part.activations.clear();
-    } else {
-        std::vector<std::int32_t> out(positions_.size());
-        std::iota(out.begin(), out.end(), 0);
-        if (config_.last_stage) {
-            out = wanted_rows(part);
-            turn_back(part, static_cast<std::int32_t>(out.size()));
-        }
-        copy_out(out);
-        part.activation_type = config_.activation_type;
-        part.activations = encode_activations(config_.activation_type, host_hidden_, width());
+    batch.sequences = static_cast<std::int64_t>(spans.size());
+    model_->run_layers(batch, pages_, hidden);
+    if (!config_.is_last()) {
+        std::vector<std::int32_t> all(positions_.size());
+        std::iota(all.begin(), all.end(), 0);
+        return StageOutput(ForwardedPart{std::move(plan), encode_rows(all), std::move(times)});
     }
-    result.part = std::move(part);
-    return result;
+    const std::vector<std::int32_t> needed = needed_rows(spans);
+    if (config_.ring.returns()) {
+        return StageOutput(make_returned(plan, encode_rows(needed), std::move(times)));
+    }
+    return StageOutput(RetiredPart{plan.key, plan.kind(), sample(spans, needed), std::move(times)});
 }
 
-/// What is left to do when a part comes back to the LM head.
-Result<PartResult> StageRunner::sample_returned(Part part) {
-    if (!config_.samples(part)) {
+/// Samples a part that returns to the LM head.
+Result<StageOutput> StageRunner::sample_returned(const ReturnedPart& part) {
+    if (!config_.ring.returns() || !config_.has_lm_head()) {
         return make_error(StatusCode::data_loss, "part {} came back to a stage without LM head",
-                          part.id.value);
+                          part.key.id.value);
     }
     MOLINK_RETURN_IF_ERROR(table_->check_returned(part));
-    MOLINK_RETURN_IF_ERROR(read_rows(part, part.head_rows));
-    std::vector<std::int32_t> rows(static_cast<std::size_t>(part.head_rows));
+    MOLINK_RETURN_IF_ERROR(read_rows(part.activations));
+    std::vector<std::int32_t> rows(static_cast<std::size_t>(part.activations.rows));
     std::iota(rows.begin(), rows.end(), 0);
-    PartResult result;
-    sample(part, rows, result);
-    part.activations.clear();
-    result.part = std::move(part);
-    return result;
+    return StageOutput(
+        RetiredPart{part.key, part.kind, sample(part.spans, rows), part.stage_times});
 }
 
-/// Copies rows of hidden_ to host_hidden_, neighbours at once.
-void StageRunner::copy_out(std::span<const std::int32_t> rows) {
+/// Copies neighbouring rows at once.
+ActivationRows StageRunner::encode_rows(std::span<const std::int32_t> rows) {
     host_hidden_.resize(rows.size() * width());
     const auto* hidden = static_cast<const float*>(hidden_->data());
     for (std::size_t i = 0; i < rows.size();) {
@@ -174,41 +177,45 @@ void StageRunner::copy_out(std::span<const std::int32_t> rows) {
                               (end - i) * width() * sizeof(float));
         i = end;
     }
+    return {config_.activation_type, static_cast<std::int32_t>(rows.size()),
+            encode_activations(config_.activation_type, host_hidden_, width())};
 }
 
-std::vector<std::int32_t> StageRunner::wanted_rows(const Part& part) const {
-    std::vector<std::int32_t> wanted;
+std::vector<std::int32_t> StageRunner::needed_rows(std::span<const RowSpan> spans) const {
+    std::vector<std::int32_t> needed;
     std::int32_t row = 0;
-    for (const SequenceRun& run : part.runs) {
-        const std::int32_t count = logit_row_count(run, table_->at(run.id));
-        for (std::int32_t i = run.count - count; i < run.count; ++i) wanted.push_back(row + i);
-        row += run.count;
+    for (const RowSpan& span : spans) {
+        const std::int32_t count = logit_row_count(span, table_->at(span.sequence));
+        for (std::int32_t i = span.count - count; i < span.count; ++i) needed.push_back(row + i);
+        row += span.count;
     }
-    return wanted;
+    return needed;
 }
 
-void StageRunner::sample(const Part& part, std::span<const std::int32_t> wanted,
-                         PartResult& result) {
+std::vector<SampledRows> StageRunner::sample(std::span<const RowSpan> spans,
+                                             std::span<const std::int32_t> rows) {
     const auto vocabulary = static_cast<std::size_t>(spec_.vocabulary);
-    logits_.resize(wanted.size() * vocabulary);
+    logits_.resize(rows.size() * vocabulary);
     const auto* hidden = static_cast<const float*>(hidden_->data());
-    for (std::size_t done = 0; done < wanted.size(); done += kLogitRows) {
-        const std::size_t now = std::min<std::size_t>(kLogitRows, wanted.size() - done);
+    for (std::size_t done = 0; done < rows.size(); done += kLogitRows) {
+        const std::size_t now = std::min<std::size_t>(kLogitRows, rows.size() - done);
         const float* out =
-            model_->logits(hidden, wanted.data() + done, static_cast<std::int64_t>(now));
+            model_->logits(hidden, rows.data() + done, static_cast<std::int64_t>(now));
         backend_.copy_to_host(logits_.data() + done * vocabulary, out,
                               now * vocabulary * sizeof(float));
     }
-    std::size_t first = 0;  // of the run among the wanted rows
-    for (const SequenceRun& run : part.runs) {
-        StageSequence& sequence = table_->at(run.id);
-        const auto rows = static_cast<std::size_t>(logit_row_count(run, sequence));
-        if (rows == 0) continue;
+    std::vector<SampledRows> sampled;
+    std::size_t first = 0;  // of the sequence among the rows
+    for (const RowSpan& span : spans) {
+        StageSequence& sequence = table_->at(span.sequence);
+        const auto count = static_cast<std::size_t>(logit_row_count(span, sequence));
+        if (count == 0) continue;
         const auto logits =
-            std::span<const float>(logits_).subspan(first * vocabulary, rows * vocabulary);
-        result.sampled.push_back(sampler_.sample(run, sequence, logits));
-        first += rows;
+            std::span<const float>(logits_).subspan(first * vocabulary, count * vocabulary);
+        sampled.push_back(sampler_.sample(span, sequence, logits));
+        first += count;
     }
+    return sampled;
 }
 
 }  // namespace molink

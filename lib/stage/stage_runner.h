@@ -29,20 +29,23 @@ public:
     /// Allocates the pages. Errors: resource_exhausted.
     Status start(std::uint64_t kv_blocks);
     /// Runs a part. Errors: data_loss when it does not fit what the stage knows.
-    Result<PartResult> run(Part part);
+    Result<StageOutput> run(StageInput input);
 
     std::uint64_t weight_bytes() const { return model_->weight_bytes(); }
 
 private:
-    Status gather(const Part& part);
-    Status read_input(const Part& part, std::int64_t rows);
-    Status read_rows(const Part& part, std::int64_t rows);
-    Result<PartResult> sample_returned(Part part);
-    /// Rows of a part whose logits somebody asks for, as indices into its rows.
-    std::vector<std::int32_t> wanted_rows(const Part& part) const;
-    void copy_out(std::span<const std::int32_t> rows);
-    /// Final norm, LM head and choice; `wanted` are the rows of hidden_ that meet them.
-    void sample(const Part& part, std::span<const std::int32_t> wanted, PartResult& result);
+    Result<StageOutput> run_layers(PartPlan plan, const ActivationRows* input,
+                                   std::vector<StageTime> times);
+    Status gather(const PartPlan& plan, std::span<const RowSpan> spans);
+    Status read_rows(const ActivationRows& rows);
+    Result<StageOutput> sample_returned(const ReturnedPart& part);
+    /// Rows whose logits are needed, as indices into the rows of the part.
+    std::vector<std::int32_t> needed_rows(std::span<const RowSpan> spans) const;
+    /// Rows of hidden_ in the format of links.
+    ActivationRows encode_rows(std::span<const std::int32_t> rows);
+    /// Final norm, LM head and sampling; `rows` of hidden_ are those that need logits.
+    std::vector<SampledRows> sample(std::span<const RowSpan> spans,
+                                    std::span<const std::int32_t> rows);
     std::size_t width() const { return static_cast<std::size_t>(spec_.hidden); }
 
     Backend& backend_;

@@ -25,11 +25,11 @@ public:
     virtual Result<Loaded> load(const StageConfig& config, const Progress& progress) = 0;
     /// Allocates the KV pages. Only after load. Errors: resource_exhausted.
     virtual Status start(std::uint64_t kv_blocks) = 0;
-    /// Runs a part, without its stage time. Errors: data_loss when it does not fit what the stage
-    /// knows.
-    virtual Result<PartResult> run(Part part) = 0;
-    /// What a part's service takes from its begin; 0: as long as run() does.
-    virtual std::int64_t service_us(const Part&) const { return 0; }
+    /// Runs a part. The output has the stage times of the input. Errors: data_loss when the part
+    /// does not fit what the stage knows.
+    virtual Result<StageOutput> run(StageInput input) = 0;
+    /// Service time of a part from its start; 0: as long as run() takes.
+    virtual std::int64_t service_us(const StageInput&) const { return 0; }
 };
 
 }  // namespace molink

@@ -17,7 +17,7 @@
 #include "base/error.h"
 #include "base/thread_name.h"
 #include "stage/part_queue.h"
-#include "stage/part_return.h"
+#include "stage/stage_output.h"
 
 namespace molink {
 namespace {
@@ -35,7 +35,7 @@ public:
         {
             const std::lock_guard lock(mutex_);
             stopping_ = true;
-            wanted_epoch_.store(0);
+            ++wanted_load_;
         }
         signal_.notify_all();
         thread_.join();
@@ -45,10 +45,11 @@ public:
         {
             const std::lock_guard lock(mutex_);
             load_ = config;
+            wanted_epoch_ = config.epoch;
             start_.reset();
             parts_.clear();
             events_.clear();
-            wanted_epoch_.store(config.epoch.value);
+            ++wanted_load_;
         }
         signal_.notify_one();
     }
@@ -61,11 +62,11 @@ public:
         signal_.notify_one();
     }
 
-    void submit(Part part, std::int64_t arrival_us) override {
+    void submit(StageInput input, std::int64_t arrival_us) override {
         {
             const std::lock_guard lock(mutex_);
-            if (part.epoch.value != wanted_epoch_.load()) return;
-            parts_.push(std::move(part), arrival_us);
+            if (key_of(input).epoch != wanted_epoch_) return;
+            parts_.push(std::move(input), arrival_us);
         }
         signal_.notify_one();
     }
@@ -84,6 +85,8 @@ private:
     void do_start(std::uint64_t kv_blocks);
     void do_part(PartQueue::Waiting waiting);
     void wait_until(std::int64_t end_us);
+    /// Another load() or the end has made everything of this epoch void.
+    bool outdated() const { return load_number_ != wanted_load_.load(); }
     void push(StageEvent event);
     void fail(const Status& status);
 
@@ -93,15 +96,17 @@ private:
 
     std::mutex mutex_;
     std::condition_variable signal_;
-    std::optional<StageConfig> load_;     // under mutex_
-    std::optional<std::uint64_t> start_;  // under mutex_
-    PartQueue parts_;                     // under mutex_
-    std::deque<StageEvent> events_;       // under mutex_
-    bool stopping_ = false;               // under mutex_
-    std::atomic<std::uint32_t> wanted_epoch_{0};
+    std::optional<StageConfig> load_;            // under mutex_
+    std::optional<std::uint64_t> start_;         // under mutex_
+    PartQueue parts_;                            // under mutex_
+    std::deque<StageEvent> events_;              // under mutex_
+    PipelineEpoch wanted_epoch_;                 // under mutex_
+    bool stopping_ = false;                      // under mutex_
+    std::atomic<std::uint64_t> wanted_load_{0};  // number of load() calls; written under mutex_
 
     // Compute thread only:
-    Epoch epoch_;
+    PipelineEpoch epoch_;
+    std::uint64_t load_number_ = 0;
     bool loaded_ = false;
     bool ready_ = false;
     std::int64_t busy_until_us_ = 0;
@@ -112,7 +117,7 @@ void ThreadExecutor::push(StageEvent event) {
     event.epoch = epoch_;
     {
         const std::lock_guard lock(mutex_);
-        if (epoch_.value != wanted_epoch_.load()) return;
+        if (outdated()) return;
         events_.push_back(std::move(event));
     }
     notify_();
@@ -134,6 +139,7 @@ void ThreadExecutor::run() {
         if (stopping_) return;
         if (load_) {
             const StageConfig config = *std::exchange(load_, std::nullopt);
+            load_number_ = wanted_load_.load();
             lock.unlock();
             do_load(config);
         } else if (start_) {
@@ -141,7 +147,7 @@ void ThreadExecutor::run() {
             lock.unlock();
             do_start(blocks);
         } else {
-            std::optional<PartQueue::Waiting> waiting = parts_.take();
+            std::optional<PartQueue::Waiting> waiting = parts_.pop();
             lock.unlock();
             do_part(std::move(*waiting));
         }
@@ -158,7 +164,7 @@ void ThreadExecutor::do_load(const StageConfig& config) {
         event.done_bytes = done;
         event.total_bytes = total;
         push(std::move(event));
-        return wanted_epoch_.load() == config.epoch.value;
+        return !outdated();
     };
     const auto loaded = work_->load(config, progress);
     if (!loaded) {
@@ -192,21 +198,21 @@ void ThreadExecutor::do_start(std::uint64_t kv_blocks) {
 void ThreadExecutor::wait_until(std::int64_t end_us) {
     std::unique_lock lock(mutex_);
     const auto left = std::chrono::microseconds(end_us - clock_.now_us());
-    signal_.wait_for(lock, left, [&] { return stopping_ || wanted_epoch_.load() != epoch_.value; });
+    signal_.wait_for(lock, left, [&] { return stopping_ || outdated(); });
 }
 
 void ThreadExecutor::do_part(PartQueue::Waiting waiting) {
-    if (waiting.part.epoch != epoch_) return;
+    if (key_of(waiting.input).epoch != epoch_) return;
     if (!ready_) {
         fail(make_error(StatusCode::failed_precondition, "part {} for a stage that is not ready",
-                        waiting.part.id.value));
+                        key_of(waiting.input).id.value));
         return;
     }
-    const std::int64_t service_us = work_->service_us(waiting.part);
+    const std::int64_t service_us = work_->service_us(waiting.input);
     const std::int64_t begin_us =
         service_us > 0 ? std::max(waiting.arrival_us, busy_until_us_) : clock_.now_us();
-    const bool returned = waiting.part.returns();
-    auto result = work_->run(std::move(waiting.part));
+    const bool returned = is_returned(waiting.input);
+    auto result = work_->run(std::move(waiting.input));
     if (!result) {
         fail(result.error());
         return;
@@ -217,7 +223,7 @@ void ThreadExecutor::do_part(PartQueue::Waiting waiting) {
     time.compute_us = static_cast<std::uint32_t>(busy_until_us_ - begin_us);
     time.wait_us =
         static_cast<std::uint32_t>(std::max<std::int64_t>(begin_us - waiting.arrival_us, 0));
-    note_stage_time(result->part, returned, time);
+    add_stage_time(*result, returned, time);
     StageEvent event;
     event.kind = StageEventKind::result;
     event.result = std::move(*result);

@@ -37,18 +37,19 @@ public:
         return {};
     }
 
-    Result<PartResult> run(Part part) override {
-        auto result = runner_->run(std::move(part));
+    Result<StageOutput> run(StageInput input) override {
+        auto result = runner_->run(std::move(input));
         if (result && !runner_->violation().empty()) {
             return Status(StatusCode::data_loss, runner_->violation());
         }
         return result;
     }
 
-    std::int64_t service_us(const Part& part) const override {
-        const std::int32_t rows = part.returns() ? part.head_rows : part.row_count();
-        const bool head = config_.samples(part) && rows > 0;
-        return timed_service_us(options_.profile, part.kind, rows, config_.layers_for(part), head);
+    std::int64_t service_us(const StageInput& input) const override {
+        const std::int32_t rows = row_count(input);
+        const bool lm_head = config_.samples(input) && rows > 0;
+        return timed_service_us(options_.profile, kind_of(input), rows, config_.layers_for(input),
+                                lm_head);
     }
 
 private:

@@ -4,7 +4,7 @@
 // 8-byte alignment, so others are copied first.
 #include "wire/messages.h"
 
-#include <array>
+#include <iterator>
 
 #include "wire/generated.h"
 #include "wire/wire_codec.h"
@@ -12,12 +12,14 @@
 namespace molink {
 namespace {
 
-constexpr std::array<const char*, std::variant_size_v<Message>> kNames = {
-    "Hello",      "Welcome",    "Refuse",     "Assign",      "LoadProgress", "StageLoaded",
-    "StageStart", "StageReady", "PeerHello",  "StageFailed", "Heartbeat",    "Part",
-    "Retire",     "ProbeLink",  "ProbeHello", "LinkProbe"};
-static_assert(static_cast<std::size_t>(wire::Body::MAX) == kNames.size(),
-              "the union of the schema and the variant list the same messages");
+constexpr const char* kNames[] = {
+#define MOLINK_WIRE_MESSAGE(name) #name,
+    MOLINK_WIRE_MESSAGES(MOLINK_WIRE_MESSAGE)
+#undef MOLINK_WIRE_MESSAGE
+};
+static_assert(std::size(kNames) == std::variant_size_v<Message> &&
+                  std::size(kNames) == static_cast<std::size_t>(wire::Body::MAX),
+              "schema, variant and table list the same messages");
 
 constexpr std::size_t kAlignment = 8;
 /// Least buffer that can hold a root offset and the identifier.
@@ -29,39 +31,40 @@ Status broken(fmt::format_string<Args...> format, Args&&... args) {
                   "decode message: " + fmt::format(format, std::forward<Args>(args)...));
 }
 
-/// Room for the lists of a message, which are nearly all of its bytes.
-std::size_t list_bytes(const Message& message) {
-    std::size_t bytes = 0;
-    if (const auto* part = std::get_if<Part>(&message)) {
-        bytes +=
-            part->activations.size() + 8 * part->releases.size() + 24 * part->stage_times.size();
-        for (const SequenceOpen& open : part->opens) bytes += 48 + 4 * open.prompt.size();
-        for (const SequenceRun& run : part->runs) {
-            bytes += 64 + 4 * run.tokens.size() + 4 * run.new_blocks.size();
-        }
-    } else if (const auto* retire = std::get_if<Retire>(&message)) {
-        bytes += 24 * retire->stage_times.size();
-        for (const SampledRun& run : retire->sampled) {
-            bytes += 48 + 4 * run.tokens.size() + 8 * run.logit_hashes.size();
-        }
+std::size_t list_bytes(const PartPlan& plan) {
+    std::size_t bytes = 8 * plan.releases.size();
+    for (const SequenceOpen& open : plan.opens) bytes += 48 + 4 * open.prompt.size();
+    for_each_sequence(plan.rows,
+                      [&](const auto& rows) { bytes += 80 + 4 * rows.new_blocks.size(); });
+    return bytes;
+}
+
+std::size_t list_bytes(const ForwardedPart& part) {
+    return list_bytes(part.plan) + part.activations.bytes.size() + 24 * part.stage_times.size();
+}
+
+std::size_t list_bytes(const ReturnedPart& part) {
+    return part.activations.bytes.size() + 40 * part.spans.size() + 24 * part.stage_times.size();
+}
+
+std::size_t list_bytes(const RetiredPart& part) {
+    std::size_t bytes = 24 * part.stage_times.size();
+    for (const SampledRows& rows : part.sampled) {
+        bytes += 48 + 4 * rows.tokens.size() + 8 * rows.logit_hashes.size();
     }
     return bytes;
 }
 
-/// The index of `Ours` among the alternatives, from types alone: not every compiler can make a
-/// Message while it compiles.
-template <typename Ours, typename... All>
-constexpr std::size_t index_in(const std::variant<All...>*) {
-    std::size_t index = 0;
-    (void)((std::is_same_v<Ours, All> || (++index, false)) || ...);
-    return index;
+/// Room for the lists of a message, which are nearly all of its bytes; of short ones none.
+template <typename Other>
+std::size_t list_bytes(const Other&) {
+    return 0;
 }
 
-/// Reads the body as alternative `Ours` of Message.
+/// Reads the body as `Ours`; `name` is for errors.
 template <typename Ours, typename Wire>
-Result<Message> read_body(const Wire* body, std::size_t bytes) {
-    constexpr std::size_t kIndex = index_in<Ours>(static_cast<const Message*>(nullptr));
-    WireReader reader(kNames[kIndex], bytes);
+Result<Message> read_body(const char* name, const Wire* body, std::size_t bytes) {
+    WireReader reader(name, bytes);
     Ours out;
     read(reader, *body, out);
     if (!reader.ok()) return reader.status();
@@ -72,32 +75,10 @@ Result<Message> read_envelope(const wire::Envelope& envelope, std::size_t bytes)
     if (envelope.body() == nullptr) return broken("no body of kind {}", int(envelope.body_type()));
     switch (envelope.body_type()) {
         case wire::Body::NONE: break;
-        case wire::Body::Hello: return read_body<Hello>(envelope.body_as_Hello(), bytes);
-        case wire::Body::Welcome: return read_body<Welcome>(envelope.body_as_Welcome(), bytes);
-        case wire::Body::Refuse: return read_body<Refuse>(envelope.body_as_Refuse(), bytes);
-        case wire::Body::Assign: return read_body<Assign>(envelope.body_as_Assign(), bytes);
-        case wire::Body::LoadProgress:
-            return read_body<LoadProgress>(envelope.body_as_LoadProgress(), bytes);
-        case wire::Body::StageLoaded:
-            return read_body<StageLoaded>(envelope.body_as_StageLoaded(), bytes);
-        case wire::Body::StageStart:
-            return read_body<StageStart>(envelope.body_as_StageStart(), bytes);
-        case wire::Body::StageReady:
-            return read_body<StageReady>(envelope.body_as_StageReady(), bytes);
-        case wire::Body::PeerHello:
-            return read_body<PeerHello>(envelope.body_as_PeerHello(), bytes);
-        case wire::Body::StageFailed:
-            return read_body<StageFailed>(envelope.body_as_StageFailed(), bytes);
-        case wire::Body::Heartbeat:
-            return read_body<Heartbeat>(envelope.body_as_Heartbeat(), bytes);
-        case wire::Body::Part: return read_body<Part>(envelope.body_as_Part(), bytes);
-        case wire::Body::Retire: return read_body<Retire>(envelope.body_as_Retire(), bytes);
-        case wire::Body::ProbeLink:
-            return read_body<ProbeLink>(envelope.body_as_ProbeLink(), bytes);
-        case wire::Body::ProbeHello:
-            return read_body<ProbeHello>(envelope.body_as_ProbeHello(), bytes);
-        case wire::Body::LinkProbe:
-            return read_body<LinkProbe>(envelope.body_as_LinkProbe(), bytes);
+#define MOLINK_WIRE_MESSAGE(name) \
+    case wire::Body::name: return read_body<name>(#name, envelope.body_as_##name(), bytes);
+            MOLINK_WIRE_MESSAGES(MOLINK_WIRE_MESSAGE)
+#undef MOLINK_WIRE_MESSAGE
     }
     return broken("unknown kind {}, this release knows 1..{}", int(envelope.body_type()),
                   int(wire::Body::MAX));
@@ -127,7 +108,8 @@ std::string_view message_name(const Message& message) {
 }
 
 Bytes encode_message(const Message& message) {
-    const std::size_t expected = list_bytes(message);
+    const std::size_t expected =
+        std::visit([](const auto& value) { return list_bytes(value); }, message);
     if (expected > limits::kMaxMessageBytes) return {};
     Builder builder(expected + 512);
     const auto body =
@@ -152,8 +134,10 @@ Result<Message> decode_message(ByteSpan bytes) {
 
 std::size_t peek_activation_bytes(ByteSpan bytes) {
     const wire::Envelope* envelope = wire::GetEnvelope(bytes.data());
-    const wire::Part* part = envelope->body_as_Part();
-    return part == nullptr || part->activations() == nullptr ? 0 : part->activations()->size();
+    const wire::ActivationRows* rows = nullptr;
+    if (const auto* forwarded = envelope->body_as_ForwardedPart()) rows = forwarded->activations();
+    if (const auto* returned = envelope->body_as_ReturnedPart()) rows = returned->activations();
+    return rows == nullptr || rows->bytes() == nullptr ? 0 : rows->bytes()->size();
 }
 
 }  // namespace molink

@@ -27,7 +27,7 @@ void read_profile(WireReader& reader, const wire::NodeProfile& from, NodeProfile
     to.decode_layer_us = reader.real("profile.decode_layer_us", from.decode_layer_us());
     to.prefill_row_layer_us =
         reader.real("profile.prefill_row_layer_us", from.prefill_row_layer_us());
-    to.head_row_us = reader.real("profile.head_row_us", from.head_row_us());
+    to.lm_head_row_us = reader.real("profile.lm_head_row_us", from.lm_head_row_us());
     to.decode_row_layer_us = reader.real("profile.decode_row_layer_us", from.decode_row_layer_us());
     to.threads = reader.integer("profile.threads", from.threads(), 0, limits::kMaxThreads);
 }
@@ -50,12 +50,13 @@ flatbuffers::Offset<wire::Hello> write(Builder& builder, const Hello& message) {
     const auto node_name = write_text(builder, message.node_name);
     const auto advertise = write_text(builder, message.advertise);
     const auto host_id = write_text(builder, message.host_id);
+    const auto memory_domain = write_text(builder, message.memory_domain);
     flatbuffers::Offset<wire::LayerRange> layers;
     if (message.layers) layers = write_layers(builder, *message.layers);
     const NodeProfile& profile = message.profile;
-    const auto profile_offset =
-        wire::CreateNodeProfile(builder, profile.decode_layer_us, profile.prefill_row_layer_us,
-                                profile.head_row_us, profile.threads, profile.decode_row_layer_us);
+    const auto profile_offset = wire::CreateNodeProfile(
+        builder, profile.decode_layer_us, profile.prefill_row_layer_us, profile.lm_head_row_us,
+        profile.threads, profile.decode_row_layer_us);
     wire::HelloBuilder hello(builder);
     hello.add_protocol_major(message.protocol_major);
     hello.add_protocol_minor(message.protocol_minor);
@@ -63,9 +64,10 @@ flatbuffers::Offset<wire::Hello> write(Builder& builder, const Hello& message) {
     hello.add_node_name(node_name);
     hello.add_advertise(advertise);
     hello.add_host_id(host_id);
+    hello.add_memory_domain(memory_domain);
     hello.add_model_hash(message.model_hash);
     hello.add_model_layers(message.model_layers);
-    hello.add_weight_mode(static_cast<wire::DataType>(message.weight_mode));
+    hello.add_weight_type(static_cast<wire::DataType>(message.weight_type));
     hello.add_kv_type(static_cast<wire::DataType>(message.kv_type));
     hello.add_block_tokens(message.block_tokens);
     hello.add_memory_bytes(message.memory_bytes);
@@ -82,9 +84,10 @@ void read(WireReader& reader, const wire::Hello& from, Hello& to) {
     to.node_name = reader.text("node_name", from.node_name());
     to.advertise = reader.text("advertise", from.advertise());
     to.host_id = reader.text("host_id", from.host_id());
+    to.memory_domain = reader.text("memory_domain", from.memory_domain());
     to.model_hash = from.model_hash();
     to.model_layers = reader.integer("model_layers", from.model_layers(), 0, limits::kMaxLayers);
-    to.weight_mode = reader.enumerator("weight_mode", from.weight_mode(), DataType::i32);
+    to.weight_type = reader.enumerator("weight_type", from.weight_type(), DataType::i32);
     to.kv_type = reader.enumerator("kv_type", from.kv_type(), DataType::i32);
     to.block_tokens =
         reader.integer("block_tokens", from.block_tokens(), 0, limits::kMaxBlockTokens);
@@ -119,36 +122,70 @@ void read(WireReader& reader, const wire::Refuse& from, Refuse& to) {
     to.reason = reader.text("reason", from.reason());
 }
 
+namespace {
+
+flatbuffers::Offset<wire::Ring> write_ring(Builder& builder, const Ring& ring) {
+    std::vector<flatbuffers::Offset<wire::RingStage>> stages;
+    for (const RingStage& stage : ring.stages()) {
+        const auto address = write_text(builder, stage.address);
+        const auto layers = write_layers(builder, stage.layers);
+        stages.push_back(wire::CreateRingStage(builder, stage.node.value, address, layers));
+    }
+    const auto list = builder.CreateVector(stages);
+    const RingShape& shape = ring.shape();
+    return wire::CreateRing(builder, list, shape.lm_head_stage() == 0, shape.feeds_back());
+}
+
+void read_ring(WireReader& reader, const wire::Ring* from, Ring& to) {
+    if (from == nullptr || from->stages() == nullptr) {
+        reader.fail("ring", "is missing");
+        return;
+    }
+    const auto& list = *from->stages();
+    std::vector<RingStage> stages(
+        reader.length("ring.stages", &list, limits::kMaxNodes, kTableBytes));
+    for (std::size_t i = 0; i < stages.size() && reader.ok(); ++i) {
+        const wire::RingStage& stage = *list.Get(static_cast<flatbuffers::uoffset_t>(i));
+        reader.enter("ring.stages", i);
+        stages[i].node = NodeId(stage.node());
+        stages[i].address = reader.text("address", stage.address());
+        stages[i].layers = read_layers(reader, stage.layers());
+        reader.leave();
+    }
+    if (!reader.ok()) return;
+    auto ring = Ring::make(std::move(stages), from->lm_head_first(), from->feeds_back());
+    if (ring) {
+        to = std::move(*ring);
+    } else {
+        reader.fail("ring", "is not valid: " + ring.error().message());
+    }
+}
+
+}  // namespace
+
 flatbuffers::Offset<wire::Assign> write(Builder& builder, const Assign& message) {
-    const auto layers = write_layers(builder, message.layers);
-    const auto next_address = write_text(builder, message.next_address);
+    const auto epoch = write_epoch(builder, message.epoch);
+    const auto ring = write_ring(builder, message.ring);
     wire::AssignBuilder assign(builder);
-    assign.add_epoch(message.epoch.value);
-    assign.add_stage_index(message.stage_index);
-    assign.add_stage_count(message.stage_count);
-    assign.add_layers(layers);
-    assign.add_has_embedding(message.has_embedding);
-    assign.add_has_head(message.has_head);
-    assign.add_next_address(next_address);
+    assign.add_epoch(epoch);
+    assign.add_ring(ring);
+    assign.add_stage_index(static_cast<std::int32_t>(message.stage_index));
     assign.add_activation_type(static_cast<wire::DataType>(message.activation_type));
     assign.add_max_rows(message.max_rows);
     assign.add_max_sequences(message.max_sequences);
     assign.add_max_context(message.max_context);
     assign.add_memory_bytes(message.memory_bytes);
     assign.add_max_kv_blocks(message.max_kv_blocks);
-    assign.add_direct_feedback(message.direct_feedback);
     return assign.Finish();
 }
 
 void read(WireReader& reader, const wire::Assign& from, Assign& to) {
-    to.epoch = Epoch(from.epoch());
-    to.stage_count = reader.integer("stage_count", from.stage_count(), 1,
-                                    static_cast<std::int64_t>(limits::kMaxNodes));
-    to.stage_index = reader.integer("stage_index", from.stage_index(), 0, to.stage_count - 1);
-    to.layers = read_layers(reader, from.layers());
-    to.has_embedding = from.has_embedding();
-    to.has_head = from.has_head();
-    to.next_address = reader.text("next_address", from.next_address());
+    to.epoch = read_epoch(from.epoch());
+    read_ring(reader, from.ring(), to.ring);
+    if (!reader.ok()) return;
+    to.stage_index = static_cast<std::uint32_t>(
+        reader.integer("stage_index", from.stage_index(), 0,
+                       static_cast<std::int64_t>(to.ring.shape().last_stage())));
     to.activation_type = reader.activation_type(static_cast<std::uint8_t>(from.activation_type()));
     to.max_rows = reader.integer("max_rows", from.max_rows(), 0, limits::kMaxPartRows);
     to.max_sequences = reader.integer("max_sequences", from.max_sequences(), 0,
@@ -156,68 +193,69 @@ void read(WireReader& reader, const wire::Assign& from, Assign& to) {
     to.max_context = reader.integer("max_context", from.max_context(), 0, limits::kMaxContext);
     to.memory_bytes = reader.size("memory_bytes", from.memory_bytes(), limits::kMaxMemoryBytes);
     to.max_kv_blocks = from.max_kv_blocks();
-    to.direct_feedback = from.direct_feedback();
 }
 
 flatbuffers::Offset<wire::LoadProgress> write(Builder& builder, const LoadProgress& message) {
-    return wire::CreateLoadProgress(builder, message.epoch.value, message.done_bytes,
-                                    message.total_bytes);
+    const auto epoch = write_epoch(builder, message.epoch);
+    return wire::CreateLoadProgress(builder, epoch, message.done_bytes, message.total_bytes);
 }
 
 void read(WireReader& reader, const wire::LoadProgress& from, LoadProgress& to) {
-    to.epoch = Epoch(from.epoch());
+    to.epoch = read_epoch(from.epoch());
     to.done_bytes = reader.size("done_bytes", from.done_bytes(), limits::kMaxMemoryBytes);
     to.total_bytes = reader.size("total_bytes", from.total_bytes(), limits::kMaxMemoryBytes);
 }
 
 flatbuffers::Offset<wire::StageLoaded> write(Builder& builder, const StageLoaded& message) {
-    return wire::CreateStageLoaded(builder, message.epoch.value, message.weight_bytes,
-                                   message.kv_block_capacity);
+    const auto epoch = write_epoch(builder, message.epoch);
+    return wire::CreateStageLoaded(builder, epoch, message.weight_bytes, message.kv_block_capacity);
 }
 
 void read(WireReader& reader, const wire::StageLoaded& from, StageLoaded& to) {
-    to.epoch = Epoch(from.epoch());
+    to.epoch = read_epoch(from.epoch());
     to.weight_bytes = reader.size("weight_bytes", from.weight_bytes(), limits::kMaxMemoryBytes);
     to.kv_block_capacity = from.kv_block_capacity();
 }
 
 flatbuffers::Offset<wire::StageStart> write(Builder& builder, const StageStart& message) {
-    return wire::CreateStageStart(builder, message.epoch.value, message.kv_blocks);
+    const auto epoch = write_epoch(builder, message.epoch);
+    return wire::CreateStageStart(builder, epoch, message.kv_blocks);
 }
 
 void read(WireReader& reader, const wire::StageStart& from, StageStart& to) {
-    to.epoch = Epoch(from.epoch());
+    to.epoch = read_epoch(from.epoch());
     to.kv_blocks = reader.size("kv_blocks", from.kv_blocks(), limits::kMaxKvBlocks);
 }
 
 flatbuffers::Offset<wire::StageReady> write(Builder& builder, const StageReady& message) {
-    return wire::CreateStageReady(builder, message.epoch.value);
+    return wire::CreateStageReady(builder, write_epoch(builder, message.epoch));
 }
 
 void read(WireReader&, const wire::StageReady& from, StageReady& to) {
-    to.epoch = Epoch(from.epoch());
+    to.epoch = read_epoch(from.epoch());
 }
 
 flatbuffers::Offset<wire::PeerHello> write(Builder& builder, const PeerHello& message) {
-    return wire::CreatePeerHello(builder, message.epoch.value, message.node.value,
-                                 message.stage_index);
+    const auto epoch = write_epoch(builder, message.epoch);
+    return wire::CreatePeerHello(builder, epoch, message.node.value,
+                                 static_cast<std::int32_t>(message.stage_index));
 }
 
 void read(WireReader& reader, const wire::PeerHello& from, PeerHello& to) {
-    to.epoch = Epoch(from.epoch());
+    to.epoch = read_epoch(from.epoch());
     to.node = NodeId(from.node());
-    to.stage_index = reader.integer("stage_index", from.stage_index(), 0,
-                                    static_cast<std::int64_t>(limits::kMaxNodes) - 1);
+    to.stage_index = static_cast<std::uint32_t>(reader.integer(
+        "stage_index", from.stage_index(), 0, static_cast<std::int64_t>(limits::kMaxNodes) - 1));
 }
 
 flatbuffers::Offset<wire::StageFailed> write(Builder& builder, const StageFailed& message) {
+    const auto epoch = write_epoch(builder, message.epoch);
     const auto reason = write_reason(builder, message.reason);
-    return wire::CreateStageFailed(builder, message.epoch.value,
-                                   static_cast<std::int32_t>(message.code), reason);
+    return wire::CreateStageFailed(builder, epoch, static_cast<std::int32_t>(message.code), reason);
 }
 
 void read(WireReader& reader, const wire::StageFailed& from, StageFailed& to) {
-    to.epoch = Epoch(from.epoch());
+    to.epoch = read_epoch(from.epoch());
     to.code = reader.error_code("code", from.code());
     to.reason = reader.text("reason", from.reason());
 }
@@ -266,14 +304,20 @@ LinkReport read_report(WireReader& reader, const wire::LinkReport& from) {
 }  // namespace
 
 flatbuffers::Offset<wire::Heartbeat> write(Builder& builder, const Heartbeat& message) {
-    flatbuffers::Offset<wire::LinkReport> report;
-    if (message.next_link) report = write_report(builder, *message.next_link);
-    return wire::CreateHeartbeat(builder, message.sequence, report);
+    flatbuffers::Offset<wire::StageLinkReport> next_link;
+    if (message.next_link) {
+        const auto epoch = write_epoch(builder, message.next_link->epoch);
+        const auto link = write_report(builder, message.next_link->link);
+        next_link = wire::CreateStageLinkReport(builder, epoch, link);
+    }
+    return wire::CreateHeartbeat(builder, message.sequence, next_link);
 }
 
 void read(WireReader& reader, const wire::Heartbeat& from, Heartbeat& to) {
     to.sequence = from.sequence();
-    if (from.next_link() != nullptr) to.next_link = read_report(reader, *from.next_link());
+    const wire::StageLinkReport* next = from.next_link();
+    if (next == nullptr || next->link() == nullptr) return;
+    to.next_link = StageLinkReport{read_epoch(next->epoch()), read_report(reader, *next->link())};
 }
 
 flatbuffers::Offset<wire::ProbeLink> write(Builder& builder, const ProbeLink& message) {

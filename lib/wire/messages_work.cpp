@@ -1,6 +1,6 @@
-// Parts and their retirement: the messages of every step, where the bytes are. Activations are
-// copied once on each side and looked at by size only; everything that indexes something (rows,
-// positions, counts) is bounded here, so that a stage can use it without a second look.
+// Parts on their way and their retirement: the messages of every step, where the bytes are.
+// Activations are copied once on each side and checked by size only; everything that indexes
+// something (rows, positions, counts) is bounded here, so that a stage can rely on it.
 #include "tensor/dtype.h"
 #include "wire/generated.h"
 #include "wire/wire_codec.h"
@@ -110,30 +110,51 @@ void read_open(WireReader& reader, const wire::SequenceOpen& from, SequenceOpen&
     to.hash_logits = from.hash_logits();
 }
 
-flatbuffers::Offset<wire::SequenceRun> write_run(Builder& builder, const SequenceRun& run) {
-    const auto tokens = write_list<std::int32_t>(builder, run.tokens);
-    const auto new_blocks = write_list<std::uint32_t>(builder, run.new_blocks);
-    wire::SequenceRunBuilder out(builder);
-    out.add_id(run.id.value);
-    out.add_position(run.position);
-    out.add_count(run.count);
-    out.add_tokens(tokens);
+flatbuffers::Offset<wire::DecodeRows> write_decode(Builder& builder, const DecodeRows& rows) {
+    const auto drafts = write_list<std::int32_t>(builder, rows.drafts);
+    const auto new_blocks = write_list<std::uint32_t>(builder, rows.new_blocks);
+    wire::DecodeRowsBuilder out(builder);
+    out.add_sequence(rows.sequence.value);
+    out.add_position(rows.position);
+    out.add_token(rows.token ? *rows.token + 1 : 0);
+    out.add_drafts(drafts);
     out.add_new_blocks(new_blocks);
-    out.add_sample_count(run.sample_count);
     return out.Finish();
 }
 
-void read_run(WireReader& reader, const wire::SequenceRun& from, SequenceRun& to) {
-    to.id = SequenceId(from.id());
+void read_decode(WireReader& reader, const wire::DecodeRows& from, DecodeRows& to) {
+    to.sequence = SequenceId(from.sequence());
+    const std::int32_t token = reader.integer("token", from.token(), 0, limits::kMaxVocabulary);
+    if (token > 0) to.token = token - 1;
+    to.drafts = reader.tokens(from.drafts(), limits::kMaxDrafts);
+    to.position = reader.integer("position", from.position(), 0, limits::kMaxContext - to.count());
+    to.new_blocks = reader.list<BlockId>("new_blocks", from.new_blocks(), limits::kMaxContext);
+}
+
+flatbuffers::Offset<wire::PrefillRows> write_prefill(Builder& builder, const PrefillRows& rows) {
+    const auto new_blocks = write_list<std::uint32_t>(builder, rows.new_blocks);
+    return wire::CreatePrefillRows(builder, rows.sequence.value, rows.position, rows.rows,
+                                   rows.ends_prompt, new_blocks);
+}
+
+void read_prefill(WireReader& reader, const wire::PrefillRows& from, PrefillRows& to) {
+    to.sequence = SequenceId(from.sequence());
+    to.rows = reader.integer("rows", from.rows(), 1, limits::kMaxPartRows);
+    to.position = reader.integer("position", from.position(), 0, limits::kMaxContext - to.rows);
+    to.ends_prompt = from.ends_prompt();
+    to.new_blocks = reader.list<BlockId>("new_blocks", from.new_blocks(), limits::kMaxContext);
+}
+
+flatbuffers::Offset<wire::RowSpan> write_span(Builder& builder, const RowSpan& span) {
+    return wire::CreateRowSpan(builder, span.sequence.value, span.position, span.count,
+                               span.sampled);
+}
+
+void read_span(WireReader& reader, const wire::RowSpan& from, RowSpan& to) {
+    to.sequence = SequenceId(from.sequence());
     to.count = reader.integer("count", from.count(), 1, limits::kMaxPartRows);
     to.position = reader.integer("position", from.position(), 0, limits::kMaxContext - to.count);
-    to.tokens = reader.tokens(from.tokens(), limits::kMaxPartRows);
-    if (!to.tokens.empty() && to.tokens.size() != static_cast<std::size_t>(to.count)) {
-        reader.fail("tokens", fmt::format("has {} entries, must be 0 or the run's count {}",
-                                          to.tokens.size(), to.count));
-    }
-    to.new_blocks = reader.list<BlockId>("new_blocks", from.new_blocks(), limits::kMaxContext);
-    to.sample_count = reader.integer("sample_count", from.sample_count(), 0, to.count);
+    to.sampled = reader.integer("sampled", from.sampled(), 0, to.count);
 }
 
 flatbuffers::Offset<wire::StageTime> write_time(Builder& builder, const StageTime& time) {
@@ -171,15 +192,16 @@ void read_logprobs(WireReader& reader, const wire::TokenLogprobs& from, TokenLog
     for (std::size_t i = 0; i < tokens.size(); ++i) to.top.push_back({tokens[i], values[i]});
 }
 
-flatbuffers::Offset<wire::SampledRun> write_sampled(Builder& builder, const SampledRun& run) {
-    const auto tokens = write_list<std::int32_t>(builder, run.tokens);
-    const auto hashes = write_list<std::uint64_t>(builder, run.logit_hashes);
-    const auto logprobs = write_tables<wire::TokenLogprobs>(builder, run.logprobs, write_logprobs);
-    return wire::CreateSampledRun(builder, run.id.value, run.position, tokens, hashes, logprobs);
+flatbuffers::Offset<wire::SampledRows> write_sampled(Builder& builder, const SampledRows& rows) {
+    const auto tokens = write_list<std::int32_t>(builder, rows.tokens);
+    const auto hashes = write_list<std::uint64_t>(builder, rows.logit_hashes);
+    const auto logprobs = write_tables<wire::TokenLogprobs>(builder, rows.logprobs, write_logprobs);
+    return wire::CreateSampledRows(builder, rows.sequence.value, rows.position, tokens, hashes,
+                                   logprobs);
 }
 
-void read_sampled(WireReader& reader, const wire::SampledRun& from, SampledRun& to) {
-    to.id = SequenceId(from.id());
+void read_sampled(WireReader& reader, const wire::SampledRows& from, SampledRows& to) {
+    to.sequence = SequenceId(from.sequence());
     to.position = reader.integer("position", from.position(), 0, limits::kMaxContext);
     to.tokens = reader.tokens(from.tokens(), limits::kMaxPartRows);
     to.logit_hashes =
@@ -188,95 +210,183 @@ void read_sampled(WireReader& reader, const wire::SampledRun& from, SampledRun& 
                                              limits::kMaxPartRows, read_logprobs);
 }
 
-std::int64_t count_rows(const std::vector<SequenceRun>& runs) {
-    std::int64_t rows = 0;
-    for (const SequenceRun& run : runs) rows += run.count;
-    return rows;
+flatbuffers::Offset<wire::AcceptedTokens> write_accepted(Builder& builder,
+                                                         const AcceptedTokens& accepted) {
+    const auto tokens = write_list<std::int32_t>(builder, accepted.tokens);
+    return wire::CreateAcceptedTokens(builder, accepted.sequence.value, accepted.position, tokens);
 }
 
-/// [rows, hidden] of the part's type, for some hidden size that a model can have. A part without
-/// any is on its way to the first stage, unless it returns and the LM head wants rows.
-void read_activations(WireReader& reader, const flatbuffers::Vector<std::uint8_t>* from, Part& to) {
-    const std::size_t bytes = reader.length("activations", from, limits::kMaxMessageBytes, 1);
-    if (bytes == 0 && to.head_rows <= 0) return;
-    const auto rows = static_cast<std::size_t>(to.returns() ? to.head_rows : count_rows(to.runs));
-    const std::size_t column_bytes = rows * data_type_bytes(to.activation_type);
+void read_accepted(WireReader& reader, const wire::AcceptedTokens& from, AcceptedTokens& to) {
+    to.sequence = SequenceId(from.sequence());
+    to.position = reader.integer("position", from.position(), 0, limits::kMaxContext);
+    to.tokens = reader.tokens(from.tokens(), limits::kMaxDrafts + 1);
+    if (to.tokens.empty()) reader.fail("tokens", "has no entry, at least 1 is needed");
+}
+
+flatbuffers::Offset<wire::PartKey> write_key(Builder& builder, const PartKey& key) {
+    const auto epoch = write_epoch(builder, key.epoch);
+    return wire::CreatePartKey(builder, epoch, key.step.value, key.id.value);
+}
+
+PartKey read_key(const wire::PartKey* from) {
+    if (from == nullptr) return {};
+    return {read_epoch(from->epoch()), StepId(from->step()), PartId(from->part())};
+}
+
+using TimeTables = Tables<wire::StageTime>;
+
+TimeTables write_times(Builder& builder, const std::vector<StageTime>& times) {
+    return write_tables<wire::StageTime>(builder, times, write_time);
+}
+
+template <typename Vector>
+std::vector<StageTime> read_times(WireReader& reader, const Vector* from) {
+    return read_tables<StageTime>(reader, "stage_times", from, limits::kMaxNodes, read_time);
+}
+
+flatbuffers::Offset<wire::ActivationRows> write_activations(Builder& builder,
+                                                            const ActivationRows& rows) {
+    flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> bytes;
+    if (!rows.bytes.empty()) {
+        bytes = builder.CreateVector(reinterpret_cast<const std::uint8_t*>(rows.bytes.data()),
+                                     rows.bytes.size());
+    }
+    return wire::CreateActivationRows(builder, static_cast<wire::DataType>(rows.type), rows.rows,
+                                      bytes);
+}
+
+/// [rows, hidden] of their type, for some hidden size that a model can have.
+void read_activations(WireReader& reader, const wire::ActivationRows* from, std::int64_t most_rows,
+                      ActivationRows& to) {
+    if (from == nullptr) return;
+    to.type = reader.activation_type(static_cast<std::uint8_t>(from->type()));
+    to.rows = reader.integer("activations.rows", from->rows(), 0, most_rows);
+    const std::size_t bytes =
+        reader.length("activations", from->bytes(), limits::kMaxMessageBytes, 1);
+    const std::size_t column_bytes = static_cast<std::size_t>(to.rows) * data_type_bytes(to.type);
+    if (column_bytes == 0 && bytes == 0) return;
     if (column_bytes == 0 || bytes == 0 || bytes % column_bytes != 0 ||
         bytes / column_bytes > static_cast<std::size_t>(limits::kMaxHidden)) {
         reader.fail("activations", fmt::format("has {} bytes, not a multiple of {} rows of {}",
-                                               bytes, rows, data_type_name(to.activation_type)));
+                                               bytes, to.rows, data_type_name(to.type)));
         return;
     }
-    const auto* first = reinterpret_cast<const std::byte*>(from->data());
-    to.activations.assign(first, first + bytes);
+    const auto* first = reinterpret_cast<const std::byte*>(from->bytes()->data());
+    to.bytes.assign(first, first + bytes);
+}
+
+void check_row_count(WireReader& reader, std::int64_t rows) {
+    reader.integer("row count", rows, 1, limits::kMaxPartRows);
 }
 
 }  // namespace
 
-std::int32_t Part::row_count() const {
-    return static_cast<std::int32_t>(count_rows(runs));
-}
-
-flatbuffers::Offset<wire::Part> write(Builder& builder, const Part& message) {
+flatbuffers::Offset<wire::PartPlan> write(Builder& builder, const PartPlan& message) {
+    const auto key = write_key(builder, message.key);
     const auto opens = write_tables<wire::SequenceOpen>(builder, message.opens, write_open);
-    const auto runs = write_tables<wire::SequenceRun>(builder, message.runs, write_run);
-    const auto releases = write_list<std::uint64_t>(builder, message.releases);
-    const auto times = write_tables<wire::StageTime>(builder, message.stage_times, write_time);
-    flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> activations;
-    if (!message.activations.empty()) {
-        activations =
-            builder.CreateVector(reinterpret_cast<const std::uint8_t*>(message.activations.data()),
-                                 message.activations.size());
+    Tables<wire::DecodeRows> decode;
+    Tables<wire::PrefillRows> prefill;
+    if (const auto* rows = std::get_if<std::vector<DecodeRows>>(&message.rows)) {
+        decode = write_tables<wire::DecodeRows>(builder, *rows, write_decode);
+    } else {
+        const auto& prompts = std::get<std::vector<PrefillRows>>(message.rows);
+        prefill = write_tables<wire::PrefillRows>(builder, prompts, write_prefill);
     }
-    wire::PartBuilder part(builder);
-    part.add_epoch(message.epoch.value);
-    part.add_step(message.step.value);
-    part.add_id(message.id.value);
-    part.add_kind(static_cast<wire::PartKind>(message.kind));
-    part.add_opens(opens);
-    part.add_runs(runs);
-    part.add_releases(releases);
-    part.add_stage_times(times);
-    part.add_activation_type(static_cast<wire::DataType>(message.activation_type));
-    part.add_activations(activations);
-    part.add_head_row_count(message.head_rows + 1);
-    return part.Finish();
+    const auto releases = write_list<std::uint64_t>(builder, message.releases);
+    return wire::CreatePartPlan(builder, key, static_cast<wire::PartKind>(message.kind()), opens,
+                                decode, prefill, releases);
 }
 
-void read(WireReader& reader, const wire::Part& from, Part& to) {
-    to.epoch = Epoch(from.epoch());
-    to.step = StepId(from.step());
-    to.id = PartId(from.id());
-    to.kind = reader.enumerator("kind", from.kind(), PartKind::prefill);
+void read(WireReader& reader, const wire::PartPlan& from, PartPlan& to) {
+    to.key = read_key(from.key());
     to.opens = read_tables<SequenceOpen>(reader, "opens", from.opens(), limits::kMaxPartSequences,
                                          read_open);
-    to.runs =
-        read_tables<SequenceRun>(reader, "runs", from.runs(), limits::kMaxPartSequences, read_run);
-    const std::int64_t rows =
-        reader.integer("row count", count_rows(to.runs), 0, limits::kMaxPartRows);
+    if (reader.enumerator("kind", from.kind(), PartKind::prefill) == PartKind::decode) {
+        to.rows = read_tables<DecodeRows>(reader, "decode", from.decode(),
+                                          limits::kMaxPartSequences, read_decode);
+    } else {
+        to.rows = read_tables<PrefillRows>(reader, "prefill", from.prefill(),
+                                           limits::kMaxPartSequences, read_prefill);
+    }
+    std::int64_t rows = 0;
+    for_each_sequence(to.rows, [&](const auto& item) { rows += item.count(); });
+    check_row_count(reader, rows);
     to.releases = reader.list<SequenceId>("releases", from.releases(), limits::kMaxPartSequences);
-    to.stage_times = read_tables<StageTime>(reader, "stage_times", from.stage_times(),
-                                            limits::kMaxNodes, read_time);
-    to.activation_type = reader.activation_type(static_cast<std::uint8_t>(from.activation_type()));
-    to.head_rows = reader.integer("head_row_count", from.head_row_count(), 0, rows + 1) - 1;
-    read_activations(reader, from.activations(), to);
 }
 
-flatbuffers::Offset<wire::Retire> write(Builder& builder, const Retire& message) {
-    const auto sampled = write_tables<wire::SampledRun>(builder, message.sampled, write_sampled);
-    const auto times = write_tables<wire::StageTime>(builder, message.stage_times, write_time);
-    return wire::CreateRetire(builder, message.epoch.value, message.step.value, message.part.value,
-                              sampled, times);
+flatbuffers::Offset<wire::ForwardedPart> write(Builder& builder, const ForwardedPart& message) {
+    const auto plan = write(builder, message.plan);
+    const auto activations = write_activations(builder, message.activations);
+    const auto times = write_times(builder, message.stage_times);
+    return wire::CreateForwardedPart(builder, plan, activations, times);
 }
 
-void read(WireReader& reader, const wire::Retire& from, Retire& to) {
-    to.epoch = Epoch(from.epoch());
-    to.step = StepId(from.step());
-    to.part = PartId(from.part());
-    to.sampled = read_tables<SampledRun>(reader, "sampled", from.sampled(),
-                                         limits::kMaxPartSequences, read_sampled);
-    to.stage_times = read_tables<StageTime>(reader, "stage_times", from.stage_times(),
-                                            limits::kMaxNodes, read_time);
+void read(WireReader& reader, const wire::ForwardedPart& from, ForwardedPart& to) {
+    if (from.plan() == nullptr) {
+        reader.fail("plan", "is missing");
+        return;
+    }
+    read(reader, *from.plan(), to.plan);
+    if (!reader.ok()) return;
+    const std::int32_t rows = to.plan.row_count();
+    read_activations(reader, from.activations(), rows, to.activations);
+    reader.integer("activations.rows", to.activations.rows, rows, rows);
+    if (const auto* decode = std::get_if<std::vector<DecodeRows>>(&to.plan.rows)) {
+        for (const DecodeRows& item : *decode) {
+            if (!item.token) reader.fail("plan", "has decode rows without a token");
+        }
+    }
+    to.stage_times = read_times(reader, from.stage_times());
+}
+
+flatbuffers::Offset<wire::ReturnedPart> write(Builder& builder, const ReturnedPart& message) {
+    const auto key = write_key(builder, message.key);
+    const auto spans = write_tables<wire::RowSpan>(builder, message.spans, write_span);
+    const auto activations = write_activations(builder, message.activations);
+    const auto times = write_times(builder, message.stage_times);
+    return wire::CreateReturnedPart(builder, key, static_cast<wire::PartKind>(message.kind), spans,
+                                    activations, times);
+}
+
+void read(WireReader& reader, const wire::ReturnedPart& from, ReturnedPart& to) {
+    to.key = read_key(from.key());
+    to.kind = reader.enumerator("kind", from.kind(), PartKind::prefill);
+    to.spans =
+        read_tables<RowSpan>(reader, "spans", from.spans(), limits::kMaxPartSequences, read_span);
+    std::int64_t rows = 0;
+    for (const RowSpan& span : to.spans) rows += span.count;
+    check_row_count(reader, rows);
+    read_activations(reader, from.activations(), rows, to.activations);
+    to.stage_times = read_times(reader, from.stage_times());
+}
+
+flatbuffers::Offset<wire::RetiredPart> write(Builder& builder, const RetiredPart& message) {
+    const auto key = write_key(builder, message.key);
+    const auto sampled = write_tables<wire::SampledRows>(builder, message.sampled, write_sampled);
+    const auto times = write_times(builder, message.stage_times);
+    return wire::CreateRetiredPart(builder, key, static_cast<wire::PartKind>(message.kind), sampled,
+                                   times);
+}
+
+void read(WireReader& reader, const wire::RetiredPart& from, RetiredPart& to) {
+    to.key = read_key(from.key());
+    to.kind = reader.enumerator("kind", from.kind(), PartKind::prefill);
+    to.sampled = read_tables<SampledRows>(reader, "sampled", from.sampled(),
+                                          limits::kMaxPartSequences, read_sampled);
+    to.stage_times = read_times(reader, from.stage_times());
+}
+
+flatbuffers::Offset<wire::TokenFeedback> write(Builder& builder, const TokenFeedback& message) {
+    const auto key = write_key(builder, message.key);
+    const auto accepted =
+        write_tables<wire::AcceptedTokens>(builder, message.accepted, write_accepted);
+    return wire::CreateTokenFeedback(builder, key, accepted);
+}
+
+void read(WireReader& reader, const wire::TokenFeedback& from, TokenFeedback& to) {
+    to.key = read_key(from.key());
+    to.accepted = read_tables<AcceptedTokens>(reader, "accepted", from.accepted(),
+                                              limits::kMaxPartSequences, read_accepted);
 }
 
 }  // namespace molink

@@ -4,7 +4,8 @@
 // name.
 #include "wire/wire_codec.h"
 
-#include "wire/activation_codec.h"
+#include "tensor/activation_codec.h"
+#include "wire/generated.h"
 
 namespace molink {
 
@@ -112,6 +113,15 @@ flatbuffers::Offset<flatbuffers::Vector<float>> write_reals(Builder& builder,
                                                             const std::vector<float>& values) {
     if (values.empty()) return 0;
     return builder.CreateVector(values);
+}
+
+flatbuffers::Offset<wire::PipelineEpoch> write_epoch(Builder& builder, PipelineEpoch epoch) {
+    return wire::CreatePipelineEpoch(builder, epoch.pipeline.value, epoch.epoch.value);
+}
+
+PipelineEpoch read_epoch(const wire::PipelineEpoch* from) {
+    if (from == nullptr) return {};
+    return {PipelineId(from->pipeline()), Epoch(from->epoch())};
 }
 
 flatbuffers::Offset<flatbuffers::String> write_text(Builder& builder, const std::string& text) {

@@ -15,23 +15,19 @@
 // Inner face of the message codec: what the files messages*.cpp share. Not for use outside
 // lib/wire.
 
+// The alternatives of molink::Message in its order, which is the order of the schema's union. Each
+// has a function write() and a function read() in messages_join.cpp or messages_work.cpp.
+#define MOLINK_WIRE_MESSAGES(X)                                                               \
+    X(Hello)                                                                                  \
+    X(Welcome) X(Refuse) X(Assign) X(LoadProgress) X(StageLoaded) X(StageStart) X(StageReady) \
+        X(PeerHello) X(StageFailed) X(Heartbeat) X(ProbeLink) X(ProbeHello) X(LinkProbe)      \
+            X(PartPlan) X(ForwardedPart) X(ReturnedPart) X(RetiredPart) X(TokenFeedback)
+
 namespace molink::wire {
-struct Hello;
-struct Welcome;
-struct Refuse;
-struct Assign;
-struct LoadProgress;
-struct StageLoaded;
-struct StageStart;
-struct StageReady;
-struct PeerHello;
-struct StageFailed;
-struct Heartbeat;
-struct Part;
-struct Retire;
-struct ProbeLink;
-struct ProbeHello;
-struct LinkProbe;
+struct PipelineEpoch;
+#define MOLINK_WIRE_MESSAGE(name) struct name;
+MOLINK_WIRE_MESSAGES(MOLINK_WIRE_MESSAGE)
+#undef MOLINK_WIRE_MESSAGE
 }  // namespace molink::wire
 
 namespace molink {
@@ -110,7 +106,7 @@ public:
         if (values == nullptr || !ok()) return 0;
         return charge(field, values->size(), most, element_bytes) ? values->size() : 0;
     }
-    /// Records a violation: "decode Part: runs[2].count is 0, ...".
+    /// Records a violation: "decode PartPlan: prefill[2].rows is 0, ...".
     void fail(const char* field, const std::string& what);
 
 private:
@@ -151,38 +147,14 @@ flatbuffers::Offset<flatbuffers::Vector<float>> write_reals(Builder& builder,
 /// Writes a string; an empty one is left out.
 flatbuffers::Offset<flatbuffers::String> write_text(Builder& builder, const std::string& text);
 
-flatbuffers::Offset<wire::Hello> write(Builder& builder, const Hello& message);
-flatbuffers::Offset<wire::Welcome> write(Builder& builder, const Welcome& message);
-flatbuffers::Offset<wire::Refuse> write(Builder& builder, const Refuse& message);
-flatbuffers::Offset<wire::Assign> write(Builder& builder, const Assign& message);
-flatbuffers::Offset<wire::LoadProgress> write(Builder& builder, const LoadProgress& message);
-flatbuffers::Offset<wire::StageLoaded> write(Builder& builder, const StageLoaded& message);
-flatbuffers::Offset<wire::StageStart> write(Builder& builder, const StageStart& message);
-flatbuffers::Offset<wire::StageReady> write(Builder& builder, const StageReady& message);
-flatbuffers::Offset<wire::PeerHello> write(Builder& builder, const PeerHello& message);
-flatbuffers::Offset<wire::StageFailed> write(Builder& builder, const StageFailed& message);
-flatbuffers::Offset<wire::Heartbeat> write(Builder& builder, const Heartbeat& message);
-flatbuffers::Offset<wire::Part> write(Builder& builder, const Part& message);
-flatbuffers::Offset<wire::Retire> write(Builder& builder, const Retire& message);
-flatbuffers::Offset<wire::ProbeLink> write(Builder& builder, const ProbeLink& message);
-flatbuffers::Offset<wire::ProbeHello> write(Builder& builder, const ProbeHello& message);
-flatbuffers::Offset<wire::LinkProbe> write(Builder& builder, const LinkProbe& message);
+flatbuffers::Offset<wire::PipelineEpoch> write_epoch(Builder& builder, PipelineEpoch epoch);
+/// An absent epoch reads as epoch 0 of pipeline 0, which no pipeline ever has.
+PipelineEpoch read_epoch(const wire::PipelineEpoch* from);
 
-void read(WireReader& reader, const wire::Hello& from, Hello& to);
-void read(WireReader& reader, const wire::Welcome& from, Welcome& to);
-void read(WireReader& reader, const wire::Refuse& from, Refuse& to);
-void read(WireReader& reader, const wire::Assign& from, Assign& to);
-void read(WireReader& reader, const wire::LoadProgress& from, LoadProgress& to);
-void read(WireReader& reader, const wire::StageLoaded& from, StageLoaded& to);
-void read(WireReader& reader, const wire::StageStart& from, StageStart& to);
-void read(WireReader& reader, const wire::StageReady& from, StageReady& to);
-void read(WireReader& reader, const wire::PeerHello& from, PeerHello& to);
-void read(WireReader& reader, const wire::StageFailed& from, StageFailed& to);
-void read(WireReader& reader, const wire::Heartbeat& from, Heartbeat& to);
-void read(WireReader& reader, const wire::Part& from, Part& to);
-void read(WireReader& reader, const wire::Retire& from, Retire& to);
-void read(WireReader& reader, const wire::ProbeLink& from, ProbeLink& to);
-void read(WireReader& reader, const wire::ProbeHello& from, ProbeHello& to);
-void read(WireReader& reader, const wire::LinkProbe& from, LinkProbe& to);
+#define MOLINK_WIRE_MESSAGE(name)                                                 \
+    flatbuffers::Offset<wire::name> write(Builder& builder, const name& message); \
+    void read(WireReader& reader, const wire::name& from, name& to);
+MOLINK_WIRE_MESSAGES(MOLINK_WIRE_MESSAGE)
+#undef MOLINK_WIRE_MESSAGE
 
 }  // namespace molink

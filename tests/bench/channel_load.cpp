@@ -39,7 +39,7 @@ void ChannelLoad::send(Lane lane, std::size_t bytes) {
     write_le(std::span<std::byte>(message), 0, static_cast<std::uint64_t>(bytes));
     write_le(std::span<std::byte>(message), 8, clock_.now_us());
     ++queued_[static_cast<std::size_t>(lane)];
-    (void)hub_.send(link_, lane, Epoch(1), std::move(message));
+    (void)hub_.send(link_, lane, {PipelineId(0), Epoch(1)}, std::move(message));
 }
 
 bool ChannelLoad::top_up(Lane lane, std::size_t bytes) {
@@ -66,7 +66,7 @@ bool ChannelLoad::tick() {
     return true;
 }
 
-void ChannelListener::on_message(LinkId, Lane lane, Epoch, Bytes message) {
+void ChannelListener::on_message(LinkId, Lane lane, PipelineEpoch, Bytes message) {
     if (lane != Lane::decode) return;
     times_us.push_back(clock_.now_us() - read_le<std::int64_t>(message, 8));
 }

@@ -58,7 +58,7 @@ public:
     void on_link_interrupted(LinkId) override {}
     void on_link_resumed(LinkId) override {}
     void on_link_lost(LinkId, const Status& reason) override { lost = reason.to_string(); }
-    void on_message(LinkId link, Lane lane, Epoch epoch, Bytes message) override;
+    void on_message(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
 
     std::vector<LinkId> up;
     std::vector<std::int64_t> times_us;

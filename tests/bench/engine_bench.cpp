@@ -20,32 +20,31 @@ constexpr int kSteps = 2'000;
 /// Answers every part with made-up tokens.
 class Echo final : public PartSink, public RequestEventSink {
 public:
-    void launch(Part part) override { parts.push_back(std::move(part)); }
+    void launch(PartPlan part) override { parts.push_back(std::move(part)); }
     void on_request_event(RequestEvent event) override { tokens += event.tokens.size(); }
 
-    std::vector<Retire> answers() {
-        std::vector<Retire> retires;
-        for (const Part& part : parts) {
-            Retire retire;
-            retire.epoch = part.epoch;
-            retire.step = part.step;
-            retire.part = part.id;
-            for (const SequenceRun& run : part.runs) {
-                if (run.sample_count == 0) continue;
-                SampledRun sampled;
-                sampled.id = run.id;
-                sampled.position = run.position + run.count;
+    std::vector<RetiredPart> answers() {
+        std::vector<RetiredPart> answers;
+        for (const PartPlan& part : parts) {
+            RetiredPart retired;
+            retired.key = part.key;
+            retired.kind = part.kind();
+            for (const RowSpan& span : spans_of(part.rows)) {
+                if (span.sampled == 0) continue;
+                SampledRows sampled;
+                sampled.sequence = span.sequence;
+                sampled.position = span.end();
                 sampled.tokens = {static_cast<Token>(next_++ % kVocabulary)};
-                retire.sampled.push_back(std::move(sampled));
+                retired.sampled.push_back(std::move(sampled));
             }
-            retire.stage_times.resize(2);
-            retires.push_back(std::move(retire));
+            retired.stage_times.resize(2);
+            answers.push_back(std::move(retired));
         }
         parts.clear();
-        return retires;
+        return answers;
     }
 
-    std::vector<Part> parts;
+    std::vector<PartPlan> parts;
     std::size_t tokens = 0;
 
 private:
@@ -80,7 +79,7 @@ Cost measure(std::int32_t waiting) {
     options.max_slice_tokens = 512;
     options.vocabulary = kVocabulary;
     EngineCore core(options, nullptr, echo, echo, Log());
-    core.begin_epoch(Epoch(1), std::vector<StageView>(2), 300 * 1'000);
+    core.begin_epoch({PipelineId(0), Epoch(1)}, std::vector<StageView>(2), 300 * 1'000);
     for (std::int32_t i = 0; i < kRunning + waiting; ++i) {
         const Status taken = core.submit(request_of(static_cast<std::uint64_t>(i) + 1), 0);
         if (!taken.ok()) std::fprintf(stderr, "%s\n", taken.message().c_str());
@@ -88,7 +87,7 @@ Cost measure(std::int32_t waiting) {
     MetricsSnapshot metrics;
     for (int i = 0; i < 1'000; ++i) {  // all prompts in
         core.step(i);
-        for (const Retire& retire : echo.answers()) (void)core.on_retire(retire, i).ok();
+        for (const RetiredPart& part : echo.answers()) (void)core.on_retire(part, i).ok();
     }
     core.fill_metrics(metrics);
     if (metrics.running != kRunning || metrics.waiting != waiting) std::abort();
@@ -103,9 +102,9 @@ Cost measure(std::int32_t waiting) {
         const auto begin = now();
         core.step(2'000 + i);
         const auto middle = now();
-        const std::vector<Retire> answers = echo.answers();
+        const std::vector<RetiredPart> answers = echo.answers();
         const auto again = now();
-        for (const Retire& retire : answers) (void)core.on_retire(retire, 2'000 + i).ok();
+        for (const RetiredPart& part : answers) (void)core.on_retire(part, 2'000 + i).ok();
         const auto end = now();
         steps.push_back(us(middle - begin));
         retires.push_back(us(end - again));

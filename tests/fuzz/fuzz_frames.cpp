@@ -58,9 +58,10 @@ public:
         up.erase(link);
         interrupted.erase(link);
     }
-    void on_message(LinkId link, Lane lane, Epoch epoch, Bytes message) override {
+    void on_message(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override {
         FUZZ_CHECK(up.contains(link));
-        FUZZ_CHECK(lane == Lane::control || epoch >= current);
+        const Epoch least = current[{link, epoch.pipeline}];
+        FUZZ_CHECK(lane == Lane::control || epoch.epoch >= least);
         FUZZ_CHECK(static_cast<std::size_t>(lane) < kLaneCount);
         ++messages;
         if (message.empty()) return;
@@ -78,7 +79,7 @@ public:
 
     std::set<LinkId> up, gone, interrupted;
     std::map<std::pair<LinkId, Lane>, std::uint32_t> due;
-    Epoch current;
+    std::map<std::pair<LinkId, PipelineId>, Epoch> current;
     std::size_t messages = 0;
 };
 
@@ -202,6 +203,7 @@ private:
         header.link = input_.coin() ? peer->token : input_.below(5);
         header.sequence = input_.coin() ? input_.u8() : input_.u64();
         header.epoch = input_.u8();
+        header.pipeline = input_.u8();
         header.message = input_.coin() ? input_.u8() : input_.u32();
         header.offset = input_.coin() ? 0 : input_.u32();
         header.total = input_.coin() ? input_.u8() : input_.u32();
@@ -310,7 +312,8 @@ private:
     void send() {
         const LinkId target = link();
         const auto lane = static_cast<Lane>(input_.below(kLaneCount));
-        const Epoch epoch(input_.u8() % 8u);
+        const std::uint8_t which = input_.u8();
+        const PipelineEpoch epoch{PipelineId(which >> 6), Epoch(which % 8u)};
         const std::size_t unit = input_.coin() ? 200 : 1;
         const Bytes message(unit * input_.u8());
         const Status sent = hub_->send(target, lane, epoch, message);
@@ -328,9 +331,11 @@ private:
     }
 
     void set_epoch() {
-        node_.current = Epoch(std::max<std::uint32_t>(node_.current.value,
-                                                      static_cast<std::uint32_t>(input_.below(8))));
-        hub_->set_epoch(node_.current);
+        const LinkId target = link();
+        const PipelineId pipeline(input_.u8() % 2);
+        Epoch& current = node_.current[{target, pipeline}];
+        current = std::max(current, Epoch(static_cast<std::uint32_t>(input_.below(8))));
+        hub_->set_epoch(target, {pipeline, current});
     }
 
     FuzzInput input_;

@@ -5,37 +5,40 @@
 namespace molink::test {
 namespace {
 
+constexpr PipelineEpoch kEpoch{PipelineId(1), Epoch(3)};
+constexpr PartKey kKey{kEpoch, StepId(41), PartId(97)};
+
 Hello hello() {
     Hello hello;
-    hello.protocol_major = 1;
-    hello.protocol_minor = 2;
+    hello.protocol_major = 2;
+    hello.protocol_minor = 1;
     hello.release = "molink 0.1.0";
     hello.node_name =
         "b\xc3\xbc"
         "ro-3";
     hello.advertise = "tcp://192.0.2.7:7100";
     hello.host_id = "5f1c";
+    hello.memory_domain = "5f1c/gpu-0";
     hello.model_hash = 0x0123456789abcdefull;
     hello.model_layers = 22;
-    hello.weight_mode = DataType::q8_0;
+    hello.weight_type = DataType::q8_0;
     hello.kv_type = DataType::f16;
     hello.block_tokens = 16;
     hello.memory_bytes = 12'884'901'888ull;
     hello.memory_own = true;
     hello.layers = LayerRange{4, 11};
-    hello.profile = NodeProfile{812.5, 96.25, 1500.0, 8};
+    hello.profile = NodeProfile{812.5, 96.25, 1500.0, 8, 12.75};
     return hello;
 }
 
 Assign assign() {
     Assign assign;
-    assign.epoch = Epoch(3);
+    assign.epoch = kEpoch;
+    assign.ring = *Ring::make({{NodeId(4), "tcp://192.0.2.9:7100", {0, 7}},
+                               {kHeadNode, "", {7, 15}},
+                               {NodeId(2), "ipc:///run/molink/next", {15, 22}}},
+                              true, true);
     assign.stage_index = 1;
-    assign.stage_count = 3;
-    assign.layers = LayerRange{7, 15};
-    assign.has_embedding = true;
-    assign.has_head = true;
-    assign.next_address = "ipc:///run/molink/next";
     assign.activation_type = DataType::bf16;
     assign.max_rows = 512;
     assign.max_sequences = 64;
@@ -45,66 +48,7 @@ Assign assign() {
     return assign;
 }
 
-Part part() {
-    Part part;
-    part.epoch = Epoch(3);
-    part.step = StepId(41);
-    part.id = PartId(97);
-    part.kind = PartKind::prefill;
-    SequenceOpen open;
-    open.id = SequenceId(12);
-    open.prompt = {1, 450, 6593};
-    open.prompt_count = 3;
-    open.sampling.temperature = 0.75f;
-    open.sampling.seed = 0xfeedull;
-    open.hash_logits = true;
-    part.opens.push_back(std::move(open));
-    part.runs.push_back(
-        SequenceRun{SequenceId(12), 0, 3, {}, {BlockId(5), BlockId(0xfffffffeu)}, 1});
-    part.runs.push_back(SequenceRun{SequenceId(9), 100, 1, {77}, {}, 1});
-    part.releases = {SequenceId(4), SequenceId(6)};
-    part.stage_times = {StageTime{1200, 30}, StageTime{900, 0}};
-    part.activation_type = DataType::f16;
-    for (int i = 0; i < 4 * 3 * 2; ++i) part.activations.push_back(static_cast<std::byte>(i * 7));
-    return part;
-}
-
-Retire retire() {
-    Retire retire;
-    retire.epoch = Epoch(3);
-    retire.step = StepId(41);
-    retire.part = PartId(97);
-    retire.sampled.push_back(SampledRun{SequenceId(12), 3, {29892}, {}, {1, 2, ~0ull}});
-    retire.sampled.push_back(SampledRun{SequenceId(9), 101, {13, 2}, {}, {}});
-    retire.stage_times = {StageTime{1200, 30}, StageTime{900, 0}, StageTime{1100, 5}};
-    return retire;
-}
-
-/// The part with what protocol 1.1 appended.
-Part part_1_1() {
-    Part part = test::part();
-    SequenceOpen& open = part.opens[0];
-    open.prompt_count = 2;
-    open.sampling.top_k = 40;
-    open.sampling.top_p = 0.875f;
-    open.sampling.min_p = 0.0625f;
-    open.sampling.repetition_penalty = 1.125f;
-    open.sampling.presence_penalty = -0.5f;
-    open.sampling.frequency_penalty = 0.25f;
-    open.sampling.logit_bias = {{450, 2.5f}, {31999, -100.0f}};
-    open.min_tokens = 5;
-    open.stop_tokens = {2, 13};
-    open.logprobs = 3;
-    return part;
-}
-
-Retire retire_1_1() {
-    Retire retire = test::retire();
-    retire.sampled[0].logprobs = {TokenLogprobs{-0.5f, {{29892, -0.5f}, {13, -1.25f}}}};
-    return retire;
-}
-
-Heartbeat heartbeat_1_1() {
+Heartbeat heartbeat() {
     LinkReport report;
     report.sent_bytes = 1'000'000;
     report.received_bytes = 2'000'000;
@@ -117,69 +61,106 @@ Heartbeat heartbeat_1_1() {
     report.bytes_per_s = 12.5e6;
     report.delay_us = 10'000;
     report.jitter_us = 500;
-    return {86'400, report};
+    return {86'400, StageLinkReport{kEpoch, report}};
 }
 
-/// The hello with what protocol 1.2 appended.
-Hello hello_1_2() {
-    Hello hello = test::hello();
-    hello.profile.decode_row_layer_us = 12.75;
-    return hello;
+SequenceOpen open() {
+    SequenceOpen open;
+    open.id = SequenceId(12);
+    open.prompt = {1, 450, 6593};
+    open.prompt_count = 2;
+    open.sampling.temperature = 0.75f;
+    open.sampling.seed = 0xfeedull;
+    open.sampling.top_k = 40;
+    open.sampling.top_p = 0.875f;
+    open.sampling.min_p = 0.0625f;
+    open.sampling.repetition_penalty = 1.125f;
+    open.sampling.presence_penalty = -0.5f;
+    open.sampling.frequency_penalty = 0.25f;
+    open.sampling.logit_bias = {{450, 2.5f}, {31999, -100.0f}};
+    open.min_tokens = 5;
+    open.stop_tokens = {2, 13};
+    open.logprobs = 3;
+    open.hash_logits = true;
+    return open;
 }
 
-Part part_1_2() {
-    Part part = part_1_1();
-    part.head_rows = 3;
-    part.activations.resize(3 * 3 * 2);
+/// Decode rows: one that waits for its token, one with drafts.
+PartPlan decode_plan() {
+    PartPlan plan;
+    plan.key = kKey;
+    plan.rows = std::vector<DecodeRows>{
+        {SequenceId(9), 100, std::nullopt, {}, {BlockId(5), BlockId(0xfffffffeu)}},
+        {SequenceId(10), 31, 77, {13, 0, 29892}, {}}};
+    plan.releases = {SequenceId(4), SequenceId(6)};
+    return plan;
+}
+
+ForwardedPart forwarded() {
+    ForwardedPart part;
+    part.plan.key = kKey;
+    part.plan.opens = {open()};
+    part.plan.rows =
+        std::vector<PrefillRows>{{SequenceId(12), 0, 3, true, {BlockId(5), BlockId(0xfffffffeu)}},
+                                 {SequenceId(9), 96, 1, false, {}}};
+    part.activations = {DataType::f16, 4, {}};
+    for (int i = 0; i < 4 * 3 * 2; ++i) {
+        part.activations.bytes.push_back(static_cast<std::byte>(i * 7));
+    }
+    part.stage_times = {StageTime{1200, 30}, StageTime{900, 0}};
     return part;
 }
 
-Assign assign_1_2() {
-    Assign assign = test::assign();
-    assign.direct_feedback = true;
-    return assign;
+ReturnedPart returned() {
+    ReturnedPart part;
+    part.key = kKey;
+    part.kind = PartKind::prefill;
+    part.spans = {{SequenceId(12), 0, 3, 1}, {SequenceId(9), 96, 1, 0}};
+    part.activations = {DataType::bf16, 1, {}};
+    for (int i = 0; i < 3 * 2; ++i) {
+        part.activations.bytes.push_back(static_cast<std::byte>(i * 11));
+    }
+    part.stage_times = {StageTime{1200, 30}, StageTime{900, 0}};
+    return part;
+}
+
+RetiredPart retired() {
+    RetiredPart part;
+    part.key = kKey;
+    part.kind = PartKind::prefill;
+    part.sampled = {{SequenceId(12),
+                     3,
+                     {29892},
+                     {TokenLogprobs{-0.5f, {{29892, -0.5f}, {13, -1.25f}}}},
+                     {1, 2, ~0ull}},
+                    {SequenceId(9), 101, {13, 2}, {}, {}}};
+    part.stage_times = {StageTime{1200, 30}, StageTime{900, 0}, StageTime{1100, 5}};
+    return part;
 }
 
 }  // namespace
 
-std::vector<WireSample> wire_samples_1_2() {
-    std::vector<WireSample> samples = wire_samples_1_1();
-    for (WireSample& sample : samples) {
-        if (sample.name == "hello") sample.message = hello_1_2();
-        if (sample.name == "assign") sample.message = assign_1_2();
-        if (sample.name == "part") sample.message = part_1_2();
-    }
-    samples.push_back({"probe_link", ProbeLink{NodeId(3), "tcp://192.0.2.9:7100", true}});
-    samples.push_back({"probe_hello", ProbeHello{NodeId(2)}});
-    samples.push_back({"link_probe", LinkProbe{NodeId(2), NodeId(3), true, 12.5e6, 30'000, 1'500}});
-    return samples;
-}
-
-std::vector<WireSample> wire_samples_1_1() {
-    std::vector<WireSample> samples = wire_samples_1_0();
-    for (WireSample& sample : samples) {
-        if (sample.name == "heartbeat") sample.message = heartbeat_1_1();
-        if (sample.name == "part") sample.message = part_1_1();
-        if (sample.name == "retire") sample.message = retire_1_1();
-    }
-    return samples;
-}
-
-std::vector<WireSample> wire_samples_1_0() {
+std::vector<WireSample> wire_samples_2_0() {
     return {
         {"hello", hello()},
         {"welcome", Welcome{NodeId(2), "desk", 1}},
         {"refuse", Refuse{StatusCode::failed_precondition, "model hash 1 is not 2"}},
         {"assign", assign()},
-        {"load_progress", LoadProgress{Epoch(3), 1'000'000, 4'000'000'000ull}},
-        {"stage_loaded", StageLoaded{Epoch(3), 3'999'999'999ull, 4096}},
-        {"stage_start", StageStart{Epoch(3), 2048}},
-        {"stage_ready", StageReady{Epoch(3)}},
-        {"peer_hello", PeerHello{Epoch(3), NodeId(2), 1}},
-        {"stage_failed", StageFailed{Epoch(3), StatusCode::resource_exhausted, "7 GiB of 6"}},
-        {"heartbeat", Heartbeat{86'400, {}}},
-        {"part", part()},
-        {"retire", retire()},
+        {"load_progress", LoadProgress{kEpoch, 1'000'000, 4'000'000'000ull}},
+        {"stage_loaded", StageLoaded{kEpoch, 3'999'999'999ull, 4096}},
+        {"stage_start", StageStart{kEpoch, 2048}},
+        {"stage_ready", StageReady{kEpoch}},
+        {"peer_hello", PeerHello{kEpoch, NodeId(2), 1}},
+        {"stage_failed", StageFailed{kEpoch, StatusCode::resource_exhausted, "7 GiB of 6"}},
+        {"heartbeat", heartbeat()},
+        {"probe_link", ProbeLink{NodeId(3), "tcp://192.0.2.9:7100", true}},
+        {"probe_hello", ProbeHello{NodeId(2)}},
+        {"link_probe", LinkProbe{NodeId(2), NodeId(3), true, 12.5e6, 30'000, 1'500}},
+        {"part_plan", decode_plan()},
+        {"forwarded_part", forwarded()},
+        {"returned_part", returned()},
+        {"retired_part", retired()},
+        {"token_feedback", TokenFeedback{kKey, {{SequenceId(9), 101, {13, 2}}}}},
     };
 }
 

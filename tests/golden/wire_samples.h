@@ -13,11 +13,7 @@ struct WireSample {
     Message message;
 };
 
-/// The messages frozen with protocol 1.0, every field away from its default. Never changes.
-std::vector<WireSample> wire_samples_1_0();
-/// Those of protocol 1.1: sampling options, log-probabilities.
-std::vector<WireSample> wire_samples_1_1();
-/// Those of protocol 1.2: direct feedback, measured links, decode rows.
-std::vector<WireSample> wire_samples_1_2();
+/// The messages frozen with protocol 2.0, every field away from its default. Never changes.
+std::vector<WireSample> wire_samples_2_0();
 
 }  // namespace molink::test

@@ -27,16 +27,16 @@ void CoreFixture::begin() {
     ++epoch_;
     stages_.clear();
     hops_ = std::vector<Hop>(static_cast<std::size_t>(stage_count_));
-    retires_.clear();
+    retired_.clear();
     feedback_.clear();
     gate_.reset();
     std::vector<StageView> views;
     for (std::int32_t i = 0; i < stage_count_; ++i) {
         StageConfig config;
-        config.epoch = Epoch(epoch_);
+        config.epoch = {PipelineId(0), Epoch(epoch_)};
+        config.ring = RingShape(static_cast<std::size_t>(stage_count_), false, direct_feedback_);
+        config.stage = static_cast<std::size_t>(i);
         config.layers = {layers * i / stage_count_, layers * (i + 1) / stage_count_};
-        config.has_embedding = i == 0;
-        config.has_head = config.last_stage = i + 1 == stage_count_;
         config.max_rows = 8192;
         config.max_sequences = 1024;
         config.max_context = 1 << 20;
@@ -52,9 +52,10 @@ void CoreFixture::begin() {
         stages_.push_back(std::move(stage));
         StageView view;
         view.layers = config.layers;
+        view.cargo = config.ring.cargo(config.stage);
         views.push_back(view);
     }
-    core.begin_epoch(Epoch(epoch_), views, kv_blocks_, direct_feedback_);
+    core.begin_epoch({PipelineId(0), Epoch(epoch_)}, views, kv_blocks_, direct_feedback_);
 }
 
 void CoreFixture::next_epoch() {
@@ -62,10 +63,9 @@ void CoreFixture::next_epoch() {
     begin();
 }
 
-void CoreFixture::launch(Part part) {
-    launched.push_back(part);
-    auto& hop = hops_.front();
-    (part.kind == PartKind::decode ? hop.decode : hop.prefill).push_back(std::move(part));
+void CoreFixture::launch(PartPlan plan) {
+    launched.push_back(plan);
+    hops_.front().push(std::move(plan));
 }
 
 void CoreFixture::on_request_event(RequestEvent event) {
@@ -95,75 +95,75 @@ RequestId CoreFixture::submit(const std::vector<Token>& prompt, std::int32_t max
     return id;
 }
 
-void CoreFixture::run_stage(std::size_t at, Part part) {
-    stages_[at]->submit(std::move(part), now_us);
+void CoreFixture::run_stage(std::size_t at, StageInput input) {
+    stages_[at]->submit(std::move(input), now_us);
     StageEvent event;
     while (stages_[at]->poll(event)) {
-        Part& out = event.result.part;
-        if (at + 1 < stages_.size()) {
-            Hop& next = hops_[at + 1];
-            (out.kind == PartKind::decode ? next.decode : next.prefill).push_back(std::move(out));
-            continue;
+        if (event.kind == StageEventKind::failed) {
+            retire_status = event.status;
+        } else if (auto* forwarded = std::get_if<ForwardedPart>(&event.result)) {
+            hops_[at + 1].push(std::move(*forwarded));
+        } else {
+            auto& retired = std::get<RetiredPart>(event.result);
+            if (direct_feedback_ && retired.kind == PartKind::decode) {
+                feedback_.push_back(feedback_of(retired));
+            }
+            retired_.push_back(std::move(retired));
         }
-        Retire retire;
-        retire.epoch = out.epoch;
-        retire.step = out.step;
-        retire.part = out.id;
-        retire.sampled = std::move(event.result.sampled);
-        retire.stage_times = out.stage_times;
-        if (direct_feedback_ && out.kind == PartKind::decode) {
-            feedback_.push_back(fed_back(retire));
-        }
-        retires_.push_back(std::move(retire));
     }
 }
 
-/// The first stage's door.
-void CoreFixture::enter(Part part) {
+/// A part arrives at the first stage.
+void CoreFixture::enter(PartPlan plan) {
     if (direct_feedback_) {
-        const auto passed = gate_.pass(part);
+        const auto passed = gate_.pass(plan);
         if (!passed) retire_status = passed.error();
         if (!passed || !*passed) return;
     }
-    run_stage(0, std::move(part));
+    run_stage(0, std::move(plan));
+}
+
+void CoreFixture::deliver_retired() {
+    const RetiredPart retired = std::move(retired_.front());
+    retired_.pop_front();
+    const Status accepted = core.on_retire(retired, now_us);
+    if (!accepted.ok()) retire_status = accepted;
+}
+
+void CoreFixture::deliver_feedback() {
+    std::vector<PartPlan> plans = gate_.deliver(feedback_.front());
+    feedback_.pop_front();
+    for (PartPlan& plan : plans) run_stage(0, std::move(plan));
 }
 
 bool CoreFixture::deliver_one(Random& random) {
     ++now_us;
     std::vector<std::size_t> busy;
     for (std::size_t i = 0; i < hops_.size(); ++i) {
-        if (!hops_[i].decode.empty() || !hops_[i].prefill.empty()) busy.push_back(i);
+        if (!hops_[i].empty()) busy.push_back(i);
     }
-    constexpr std::size_t kRetire = 1000, kFeedback = 1001;
-    if (!retires_.empty()) busy.push_back(kRetire);
+    constexpr std::size_t kRetired = 1000, kFeedback = 1001;
+    if (!retired_.empty()) busy.push_back(kRetired);
     if (!feedback_.empty()) busy.push_back(kFeedback);
     if (busy.empty()) return false;
     const std::size_t at = busy[random.below(busy.size())];
-    if (at == kRetire) {
-        const Retire retire = std::move(retires_.front());
-        retires_.pop_front();
-        const Status taken = core.on_retire(retire, now_us);
-        if (!taken.ok()) retire_status = taken;
+    if (at == kRetired) {
+        deliver_retired();
         return true;
     }
     if (at == kFeedback) {
-        auto parts = gate_.take(feedback_.front());
-        feedback_.pop_front();
-        if (!parts) retire_status = parts.error();
-        for (std::size_t i = 0; parts && i < parts->size(); ++i) {
-            run_stage(0, std::move((*parts)[i]));
-        }
+        deliver_feedback();
         return true;
     }
     Hop& hop = hops_[at];
-    auto& queue = hop.decode.empty() || (!hop.prefill.empty() && random.below(4) == 0) ? hop.prefill
-                                                                                       : hop.decode;
-    Part part = std::move(queue.front());
+    auto& queue = hop.urgent.empty() || (!hop.prefill.empty() && random.below(4) == 0) ? hop.prefill
+                                                                                       : hop.urgent;
+    StageInput input = std::move(queue.front());
     queue.pop_front();
-    if (at == 0) {
-        enter(std::move(part));
+    if (auto* plan = std::get_if<PartPlan>(&input)) {
+        enter(std::move(*plan));
     } else {
-        run_stage(at, std::move(part));
+        run_stage(at, std::move(input));
     }
     return true;
 }

@@ -23,16 +23,16 @@ std::vector<Token> fold_tokens(const std::vector<Token>& prompt, std::int32_t co
                                std::int32_t layers);
 
 /// An engine core over a chain of simulated stages in one thread. Parts wait in queues between the
-/// stages; deliver_one() moves one of them, chosen by the caller's random numbers (parts of one
-/// kind keep their order, decode may overtake prefill).
+/// stages; deliver_one() moves one of them, chosen by the caller's random numbers. Parts of one
+/// kind keep their order, decode may overtake prefill.
 class CoreFixture : public PartSink, public RequestEventSink {
 public:
-    /// With `direct_feedback` the first stage hears from the last one what was sampled.
+    /// With `direct_feedback` the last stage tells the first one what was sampled.
     CoreFixture(std::int32_t stages, std::int32_t layers, EngineCoreOptions options,
                 std::unique_ptr<Scheduler> scheduler, std::int64_t kv_blocks,
                 bool direct_feedback = false);
 
-    void launch(Part part) override;
+    void launch(PartPlan plan) override;
     void on_request_event(RequestEvent event) override;
 
     /// Moves one part one hop on. False when nothing is under way.
@@ -54,7 +54,7 @@ public:
         int events_after_end = 0;
     };
     std::map<RequestId, Outcome> outcomes;
-    std::vector<Part> launched;  ///< every part, without activations
+    std::vector<PartPlan> launched;  ///< every part
     EngineCore core;
     std::int64_t now_us = 1000;
     Status retire_status;
@@ -66,18 +66,25 @@ public:
 
 private:
     void begin();
-    void run_stage(std::size_t at, Part part);
-    void enter(Part part);
+    void run_stage(std::size_t at, StageInput input);
+    void enter(PartPlan plan);
+    void deliver_retired();
+    void deliver_feedback();
 
     struct Hop {
-        std::deque<Part> decode;
-        std::deque<Part> prefill;
+        std::deque<StageInput> urgent;
+        std::deque<StageInput> prefill;
+        bool empty() const { return urgent.empty() && prefill.empty(); }
+        void push(StageInput input) {
+            auto& queue = is_urgent(input) ? urgent : prefill;
+            queue.push_back(std::move(input));
+        }
     };
     sim::SimClock clock_;
     std::vector<std::unique_ptr<sim::SimStage>> stages_;
     std::vector<Hop> hops_;
-    std::deque<Retire> retires_;
-    std::deque<Retire> feedback_;
+    std::deque<RetiredPart> retired_;
+    std::deque<TokenFeedback> feedback_;
     FeedbackGate gate_;
     bool direct_feedback_;
     std::int64_t kv_blocks_;

@@ -14,11 +14,11 @@ struct Run {
     MetricsSnapshot metrics;
 };
 
-std::string describe(const Part& part) {
-    std::string text = std::to_string(static_cast<int>(part.kind)) + ":";
-    for (const SequenceRun& run : part.runs) {
-        text += std::to_string(run.id.value) + "@" + std::to_string(run.position) + "+" +
-                std::to_string(run.count) + " ";
+std::string describe(const PartPlan& part) {
+    std::string text = std::to_string(static_cast<int>(part.kind())) + ":";
+    for (const RowSpan& span : spans_of(part.rows)) {
+        text += std::to_string(span.sequence.value) + "@" + std::to_string(span.position) + "+" +
+                std::to_string(span.count) + " ";
     }
     return text;
 }
@@ -62,7 +62,7 @@ Run run_load(const SchedulerFactory& make, std::uint64_t seed) {
     REQUIRE(fixture.retire_status.ok());
     REQUIRE(fixture.core.check().ok());
     Run run;
-    for (const Part& part : fixture.launched) run.plans.push_back(describe(part));
+    for (const PartPlan& part : fixture.launched) run.plans.push_back(describe(part));
     fixture.core.fill_metrics(run.metrics);
     REQUIRE(run.metrics.kv_blocks_free == run.metrics.kv_blocks_total);
     return run;

@@ -70,9 +70,9 @@ DeviceProfile device_of(const Bench& bench, const System& system) {
     return device;
 }
 
-RingShape ring_of(const Bench& bench, const Cell& cell, std::vector<std::int32_t> layers,
-                  const ModelSpec& spec) {
-    RingShape ring;
+RingLoad ring_of(const Bench& bench, const Cell& cell, std::vector<std::int32_t> layers,
+                 const ModelSpec& spec) {
+    RingLoad ring;
     ring.system = cell.system;
     ring.link = cell.link;
     ring.device = device_of(bench, cell.system);
@@ -95,7 +95,7 @@ std::vector<std::int32_t> layers_of(const ClusterView& view) {
     return layers;
 }
 
-LoadPlan plan_of(const Bench& bench, const Cell& cell, const RingShape& ring, double limit) {
+LoadPlan plan_of(const Bench& bench, const Cell& cell, const RingLoad& ring, double limit) {
     LoadPlan plan;
     plan.streams = cell.workload.streams;
     plan.prompts_per_s = cell.workload.prompts_per_s;
@@ -170,7 +170,7 @@ bool prepare(Bench& bench, const Cell& cell) {
 Json run_cell(const Bench& bench, const Cell& cell) {
     BenchCluster cluster(cell, model_folder(bench, cell.system), MOLINK_BIN_DIR);
     const std::vector<std::int32_t> layers = layers_of(cluster.engine().cluster());
-    const RingShape ring = ring_of(bench, cell, layers, cluster.engine().model());
+    const RingLoad ring = ring_of(bench, cell, layers, cluster.engine().model());
     const Limits limits = decode_limits(ring, cell.workload.streams);
     const LoadPlan plan = plan_of(bench, cell, ring, limits.many);
     const RunLoad run = run_load(cluster, plan);

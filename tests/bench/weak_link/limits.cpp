@@ -22,7 +22,7 @@ struct Hop {
 
 class Ring {
 public:
-    explicit Ring(const RingShape& shape) : shape_(shape), device_(shape.device, {}) {
+    explicit Ring(const RingLoad& shape) : shape_(shape), device_(shape.device, {}) {
         // Bit/us is Mbit/s.
         const auto add = [&](double bytes, double mbit_per_s) {
             hops_.push_back({bytes * 8 / mbit_per_s});
@@ -76,7 +76,7 @@ public:
     double round_trip_us(std::int32_t rows) const { return service_us(rows) + delays_us(); }
 
 private:
-    const RingShape& shape_;
+    const RingLoad& shape_;
     StageProfile device_;
     std::vector<Hop> hops_;
 };
@@ -94,7 +94,7 @@ double slowdown_at(const std::vector<Slowdown>& table, double rows) {
     return below.times + part * (above->times - below.times);
 }
 
-Limits decode_limits(const RingShape& shape, std::int32_t streams) {
+Limits decode_limits(const RingLoad& shape, std::int32_t streams) {
     const Ring ring(shape);
     double best_us = INFINITY;
     for (std::int32_t n = 1; n <= streams; ++n) {
@@ -105,7 +105,7 @@ Limits decode_limits(const RingShape& shape, std::int32_t streams) {
     return {streams / best_us * 1e6, streams / one_us * 1e6};
 }
 
-double prefill_rate(const RingShape& shape) {
+double prefill_rate(const RingLoad& shape) {
     const StageProfile device(shape.device, {});
     const double row_us = device.layer_us(PartKind::prefill, {kSliceRows, 0, 0, 0}) / kSliceRows;
     double slowest = shape.layers.size() > 1 ? shape.row_bytes * 8 / shape.link.up_mbit_per_s : 0;
@@ -118,7 +118,7 @@ double prefill_rate(const RingShape& shape) {
     return 1e6 / slowest;
 }
 
-double propagation(const RingShape& shape, double tpot_ms) {
+double propagation(const RingLoad& shape, double tpot_ms) {
     const Ring ring(shape);
     const double delays_us = ring.delays_us();
     return delays_us > 0 ? (tpot_ms * 1e3 - ring.service_us(1)) / delays_us : 0;

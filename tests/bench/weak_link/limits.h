@@ -19,7 +19,7 @@ struct Slowdown {
 double slowdown_at(const std::vector<Slowdown>& table, double rows);
 
 /// A cluster as the limits see it.
-struct RingShape {
+struct RingLoad {
     System system;
     LinkShape link;
     DeviceProfile device;
@@ -36,13 +36,13 @@ struct Limits {
     double one = 0;   ///< R / max(L(1), max_j s_j(R))
 };
 
-Limits decode_limits(const RingShape& ring, std::int32_t streams);
+Limits decode_limits(const RingLoad& ring, std::int32_t streams);
 
 /// Rows/s that the slowest resource prefills, alone.
-double prefill_rate(const RingShape& ring);
+double prefill_rate(const RingLoad& ring);
 
 /// What a token of a single stream took beyond stages and links, over the sum of one-way delays
 /// round the ring; 0: there is no delay.
-double propagation(const RingShape& ring, double tpot_ms);
+double propagation(const RingLoad& ring, double tpot_ms);
 
 }  // namespace molink::bench

@@ -22,6 +22,7 @@
 namespace molink::bench {
 namespace {
 
+constexpr PipelineEpoch kEpoch{PipelineId(0), Epoch(1)};
 constexpr std::int32_t kContext = 64;
 constexpr std::int32_t kBlockTokens = 16;
 constexpr std::int32_t kLargestSlice = 512;
@@ -51,7 +52,7 @@ double cpu_us() {
 /// A stage that is given parts by hand.
 class Stage {
 public:
-    Stage(const std::string& model_dir, std::int32_t layers, bool head) {
+    Stage(const std::string& model_dir, std::int32_t layers, bool lm_head) {
         ModelWorkOptions options;
         options.model_dir = model_dir;
         options.weights = WeightMode::q8_0;
@@ -59,10 +60,10 @@ public:
         options.threads = 1;
         work_ = must(make_model_work(options));
         StageConfig config;
-        config.epoch = Epoch(1);
+        config.epoch = kEpoch;
+        // Without the LM head it is the first of two stages.
+        config.ring = RingShape(lm_head ? 1 : 2, false, false);
         config.layers = {0, layers};
-        config.has_embedding = true;
-        config.has_head = config.last_stage = head;
         config.max_rows = kLargestSlice;
         config.max_sequences = 2 * kSequences;
         config.max_context = kMaxContext;
@@ -76,8 +77,7 @@ public:
 
     /// Opens a sequence with a slice of so many rows.
     double open_us(std::int32_t rows) {
-        Part part;
-        part.kind = PartKind::prefill;
+        PartPlan part;
         SequenceOpen open;
         open.id = SequenceId(lengths_.size());
         open.prompt.assign(static_cast<std::size_t>(rows), Token{5});
@@ -86,38 +86,45 @@ public:
         open.sampling.temperature = 0;
         part.opens.push_back(std::move(open));
         lengths_.push_back(0);
-        part.runs.push_back(grow(lengths_.size() - 1, rows));
-        part.runs.back().sample_count = 1;
+        PrefillRows prompt;
+        prompt.sequence = SequenceId(lengths_.size() - 1);
+        prompt.rows = rows;
+        prompt.ends_prompt = true;
+        prompt.new_blocks = grow(lengths_.size() - 1, rows);
+        part.rows = std::vector<PrefillRows>{std::move(prompt)};
         return run_us(std::move(part));
     }
 
     /// A row of each of the first `rows` sequences.
     double decode_us(std::int32_t rows) {
-        Part part;
+        std::vector<DecodeRows> decode;
         for (std::size_t i = 0; i < static_cast<std::size_t>(rows); ++i) {
-            part.runs.push_back(grow(i, 1));
-            part.runs.back().tokens = {Token{7}};
-            part.runs.back().sample_count = 1;
+            DecodeRows row;
+            row.sequence = SequenceId(i);
+            row.position = lengths_[i];
+            row.token = Token{7};
+            row.new_blocks = grow(i, 1);
+            decode.push_back(std::move(row));
         }
+        PartPlan part;
+        part.rows = std::move(decode);
         return run_us(std::move(part));
     }
 
 private:
-    SequenceRun grow(std::size_t index, std::int32_t rows) {
-        SequenceRun run;
-        run.id = SequenceId(index);
-        run.position = lengths_[index];
-        run.count = rows;
-        for (std::int32_t at = run.position; at < run.position + rows; ++at) {
-            if (at % kBlockTokens == 0) run.new_blocks.push_back(BlockId(next_block_++));
+    /// Blocks that the next rows of a sequence need; its length grows.
+    std::vector<BlockId> grow(std::size_t index, std::int32_t rows) {
+        std::vector<BlockId> new_blocks;
+        for (std::int32_t at = lengths_[index]; at < lengths_[index] + rows; ++at) {
+            if (at % kBlockTokens == 0) new_blocks.push_back(BlockId(next_block_++));
         }
         lengths_[index] += rows;
-        return run;
+        return new_blocks;
     }
 
-    double run_us(Part part) {
-        part.epoch = Epoch(1);
-        part.id = PartId(next_part_++);
+    double run_us(PartPlan part) {
+        part.key.epoch = kEpoch;
+        part.key.id = PartId(next_part_++);
         const double begin_us = cpu_us();
         must(work_->run(std::move(part)));
         return cpu_us() - begin_us;

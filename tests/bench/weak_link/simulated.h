@@ -10,7 +10,7 @@ namespace molink::bench {
 /// A cell that was run, as the simulator has to know it.
 struct SimulatedCell {
     Cell cell;
-    RingShape ring;
+    RingLoad ring;
     ModelSpec spec;
     LoadPlan plan;
     double delay_ms = 0;  ///< one way, as nodes measured it: with sockets and relay; 0: the link's

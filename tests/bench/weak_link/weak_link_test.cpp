@@ -15,8 +15,8 @@ using namespace molink::bench;
 namespace {
 
 /// Stages of four layers that take 100 us for a layer whatever the rows; a head of 200 us.
-RingShape ring(std::size_t stages, const LinkShape& link) {
-    RingShape shape;
+RingLoad ring(std::size_t stages, const LinkShape& link) {
+    RingLoad shape;
     shape.link = link;
     shape.device.decode = {{1, 100}, {2, 100}};
     shape.device.prefill = {{1, 10}, {2, 20}};
@@ -84,14 +84,14 @@ TEST_CASE("weak_link: cells") {
 }
 
 TEST_CASE("weak_link: limits of a ring bound by delay, by a stage, by a link and by cores") {
-    const RingShape far = ring(2, {"", 1e6, 1e6, 100, 0});
+    const RingLoad far = ring(2, {"", 1e6, 1e6, 100, 0});
     // Two delays of 100 ms, eight layers and the head.
     REQUIRE(decode_limits(far, 1).many == Approx(1e6 / 201'000).epsilon(0.001));
     REQUIRE(decode_limits(far, 1).one == Approx(decode_limits(far, 1).many));
-    const RingShape near = ring(2, {"", 1e6, 1e6, 0, 0});
+    const RingLoad near = ring(2, {"", 1e6, 1e6, 0, 0});
     // Two micro-batches of 16; the stage with the head takes 600 us for each.
     REQUIRE(decode_limits(near, 32).many == Approx(32e6 / 1200).epsilon(0.2));
-    RingShape shared = ring(4, {"", 1e6, 1e6, 0, 0});
+    RingLoad shared = ring(4, {"", 1e6, 1e6, 0, 0});
     const double apart = decode_limits(shared, 64).many;
     shared.cores = 1;
     // All stages in turn: 1,800 us for every micro-batch, and one is best.
@@ -99,7 +99,7 @@ TEST_CASE("weak_link: limits of a ring bound by delay, by a stage, by a link and
     REQUIRE(decode_limits(shared, 64).many == Approx(64e6 / 1800).epsilon(0.01));
     shared.contention = {{1, 1.5}};
     REQUIRE(decode_limits(shared, 64).many == Approx(64e6 / 2700).epsilon(0.01));
-    const RingShape thin = ring(2, {"", 1, 1, 0, 0});
+    const RingLoad thin = ring(2, {"", 1, 1, 0, 0});
     REQUIRE(decode_limits(thin, 64).many < 1.001e6 / (8192 * 8));
     REQUIRE(decode_limits(thin, 64).many > 0.9e6 / (8192 * 8));
 }
@@ -107,12 +107,12 @@ TEST_CASE("weak_link: limits of a ring bound by delay, by a stage, by a link and
 TEST_CASE("weak_link: prefill rate and propagation") {
     REQUIRE(prefill_rate(ring(2, {"", 1e6, 1e6, 0, 0})) == Approx(1e6 / 40).epsilon(0.01));
     REQUIRE(prefill_rate(ring(2, {"", 1, 1, 0, 0})) == Approx(1e6 / 65536).epsilon(0.01));
-    RingShape shared = ring(3, {"", 1e6, 1e6, 0, 0});
+    RingLoad shared = ring(3, {"", 1e6, 1e6, 0, 0});
     shared.cores = 2;
     REQUIRE(prefill_rate(shared) == Approx(1e6 / 60).epsilon(0.01));
-    const RingShape far = ring(3, {"", 1e6, 1e6, 10, 0});
+    const RingLoad far = ring(3, {"", 1e6, 1e6, 10, 0});
     REQUIRE(propagation(far, 1.4 + 30) == Approx(1).epsilon(0.01));
-    RingShape apart = far;
+    RingLoad apart = far;
     apart.system.local_stage = false;
     REQUIRE(propagation(apart, 1.4 + 30) == Approx(1).epsilon(0.01));
     apart.system.direct_feedback = false;

@@ -25,7 +25,7 @@ public:
         SimHost& from = forth ? pair_.a : pair_.b;
         REQUIRE(from.hub
                     ->send(forth ? pair_.link : pair_.b.sink.up[0], static_cast<Lane>(lane),
-                           Epoch(1), std::move(message))
+                           epoch_of(1), std::move(message))
                     .ok());
     }
     bool all_arrived() const {
@@ -60,7 +60,7 @@ private:
 /// Fills prefill and bulk for `bytes` each.
 void fill(Pair& pair, std::size_t bytes) {
     for (Lane lane : {Lane::prefill, Lane::bulk}) {
-        REQUIRE(pair.a.hub->send(pair.link, lane, Epoch(1), Bytes(bytes)).ok());
+        REQUIRE(pair.a.hub->send(pair.link, lane, epoch_of(1), Bytes(bytes)).ok());
     }
 }
 
@@ -147,7 +147,7 @@ TEST_CASE("a cut costs less than a window", "[channel]") {
         for (int i = 0; i < kCuts; ++i) {
             pair.net.network.cut("host-1", "host-2", pair.net.clock.now + 20'000);
             for (int k = 0; k < 10; ++k) {
-                REQUIRE(pair.a.hub->send(pair.link, Lane::decode, Epoch(1), Bytes(3'000)).ok());
+                REQUIRE(pair.a.hub->send(pair.link, Lane::decode, epoch_of(1), Bytes(3'000)).ok());
                 pair.wait(20'000 + static_cast<std::int64_t>(random.below(10'000)));
             }
             REQUIRE(pair.until([&] { return pair.a.sink.resumed == i + 1; }));
@@ -191,7 +191,7 @@ TEST_CASE("urgent messages pass what goes out again after a cut", "[channel]") {
     pair.net.network.cut_all();
     REQUIRE(pair.until([&] { return pair.a.sink.resumed == 1 && pair.b.sink.resumed == 1; }));
     const std::int64_t sent = pair.net.clock.now;
-    REQUIRE(pair.a.hub->send(pair.link, Lane::decode, Epoch(1), Bytes(2'000)).ok());
+    REQUIRE(pair.a.hub->send(pair.link, Lane::decode, epoch_of(1), Bytes(2'000)).ok());
     REQUIRE(pair.until([&] { return !pair.b.sink.messages.empty(); }, 1'000'000));
     CHECK(pair.net.clock.now - sent < 30'000 + 11'500);
     CHECK(pair.a.hub->stats(pair.link).resent_bytes > 0);

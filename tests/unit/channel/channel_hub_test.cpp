@@ -18,7 +18,7 @@ TEST_CASE("messages of all sizes arrive whole and in order per lane", "[channel]
         for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
             sent[lane].push_back(pattern(sizes[i], i * 8 + lane));
             REQUIRE(
-                pair.a.hub->send(pair.link, static_cast<Lane>(lane), Epoch(7), sent[lane].back())
+                pair.a.hub->send(pair.link, static_cast<Lane>(lane), epoch_of(7), sent[lane].back())
                     .ok());
         }
     }
@@ -26,7 +26,7 @@ TEST_CASE("messages of all sizes arrive whole and in order per lane", "[channel]
     std::size_t next[kLaneCount] = {};
     for (const auto& message : pair.b.sink.messages) {
         const auto lane = static_cast<std::size_t>(message.lane);
-        CHECK(message.epoch == Epoch(7));
+        CHECK(message.epoch == epoch_of(7));
         CHECK((message.bytes == sent[lane][next[lane]++]));
     }
     REQUIRE(pair.until([&] { return pair.a.hub->pending_bytes(pair.link) == 0; }));
@@ -64,8 +64,8 @@ TEST_CASE("cuts lose and double nothing", "[channel]") {
                 sent[forth ? 1 : 0][lane].push_back(id);
                 SimHost& from = forth ? pair.a : pair.b;
                 REQUIRE(from.hub
-                            ->send(forth ? pair.link : links[0], static_cast<Lane>(lane), Epoch(1),
-                                   std::move(bytes))
+                            ->send(forth ? pair.link : links[0], static_cast<Lane>(lane),
+                                   epoch_of(1), std::move(bytes))
                             .ok());
             }
             return next_seed == 60 && cuts.empty() &&
@@ -94,7 +94,7 @@ TEST_CASE("urgent frames pass a full link of 100 Mbit/s and 30 ms", "[channel]")
     pair.net.set_link(12.5e6, 15'000);
     REQUIRE(pair.join());
     for (int i = 0; i < 8; ++i) {
-        REQUIRE(pair.a.hub->send(pair.link, Lane::prefill, Epoch(1), Bytes(21'000'000)).ok());
+        REQUIRE(pair.a.hub->send(pair.link, Lane::prefill, epoch_of(1), Bytes(21'000'000)).ok());
     }
     pair.until([] { return false; }, 3'000'000);  // finds its rate
     const std::uint64_t bytes_before = pair.a.transport.sent_bytes;
@@ -103,7 +103,7 @@ TEST_CASE("urgent frames pass a full link of 100 Mbit/s and 30 ms", "[channel]")
     for (int i = 0; i < 100; ++i) {
         const std::int64_t sent = pair.net.clock.now;
         const std::size_t heard = pair.b.sink.messages.size();
-        REQUIRE(pair.a.hub->send(pair.link, Lane::decode, Epoch(1), Bytes(2000)).ok());
+        REQUIRE(pair.a.hub->send(pair.link, Lane::decode, epoch_of(1), Bytes(2000)).ok());
         const auto arrived = [&] {
             for (std::size_t k = heard; k < pair.b.sink.messages.size(); ++k) {
                 if (pair.b.sink.messages[k].lane == Lane::decode) return true;
@@ -128,7 +128,7 @@ TEST_CASE("a link that was cut finds its rate again", "[channel]") {
     pair.net.set_link(12.5e6, 15'000);
     REQUIRE(pair.join());
     for (int i = 0; i < 8; ++i) {
-        REQUIRE(pair.a.hub->send(pair.link, Lane::bulk, Epoch(1), Bytes(21'000'000)).ok());
+        REQUIRE(pair.a.hub->send(pair.link, Lane::bulk, epoch_of(1), Bytes(21'000'000)).ok());
     }
     pair.until([] { return false; }, 2'000'000);
     pair.net.network.redial_us = 1'500'000;
@@ -160,7 +160,7 @@ TEST_CASE("a small message on an idle link leaves inside send", "[channel]") {
     Pair pair;
     REQUIRE(pair.join());
     const std::uint64_t before = pair.a.transport.sent_bytes;
-    REQUIRE(pair.a.hub->send(pair.link, Lane::token, Epoch(1), Bytes(100)).ok());
+    REQUIRE(pair.a.hub->send(pair.link, Lane::token, epoch_of(1), Bytes(100)).ok());
     CHECK(pair.a.transport.sent_bytes > before);
 }
 
@@ -172,14 +172,14 @@ TEST_CASE("a peer that never acknowledges holds bounded memory", "[channel]") {
     pair.b.transport.mute = true;
     Status last;
     for (int i = 0; i < 200 && last.ok(); ++i) {
-        last = pair.a.hub->send(pair.link, Lane::bulk, Epoch(1), Bytes(100'000));
+        last = pair.a.hub->send(pair.link, Lane::bulk, epoch_of(1), Bytes(100'000));
         pair.until([] { return false; }, 1000);
     }
     CHECK(last.code() == StatusCode::resource_exhausted);
     CHECK(pair.a.hub->pending_bytes(pair.link) <= (1u << 20) + (64u << 10) + 20'000);
     Status empty;
     for (int i = 0; i < 100'000 && empty.ok(); ++i) {
-        empty = pair.a.hub->send(pair.link, Lane::bulk, Epoch(1), {});
+        empty = pair.a.hub->send(pair.link, Lane::bulk, epoch_of(1), {});
     }
     CHECK(empty.code() == StatusCode::resource_exhausted);
 }
@@ -187,13 +187,25 @@ TEST_CASE("a peer that never acknowledges holds bounded memory", "[channel]") {
 TEST_CASE("older epochs are dropped, control is not", "[channel]") {
     Pair pair;
     REQUIRE(pair.join());
-    pair.b.hub->set_epoch(Epoch(5));
-    REQUIRE(pair.a.hub->send(pair.link, Lane::decode, Epoch(4), Bytes(10)).ok());
-    REQUIRE(pair.a.hub->send(pair.link, Lane::control, Epoch(4), Bytes(11)).ok());
-    REQUIRE(pair.a.hub->send(pair.link, Lane::decode, Epoch(5), Bytes(12)).ok());
+    pair.b.hub->set_epoch(pair.b.sink.up[0], epoch_of(5));
+    REQUIRE(pair.a.hub->send(pair.link, Lane::decode, epoch_of(4), Bytes(10)).ok());
+    REQUIRE(pair.a.hub->send(pair.link, Lane::control, epoch_of(4), Bytes(11)).ok());
+    REQUIRE(pair.a.hub->send(pair.link, Lane::decode, epoch_of(5), Bytes(12)).ok());
     REQUIRE(pair.until([&] { return pair.b.sink.messages.size() == 2; }));
     CHECK(pair.b.sink.messages[0].bytes.size() == 11);
     CHECK(pair.b.sink.messages[1].bytes.size() == 12);
+}
+
+TEST_CASE("pipelines have epochs of their own on each link", "[channel]") {
+    Pair pair;
+    REQUIRE(pair.join());
+    pair.b.hub->set_epoch(pair.b.sink.up[0], epoch_of(5, 1));
+    REQUIRE(pair.a.hub->send(pair.link, Lane::decode, epoch_of(4, 1), Bytes(10)).ok());
+    REQUIRE(pair.a.hub->send(pair.link, Lane::decode, epoch_of(4, 0), Bytes(11)).ok());
+    REQUIRE(pair.a.hub->send(pair.link, Lane::decode, epoch_of(1, 65535), Bytes(12)).ok());
+    REQUIRE(pair.until([&] { return pair.b.sink.messages.size() == 2; }));
+    CHECK(pair.b.sink.messages[0].epoch == epoch_of(4, 0));
+    CHECK(pair.b.sink.messages[1].epoch == epoch_of(1, 65535));
 }
 
 TEST_CASE("a restarted peer means a lost link, closing says so", "[channel]") {
@@ -213,7 +225,8 @@ TEST_CASE("a restarted peer means a lost link, closing says so", "[channel]") {
         CHECK(pair.a.sink.resumed == 0);
     }
     CHECK(pair.a.sink.lost[0].code() == StatusCode::unavailable);
-    CHECK(pair.a.hub->send(pair.link, Lane::token, Epoch(1), {}).code() == StatusCode::not_found);
+    CHECK(pair.a.hub->send(pair.link, Lane::token, epoch_of(1), {}).code() ==
+          StatusCode::not_found);
 }
 
 TEST_CASE("padding takes the time of the bytes it stands for", "[channel]") {
@@ -225,7 +238,7 @@ TEST_CASE("padding takes the time of the bytes it stands for", "[channel]") {
         REQUIRE(pair.join());
         for (std::uint64_t i = 0; i < 20; ++i) {
             const Lane lane = i % 3 == 0 ? Lane::decode : Lane::prefill;
-            REQUIRE(pair.a.hub->send(pair.link, lane, Epoch(1), pattern(held, i)).ok());
+            REQUIRE(pair.a.hub->send(pair.link, lane, epoch_of(1), pattern(held, i)).ok());
         }
         REQUIRE(pair.a.hub->pending_bytes(pair.link) >= 20 * kWhole);
         REQUIRE(pair.until([&] { return pair.b.sink.messages.size() == 20; }));

@@ -73,7 +73,7 @@ struct World {
     }
     bool others_work() {
         const std::size_t before = b.sink.messages.size();
-        return a.hub->send(link, Lane::decode, Epoch(1), Bytes(40'000)).ok() &&
+        return a.hub->send(link, Lane::decode, epoch_of(1), Bytes(40'000)).ok() &&
                run([&] { return b.sink.messages.size() > before; });
     }
     SimNetwork net;
@@ -325,7 +325,7 @@ TEST_CASE("rates stay within bounds whatever acknowledgements say", "[channel]")
         (void)world.open(77);
         const ConnectionId bulky = world.stranger.up.back();
         const LinkId link = world.b.sink.up.back();
-        REQUIRE(world.b.hub->send(link, Lane::bulk, Epoch(1), Bytes(4'000'000)).ok());
+        REQUIRE(world.b.hub->send(link, Lane::bulk, epoch_of(1), Bytes(4'000'000)).ok());
         FrameHeader ack;
         ack.type = FrameType::ack;
         ack.track = Track::bulky;

@@ -67,7 +67,7 @@ std::optional<double> probed(const LinkModel& there, const LinkModel& back, cons
     if (!until(answered)) return std::nullopt;  // the train at join
     const std::int64_t words = 8 + trial % 3;   // one is answered soon; other jitter each time
     for (std::int64_t i = 0; i < words; ++i) {
-        (void)pair.a.hub->send(pair.link, Lane::control, Epoch(0), pattern(20, 1));
+        (void)pair.a.hub->send(pair.link, Lane::control, epoch_of(0), pattern(20, 1));
         if (!until(answered)) return std::nullopt;
     }
     pair.a.hub->probe(pair.link, true);

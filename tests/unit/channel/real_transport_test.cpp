@@ -45,10 +45,10 @@ void exchange(Host& a, Host& b, const std::string& address) {
     Bytes sent(kMessageBytes);
     for (std::size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<std::byte>(mix64(i));
     for (std::size_t i = 0; i < kMessages; ++i) {
-        REQUIRE(a.hub->send(forth, Lane::prefill, Epoch(1), sent).ok());
-        REQUIRE(b.hub->send(b.sink.up[0], Lane::bulk, Epoch(1), sent).ok());
+        REQUIRE(a.hub->send(forth, Lane::prefill, epoch_of(1), sent).ok());
+        REQUIRE(b.hub->send(b.sink.up[0], Lane::bulk, epoch_of(1), sent).ok());
     }
-    REQUIRE(a.hub->send(forth, Lane::decode, Epoch(1), Bytes(3000)).ok());
+    REQUIRE(a.hub->send(forth, Lane::decode, epoch_of(1), Bytes(3000)).ok());
     REQUIRE(poll_until({&a, &b}, [&] {
         return b.sink.messages.size() == kMessages + 1 && a.sink.messages.size() == kMessages;
     }));
@@ -85,7 +85,7 @@ TEST_CASE("a peer over ZeroMQ that comes back as another process", "[channel]") 
     REQUIRE(poll_until({&a, b.get()}, [&] { return !a.sink.up.empty(); }));
     b.reset();
     REQUIRE(poll_until({&a}, [&] { return a.sink.interrupted == 1; }));
-    REQUIRE(a.hub->send(link, Lane::decode, Epoch(1), Bytes(10)).ok());  // waits
+    REQUIRE(a.hub->send(link, Lane::decode, epoch_of(1), Bytes(10)).ok());  // waits
     Host again(zmq(), 3);
     REQUIRE(again.transport->listen(address).has_value());
     REQUIRE(poll_until({&a, &again}, [&] { return !a.sink.lost.empty(); }));

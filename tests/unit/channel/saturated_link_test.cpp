@@ -37,7 +37,9 @@ struct Saturated {
         pair.net.network.set_link("host-1", "host-2", model);
         pair.net.network.set_link("host-2", "host-1", back);
     }
-    void begin() { REQUIRE(pair.a.hub->send(pair.link, Lane::prefill, Epoch(1), Bytes(1)).ok()); }
+    void begin() {
+        REQUIRE(pair.a.hub->send(pair.link, Lane::prefill, epoch_of(1), Bytes(1)).ok());
+    }
     std::int64_t busy_us() const {
         std::int64_t sum = 0;
         const auto traffic = pair.net.network.traffic();
@@ -52,7 +54,7 @@ struct Saturated {
         pair.b.sink.messages.clear();
         for (int i = 0; i < rows; ++i) {
             sent.push_back(pair.net.clock.now);
-            REQUIRE(pair.a.hub->send(pair.link, Lane::decode, Epoch(1), Bytes(4'000)).ok());
+            REQUIRE(pair.a.hub->send(pair.link, Lane::decode, epoch_of(1), Bytes(4'000)).ok());
             pair.wait(25'000);
         }
         const double span = static_cast<double>(pair.net.clock.now - begin_us);
@@ -146,7 +148,7 @@ TEST_CASE("where decode alone fills the link fair keeps prefill's share, strict 
         REQUIRE(pair.join());
         pair.wait(2'000'000);
         for (Lane lane : {Lane::decode, Lane::prefill}) {
-            REQUIRE(pair.a.hub->send(pair.link, lane, Epoch(1), Bytes(1)).ok());
+            REQUIRE(pair.a.hub->send(pair.link, lane, epoch_of(1), Bytes(1)).ok());
         }
         pair.wait(10'000'000);
         const auto sent = pair.a.hub->stats(pair.link).sent;

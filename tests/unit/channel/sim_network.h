@@ -26,12 +26,17 @@ struct SimNetwork {
     sim::SimNetwork network{clock, 1};
 };
 
+/// An epoch of a pipeline.
+inline PipelineEpoch epoch_of(std::uint32_t epoch, std::uint16_t pipeline = 0) {
+    return {PipelineId(pipeline), Epoch(epoch)};
+}
+
 /// Writes down what a hub says.
 struct RecordingSink final : HubSink {
     struct Message {
         LinkId link;
         Lane lane;
-        Epoch epoch;
+        PipelineEpoch epoch;
         Bytes bytes;
         std::int64_t at_us;
     };
@@ -43,7 +48,7 @@ struct RecordingSink final : HubSink {
     }
     void on_link_resumed(LinkId) override { ++resumed; }
     void on_link_lost(LinkId, const Status& reason) override { lost.push_back(reason); }
-    void on_message(LinkId link, Lane lane, Epoch epoch, Bytes message) override {
+    void on_message(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override {
         messages.push_back({link, lane, epoch, std::move(message), clock.now_us()});
     }
     const Clock& clock;

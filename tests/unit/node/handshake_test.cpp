@@ -11,12 +11,12 @@ TEST_CASE("a node of another protocol version is told both versions") {
     const PartitionModel model = test::fold_partition_model();
     Hello hello = make_hello(test::fold_identity("w"), "inproc://w");
     REQUIRE(check_hello(hello, head, model).ok());
-    hello.protocol_major = 2;
+    hello.protocol_major = 3;
     hello.protocol_minor = 5;
     hello.release = "molink 9.9.9";
     const Status status = check_hello(hello, head, model);
     REQUIRE(status.code() == StatusCode::failed_precondition);
-    REQUIRE(status.message().find("protocol version 2.5 (molink 9.9.9); the head has 1.2") !=
+    REQUIRE(status.message().find("protocol version 3.5 (molink 9.9.9); the head has 2.0") !=
             std::string::npos);
 }
 

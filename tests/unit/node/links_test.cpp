@@ -258,12 +258,12 @@ public:
           hub(make_channel_hub(*transport_, cluster.clock, *this, {{}, {}, 77, 0})) {}
 
     void on_link_up(LinkId link, bool) override {
-        (void)hub->send(link, Lane::control, Epoch(0), encode_message(ProbeHello{NodeId(next_++)}));
+        (void)hub->send(link, Lane::control, {}, encode_message(ProbeHello{NodeId(next_++)}));
     }
     void on_link_interrupted(LinkId) override {}
     void on_link_resumed(LinkId) override {}
     void on_link_lost(LinkId, const Status&) override { ++lost; }
-    void on_message(LinkId, Lane, Epoch, Bytes) override {}
+    void on_message(LinkId, Lane, PipelineEpoch, Bytes) override {}
 
 private:
     std::unique_ptr<Transport> transport_;

@@ -7,26 +7,21 @@ using namespace molink;
 
 namespace {
 
-PipelineBuild begin_three(bool head_first = false, bool direct_feedback = false) {
-    PartitionPlan plan;
-    std::vector<Assign> assigns;
-    for (std::uint32_t i = 0; i < 3; ++i) {
-        StagePlan stage;
-        stage.node = NodeId(i + 1);
-        stage.has_head = head_first ? i == 0 : i == 2;
-        plan.stages.push_back(stage);
-        Assign assign;
-        assign.max_kv_blocks = 50;
-        assign.direct_feedback = direct_feedback && i != 1;
-        assigns.push_back(assign);
-    }
+constexpr PipelineEpoch epoch_of(std::uint32_t epoch) {
+    return {PipelineId(0), Epoch(epoch)};
+}
+
+PipelineBuild begin_three() {
+    const Ring ring =
+        *Ring::make({{NodeId(1), "a", {0, 2}}, {NodeId(2), "b", {2, 4}}, {NodeId(3), "c", {4, 6}}},
+                    false, false);
     PipelineBuild build;
-    build.begin(Epoch(4), plan, assigns);
+    build.begin(epoch_of(4), ring, 50);
     return build;
 }
 
 StageLoaded loaded(std::uint64_t blocks, std::uint32_t epoch = 4) {
-    return {Epoch(epoch), 1000, blocks};
+    return {epoch_of(epoch), 1000, blocks};
 }
 
 }  // namespace
@@ -42,7 +37,7 @@ TEST_CASE("the last stage to load and to be ready completes the step, in any ord
         }
         REQUIRE(build.kv_blocks() == 10);
         for (std::size_t i = 0; i < 3; ++i) {
-            const auto all = build.on_ready(NodeId(order[i]), {Epoch(4)});
+            const auto all = build.on_ready(NodeId(order[i]), {epoch_of(4)});
             REQUIRE(all.has_value());
             REQUIRE(*all == (i == 2));
         }
@@ -59,25 +54,9 @@ TEST_CASE("messages that do not fit are errors") {
     PipelineBuild build = begin_three();
     REQUIRE_FALSE(build.on_loaded(NodeId(9), loaded(5)).has_value());
     REQUIRE_FALSE(build.on_loaded(NodeId(1), loaded(5, 3)).has_value());
-    REQUIRE_FALSE(build.on_ready(NodeId(1), {Epoch(4)}).has_value());
+    REQUIRE_FALSE(build.on_ready(NodeId(1), {epoch_of(4)}).has_value());
     REQUIRE(build.on_loaded(NodeId(1), loaded(5)).has_value());
     REQUIRE_FALSE(build.on_loaded(NodeId(1), loaded(5)).has_value());
     const auto empty = build.on_loaded(NodeId(2), loaded(0));
     REQUIRE(empty.status().code() == StatusCode::resource_exhausted);
-}
-
-TEST_CASE("the ring is known by its nodes") {
-    const PipelineBuild build = begin_three();
-    REQUIRE(build.first() == NodeId(1));
-    REQUIRE(build.next_of(NodeId(1)) == NodeId(2));
-    REQUIRE(build.next_of(NodeId(3)) == NodeId(0));
-    REQUIRE(begin_three(false, true).next_of(NodeId(3)) == NodeId(1));
-    REQUIRE(build.sampler() == NodeId(3));
-    REQUIRE(build.find(NodeId(7)) == nullptr);
-}
-
-TEST_CASE("with the LM head on the first stage the last one sends back to it") {
-    const PipelineBuild build = begin_three(true);
-    REQUIRE(build.next_of(NodeId(3)) == NodeId(1));
-    REQUIRE(build.sampler() == NodeId(1));
 }

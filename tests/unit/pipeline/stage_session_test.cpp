@@ -10,41 +10,42 @@ using namespace molink;
 
 namespace {
 
+constexpr PipelineEpoch kEpoch{PipelineId(0), Epoch(1)};
+
 /// Loads at once and keeps the parts it is given.
 class PartKeeper final : public StageExecutor {
 public:
-    void load(const StageConfig& config) override {
-        epoch = config.epoch;
+    void load(const StageConfig& given) override {
+        config = given;
         push(StageEventKind::loaded);
     }
     void start(std::uint64_t) override { push(StageEventKind::ready); }
-    void submit(Part part, std::int64_t) override { parts.push_back(std::move(part)); }
+    void submit(StageInput input, std::int64_t) override { inputs.push_back(std::move(input)); }
     bool poll(StageEvent& event) override {
         if (events.empty()) return false;
         event = std::move(events.front());
         events.pop_front();
         return true;
     }
-    /// Says that the oldest part is done; one token sampled when `sampled`.
-    void finish(bool sampled) {
+    /// Answers the oldest part with `output`.
+    void finish(StageOutput output) {
+        inputs.erase(inputs.begin());
         StageEvent event;
         event.kind = StageEventKind::result;
-        event.epoch = epoch;
-        event.result.part = std::move(parts.front());
-        parts.erase(parts.begin());
-        if (sampled) event.result.sampled.push_back({SequenceId(1), 4, {7}, {}, {}});
+        event.epoch = config.epoch;
+        event.result = std::move(output);
         events.push_back(std::move(event));
     }
 
-    Epoch epoch;
-    std::vector<Part> parts;
+    StageConfig config;
+    std::vector<StageInput> inputs;
     std::deque<StageEvent> events;
 
 private:
     void push(StageEventKind kind) {
         StageEvent event;
         event.kind = kind;
-        event.epoch = epoch;
+        event.epoch = config.epoch;
         events.push_back(std::move(event));
     }
 };
@@ -54,45 +55,61 @@ struct Ports final : StagePorts {
     void stage_loaded(const StageLoaded&) override {}
     void stage_ready(const StageReady&) override {}
     void stage_failed(const StageFailed& failed) override { failures.push_back(failed); }
-    void stage_forward(Part part) override { forwarded.push_back(std::move(part)); }
-    void stage_retire(Retire retire) override { retired.push_back(std::move(retire)); }
-    void stage_feedback(Retire tokens) override { fed_back.push_back(std::move(tokens)); }
+    void stage_forward(ForwardedPart part) override { forwarded.push_back(std::move(part)); }
+    void stage_return(ReturnedPart part) override { returned.push_back(std::move(part)); }
+    void stage_retire(RetiredPart part) override { retired.push_back(std::move(part)); }
+    void stage_feedback(TokenFeedback tokens) override { fed_back.push_back(std::move(tokens)); }
 
     std::vector<StageFailed> failures;
-    std::vector<Part> forwarded;
-    std::vector<Retire> retired;
-    std::vector<Retire> fed_back;
+    std::vector<ForwardedPart> forwarded;
+    std::vector<ReturnedPart> returned;
+    std::vector<RetiredPart> retired;
+    std::vector<TokenFeedback> fed_back;
 };
 
+/// Stage `index` of two.
 struct Scene {
-    Scene(std::int32_t index, bool has_head, bool direct_feedback = false) {
+    Scene(std::uint32_t index, bool lm_head_first, bool feeds_back = false) {
         Assign assign;
-        assign.epoch = Epoch(1);
+        assign.epoch = kEpoch;
+        assign.ring = *Ring::make({{NodeId(1), "a", {0, 2}}, {NodeId(2), "b", {2, 4}}},
+                                  lm_head_first, feeds_back);
         assign.stage_index = index;
-        assign.stage_count = 2;
-        assign.has_embedding = index == 0;
-        assign.has_head = has_head;
-        assign.direct_feedback = direct_feedback;
         session.assign(assign);
         session.pump(0);
-        REQUIRE(session.start({Epoch(1), 4}).ok());
+        REQUIRE(session.start({kEpoch, 4}).ok());
         session.pump(0);
         REQUIRE(session.ready());
     }
 
-    /// A decode row at position 3, as it comes from the head or, with times, back from the end.
-    static Part row(std::size_t times = 0, std::int32_t head_rows = -1) {
-        Part part;
-        part.epoch = Epoch(1);
-        part.id = PartId(9);
-        SequenceRun run;
-        run.id = SequenceId(1);
-        run.position = 3;
-        run.count = run.sample_count = 1;
-        part.runs.push_back(run);
-        part.stage_times.resize(times);
-        part.head_rows = head_rows;
-        return part;
+    static PartKey key(std::uint64_t part = 9) { return {kEpoch, StepId(1), PartId(part)}; }
+
+    /// A decode row at position 3, as the head launches it.
+    static PartPlan plan(std::optional<Token> token = 5) {
+        DecodeRows rows;
+        rows.sequence = SequenceId(1);
+        rows.position = 3;
+        rows.token = token;
+        PartPlan plan;
+        plan.key = key();
+        plan.rows = std::vector<DecodeRows>{rows};
+        return plan;
+    }
+    static ForwardedPart forwarded() { return {plan(), {DataType::f32, 1, Bytes(8)}, {{}}}; }
+    static ReturnedPart returned(std::size_t times = 2) {
+        return {key(),
+                PartKind::decode,
+                {{SequenceId(1), 3, 1, 1}},
+                {DataType::f32, 1, Bytes(8)},
+                std::vector<StageTime>(times)};
+    }
+    static RetiredPart retired() {
+        return {key(), PartKind::decode, {{SequenceId(1), 4, {7}, {}, {}}}, {{}, {}}};
+    }
+
+    void finish(StageOutput output) {
+        executor.finish(std::move(output));
+        session.pump(0);
     }
 
     PartKeeper executor;
@@ -102,58 +119,88 @@ struct Scene {
 
 }  // namespace
 
-TEST_CASE("the first stage with the LM head sends parts on and retires those that come back") {
-    Scene scene(0, true);
-    REQUIRE(scene.session.submit(Scene::row(), 0).ok());
-    scene.executor.finish(false);
-    scene.session.pump(0);
-    REQUIRE(scene.ports.forwarded.size() == 1);
-    REQUIRE(scene.ports.retired.empty());
-    REQUIRE(scene.session.submit(Scene::row(2, 1), 0).ok());
-    scene.executor.finish(true);
-    scene.session.pump(0);
-    REQUIRE(scene.ports.forwarded.size() == 1);
-    REQUIRE(scene.ports.retired.size() == 1);
-    REQUIRE(scene.ports.retired[0].part == PartId(9));
-    REQUIRE(scene.ports.retired[0].stage_times.size() == 2);
+TEST_CASE("a stage is loaded with its place in the ring") {
+    Scene scene(1, false);
+    CHECK(scene.executor.config.epoch == kEpoch);
+    CHECK(scene.executor.config.layers == LayerRange{2, 4});
+    CHECK(scene.executor.config.is_last());
+    CHECK(scene.executor.config.has_lm_head());
+    CHECK_FALSE(scene.executor.config.has_embedding());
 }
 
-TEST_CASE("with direct feedback its tokens reach waiting rows without a message") {
+TEST_CASE("the first stage with the LM head sends parts on and retires those that return") {
+    Scene scene(0, true);
+    REQUIRE(scene.session.submit(Scene::plan(), 0).ok());
+    scene.finish(Scene::forwarded());
+    REQUIRE(scene.ports.forwarded.size() == 1);
+    REQUIRE(scene.ports.retired.empty());
+    REQUIRE(scene.session.submit(Scene::returned(), 0).ok());
+    scene.finish(Scene::retired());
+    REQUIRE(scene.ports.forwarded.size() == 1);
+    REQUIRE(scene.ports.retired.size() == 1);
+    REQUIRE(scene.ports.retired[0].key == Scene::key());
+}
+
+TEST_CASE("with feedback its tokens reach waiting rows without a message") {
     Scene scene(0, true, true);
-    Part next = Scene::row();
-    next.runs[0].position = 4;
+    PartPlan next = Scene::plan(std::nullopt);
+    std::get<std::vector<DecodeRows>>(next.rows)[0].position = 4;
     next.opens.resize(1);
     next.opens[0].id = SequenceId(1);
     REQUIRE(scene.session.submit(next, 0).ok());
-    REQUIRE(scene.executor.parts.empty());
-    REQUIRE(scene.session.submit(Scene::row(2, 1), 0).ok());
-    REQUIRE(scene.executor.parts.size() == 1);
-    scene.executor.finish(true);
-    scene.session.pump(0);
+    REQUIRE(scene.executor.inputs.empty());
+    REQUIRE(scene.session.submit(Scene::returned(), 0).ok());
+    REQUIRE(scene.executor.inputs.size() == 1);
+    scene.finish(Scene::retired());
     REQUIRE(scene.ports.fed_back.empty());
     REQUIRE(scene.ports.retired.size() == 1);
-    REQUIRE(scene.executor.parts.size() == 1);
-    REQUIRE(scene.executor.parts[0].runs[0].tokens == std::vector<Token>{7});
+    REQUIRE(scene.executor.inputs.size() == 1);
+    const auto& ready = std::get<PartPlan>(scene.executor.inputs[0]);
+    REQUIRE(std::get<std::vector<DecodeRows>>(ready.rows)[0].token == 7);
 }
 
-TEST_CASE("the last stage without LM head sends everything back") {
-    Scene scene(1, false);
-    REQUIRE(scene.session.submit(Scene::row(1), 0).ok());
-    scene.executor.finish(false);
-    scene.session.pump(0);
-    REQUIRE(scene.ports.forwarded.size() == 1);
+TEST_CASE("the last stage with the LM head feeds decoded tokens back, and retires") {
+    Scene scene(1, false, true);
+    REQUIRE(scene.session.submit(Scene::forwarded(), 0).ok());
+    scene.finish(Scene::retired());
+    REQUIRE(scene.ports.retired.size() == 1);
+    REQUIRE(scene.ports.fed_back ==
+            std::vector<TokenFeedback>{{Scene::key(), {{SequenceId(1), 4, {7}}}}});
+    REQUIRE(scene.session.submit(Scene::forwarded(), 0).ok());
+    RetiredPart prompt = Scene::retired();
+    prompt.kind = PartKind::prefill;
+    scene.finish(prompt);
+    REQUIRE(scene.ports.retired.size() == 2);
+    REQUIRE(scene.ports.fed_back.size() == 1);
+}
+
+TEST_CASE("the last stage without LM head returns everything") {
+    Scene scene(1, true);
+    REQUIRE(scene.session.submit(Scene::forwarded(), 0).ok());
+    scene.finish(Scene::returned());
+    REQUIRE(scene.ports.returned.size() == 1);
     REQUIRE(scene.ports.retired.empty());
 }
 
-TEST_CASE("parts that come back where they cannot are refused") {
+TEST_CASE("parts that do not belong on a stage are refused") {
+    const auto code = [](Scene& scene, const StageInput& input) {
+        return scene.session.submit(input, 0).code();
+    };
     Scene without(0, false);
-    REQUIRE(without.session.submit(Scene::row(2, 1), 0).code() == StatusCode::failed_precondition);
-    Scene last(1, true);
-    REQUIRE(last.session.submit(Scene::row(2, 1), 0).code() == StatusCode::failed_precondition);
+    REQUIRE(code(without, Scene::returned()) == StatusCode::failed_precondition);
+    REQUIRE(code(without, Scene::forwarded()) == StatusCode::failed_precondition);
+    Scene last(1, false);
+    REQUIRE(code(last, Scene::returned()) == StatusCode::failed_precondition);
+    REQUIRE(code(last, Scene::plan()) == StatusCode::failed_precondition);
+    REQUIRE(last.session.deliver_feedback({Scene::key(), {}}, 0).code() ==
+            StatusCode::failed_precondition);
     Scene first(0, true);
-    REQUIRE(first.session.submit(Scene::row(1, 1), 0).code() == StatusCode::data_loss);
-    Part stale = Scene::row(2, 1);
-    stale.epoch = Epoch(0);
-    REQUIRE(first.session.submit(stale, 0).ok());
-    REQUIRE(first.executor.parts.empty());
+    REQUIRE(code(first, Scene::returned(1)) == StatusCode::data_loss);
+    ReturnedPart stale = Scene::returned();
+    stale.key.epoch.epoch = Epoch(0);
+    REQUIRE(code(first, stale) == StatusCode::ok);
+    ReturnedPart other = Scene::returned();
+    other.key.epoch.pipeline = PipelineId(1);
+    REQUIRE(code(first, other) == StatusCode::failed_precondition);
+    REQUIRE(first.executor.inputs.empty());
 }

@@ -10,8 +10,8 @@ using namespace molink;
 namespace {
 
 /// Two stages 10 ms apart that take so long for a decode part.
-struct Ring {
-    explicit Ring(const ServiceTime& decode) {
+struct TwoStages {
+    explicit TwoStages(const ServiceTime& decode) {
         for (StageView& stage : stages) {
             stage.decode = decode;
             stage.link_to_next.delay_us = 10'000;
@@ -31,7 +31,7 @@ struct Ring {
 TEST_CASE("decode cycles: the fewest micro-batches near the best cycle") {
     // b rows take 1 ms + 1 ms a row on each stage: 22 + 2 b ms round the ring, n (1 + b) ms a
     // stage.
-    const Ring ring({1'000, 1'000});
+    const TwoStages ring({1'000, 1'000});
     // Of 16 rows: 1: 54 ms, 2: 38, 3: 34, 4: 30, 5: 30, 6: 28, 8: 26 (24 of a stage), 16: 32.
     REQUIRE(ring.choose(16, 0, false) == 8);
     REQUIRE(ring.choose(1, 0, false) == 1);
@@ -41,7 +41,7 @@ TEST_CASE("decode cycles: the fewest micro-batches near the best cycle") {
 
 TEST_CASE("decode cycles: a number in use stays while it is hardly worse and stages rest") {
     // Rows cost next to nothing: every number has a cycle of 22 ms.
-    const Ring ring({1'000, 1});
+    const TwoStages ring({1'000, 1});
     REQUIRE(ring.choose(16, 0, false) == 1);
     REQUIRE(ring.choose(16, 2, false) == 2);
     REQUIRE(ring.choose(16, 3, false) == 1);  // too far above
@@ -50,7 +50,7 @@ TEST_CASE("decode cycles: a number in use stays while it is hardly worse and sta
 }
 
 TEST_CASE("decode cycles: beside prompts decode takes less of a stage") {
-    const Ring ring({1'000, 1'000});
+    const TwoStages ring({1'000, 1'000});
     // One would take 54 ms, more than twice the best of 26; two take 38.
     REQUIRE(ring.choose(16, 0, true) == 2);
 }

@@ -13,11 +13,12 @@ TEST_CASE("rows that go back to the LM head load the last link, of a prefill par
         stage.row_bytes = 10'000;
         stage.link_to_next.bytes_per_s = 1e6;
     }
+    stages[1].cargo = LinkCargo::tokens;
     SchedulerView view;
     view.stages = stages;
     const double decode = RingModel(view).service_us(PartKind::decode, 8);
     const double prefill = RingModel(view).service_us(PartKind::prefill, 8);
-    stages[1].return_row_bytes = 10'000;
+    stages[1].cargo = LinkCargo::sampled_rows;
     REQUIRE(RingModel(view).service_us(PartKind::decode, 8) == Approx(decode + 80'000));
     REQUIRE(RingModel(view).service_us(PartKind::prefill, 8) == Approx(prefill + 10'000));
     REQUIRE(RingModel(view).slowest_us(PartKind::decode, 8) > 80'000);

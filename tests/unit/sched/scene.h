@@ -34,6 +34,7 @@ struct Scene {
     }
 
     molink::StepPlan plan(molink::Scheduler& scheduler) {
+        stages.back().cargo = molink::LinkCargo::tokens;
         for (molink::SequenceView& sequence : sequences) {
             const auto found = std::find(prefilling.begin(), prefilling.end(), &sequence);
             if (found != prefilling.end()) sequence.state = molink::SequenceState::prefilling;

@@ -61,12 +61,18 @@ private:
     int notified_ = 0;
 };
 
-StageConfig config_of(LayerRange layers, std::uint32_t epoch = 1) {
+PipelineEpoch epoch_of(std::uint32_t epoch) {
+    return {PipelineId(0), Epoch(epoch)};
+}
+
+/// Stage `index` of `count` equal ones over six layers.
+StageConfig config_of(std::int32_t index, std::int32_t count, std::uint32_t epoch = 1,
+                      bool lm_head_first = false) {
     StageConfig config;
-    config.epoch = Epoch(epoch);
-    config.layers = layers;
-    config.has_embedding = layers.begin == 0;
-    config.has_head = config.last_stage = layers.end == 6;
+    config.epoch = epoch_of(epoch);
+    config.ring = RingShape(static_cast<std::size_t>(count), lm_head_first, false);
+    config.stage = static_cast<std::size_t>(index);
+    config.layers = {6 * index / count, 6 * (index + 1) / count};
     config.max_rows = 32;
     config.max_sequences = 4;
     config.max_context = 64;
@@ -75,27 +81,49 @@ StageConfig config_of(LayerRange layers, std::uint32_t epoch = 1) {
     return config;
 }
 
-Part opening_part(std::uint32_t epoch = 1) {
-    Part part;
-    part.epoch = Epoch(epoch);
-    part.id = PartId(1);
-    part.kind = PartKind::prefill;
+PartPlan opening_plan(std::uint32_t epoch = 1) {
+    PartPlan plan;
+    plan.key = {epoch_of(epoch), StepId(1), PartId(1)};
     SequenceOpen open;
     open.id = SequenceId(5);
     open.prompt = {1, 2, 3, 4, 5, 6, 7, 8, 9};
     open.prompt_count = 9;
     open.hash_logits = true;
-    part.opens.push_back(open);
-    SequenceRun run;
-    run.id = SequenceId(5);
-    run.count = 9;
-    run.new_blocks = {BlockId(3)};
-    run.sample_count = 1;
-    part.runs.push_back(run);
-    return part;
+    plan.opens.push_back(open);
+    plan.rows = std::vector<PrefillRows>{{SequenceId(5), 0, 9, true, {BlockId(3)}}};
+    return plan;
+}
+
+PrefillRows& prompt_of(PartPlan& plan) {
+    return std::get<std::vector<PrefillRows>>(plan.rows)[0];
+}
+
+/// A decode part behind the opening one.
+PartPlan decode_plan(std::int32_t position, Token token, std::vector<Token> drafts,
+                     std::uint32_t epoch = 1) {
+    PartPlan plan;
+    plan.key = {epoch_of(epoch), StepId(2), PartId(2)};
+    plan.rows = std::vector<DecodeRows>{{SequenceId(5), position, token, std::move(drafts), {}}};
+    return plan;
+}
+
+/// What the stage makes of a part.
+StageOutput run(Stage& stage, StageInput input) {
+    stage.executor->submit(std::move(input), 0);
+    StageEvent event = stage.next();
+    INFO(event.status.to_string());
+    REQUIRE(event.kind == StageEventKind::result);
+    return std::move(event.result);
+}
+
+/// The next stage's input.
+StageInput input_of(StageOutput output) {
+    if (auto* forwarded = std::get_if<ForwardedPart>(&output)) return std::move(*forwarded);
+    return std::move(std::get<ReturnedPart>(output));
 }
 
 /// What is wrong with a part, and the words that say so.
+template <typename Part>
 struct Spoiled {
     const char* words;
     void (*spoil)(Part&);
@@ -103,9 +131,10 @@ struct Spoiled {
 
 /// Every one of them, submitted to `stage`, must fail it with its words. `bring_up` makes the stage
 /// ready anew and gives the part that is right.
-void must_fail(Stage& stage, const std::vector<Spoiled>& cases,
+template <typename Part>
+void must_fail(Stage& stage, const std::vector<Spoiled<Part>>& cases,
                const std::function<Part()>& bring_up) {
-    for (const Spoiled& item : cases) {
+    for (const Spoiled<Part>& item : cases) {
         Part part = bring_up();
         item.spoil(part);
         stage.executor->submit(part, 0);
@@ -124,23 +153,16 @@ struct Round {
     /// Brings both up anew and takes the part to the end: `back` is what returns.
     void go() {
         ++epoch;
-        StageConfig front = config_of({0, 3}, epoch);
-        front.has_head = true;
-        StageConfig rest = config_of({3, 6}, epoch);
-        rest.has_head = false;
-        first.bring_up(front);
-        last.bring_up(rest);
-        part.epoch = Epoch(epoch);
-        first.executor->submit(part, 0);
-        last.executor->submit(first.next().result.part, 0);
-        back = last.next().result.part;
-        REQUIRE(back.returns());
+        first.bring_up(config_of(0, 2, epoch, true));
+        last.bring_up(config_of(1, 2, epoch, true));
+        plan.key.epoch = epoch_of(epoch);
+        back = std::get<ReturnedPart>(run(last, input_of(run(first, plan))));
     }
 
     Stage first;
     Stage last;
-    Part part = opening_part();
-    Part back;
+    PartPlan plan = opening_plan();
+    ReturnedPart back;
     std::uint32_t epoch = 0;
 };
 
@@ -151,109 +173,163 @@ TEST_CASE("a chain of stages gives the hashes of one") {
     REQUIRE(write_tiny_model(dir.path()).ok());
     std::vector<std::uint64_t> expected;
     for (std::int32_t stages : {1, 2, 3, 6}) {
-        Part part = opening_part();
-        StageEvent event;
-        for (std::int32_t i = 0; i < stages; ++i) {
+        StageInput input = opening_plan();
+        for (std::int32_t i = 0; i + 1 < stages; ++i) {
             Stage stage(dir.string());
-            stage.bring_up(config_of({6 * i / stages, 6 * (i + 1) / stages}));
-            stage.executor->submit(part, 0);
-            event = stage.next();
-            INFO(event.status.to_string());
-            REQUIRE(event.kind == StageEventKind::result);
-            part = event.result.part;
+            stage.bring_up(config_of(i, stages));
+            input = input_of(run(stage, std::move(input)));
         }
-        REQUIRE(part.stage_times.size() == static_cast<std::size_t>(stages));
-        REQUIRE(event.result.sampled.size() == 1);
-        REQUIRE(event.result.sampled[0].position == 9);
-        REQUIRE(event.result.sampled[0].logit_hashes.size() == 9);
-        if (stages == 1) expected = event.result.sampled[0].logit_hashes;
-        REQUIRE(event.result.sampled[0].logit_hashes == expected);
+        Stage last(dir.string());
+        last.bring_up(config_of(stages - 1, stages));
+        const auto retired = std::get<RetiredPart>(run(last, std::move(input)));
+        REQUIRE(retired.key == opening_plan().key);
+        REQUIRE(retired.kind == PartKind::prefill);
+        REQUIRE(retired.stage_times.size() == static_cast<std::size_t>(stages));
+        REQUIRE(retired.sampled.size() == 1);
+        REQUIRE(retired.sampled[0].position == 9);
+        REQUIRE(retired.sampled[0].logit_hashes.size() == 9);
+        if (stages == 1) expected = retired.sampled[0].logit_hashes;
+        REQUIRE(retired.sampled[0].logit_hashes == expected);
     }
+}
+
+TEST_CASE("drafts are kept as far as they are what is sampled, and the rest is undone") {
+    TempDir dir;
+    REQUIRE(write_tiny_model(dir.path()).ok());
+    Stage stage(dir.string());
+    // Token by token: what greedy sampling gives without drafts.
+    stage.bring_up(config_of(0, 1));
+    std::vector<Token> tokens = std::get<RetiredPart>(run(stage, opening_plan())).sampled[0].tokens;
+    std::vector<std::uint64_t> hashes;
+    for (std::int32_t i = 0; i < 4; ++i) {
+        const auto part = std::get<RetiredPart>(run(stage, decode_plan(9 + i, tokens.back(), {})));
+        REQUIRE(part.sampled[0].tokens.size() == 1);
+        tokens.push_back(part.sampled[0].tokens[0]);
+        hashes.push_back(part.sampled[0].logit_hashes[0]);
+    }
+    const auto other = [&](std::size_t at) { return (tokens[at] + 1) % 272; };
+
+    stage.bring_up(config_of(0, 1, 2));
+    (void)run(stage, opening_plan(2));
+    // Two drafts, of which the second one is wrong.
+    auto part =
+        std::get<RetiredPart>(run(stage, decode_plan(9, tokens[0], {tokens[1], other(2)}, 2)));
+    REQUIRE(part.sampled[0].position == 10);
+    REQUIRE(part.sampled[0].tokens == std::vector<Token>{tokens[1], tokens[2]});
+    REQUIRE(part.sampled[0].logit_hashes == std::vector<std::uint64_t>{hashes[0], hashes[1]});
+    // Back to position 11, where the wrong draft stood, with drafts that are right.
+    part = std::get<RetiredPart>(run(stage, decode_plan(11, tokens[2], {tokens[3]}, 2)));
+    REQUIRE(part.sampled[0].tokens == std::vector<Token>{tokens[3], tokens[4]});
+    REQUIRE(part.sampled[0].logit_hashes == std::vector<std::uint64_t>{hashes[2], hashes[3]});
 }
 
 TEST_CASE("parts that cannot be right fail the stage with the numbers") {
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
-    const std::vector<Spoiled> cases{
-        {"was never opened", [](Part& part) { part.opens.clear(); }},
-        {"runs positions 3+9; 0 is due", [](Part& part) { part.runs[0].position = 3; }},
-        {"names block 16 of 16", [](Part& part) { part.runs[0].new_blocks = {BlockId(16)}; }},
-        {"with 0 blocks of 16", [](Part& part) { part.runs[0].new_blocks.clear(); }},
-        {"has token 272; vocabulary 272", [](Part& part) { part.opens[0].prompt[2] = 272; }},
-        {"without tokens; 9 are known", [](Part& part) { part.runs[0].count = 10; }},
-        {"has 33 rows; 1 to 32", [](Part& part) { part.runs[0].count = 33; }},
-        {"is open already", [](Part& part) { part.opens.push_back(part.opens[0]); }},
+    const std::vector<Spoiled<PartPlan>> cases{
+        {"was never opened", [](PartPlan& plan) { plan.opens.clear(); }},
+        {"runs positions 3+9; 0 to 0 may come next",
+         [](PartPlan& plan) { prompt_of(plan).position = 3; }},
+        {"names block 16 of 16",
+         [](PartPlan& plan) { prompt_of(plan).new_blocks = {BlockId(16)}; }},
+        {"with 0 blocks of 16", [](PartPlan& plan) { prompt_of(plan).new_blocks.clear(); }},
+        {"has token 272; vocabulary 272", [](PartPlan& plan) { plan.opens[0].prompt[2] = 272; }},
+        {"prefills to position 10; 9 tokens are known",
+         [](PartPlan& plan) { prompt_of(plan).rows = 10; }},
+        {"has 33 rows; 1 to 32", [](PartPlan& plan) { prompt_of(plan).rows = 33; }},
+        {"is open already", [](PartPlan& plan) { plan.opens.push_back(plan.opens[0]); }},
         {"counts 10 of 9 tokens as its prompt",
-         [](Part& part) { part.opens[0].prompt_count = 10; }},
-        {"has a prompt of 0 tokens", [](Part& part) { part.opens[0].prompt.clear(); }},
+         [](PartPlan& plan) { plan.opens[0].prompt_count = 10; }},
+        {"has a prompt of 0 tokens", [](PartPlan& plan) { plan.opens[0].prompt.clear(); }},
     };
     Stage stage(dir.string());
     std::uint32_t epoch = 0;
-    must_fail(stage, cases, [&] {
-        stage.bring_up(config_of({0, 6}, ++epoch));
-        return opening_part(epoch);
+    must_fail<PartPlan>(stage, cases, [&] {
+        stage.bring_up(config_of(0, 1, ++epoch));
+        return opening_plan(epoch);
     });
     Stage last(dir.string());
-    last.bring_up(config_of({3, 6}));
-    last.executor->submit(opening_part(), 0);  // no activations
+    last.bring_up(config_of(1, 2));
+    last.executor->submit(opening_plan(), 0);  // no activations
     REQUIRE(last.next().kind == StageEventKind::failed);
 }
 
-TEST_CASE("a part that comes back to the LM head gives the hashes of one stage") {
+TEST_CASE("decode rows that cannot be right fail the stage with the numbers") {
+    TempDir dir;
+    REQUIRE(write_tiny_model(dir.path()).ok());
+    const auto row = [](PartPlan& plan) -> DecodeRows& {
+        return std::get<std::vector<DecodeRows>>(plan.rows)[0];
+    };
+    static const auto row_of = row;
+    const std::vector<Spoiled<PartPlan>> cases{
+        {"runs positions 8+4; 10 to 12 may come next",
+         [](PartPlan& plan) { row_of(plan).position = 8; }},
+        {"runs positions 13+4; 10 to 12 may come next",
+         [](PartPlan& plan) { row_of(plan).position = 13; }},
+        {"decodes position 10 without a token", [](PartPlan& plan) { row_of(plan).token.reset(); }},
+        {"has token 272; vocabulary 272", [](PartPlan& plan) { row_of(plan).token = 272; }},
+        {"has token -1; vocabulary 272", [](PartPlan& plan) { row_of(plan).drafts[2] = -1; }},
+        {"runs to position 17 with 1 blocks of 16",
+         [](PartPlan& plan) { row_of(plan).drafts.resize(6, 1); }},
+    };
+    Stage stage(dir.string());
+    std::uint32_t epoch = 0;
+    must_fail<PartPlan>(stage, cases, [&] {
+        stage.bring_up(config_of(0, 1, ++epoch));
+        (void)run(stage, opening_plan(epoch));
+        (void)run(stage, decode_plan(9, 1, {2, 3}, epoch));
+        return decode_plan(10, 1, {1, 2, 3}, epoch);
+    });
+}
+
+TEST_CASE("a part that returns to the LM head gives the hashes of one stage") {
     TempDir dir;
     TinyModelOptions tied;
     tied.tied = true;
     REQUIRE(write_tiny_model(dir.path(), tied).ok());
     Stage alone(dir.string());
-    alone.bring_up(config_of({0, 6}));
-    alone.executor->submit(opening_part(), 0);
-    const StageEvent expected = alone.next();
+    alone.bring_up(config_of(0, 1));
+    const auto expected = std::get<RetiredPart>(run(alone, opening_plan()));
     Round round(dir.string());
     round.go();
-    REQUIRE(round.back.head_rows == 9);
-    REQUIRE(round.back.opens.empty());
-    REQUIRE(round.back.runs[0].new_blocks.empty());
-    REQUIRE(round.back.activations.size() == 9 * 64 * sizeof(float));
-    round.first.executor->submit(round.back, 0);
-    const StageEvent event = round.first.next();
-    INFO(event.status.to_string());
-    REQUIRE(event.kind == StageEventKind::result);
-    REQUIRE(event.result.sampled == expected.result.sampled);
-    REQUIRE(event.result.part.stage_times.size() == 2);
+    REQUIRE(round.back.activations.rows == 9);
+    REQUIRE(round.back.activations.bytes.size() == 9 * 64 * sizeof(float));
+    const auto retired = std::get<RetiredPart>(run(round.first, round.back));
+    REQUIRE(retired.sampled == expected.sampled);
+    REQUIRE(retired.stage_times.size() == 2);
 }
 
-TEST_CASE("only rows that are sampled go back, and a part without any does, too") {
+TEST_CASE("only rows that are sampled return, and a part without any does, too") {
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
-    for (std::int32_t wanted : {0, 1}) {
+    for (bool ends_prompt : {false, true}) {
         Round round(dir.string());
-        round.part.opens[0].hash_logits = false;
-        round.part.runs[0].sample_count = wanted;
+        round.plan.opens[0].hash_logits = false;
+        prompt_of(round.plan).ends_prompt = ends_prompt;
         round.go();
-        REQUIRE(round.back.head_rows == wanted);
-        round.first.executor->submit(round.back, 0);
-        const StageEvent event = round.first.next();
-        REQUIRE(event.kind == StageEventKind::result);
-        REQUIRE(event.result.sampled.size() == static_cast<std::size_t>(wanted));
+        REQUIRE(round.back.activations.rows == (ends_prompt ? 1 : 0));
+        const auto retired = std::get<RetiredPart>(run(round.first, round.back));
+        REQUIRE(retired.sampled.size() == (ends_prompt ? 1u : 0u));
     }
 }
 
-TEST_CASE("parts that cannot have come back fail the stage with the numbers") {
+TEST_CASE("parts that cannot have returned fail the stage with the numbers") {
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
-    const std::vector<Spoiled> cases{
-        {"of sequence 6", [](Part& part) { part.runs[0].id = SequenceId(6); }},
-        {"positions 1+9", [](Part& part) { part.runs[0].position = 1; }},
-        {"positions -1+9", [](Part& part) { part.runs[0].position = -1; }},
-        {"10 sampled", [](Part& part) { part.runs[0].sample_count = 10; }},
-        {"with 8 rows for the LM head, which wants 9", [](Part& part) { part.head_rows = 8; }},
-        {"came back with 0 rows", [](Part& part) { part.runs.clear(); }},
-        {"came back with 45 rows", [](Part& part) { part.runs.resize(5, part.runs[0]); }},
-        {"decode activations", [](Part& part) { part.activations.pop_back(); }},
-        {"decode activations", [](Part& part) { part.activations.clear(); }},
+    const std::vector<Spoiled<ReturnedPart>> cases{
+        {"of sequence 6", [](ReturnedPart& part) { part.spans[0].sequence = SequenceId(6); }},
+        {"positions 1+9", [](ReturnedPart& part) { part.spans[0].position = 1; }},
+        {"positions -1+9", [](ReturnedPart& part) { part.spans[0].position = -1; }},
+        {"10 sampled", [](ReturnedPart& part) { part.spans[0].sampled = 10; }},
+        {"with 8 rows for the LM head, which needs 9",
+         [](ReturnedPart& part) { part.activations.rows = 8; }},
+        {"came back with 0 rows", [](ReturnedPart& part) { part.spans.clear(); }},
+        {"came back with 45 rows", [](ReturnedPart& part) { part.spans.resize(5, part.spans[0]); }},
+        {"decode activations", [](ReturnedPart& part) { part.activations.bytes.pop_back(); }},
+        {"decode activations", [](ReturnedPart& part) { part.activations.bytes.clear(); }},
     };
     Round round(dir.string());
-    must_fail(round.first, cases, [&] {
+    must_fail<ReturnedPart>(round.first, cases, [&] {
         round.go();
         return round.back;
     });
@@ -266,12 +342,13 @@ TEST_CASE("parts of another epoch are dropped") {
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
     Stage stage(dir.string());
-    stage.bring_up(config_of({0, 6}, 2));
-    stage.executor->submit(opening_part(1), 0);
-    stage.executor->submit(opening_part(2), 0);
-    const StageEvent event = stage.next();
-    REQUIRE(event.kind == StageEventKind::result);
-    REQUIRE(event.result.part.epoch == Epoch(2));
+    stage.bring_up(config_of(0, 1, 2));
+    stage.executor->submit(opening_plan(1), 0);
+    PartPlan other = opening_plan(2);
+    other.key.epoch.pipeline = PipelineId(1);
+    stage.executor->submit(other, 0);
+    const StageOutput output = run(stage, opening_plan(2));
+    REQUIRE(key_of(output).epoch == epoch_of(2));
     StageEvent none;
     REQUIRE_FALSE(stage.executor->poll(none));
 }
@@ -280,7 +357,7 @@ TEST_CASE("too little memory is an error with the numbers") {
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
     Stage stage(dir.string());
-    StageConfig config = config_of({0, 6});
+    StageConfig config = config_of(0, 1);
     config.memory_bytes = 100'000;
     stage.executor->load(config);
     const StageEvent event = stage.next();

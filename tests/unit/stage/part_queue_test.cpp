@@ -11,20 +11,28 @@ using namespace molink;
 
 namespace {
 
-void push(PartQueue& queue, PartKind kind, std::uint64_t id, std::int32_t head_rows = -1) {
-    Part part;
-    part.id = PartId(id);
-    part.kind = kind;
-    part.head_rows = head_rows;
-    queue.push(std::move(part), static_cast<std::int64_t>(10 * id));
+void push(PartQueue& queue, StageInput input, std::uint64_t id) {
+    std::visit(
+        [&](auto& part) {
+            if constexpr (requires { part.key; }) part.key.id = PartId(id);
+        },
+        input);
+    queue.push(std::move(input), static_cast<std::int64_t>(10 * id));
 }
 
-/// What is taken until nothing waits: ids.
+void push(PartQueue& queue, PartKind kind, std::uint64_t id) {
+    PartPlan plan;
+    if (kind == PartKind::prefill) plan.rows = std::vector<PrefillRows>();
+    push(queue, plan, id);
+}
+
+/// Ids of all parts that wait, in the order in which they get their turn.
 std::vector<std::uint64_t> order(PartQueue& queue) {
     std::vector<std::uint64_t> ids;
-    while (const auto waiting = queue.take()) {
-        REQUIRE(waiting->arrival_us == static_cast<std::int64_t>(10 * waiting->part.id.value));
-        ids.push_back(waiting->part.id.value);
+    while (const auto waiting = queue.pop()) {
+        const std::uint64_t id = key_of(waiting->input).id.value;
+        REQUIRE(waiting->arrival_us == static_cast<std::int64_t>(10 * id));
+        ids.push_back(id);
     }
     REQUIRE(queue.empty());
     return ids;
@@ -41,10 +49,12 @@ TEST_CASE("decode overtakes prefill, which has its turn after a few") {
     REQUIRE(order(queue) == std::vector<std::uint64_t>{3, 4, 5, 6, 1, 7, 8, 9, 10, 2, 11, 12});
 }
 
-TEST_CASE("parts that come back for the LM head are as urgent as decode") {
+TEST_CASE("parts that return to the LM head are as urgent as decode") {
     PartQueue queue;
     push(queue, PartKind::prefill, 1);
-    push(queue, PartKind::prefill, 2, 0);
+    ReturnedPart returned;
+    returned.kind = PartKind::prefill;
+    push(queue, returned, 2);
     push(queue, PartKind::decode, 3);
     REQUIRE(order(queue) == std::vector<std::uint64_t>{2, 3, 1});
 }
@@ -55,7 +65,7 @@ TEST_CASE("turns are counted anew after a clear") {
     (void)order(queue);
     push(queue, PartKind::prefill, 5);
     queue.clear();
-    REQUIRE_FALSE(queue.take().has_value());
+    REQUIRE_FALSE(queue.pop().has_value());
     push(queue, PartKind::prefill, 6);
     for (std::uint64_t id = 7; id <= 11; ++id) push(queue, PartKind::decode, id);
     REQUIRE(order(queue) == std::vector<std::uint64_t>{7, 8, 9, 10, 6, 11});

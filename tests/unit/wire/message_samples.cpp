@@ -3,10 +3,11 @@
 #include "message_samples.h"
 
 #include <cmath>
+#include <iterator>
 
 #include "base/limits.h"
+#include "tensor/activation_codec.h"
 #include "tensor/dtype.h"
-#include "wire/activation_codec.h"
 
 namespace molink::test {
 namespace {
@@ -59,9 +60,10 @@ Hello random_hello(Random& random) {
     hello.node_name = random_text(random);
     hello.advertise = random_text(random, 4096);
     hello.host_id = random_text(random);
+    hello.memory_domain = random_text(random);
     hello.model_hash = random.next();
     hello.model_layers = random_int(random, 0, 1024);
-    hello.weight_mode = static_cast<DataType>(random.below(5));
+    hello.weight_type = static_cast<DataType>(random.below(5));
     hello.kv_type = static_cast<DataType>(random.below(5));
     hello.block_tokens = random_int(random, 0, 4096);
     hello.memory_bytes = random.below((1ull << 50) + 1);
@@ -69,28 +71,41 @@ Hello random_hello(Random& random) {
     if (random.below(4) != 0) hello.layers = random_layers(random);
     hello.profile.decode_layer_us = random.uniform() * 1e6;
     hello.profile.prefill_row_layer_us = random.uniform() * 1e6;
-    hello.profile.head_row_us = random.uniform() * 1e6;
+    hello.profile.lm_head_row_us = random.uniform() * 1e6;
     hello.profile.threads = random_int(random, 0, 65536);
     if (random.below(2) == 1) hello.profile.decode_row_layer_us = random.uniform() * 1e6;
     return hello;
 }
 
+PipelineEpoch random_epoch(Random& random) {
+    return {PipelineId(static_cast<std::uint16_t>(random.next())),
+            Epoch(static_cast<std::uint32_t>(random.next()))};
+}
+
+Ring random_ring(Random& random) {
+    std::vector<RingStage> stages(1 + random.below(5));
+    std::int32_t layer = 0;
+    for (std::size_t i = 0; i < stages.size(); ++i) {
+        const std::int32_t end = layer + random_int(random, 1, 200);
+        stages[i] = {NodeId(static_cast<std::uint32_t>(i + random.below(2) * 1000)),
+                     "tcp://" + random_text(random),
+                     {layer, end}};
+        layer = end;
+    }
+    return *Ring::make(std::move(stages), random.below(2) == 1, random.below(2) == 1);
+}
+
 Assign random_assign(Random& random) {
     Assign assign;
-    assign.epoch = Epoch(static_cast<std::uint32_t>(random.next()));
-    assign.stage_count = random_int(random, 1, 256);
-    assign.stage_index = random_int(random, 0, assign.stage_count - 1);
-    assign.layers = random_layers(random);
-    assign.has_embedding = random.below(2) == 1;
-    assign.has_head = random.below(2) == 1;
-    assign.next_address = random_text(random);
+    assign.epoch = random_epoch(random);
+    assign.ring = random_ring(random);
+    assign.stage_index = static_cast<std::uint32_t>(random.below(assign.ring.size()));
     assign.activation_type = random_activation_type(random);
     assign.max_rows = random_int(random, 0, 65536);
     assign.max_sequences = random_int(random, 0, 1024);
     assign.max_context = random_int(random, 0, 1 << 24);
     assign.memory_bytes = random.below((1ull << 50) + 1);
     assign.max_kv_blocks = random.next();
-    assign.direct_feedback = random.below(2) == 1;
     return assign;
 }
 
@@ -121,68 +136,130 @@ SequenceOpen random_open(Random& random) {
     return open;
 }
 
-SequenceRun random_run(Random& random) {
-    SequenceRun run;
-    run.id = SequenceId(random.next());
-    run.count = random_int(random, 1, 9);
-    run.position = random_int(random, 0, (1 << 24) - run.count);
-    if (random.below(4) != 0)
-        run.tokens = random_tokens(random, static_cast<std::size_t>(run.count));
-    run.new_blocks.resize(random.below(4));
-    for (BlockId& block : run.new_blocks)
-        block = BlockId(static_cast<std::uint32_t>(random.next()));
-    run.sample_count = random_int(random, 0, run.count);
-    return run;
+std::vector<BlockId> random_blocks(Random& random) {
+    std::vector<BlockId> blocks(random.below(4));
+    for (BlockId& block : blocks) block = BlockId(static_cast<std::uint32_t>(random.next()));
+    return blocks;
 }
 
-Part random_part(Random& random) {
-    Part part;
-    part.epoch = Epoch(static_cast<std::uint32_t>(random.next()));
-    part.step = StepId(random.next());
-    part.id = PartId(random.next());
-    part.kind = static_cast<PartKind>(random.below(2));
-    for (auto n = random.below(4); n > 0; --n) part.opens.push_back(random_open(random));
-    for (auto n = random.below(6); n > 0; --n) part.runs.push_back(random_run(random));
-    part.releases.resize(random.below(4));
-    for (SequenceId& id : part.releases) id = SequenceId(random.next());
-    part.stage_times = random_times(random);
-    part.activation_type = random_activation_type(random);
-    if (random.below(3) == 0) part.head_rows = random_int(random, 0, part.row_count());
-    if (part.head_rows > 0 || random.below(4) != 0) {
-        const std::int32_t rows = part.returns() ? part.head_rows : part.row_count();
-        const std::size_t column =
-            static_cast<std::size_t>(rows) * data_type_bytes(part.activation_type);
-        part.activations.resize(column * (random.below(20) + (part.returns() ? 1 : 0)));
-        for (std::byte& byte : part.activations) byte = static_cast<std::byte>(random.next());
+DecodeRows random_decode(Random& random) {
+    DecodeRows rows;
+    rows.sequence = SequenceId(random.next());
+    if (random.below(4) != 0) rows.token = random_int(random, 0, (1 << 22) - 1);
+    rows.drafts = random_tokens(random, random.below(4));
+    rows.position = random_int(random, 0, (1 << 24) - rows.count());
+    rows.new_blocks = random_blocks(random);
+    return rows;
+}
+
+PrefillRows random_prefill(Random& random) {
+    PrefillRows rows;
+    rows.sequence = SequenceId(random.next());
+    rows.rows = random_int(random, 1, 9);
+    rows.position = random_int(random, 0, (1 << 24) - rows.rows);
+    rows.ends_prompt = random.below(2) == 1;
+    rows.new_blocks = random_blocks(random);
+    return rows;
+}
+
+RowSpan random_span(Random& random) {
+    RowSpan span;
+    span.sequence = SequenceId(random.next());
+    span.count = random_int(random, 1, 9);
+    span.position = random_int(random, 0, (1 << 24) - span.count);
+    span.sampled = random_int(random, 0, span.count);
+    return span;
+}
+
+PartKey random_key(Random& random) {
+    return {random_epoch(random), StepId(random.next()), PartId(random.next())};
+}
+
+PartPlan random_plan(Random& random) {
+    PartPlan plan;
+    plan.key = random_key(random);
+    for (auto n = random.below(4); n > 0; --n) plan.opens.push_back(random_open(random));
+    if (random.below(2) == 0) {
+        std::vector<DecodeRows> rows;
+        for (auto n = 1 + random.below(6); n > 0; --n) rows.push_back(random_decode(random));
+        plan.rows = std::move(rows);
+    } else {
+        std::vector<PrefillRows> rows;
+        for (auto n = 1 + random.below(6); n > 0; --n) rows.push_back(random_prefill(random));
+        plan.rows = std::move(rows);
     }
+    plan.releases.resize(random.below(4));
+    for (SequenceId& id : plan.releases) id = SequenceId(random.next());
+    return plan;
+}
+
+ActivationRows random_activations(Random& random, std::int32_t rows) {
+    ActivationRows activations;
+    activations.type = random_activation_type(random);
+    activations.rows = rows;
+    const std::size_t column = static_cast<std::size_t>(rows) * data_type_bytes(activations.type);
+    activations.bytes.resize(column * (1 + random.below(20)));
+    for (std::byte& byte : activations.bytes) byte = static_cast<std::byte>(random.next());
+    return activations;
+}
+
+ForwardedPart random_forwarded(Random& random) {
+    ForwardedPart part;
+    part.plan = random_plan(random);
+    if (auto* decode = std::get_if<std::vector<DecodeRows>>(&part.plan.rows)) {
+        for (DecodeRows& rows : *decode) rows.token = random_int(random, 0, 1000);
+    }
+    part.activations = random_activations(random, part.plan.row_count());
+    part.stage_times = random_times(random);
     return part;
 }
 
-Retire random_retire(Random& random) {
-    Retire retire;
-    retire.epoch = Epoch(static_cast<std::uint32_t>(random.next()));
-    retire.step = StepId(random.next());
-    retire.part = PartId(random.next());
-    for (auto n = random.below(5); n > 0; --n) {
-        SampledRun run;
-        run.id = SequenceId(random.next());
-        run.position = random_int(random, 0, 1 << 24);
-        run.tokens = random_tokens(random, random.below(5));
-        for (auto count = random.below(3); count > 0; --count) {
-            TokenLogprobs logprobs;
-            logprobs.logprob = static_cast<float>(-random.uniform() * 30);
-            logprobs.top.resize(random.below(4));
-            for (TokenLogprob& top : logprobs.top) {
-                top = {random_int(random, 0, 99), static_cast<float>(-random.uniform())};
-            }
-            run.logprobs.push_back(std::move(logprobs));
+ReturnedPart random_returned(Random& random) {
+    ReturnedPart part;
+    part.key = random_key(random);
+    part.kind = static_cast<PartKind>(random.below(2));
+    for (auto n = 1 + random.below(6); n > 0; --n) part.spans.push_back(random_span(random));
+    part.activations = random_activations(random, random_int(random, 0, count_rows(part.spans)));
+    part.stage_times = random_times(random);
+    return part;
+}
+
+SampledRows random_sampled(Random& random) {
+    SampledRows rows;
+    rows.sequence = SequenceId(random.next());
+    rows.position = random_int(random, 0, 1 << 24);
+    rows.tokens = random_tokens(random, random.below(5));
+    for (auto count = random.below(3); count > 0; --count) {
+        TokenLogprobs logprobs;
+        logprobs.logprob = static_cast<float>(-random.uniform() * 30);
+        logprobs.top.resize(random.below(4));
+        for (TokenLogprob& top : logprobs.top) {
+            top = {random_int(random, 0, 99), static_cast<float>(-random.uniform())};
         }
-        run.logit_hashes.resize(random.below(9));
-        for (std::uint64_t& hash : run.logit_hashes) hash = random.next();
-        retire.sampled.push_back(std::move(run));
+        rows.logprobs.push_back(std::move(logprobs));
     }
-    retire.stage_times = random_times(random);
-    return retire;
+    rows.logit_hashes.resize(random.below(9));
+    for (std::uint64_t& hash : rows.logit_hashes) hash = random.next();
+    return rows;
+}
+
+RetiredPart random_retired(Random& random) {
+    RetiredPart part;
+    part.key = random_key(random);
+    part.kind = static_cast<PartKind>(random.below(2));
+    for (auto n = random.below(5); n > 0; --n) part.sampled.push_back(random_sampled(random));
+    part.stage_times = random_times(random);
+    return part;
+}
+
+TokenFeedback random_feedback(Random& random) {
+    TokenFeedback feedback;
+    feedback.key = random_key(random);
+    for (auto n = random.below(5); n > 0; --n) {
+        feedback.accepted.push_back({SequenceId(random.next()), random_int(random, 0, 1 << 24),
+                                     random_tokens(random, 1 + random.below(4))});
+    }
+    return feedback;
 }
 
 LinkProbe random_probe(Random& random) {
@@ -196,39 +273,65 @@ LinkProbe random_probe(Random& random) {
     return probe;
 }
 
-Message random_small(std::size_t kind, Random& random) {
-    const Epoch epoch(static_cast<std::uint32_t>(random.next()));
-    switch (kind) {
-        case 1:
-            return Welcome{NodeId(static_cast<std::uint32_t>(random.next())), random_text(random),
-                           static_cast<std::uint16_t>(random.next())};
-        case 2: return Refuse{random_code(random), random_text(random)};
-        case 4: return LoadProgress{epoch, random.below(1ull << 50), random.below(1ull << 50)};
-        case 5: return StageLoaded{epoch, random.below(1ull << 50), random.next()};
-        case 6: return StageStart{epoch, random.below((1ull << 32) + 1)};
-        case 7: return StageReady{epoch};
-        case 8:
-            return PeerHello{epoch, NodeId(static_cast<std::uint32_t>(random.next())),
-                             random_int(random, 0, 255)};
-        case 9: return StageFailed{epoch, random_code(random), random_text(random)};
-        case 13:
-            return ProbeLink{NodeId(static_cast<std::uint32_t>(random.next())),
-                             random_text(random, 4096), random.below(2) == 1};
-        case 14: return ProbeHello{NodeId(static_cast<std::uint32_t>(random.next()))};
-        case 15: return random_probe(random);
-        default: {
-            Heartbeat heartbeat{random.next(), {}};
-            if (random.below(2) == 0) return heartbeat;
-            LinkReport& report = heartbeat.next_link.emplace();
-            report.sent_bytes = random.next();
-            report.lane_sent_bytes = {random.next(), 2, 3};
-            report.lane_queue_us = {1, random_int(random, 0, 1 << 30)};
-            report.bytes_per_s = random.uniform() * 1e9;
-            report.delay_us = random_int(random, 0, 1 << 30);
-            return heartbeat;
-        }
-    }
+Heartbeat random_heartbeat(Random& random) {
+    Heartbeat heartbeat{random.next(), {}};
+    if (random.below(2) == 0) return heartbeat;
+    LinkReport report;
+    report.sent_bytes = random.next();
+    report.lane_sent_bytes = {random.next(), 2, 3};
+    report.lane_queue_us = {1, random_int(random, 0, 1 << 30)};
+    report.bytes_per_s = random.uniform() * 1e9;
+    report.delay_us = random_int(random, 0, 1 << 30);
+    heartbeat.next_link = StageLinkReport{random_epoch(random), report};
+    return heartbeat;
 }
+
+NodeId random_node(Random& random) {
+    return NodeId(static_cast<std::uint32_t>(random.next()));
+}
+
+/// The makers of all messages, in the order of the variant.
+constexpr Message (*kMakers[])(Random&) = {
+    [](Random& random) -> Message { return random_hello(random); },
+    [](Random& random) -> Message {
+        return Welcome{random_node(random), random_text(random),
+                       static_cast<std::uint16_t>(random.next())};
+    },
+    [](Random& random) -> Message {
+        return Refuse{random_code(random), random_text(random)};
+    },
+    [](Random& random) -> Message { return random_assign(random); },
+    [](Random& random) -> Message {
+        return LoadProgress{random_epoch(random), random.below(1ull << 50),
+                            random.below(1ull << 50)};
+    },
+    [](Random& random) -> Message {
+        return StageLoaded{random_epoch(random), random.below(1ull << 50), random.next()};
+    },
+    [](Random& random) -> Message {
+        return StageStart{random_epoch(random), random.below((1ull << 32) + 1)};
+    },
+    [](Random& random) -> Message { return StageReady{random_epoch(random)}; },
+    [](Random& random) -> Message {
+        return PeerHello{random_epoch(random), random_node(random),
+                         static_cast<std::uint32_t>(random.below(256))};
+    },
+    [](Random& random) -> Message {
+        return StageFailed{random_epoch(random), random_code(random), random_text(random)};
+    },
+    [](Random& random) -> Message { return random_heartbeat(random); },
+    [](Random& random) -> Message {
+        return ProbeLink{random_node(random), random_text(random, 4096), random.below(2) == 1};
+    },
+    [](Random& random) -> Message { return ProbeHello{random_node(random)}; },
+    [](Random& random) -> Message { return random_probe(random); },
+    [](Random& random) -> Message { return random_plan(random); },
+    [](Random& random) -> Message { return random_forwarded(random); },
+    [](Random& random) -> Message { return random_returned(random); },
+    [](Random& random) -> Message { return random_retired(random); },
+    [](Random& random) -> Message { return random_feedback(random); },
+};
+static_assert(std::size(kMakers) == kMessageKinds);
 
 bool in(std::int64_t value, std::int64_t low, std::int64_t high) {
     return value >= low && value <= high;
@@ -253,12 +356,12 @@ bool valid(const std::vector<Token>& tokens) {
 }
 bool valid(const Hello& m) {
     return valid(m.release) && valid(m.node_name) && valid(m.advertise) && valid(m.host_id) &&
-           in(m.model_layers, 0, 1024) && static_cast<int>(m.weight_mode) <= 4 &&
-           static_cast<int>(m.kv_type) <= 4 && in(m.block_tokens, 0, 4096) &&
-           m.memory_bytes <= 1ull << 50 && (!m.layers || valid(*m.layers)) &&
-           valid(m.profile.decode_layer_us) && valid(m.profile.prefill_row_layer_us) &&
-           valid(m.profile.head_row_us) && in(m.profile.threads, 0, 65536) &&
-           valid(m.profile.decode_row_layer_us);
+           valid(m.memory_domain) && in(m.model_layers, 0, 1024) &&
+           static_cast<int>(m.weight_type) <= 4 && static_cast<int>(m.kv_type) <= 4 &&
+           in(m.block_tokens, 0, 4096) && m.memory_bytes <= 1ull << 50 &&
+           (!m.layers || valid(*m.layers)) && valid(m.profile.decode_layer_us) &&
+           valid(m.profile.prefill_row_layer_us) && valid(m.profile.lm_head_row_us) &&
+           in(m.profile.threads, 0, 65536) && valid(m.profile.decode_row_layer_us);
 }
 bool valid(const Welcome& m) {
     return valid(m.head_name);
@@ -267,8 +370,15 @@ bool valid(const Refuse& m) {
     return valid(m.code) && valid(m.reason);
 }
 bool valid(const Assign& m) {
-    return in(m.stage_count, 1, 256) && in(m.stage_index, 0, m.stage_count - 1) &&
-           valid(m.layers) && valid(m.next_address) && is_activation_type(m.activation_type) &&
+    std::int32_t layer = 0;
+    for (const RingStage& stage : m.ring.stages()) {
+        if (!valid(stage.address) || stage.layers.begin != layer || stage.layers.empty()) {
+            return false;
+        }
+        layer = stage.layers.end;
+    }
+    return in(static_cast<std::int64_t>(m.ring.size()), 1, 256) && layer <= 1024 &&
+           m.stage_index < m.ring.size() && is_activation_type(m.activation_type) &&
            in(m.max_rows, 0, 65536) && in(m.max_sequences, 0, 1024) &&
            in(m.max_context, 0, 1 << 24) && m.memory_bytes <= 1ull << 50;
 }
@@ -285,14 +395,14 @@ bool valid(const StageReady&) {
     return true;
 }
 bool valid(const PeerHello& m) {
-    return in(m.stage_index, 0, 255);
+    return m.stage_index <= 255;
 }
 bool valid(const StageFailed& m) {
     return valid(m.code) && valid(m.reason);
 }
 bool valid(const Heartbeat& m) {
     if (!m.next_link) return true;
-    const LinkReport& report = *m.next_link;
+    const LinkReport& report = m.next_link->link;
     return report.lane_sent_bytes.size() <= kLaneCount && report.bytes_per_s >= 0;
 }
 bool valid(const ProbeLink& m) {
@@ -305,51 +415,75 @@ bool valid(const LinkProbe& m) {
     constexpr std::int64_t kMost = std::int64_t{1} << 50;
     return valid(m.bytes_per_s) && in(m.delay_us, 0, kMost) && in(m.jitter_us, 0, kMost);
 }
-bool valid(const SequenceRun& run) {
-    return in(run.count, 1, 65536) && in(run.position, 0, (1 << 24) - run.count) &&
-           (run.tokens.empty() || run.tokens.size() == static_cast<std::size_t>(run.count)) &&
-           valid(run.tokens) && in(run.sample_count, 0, run.count);
+bool valid(const SequenceOpen& open) {
+    const SamplingParams& sampling = open.sampling;
+    return valid(open.prompt) && valid(sampling.temperature) && sampling.temperature <= 100 &&
+           in(sampling.top_k, 0, 1 << 22) && in(open.logprobs, -1, 20) && sampling.top_p >= 0 &&
+           sampling.top_p <= 1 &&
+           in(open.prompt_count, 0, static_cast<std::int64_t>(open.prompt.size()));
 }
-bool valid(const Part& m) {
-    std::int64_t rows = 0;
-    for (const SequenceRun& run : m.runs) {
-        if (!valid(run)) return false;
-        rows += run.count;
-    }
+bool valid(const DecodeRows& rows) {
+    return (!rows.token || in(*rows.token, 0, (1 << 22) - 1)) && rows.drafts.size() <= 64 &&
+           valid(rows.drafts);
+}
+bool valid(const PrefillRows& rows) {
+    return in(rows.rows, 1, 65536);
+}
+bool valid(const RowSpan& span) {
+    return in(span.count, 1, 65536) && in(span.position, 0, (1 << 24) - span.count) &&
+           in(span.sampled, 0, span.count);
+}
+bool valid(const PartPlan& m) {
     for (const SequenceOpen& open : m.opens) {
-        const SamplingParams& sampling = open.sampling;
-        if (!valid(open.prompt) || !valid(sampling.temperature) || sampling.temperature > 100) {
-            return false;
-        }
-        if (!in(sampling.top_k, 0, 1 << 22) || !in(open.logprobs, -1, 20)) return false;
-        if (!(sampling.top_p >= 0 && sampling.top_p <= 1)) return false;
-        if (!in(open.prompt_count, 0, static_cast<std::int64_t>(open.prompt.size()))) return false;
+        if (!valid(open)) return false;
     }
-    if (static_cast<int>(m.kind) > 1 || !is_activation_type(m.activation_type)) return false;
-    if (rows > 65536 || m.stage_times.size() > 256) return false;
-    if (!in(m.head_rows, -1, rows)) return false;
-    if (m.activations.empty()) return m.head_rows <= 0;
-    const std::int64_t sent = m.returns() ? m.head_rows : rows;
-    const auto column = static_cast<std::size_t>(sent) * data_type_bytes(m.activation_type);
-    return column != 0 && m.activations.size() % column == 0;
+    bool rows_valid = true;
+    for_each_sequence(m.rows, [&](const auto& rows) {
+        rows_valid = rows_valid && valid(rows) && valid(span_of(rows));
+    });
+    return rows_valid && in(m.row_count(), 1, 65536);
 }
-bool valid(const Retire& m) {
-    for (const SampledRun& run : m.sampled) {
-        if (!in(run.position, 0, 1 << 24) || !valid(run.tokens)) return false;
+bool valid(const ActivationRows& m) {
+    if (!is_activation_type(m.type)) return false;
+    const auto column = static_cast<std::size_t>(m.rows) * data_type_bytes(m.type);
+    return column == 0 ? m.bytes.empty() : !m.bytes.empty() && m.bytes.size() % column == 0;
+}
+bool valid(const ForwardedPart& m) {
+    if (const auto* decode = std::get_if<std::vector<DecodeRows>>(&m.plan.rows)) {
+        for (const DecodeRows& rows : *decode) {
+            if (!rows.token) return false;
+        }
     }
-    return m.stage_times.size() <= 256;
+    return valid(m.plan) && valid(m.activations) && m.activations.rows == m.plan.row_count() &&
+           m.stage_times.size() <= 256;
+}
+bool valid(const ReturnedPart& m) {
+    std::int64_t rows = 0;
+    for (const RowSpan& span : m.spans) {
+        if (!valid(span)) return false;
+        rows += span.count;
+    }
+    return in(rows, 1, 65536) && in(m.activations.rows, 0, rows) && valid(m.activations) &&
+           static_cast<int>(m.kind) <= 1 && m.stage_times.size() <= 256;
+}
+bool valid(const RetiredPart& m) {
+    for (const SampledRows& rows : m.sampled) {
+        if (!in(rows.position, 0, 1 << 24) || !valid(rows.tokens)) return false;
+    }
+    return static_cast<int>(m.kind) <= 1 && m.stage_times.size() <= 256;
+}
+bool valid(const TokenFeedback& m) {
+    for (const AcceptedTokens& accepted : m.accepted) {
+        if (accepted.tokens.empty() || accepted.tokens.size() > 65) return false;
+        if (!in(accepted.position, 0, 1 << 24) || !valid(accepted.tokens)) return false;
+    }
+    return true;
 }
 
 }  // namespace
 
 Message random_message(std::size_t kind, Random& random) {
-    switch (kind) {
-        case 0: return random_hello(random);
-        case 3: return random_assign(random);
-        case 11: return random_part(random);
-        case 12: return random_retire(random);
-        default: return random_small(kind, random);
-    }
+    return kMakers[kind](random);
 }
 
 bool within_bounds(const Message& message) {

@@ -23,18 +23,26 @@ std::string refusal(const Message& message) {
     return decoded.error().message();
 }
 
-SequenceRun run_of(std::int32_t position, std::int32_t count) {
-    SequenceRun run;
-    run.id = SequenceId(7);
-    run.position = position;
-    run.count = count;
-    return run;
+PrefillRows rows_of(std::int32_t position, std::int32_t count) {
+    return {SequenceId(7), position, count, false, {}};
 }
 
-Part part_of(SequenceRun run) {
-    Part part;
-    part.runs.push_back(std::move(run));
-    return part;
+PartPlan plan_of(PrefillRows rows) {
+    PartPlan plan;
+    plan.rows = std::vector<PrefillRows>{std::move(rows)};
+    return plan;
+}
+
+PartPlan plan_of(DecodeRows rows) {
+    PartPlan plan;
+    plan.rows = std::vector<DecodeRows>{std::move(rows)};
+    return plan;
+}
+
+/// The index of an alternative.
+template <typename T>
+std::size_t kind_of_message() {
+    return Message(T{}).index();
 }
 
 }  // namespace
@@ -58,9 +66,9 @@ TEST_CASE("every message survives the round trip") {
 
 TEST_CASE("a message of defaults keeps them") {
     CHECK(refusal(Hello{}) == "");
-    CHECK(refusal(Part{}) == "");
-    CHECK(refusal(Retire{}) == "");
-    CHECK(decode_message(encode_message(Part{})).value() == Message(Part{}));
+    CHECK(refusal(RetiredPart{}) == "");
+    CHECK(refusal(TokenFeedback{}) == "");
+    CHECK(decode_message(encode_message(RetiredPart{})).value() == Message(RetiredPart{}));
     CHECK_FALSE(
         std::get<Hello>(decode_message(encode_message(Hello{})).value()).layers.has_value());
 }
@@ -68,12 +76,12 @@ TEST_CASE("a message of defaults keeps them") {
 TEST_CASE("message names follow the alternatives") {
     CHECK(message_name(Hello{}) == "Hello");
     CHECK(message_name(StageFailed{}) == "StageFailed");
-    CHECK(message_name(Retire{}) == "Retire");
+    CHECK(message_name(RetiredPart{}) == "RetiredPart");
 }
 
 TEST_CASE("a message may lie at any address") {
     Random random(5);
-    const Message message = random_message(11, random);
+    const Message message = random_message(kind_of_message<ForwardedPart>(), random);
     const Bytes bytes = encode_message(message);
     for (std::size_t shift = 0; shift < 16; ++shift) {
         Bytes shifted(bytes.size() + shift);
@@ -84,79 +92,108 @@ TEST_CASE("a message may lie at any address") {
     }
 }
 
-TEST_CASE("runs out of bounds are refused with field and number") {
-    CHECK(refusal(part_of(run_of(0, 0))) == "decode Part: runs[0].count is 0, must be 1..65536");
-    CHECK(refusal(part_of(run_of(0, -1))) == "decode Part: runs[0].count is -1, must be 1..65536");
-    CHECK(refusal(part_of(run_of(-1, 1))) ==
-          "decode Part: runs[0].position is -1, must be 0..16777215");
-    CHECK(refusal(part_of(run_of(1 << 24, 1))) ==
-          "decode Part: runs[0].position is 16777216, must be 0..16777215");
-    SequenceRun run = run_of(0, 2);
-    run.tokens = {1, 2, 3};
-    CHECK(refusal(part_of(run)) ==
-          "decode Part: runs[0].tokens has 3 entries, must be 0 or the run's count 2");
-    run.tokens = {1, -2};
-    CHECK(refusal(part_of(run)) == "decode Part: runs[0].token is -2, must be 0..4194303");
-    run.tokens.clear();
-    run.sample_count = 3;
-    CHECK(refusal(part_of(run)) == "decode Part: runs[0].sample_count is 3, must be 0..2");
-    Part large;
-    large.runs = {run_of(0, 65536), run_of(0, 1)};
-    CHECK(refusal(large) == "decode Part: row count is 65537, must be 0..65536");
-    Part many;
-    many.runs.assign(limits::kMaxPartSequences + 1, run_of(0, 1));
-    CHECK(refusal(many) == "decode Part: runs has 4097 entries, at most 4096 are allowed");
+TEST_CASE("rows out of bounds are refused with field and number") {
+    CHECK(refusal(plan_of(rows_of(0, 0))) ==
+          "decode PartPlan: prefill[0].rows is 0, must be 1..65536");
+    CHECK(refusal(plan_of(rows_of(0, -1))) ==
+          "decode PartPlan: prefill[0].rows is -1, must be 1..65536");
+    CHECK(refusal(plan_of(rows_of(-1, 1))) ==
+          "decode PartPlan: prefill[0].position is -1, must be 0..16777215");
+    CHECK(refusal(plan_of(rows_of(1 << 24, 1))) ==
+          "decode PartPlan: prefill[0].position is 16777216, must be 0..16777215");
+    PartPlan large;
+    large.rows = std::vector<PrefillRows>{rows_of(0, 65536), rows_of(0, 1)};
+    CHECK(refusal(large) == "decode PartPlan: row count is 65537, must be 1..65536");
+    CHECK(refusal(PartPlan{}) == "decode PartPlan: row count is 0, must be 1..65536");
+    PartPlan many;
+    many.rows = std::vector<PrefillRows>(limits::kMaxPartSequences + 1, rows_of(0, 1));
+    CHECK(refusal(many) == "decode PartPlan: prefill has 4097 entries, at most 4096 are allowed");
+}
+
+TEST_CASE("decode rows are bounded with their drafts") {
+    DecodeRows rows;
+    rows.token = 1;
+    rows.drafts.assign(limits::kMaxDrafts, 2);
+    rows.position = (1 << 24) - rows.count();
+    CHECK(refusal(plan_of(rows)) == "");
+    ++rows.position;
+    CHECK(refusal(plan_of(rows)) ==
+          "decode PartPlan: decode[0].position is 16777152, must be 0..16777151");
+    rows.position = 0;
+    rows.drafts.push_back(2);
+    CHECK(refusal(plan_of(rows)) ==
+          "decode PartPlan: decode[0].tokens has 65 entries, at most 64 are allowed");
+    rows.drafts = {1, -2};
+    CHECK(refusal(plan_of(rows)) == "decode PartPlan: decode[0].token is -2, must be 0..4194303");
+    rows.drafts.clear();
+    rows.token = 1 << 22;
+    CHECK(refusal(plan_of(rows)) ==
+          "decode PartPlan: decode[0].token is 4194305, must be 0..4194304");
 }
 
 TEST_CASE("activations must fit the rows") {
-    Part part = part_of(run_of(0, 3));
-    part.activation_type = DataType::bf16;
-    part.activations.resize(3 * 2 * 5);
+    ForwardedPart part{plan_of(rows_of(0, 3)), {DataType::bf16, 3, Bytes(3 * 2 * 5)}, {}};
     CHECK(refusal(part) == "");
-    part.activations.resize(3 * 2 * 5 + 2);
+    part.activations.bytes.resize(3 * 2 * 5 + 2);
     CHECK(refusal(part) ==
-          "decode Part: activations has 32 bytes, not a multiple of 3 rows of bf16");
-    part.activations.resize(1);
-    CHECK(refusal(part).find("activations") != std::string::npos);
-    part.runs.clear();
-    CHECK(refusal(part).find("activations has 1 bytes, not a multiple of 0 rows") !=
-          std::string::npos);
-    part = part_of(run_of(0, 3));
-    part.activation_type = DataType::q8_0;
-    CHECK(refusal(part) == "decode Part: activation_type is 3, must be 0..2 or 5");
+          "decode ForwardedPart: activations has 32 bytes, not a multiple of 3 rows of bf16");
+    part.activations.bytes.clear();
+    CHECK(refusal(part) ==
+          "decode ForwardedPart: activations has 0 bytes, not a multiple of 3 rows of bf16");
+    part.activations = {DataType::bf16, 2, Bytes(2 * 2 * 5)};
+    CHECK(refusal(part) == "decode ForwardedPart: activations.rows is 2, must be 3..3");
+    part.activations = {DataType::q8_0, 3, Bytes(6)};
+    CHECK(refusal(part) == "decode ForwardedPart: activation_type is 3, must be 0..2 or 5");
 }
 
-TEST_CASE("a part on its way back brings the rows that it says") {
-    Part part = part_of(run_of(0, 3));
-    part.head_rows = 2;
-    part.activations.resize(2 * 4 * 5);
+TEST_CASE("every token of a forwarded part is known") {
+    DecodeRows rows;
+    const ActivationRows row{DataType::f32, 1, Bytes(8)};
+    CHECK(refusal(ForwardedPart{plan_of(rows), row, {}}) ==
+          "decode ForwardedPart: plan has decode rows without a token");
+    rows.token = 0;
+    CHECK(refusal(ForwardedPart{plan_of(rows), row, {}}) == "");
+}
+
+TEST_CASE("a returned part brings the rows that it says") {
+    ReturnedPart part;
+    part.spans = {{SequenceId(7), 0, 3, 1}};
+    part.activations = {DataType::f32, 2, Bytes(2 * 4 * 5)};
     CHECK(refusal(part) == "");
-    part.head_rows = 4;
-    CHECK(refusal(part) == "decode Part: head_row_count is 5, must be 0..4");
-    part.head_rows = -3;
-    CHECK(refusal(part) == "decode Part: head_row_count is -2, must be 0..4");
-    part.head_rows = 3;
+    part.activations.rows = 4;
+    CHECK(refusal(part) == "decode ReturnedPart: activations.rows is 4, must be 0..3");
+    part.activations.rows = 3;
     CHECK(refusal(part) ==
-          "decode Part: activations has 40 bytes, not a multiple of 3 rows of f32");
-    part.head_rows = 0;
+          "decode ReturnedPart: activations has 40 bytes, not a multiple of 3 rows of f32");
+    part.activations.rows = 0;
     CHECK(refusal(part) ==
-          "decode Part: activations has 40 bytes, not a multiple of 0 rows of f32");
-    part.activations.clear();
+          "decode ReturnedPart: activations has 40 bytes, not a multiple of 0 rows of f32");
+    part.activations.bytes.clear();
     CHECK(refusal(part) == "");
-    part.head_rows = 1;
-    CHECK(refusal(part) == "decode Part: activations has 0 bytes, not a multiple of 1 rows of f32");
+    part.activations.rows = 1;
+    CHECK(refusal(part) ==
+          "decode ReturnedPart: activations has 0 bytes, not a multiple of 1 rows of f32");
+    part.spans[0].sampled = 4;
+    CHECK(refusal(part) == "decode ReturnedPart: spans[0].sampled is 4, must be 0..3");
+}
+
+TEST_CASE("feedback names at least one token") {
+    TokenFeedback feedback;
+    feedback.accepted = {{SequenceId(1), 3, {}}};
+    CHECK(refusal(feedback) ==
+          "decode TokenFeedback: accepted[0].tokens has no entry, at least 1 is needed");
 }
 
 TEST_CASE("numbers of the sampler must mean something") {
-    Part part;
-    part.opens.resize(2);
+    PartPlan plan = plan_of(rows_of(0, 1));
+    plan.opens.resize(2);
     for (const float bad : {-1.0f, 101.0f, std::numeric_limits<float>::infinity(),
                             std::numeric_limits<float>::quiet_NaN()}) {
-        part.opens[1].sampling.temperature = bad;
-        CHECK(refusal(part).find("decode Part: opens[1].temperature is ") == 0);
+        plan.opens[1].sampling.temperature = bad;
+        CHECK(refusal(plan).find("decode PartPlan: opens[1].temperature is ") == 0);
     }
-    part.opens[1].sampling.temperature = 100;
-    CHECK(refusal(part) == "");
+    plan.opens[1].sampling.temperature = 100;
+    CHECK(refusal(plan) == "");
 }
 
 TEST_CASE("joining messages are bounded") {
@@ -169,21 +206,24 @@ TEST_CASE("joining messages are bounded") {
     hello.layers = LayerRange{0, 1025};
     CHECK(refusal(hello) == "decode Hello: layers.end is 1025, must be 0..1024");
     hello = Hello{};
-    hello.profile.head_row_us = std::numeric_limits<double>::quiet_NaN();
-    CHECK(refusal(hello).find("decode Hello: profile.head_row_us is nan") == 0);
+    hello.profile.lm_head_row_us = std::numeric_limits<double>::quiet_NaN();
+    CHECK(refusal(hello).find("decode Hello: profile.lm_head_row_us is nan") == 0);
     hello = Hello{};
     hello.memory_bytes = (1ull << 50) + 1;
     CHECK(refusal(hello).find("decode Hello: memory_bytes is 1125899906842625") == 0);
     hello = Hello{};
-    hello.weight_mode = static_cast<DataType>(200);
-    CHECK(refusal(hello) == "decode Hello: weight_mode is 200, must be 0..4");
+    hello.weight_type = static_cast<DataType>(200);
+    CHECK(refusal(hello) == "decode Hello: weight_type is 200, must be 0..4");
     Assign assign;
-    CHECK(refusal(assign) == "decode Assign: stage_count is 0, must be 1..256");
-    assign.stage_count = 3;
-    assign.stage_index = 3;
-    CHECK(refusal(assign) == "decode Assign: stage_index is 3, must be 0..2");
+    CHECK(refusal(assign) == "decode Assign: ring is not valid: a ring has no stage");
+    assign.ring = *Ring::make({{NodeId(1), "a", {0, 2}}, {NodeId(2), "b", {2, 4}}}, false, true);
+    assign.stage_index = 2;
+    CHECK(refusal(assign) == "decode Assign: stage_index is 2, must be 0..1");
+    assign.stage_index = 1;
+    assign.ring = *Ring::make({{NodeId(1), "a", {0, 2000}}}, false, true);
+    CHECK(refusal(assign) == "decode Assign: ring.stages[0].layers.end is 2000, must be 0..1024");
     CHECK(refusal(Refuse{StatusCode::ok, "x"}) == "decode Refuse: code is 0, must be 1..10");
-    CHECK(refusal(StageFailed{Epoch(1), static_cast<StatusCode>(11), "x"}) ==
+    CHECK(refusal(StageFailed{{}, static_cast<StatusCode>(11), "x"}) ==
           "decode StageFailed: code is 11, must be 1..10");
 }
 
@@ -219,10 +259,10 @@ TEST_CASE("an envelope without a known body is refused") {
     };
     CHECK(decode_message(envelope_of(0, false)).error().message().find("no body of kind 0") !=
           std::string::npos);
-    CHECK(decode_message(envelope_of(12, false)).error().message().find("no body of kind 12") !=
+    CHECK(decode_message(envelope_of(15, false)).error().message().find("no body of kind 15") !=
           std::string::npos);
     CHECK(decode_message(envelope_of(99, true)).error().message() ==
-          "decode message: unknown kind 99, this release knows 1..16");
+          "decode message: unknown kind 99, this release knows 1..19");
 }
 
 TEST_CASE("lists that share their bytes cannot blow up a message") {
@@ -231,14 +271,14 @@ TEST_CASE("lists that share their bytes cannot blow up a message") {
     const auto open = wire::CreateSequenceOpen(builder, 1, prompt);
     const std::vector<flatbuffers::Offset<wire::SequenceOpen>> shared(4000, open);
     const auto opens = builder.CreateVector(shared);
-    wire::PartBuilder part(builder);
+    wire::PartPlanBuilder part(builder);
     part.add_opens(opens);
     const auto body = part.Finish().Union();
-    wire::FinishEnvelopeBuffer(builder, wire::CreateEnvelope(builder, wire::Body::Part, body));
+    wire::FinishEnvelopeBuffer(builder, wire::CreateEnvelope(builder, wire::Body::PartPlan, body));
     const auto* first = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
     const auto decoded = decode_message(ByteSpan(first, builder.GetSize()));
     REQUIRE_FALSE(decoded);
-    CHECK(decoded.error().message().find("decode Part: opens[0].tokens has 400000 bytes") == 0);
+    CHECK(decoded.error().message().find("decode PartPlan: opens[0].tokens has 400000 bytes") == 0);
 }
 
 TEST_CASE("a list of 8-byte elements may start at any word") {
@@ -247,14 +287,18 @@ TEST_CASE("a list of 8-byte elements may start at any word") {
         flatbuffers::FlatBufferBuilder builder;
         builder.CreateVector(std::vector<std::uint32_t>(8 + padding, 0));
         const auto words = builder.CreateVector(std::vector<std::uint32_t>{7, 0});
-        wire::PartBuilder part(builder);
+        const auto row = wire::CreateDecodeRows(builder, 1, 0, 1);
+        const auto rows = builder.CreateVector(std::vector{row});
+        wire::PartPlanBuilder part(builder);
+        part.add_decode(rows);
         part.add_releases(flatbuffers::Offset<flatbuffers::Vector<std::uint64_t>>(words.o));
         const auto body = part.Finish().Union();
-        wire::FinishEnvelopeBuffer(builder, wire::CreateEnvelope(builder, wire::Body::Part, body));
+        wire::FinishEnvelopeBuffer(builder,
+                                   wire::CreateEnvelope(builder, wire::Body::PartPlan, body));
         const auto* first = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
         const auto decoded = decode_message(ByteSpan(first, builder.GetSize()));
         REQUIRE(decoded);
-        CHECK(std::get<Part>(decoded.value()).releases.at(0) == SequenceId(7));
+        CHECK(std::get<PartPlan>(decoded.value()).releases.at(0) == SequenceId(7));
     }
 }
 

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <molink/types.h>
+
+namespace molink {
+
+/// One generation of one pipeline. Work, block ids and frames belong to one; what belongs to an
+/// older generation is stale.
+struct PipelineEpoch {
+    PipelineId pipeline;
+    Epoch epoch;
+    friend constexpr bool operator==(PipelineEpoch, PipelineEpoch) = default;
+};
+
+}  // namespace molink

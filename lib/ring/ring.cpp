@@ -1,0 +1,83 @@
+// The topology of a pipeline in one place: order, roles and directions. Everything is derived from
+// the number of stages and two facts, so that no combination can contradict itself. Relies on the
+// partitioner placing the LM head on the last stage or, with tied embeddings, on the first.
+#include "ring/ring.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace molink {
+
+std::optional<std::size_t> RingShape::next(std::size_t stage) const {
+    if (!is_last(stage)) return stage + 1;
+    if (size_ > 1 && (returns() || feeds_back_)) return 0;
+    return std::nullopt;
+}
+
+std::optional<std::size_t> RingShape::previous(std::size_t stage) const {
+    if (stage > 0) return stage - 1;
+    if (next(last_stage()) == std::optional<std::size_t>(0)) return last_stage();
+    return std::nullopt;
+}
+
+LinkCargo RingShape::cargo(std::size_t stage) const {
+    if (!is_last(stage)) return LinkCargo::activations;
+    return returns() ? LinkCargo::sampled_rows : LinkCargo::tokens;
+}
+
+namespace {
+
+Status check_stages(std::span<const RingStage> stages) {
+    if (stages.empty()) return invalid_argument("a ring has no stage");
+    std::int32_t next_layer = 0;
+    for (std::size_t i = 0; i < stages.size(); ++i) {
+        const RingStage& stage = stages[i];
+        if (stage.layers.begin != next_layer || stage.layers.empty()) {
+            return invalid_argument("stage {} of a ring has layers [{}, {}); layer {} is next", i,
+                                    stage.layers.begin, stage.layers.end, next_layer);
+        }
+        next_layer = stage.layers.end;
+        if (stage.node != kHeadNode && stage.address.empty()) {
+            return invalid_argument("stage {} of a ring, on node {}, has no address", i,
+                                    stage.node.value);
+        }
+        const bool twice =
+            std::any_of(stages.begin(), stages.begin() + static_cast<std::ptrdiff_t>(i),
+                        [&](const RingStage& other) { return other.node == stage.node; });
+        if (twice) return invalid_argument("node {} holds two stages of a ring", stage.node.value);
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<Ring> Ring::make(std::vector<RingStage> stages, bool lm_head_first, bool feeds_back) {
+    MOLINK_RETURN_IF_ERROR(check_stages(stages));
+    Ring ring;
+    ring.shape_ = RingShape(stages.size(), lm_head_first, feeds_back);
+    ring.stages_ = std::move(stages);
+    return ring;
+}
+
+std::optional<std::size_t> Ring::find(NodeId node) const {
+    const auto found = std::find_if(stages_.begin(), stages_.end(),
+                                    [&](const RingStage& stage) { return stage.node == node; });
+    if (found == stages_.end()) return std::nullopt;
+    return static_cast<std::size_t>(found - stages_.begin());
+}
+
+bool Ring::connects(NodeId from, NodeId to) const {
+    const auto stage = find(from);
+    const auto next = stage ? shape_.next(*stage) : std::nullopt;
+    return next && stages_[*next].node == to;
+}
+
+NodeId Ring::next_node(NodeId node) const {
+    const auto stage = find(node);
+    const auto next = stage ? shape_.next(*stage) : std::nullopt;
+    return next ? stages_[*next].node : kHeadNode;
+}
+
+}  // namespace molink

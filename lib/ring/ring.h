@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <molink/link.h>
+#include <molink/status.h>
+#include <molink/types.h>
+
+namespace molink {
+
+/// The node id of the head.
+inline constexpr NodeId kHeadNode{0};
+
+/// Who does what in a pipeline, and what travels between its stages. Stages count from 0. Parts
+/// start at stage 0 and go through all stages in order. The stage with the LM head samples and
+/// retires them; it is the last stage, or stage 0 when rows return to it from the last one.
+/// A value: every question about the topology of a pipeline is answered here.
+class RingShape {
+public:
+    RingShape() = default;
+    /// `lm_head_first`: the LM head is on stage 0. `feeds_back`: stage 0 learns sampled tokens
+    /// without the head, so that decode parts may be launched before their tokens are known.
+    RingShape(std::size_t stages, bool lm_head_first, bool feeds_back)
+        : size_(stages), lm_head_first_(lm_head_first || stages == 1), feeds_back_(feeds_back) {}
+
+    std::size_t size() const { return size_; }
+    bool empty() const { return size_ == 0; }
+    /// Only for rings that are not empty, as everything below.
+    std::size_t last_stage() const { return size_ - 1; }
+    std::size_t lm_head_stage() const { return lm_head_first_ ? 0 : last_stage(); }
+    bool is_last(std::size_t stage) const { return stage == last_stage(); }
+    bool has_embedding(std::size_t stage) const { return stage == 0; }
+    bool has_lm_head(std::size_t stage) const { return stage == lm_head_stage(); }
+    /// Parts return from the last stage to the LM head on stage 0.
+    bool returns() const { return lm_head_first_ && size_ > 1; }
+    bool feeds_back() const { return feeds_back_; }
+
+    /// The stage that `stage` sends to, whatever the link carries. Nothing when it sends to the
+    /// head alone.
+    std::optional<std::size_t> next(std::size_t stage) const;
+    /// The stage that sends to `stage`. Nothing when only the head does.
+    std::optional<std::size_t> previous(std::size_t stage) const;
+    /// What the link behind `stage` carries: to next(stage) or, without one, to the head.
+    LinkCargo cargo(std::size_t stage) const;
+
+    friend bool operator==(const RingShape&, const RingShape&) = default;
+
+private:
+    std::size_t size_ = 0;
+    bool lm_head_first_ = false;
+    bool feeds_back_ = false;
+};
+
+/// One stage of a ring.
+struct RingStage {
+    NodeId node;          ///< kHeadNode: the head's own stage
+    std::string address;  ///< what the stage before it dials; empty for the head's own stage
+    LayerRange layers;
+    friend bool operator==(const RingStage&, const RingStage&) = default;
+};
+
+/// A pipeline's shape with the node and the layers of each stage. Built once per epoch from the
+/// plan; it travels to every stage in its assignment.
+class Ring {
+public:
+    Ring() = default;
+    /// Errors: invalid_argument when there is no stage, layers do not follow each other from 0, a
+    /// stage has none, a node stands twice, or a stage of another node has no address.
+    static Result<Ring> make(std::vector<RingStage> stages, bool lm_head_first, bool feeds_back);
+
+    const RingShape& shape() const { return shape_; }
+    std::span<const RingStage> stages() const { return stages_; }
+    const RingStage& stage(std::size_t index) const { return stages_[index]; }
+    bool empty() const { return stages_.empty(); }
+    std::size_t size() const { return stages_.size(); }
+
+    /// The stage of `node`; nothing when it has none.
+    std::optional<std::size_t> find(NodeId node) const;
+    NodeId first_node() const { return stages_.front().node; }
+    /// The node that samples and retires parts.
+    NodeId lm_head_node() const { return stages_[shape_.lm_head_stage()].node; }
+    /// The node that the stage of `node` sends to; the head when it sends to no stage, or when
+    /// `node` has no stage.
+    NodeId next_node(NodeId node) const;
+
+    /// Does the stage of `from` send to the stage of `to`?
+    bool connects(NodeId from, NodeId to) const;
+
+    friend bool operator==(const Ring&, const Ring&) = default;
+
+private:
+    std::vector<RingStage> stages_;
+    RingShape shape_;
+};
+
+}  // namespace molink

@@ -1,0 +1,27 @@
+// What a stage hands on. A returned part is kept small, because it carries one row for every token
+// that is sampled and nothing else. Relies on the first stage knowing sequences, tokens and blocks
+// from the way there.
+#include "stage/stage_output.h"
+
+#include <utility>
+
+namespace molink {
+
+ReturnedPart make_returned(const PartPlan& plan, ActivationRows activations,
+                           std::vector<StageTime> stage_times) {
+    return {plan.key, plan.kind(), spans_of(plan.rows), std::move(activations),
+            std::move(stage_times)};
+}
+
+void add_stage_time(StageOutput& output, bool returned, const StageTime& time) {
+    auto& times =
+        std::visit([](auto& part) -> std::vector<StageTime>& { return part.stage_times; }, output);
+    if (!returned || times.empty()) {
+        times.push_back(time);
+        return;
+    }
+    times.front().compute_us += time.compute_us;
+    times.front().wait_us += time.wait_us;
+}
+
+}  // namespace molink
