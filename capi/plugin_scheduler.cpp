@@ -222,6 +222,32 @@ int64_t molink_view_stage_link_delay_us(const molink_view* view, size_t stage) {
     return stage_of(view, stage).link_to_next.delay_us;
 }
 
+int32_t molink_view_max_drafts(const molink_view* view) {
+    return view_of(view).max_drafts;
+}
+
+int32_t molink_view_block_tokens(const molink_view* view) {
+    return view_of(view).block_tokens;
+}
+
+int32_t molink_view_vocabulary(const molink_view* view) {
+    return view_of(view).vocabulary;
+}
+
+uint64_t molink_sequence_request(const molink_sequence* sequence) {
+    return sequence_of(sequence).request.value;
+}
+
+int32_t molink_sequence_completion(const molink_sequence* sequence) {
+    return sequence_of(sequence).completion;
+}
+
+const int32_t* molink_sequence_tokens(const molink_sequence* sequence, size_t* out_count) {
+    const std::span<const molink::Token> tokens = sequence_of(sequence).tokens;
+    if (out_count != nullptr) *out_count = tokens.size();
+    return tokens.empty() ? nullptr : tokens.data();
+}
+
 uint64_t molink_sequence_id(const molink_sequence* sequence) {
     return sequence_of(sequence).id.value;
 }
@@ -255,7 +281,16 @@ int32_t molink_sequence_blocks_held(const molink_sequence* sequence) {
 }
 
 void molink_plan_decode(molink_plan* plan, uint64_t sequence) {
-    add_to(plan, [&](StepPlan& step) { step.decode.push_back(SequenceId(sequence)); });
+    add_to(plan, [&](StepPlan& step) { step.decode.push_back({SequenceId(sequence), {}}); });
+}
+
+void molink_plan_decode_drafts(molink_plan* plan, uint64_t sequence, const int32_t* drafts,
+                               size_t count) {
+    add_to(plan, [&](StepPlan& step) {
+        molink::DecodeRun run{SequenceId(sequence), {}};
+        if (drafts != nullptr) run.drafts.assign(drafts, drafts + count);
+        step.decode.push_back(std::move(run));
+    });
 }
 
 void molink_plan_prefill(molink_plan* plan, uint64_t sequence, int32_t count) {

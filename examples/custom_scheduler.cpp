@@ -17,7 +17,7 @@ public:
         std::int64_t blocks = view.free_blocks;
         for (const auto* sequence : view.decodable) {
             if (rows == 0 || sequence->blocks_needed > blocks) break;
-            plan.decode.push_back(sequence->id);
+            plan.decode.push_back({sequence->id, {}});
             blocks -= sequence->blocks_needed;
             --rows;
         }

@@ -40,9 +40,9 @@ typedef struct molink_scheduler_vtable {
      * to date, until it stays empty. An empty plan while nothing is under way would wait for ever,
      * so the built-in policy plans instead; it also preempts when blocks have run out. Required. */
     void (*plan)(void* user_data, const molink_view* view, molink_plan* plan);
-    /** Learns from a finished part. NULL: does not want to. */
+    /** Learns from a finished part. May be NULL. */
     void (*observe)(void* user_data, const molink_report* report);
-    /** Frees what user_data stands for. NULL: there is nothing to free. */
+    /** Frees user_data. NULL when there is nothing to free. */
     void (*destroy)(void* user_data);
 } molink_scheduler_vtable;
 
@@ -77,6 +77,9 @@ MOLINK_CAPI int64_t molink_view_free_blocks(const molink_view* view); /* not hel
 MOLINK_CAPI int32_t molink_view_max_running(const molink_view* view);
 MOLINK_CAPI int32_t molink_view_max_step_tokens(const molink_view* view);  /* of a micro-batch */
 MOLINK_CAPI int32_t molink_view_max_slice_tokens(const molink_view* view); /* of a prefill run */
+MOLINK_CAPI int32_t molink_view_max_drafts(const molink_view* view);       /* of a decode run */
+MOLINK_CAPI int32_t molink_view_block_tokens(const molink_view* view); /* positions of a KV block */
+MOLINK_CAPI int32_t molink_view_vocabulary(const molink_view* view);   /* tokens are below it */
 
 /** Stages in pipeline order; 0 while unknown, 0 for an index beyond. A part of b rows takes base_us
  *  + b * row_us; from the node's profile at first, then as measured. */
@@ -97,6 +100,13 @@ MOLINK_CAPI int64_t molink_view_stage_link_delay_us(const molink_view* view, siz
 /* ---- a sequence ------------------------------------------------------------------------------ */
 
 MOLINK_CAPI uint64_t molink_sequence_id(const molink_sequence* sequence);
+/** Sequences of one request are its completions, numbered from 0. */
+MOLINK_CAPI uint64_t molink_sequence_request(const molink_sequence* sequence);
+MOLINK_CAPI int32_t molink_sequence_completion(const molink_sequence* sequence);
+/** By position: the prompt and the output that the head knows; `out_count` receives how many. With
+ * direct feedback the newest token of a decodable sequence may not be among them yet. */
+MOLINK_CAPI const int32_t* molink_sequence_tokens(const molink_sequence* sequence,
+                                                  size_t* out_count);
 MOLINK_CAPI int64_t molink_sequence_arrival_us(const molink_sequence* sequence);
 /** Tokens to prefill; after a preemption with those generated. */
 MOLINK_CAPI int32_t molink_sequence_prompt_tokens(const molink_sequence* sequence);
@@ -114,6 +124,13 @@ MOLINK_CAPI int32_t molink_sequence_blocks_held(const molink_sequence* sequence)
 
 /** The next token of a decodable sequence, each at most once. */
 MOLINK_CAPI void molink_plan_decode(molink_plan* plan, uint64_t sequence);
+/** The same with `count` drafts: tokens proposed for the positions behind the sequence's newest
+ * token. Those that are what the model samples itself are kept, up to the first that is not; so
+ * drafts change the speed of the output, never the output. The run covers positions [scheduled,
+ * scheduled + 1 + count): they need KV blocks beyond blocks_held, and the last one is below
+ * max_tokens - 1. `drafts` is copied. */
+MOLINK_CAPI void molink_plan_decode_drafts(molink_plan* plan, uint64_t sequence,
+                                           const int32_t* drafts, size_t count);
 /** `count` positions of the prompt of a prefilling or waiting sequence, each at most once. */
 MOLINK_CAPI void molink_plan_prefill(molink_plan* plan, uint64_t sequence, int32_t count);
 /** A prefilling or decodable sequence gives up its blocks and is computed anew later; with no part

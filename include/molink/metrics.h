@@ -71,6 +71,9 @@ struct MetricsSnapshot {
     std::uint32_t epoch = 0;
     std::int32_t max_micro_batches_in_flight = 0;  ///< highest number seen in this epoch
     std::uint64_t plans_refused = 0;  ///< plans of the scheduler that the check refused
+    /// Steps that the built-in policy planned, because the scheduler's plan was refused or stayed
+    /// empty while nothing was under way.
+    std::uint64_t plans_by_fallback = 0;
     std::vector<StageMetrics> stages;
     std::vector<LinkMetrics> links;
 };

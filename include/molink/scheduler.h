@@ -25,6 +25,11 @@ enum class SequenceState : std::uint8_t {
 /// One sequence as a scheduler sees it. Positions count from 0.
 struct SequenceView {
     SequenceId id;
+    RequestId request;            ///< sequences of one request are its completions
+    std::int32_t completion = 0;  ///< 0 .. n - 1
+    /// By position: the prompt and the output that the head knows. With direct feedback the newest
+    /// token of a decodable sequence may not be among them yet.
+    std::span<const Token> tokens;
     SequenceState state = SequenceState::waiting;
     std::int64_t arrival_us = 0;     ///< when the request was submitted
     std::int32_t prompt_tokens = 0;  ///< tokens to prefill; after a preemption with those generated
@@ -72,7 +77,7 @@ struct SchedulerView {
     /// Next token known and not under way, longest idle first.
     std::span<const SequenceView* const> decodable;
     std::int32_t running = 0;             ///< admitted and not finished
-    std::int32_t decoding_in_flight = 0;  ///< decode rows under way
+    std::int32_t decoding_in_flight = 0;  ///< sequences with decode rows under way
     std::int32_t micro_batches_in_flight = 0;
     std::int32_t decode_parts_in_flight = 0;
     std::int32_t prefill_parts_in_flight = 0;
@@ -84,6 +89,20 @@ struct SchedulerView {
     std::int32_t max_running = 0;
     std::int32_t max_step_tokens = 0;   ///< rows of one micro-batch
     std::int32_t max_slice_tokens = 0;  ///< rows of one prefill run
+    std::int32_t max_drafts = 0;        ///< of one decode run
+    std::int32_t block_tokens = 0;      ///< positions of one KV block
+    std::int32_t vocabulary = 0;        ///< tokens are below it
+};
+
+/// The next row of a decodable sequence, and one more for each draft. Drafts are tokens proposed
+/// for the positions behind the sequence's newest token. Those that are what the model samples
+/// itself are kept, up to the first that is not; so drafts change the speed of the output, never
+/// the output (Leviathan et al. 2023, speculative decoding, with a sampler that draws by position).
+/// The run covers positions [scheduled, scheduled + 1 + drafts): they need KV blocks beyond
+/// blocks_held, and the last one is below max_tokens - 1.
+struct DecodeRun {
+    SequenceId sequence;
+    std::vector<Token> drafts;
 };
 
 /// `count` positions of a prompt, from where the sequence stands.
@@ -95,7 +114,7 @@ struct PrefillRun {
 /// One micro-batch: its decode rows become one part, its prefill runs another. A plan names only
 /// what starts now; leave it empty to wait for the next event.
 struct StepPlan {
-    std::vector<SequenceId> decode;   ///< each from view.decodable, at most once
+    std::vector<DecodeRun> decode;    ///< each from view.decodable, at most once
     std::vector<PrefillRun> prefill;  ///< each from view.prefilling or view.waiting, at most once
     /// Sequences that give up their blocks before the rest of the plan starts, and are computed
     /// anew later: each from view.prefilling or view.decodable, with no part in flight and not

@@ -26,14 +26,19 @@ public:
                                 running ? "has parts in flight" : "is not idle and running");
     }
 
-    Status decode(SequenceId id) {
-        MOLINK_RETURN_IF_ERROR(once(id));
-        const SequenceView* sequence = find_(id);
+    Status decode(const DecodeRun& run) {
+        MOLINK_RETURN_IF_ERROR(once(run.sequence));
+        const SequenceView* sequence = find_(run.sequence);
         if (sequence == nullptr || sequence->state != SequenceState::decodable) {
-            return invalid_argument("plan decodes sequence {}, which is not decodable", id.value);
+            return invalid_argument("plan decodes sequence {}, which is not decodable",
+                                    run.sequence.value);
         }
-        ++rows_;
-        return take_blocks(*sequence);
+        MOLINK_RETURN_IF_ERROR(drafts(*sequence, run.drafts));
+        const auto rows = static_cast<std::int64_t>(1 + run.drafts.size());
+        rows_ += rows;
+        const std::int64_t blocks =
+            (sequence->scheduled + rows + view_.block_tokens - 1) / view_.block_tokens;
+        return use_blocks(*sequence, std::max<std::int64_t>(blocks - sequence->blocks_held, 0));
     }
 
     Status prefill(const PrefillRun& run) {
@@ -77,15 +82,34 @@ private:
                                     sequence.id.value, view_.running + admitted_,
                                     view_.max_running);
         }
-        return take_blocks(sequence);
+        return use_blocks(sequence, sequence.blocks_needed);
     }
 
-    Status take_blocks(const SequenceView& sequence) {
-        blocks_ -= sequence.blocks_needed;
+    /// Of a sequence that may decode at least its next row.
+    Status drafts(const SequenceView& sequence, const std::vector<Token>& drafts) const {
+        const std::int64_t most =
+            std::min<std::int64_t>(view_.max_drafts, sequence.max_tokens - 2 - sequence.scheduled);
+        if (std::ssize(drafts) > std::max<std::int64_t>(most, 0)) {
+            return invalid_argument(
+                "plan decodes sequence {} with {} drafts; {} are permitted (limit {}, at position "
+                "{} of {})",
+                sequence.id.value, drafts.size(), std::max<std::int64_t>(most, 0), view_.max_drafts,
+                sequence.scheduled, sequence.max_tokens);
+        }
+        for (Token draft : drafts) {
+            if (draft >= 0 && draft < view_.vocabulary) continue;
+            return invalid_argument("plan drafts token {} for sequence {}; the vocabulary has {}",
+                                    draft, sequence.id.value, view_.vocabulary);
+        }
+        return {};
+    }
+
+    Status use_blocks(const SequenceView& sequence, std::int64_t count) {
+        blocks_ -= count;
         if (blocks_ >= 0) return {};
         return invalid_argument(
             "plan runs sequence {}, which takes {} KV blocks: {} short of them, {} are free",
-            sequence.id.value, sequence.blocks_needed, -blocks_, view_.free_blocks);
+            sequence.id.value, count, -blocks_, view_.free_blocks);
     }
 
     const SchedulerView& view_;
@@ -101,7 +125,7 @@ private:
 Status check_plan(const SchedulerView& view, const SequenceLookup& find, const StepPlan& plan) {
     Checker checker(view, find);
     for (SequenceId id : plan.preempt) MOLINK_RETURN_IF_ERROR(checker.preempt(id));
-    for (SequenceId id : plan.decode) MOLINK_RETURN_IF_ERROR(checker.decode(id));
+    for (const DecodeRun& run : plan.decode) MOLINK_RETURN_IF_ERROR(checker.decode(run));
     for (const PrefillRun& run : plan.prefill) MOLINK_RETURN_IF_ERROR(checker.prefill(run));
     return checker.finish();
 }

@@ -32,28 +32,35 @@ struct AdmittedRequest {
 };
 
 /// One completion of a request through its life: waiting -> prefilling -> in flight <-> decodable
-/// -> finished; preempted ones wait again. Finished ones stay until every part that names them is
-/// retired.
+/// -> finished; a preempted one waits again. A finished one stays until every part that names it is
+/// retired. A plain record: each group of fields has one class that changes it.
 struct Sequence {
-    SequenceView view;  // what policies see; view.id stays the same for life
+    // RequestTable
     std::shared_ptr<const AdmittedRequest> request;
     std::int32_t index = 0;     // of the completion
-    SequenceId wire_id;         // what stages know it as; new after every preemption
-    bool opened = false;        // its full description went out under wire_id
     std::vector<Token> tokens;  // prompt and output
-    std::vector<BlockId> blocks;
-    std::int32_t reserved_left = 0;  // blocks reserved and not yet taken
-    std::int32_t retired = 0;        // positions that every stage has computed
-    PartId ahead;                    // launched before its token was known; 0: none
-    std::int32_t published = 0;      // blocks, from the first, that the prefix cache knows
-    PrefixIndex::Key prefix_key = PrefixIndex::kRoot;  // of the last of them
-    std::int32_t cached_tokens = 0;  // of the prompt, found at the first admission
-    bool admitted_once = false;
     std::int32_t output_count = 0;
+    std::int32_t cached_tokens = 0;  // of the prompt, found at the first admission
     std::int64_t first_token_us = 0;
     std::unique_ptr<Detokenizer> detokenizer;  // null without a tokenizer
     std::unique_ptr<StopMatcher> stops;        // null without stop strings
     std::vector<std::uint64_t> logit_hashes;   // [positions], 0: not computed
+
+    // SequenceQueues: what policies see. The id stays the same for life.
+    SequenceView view;
+
+    // KvLedger
+    std::vector<BlockId> blocks;
+    std::int32_t reserved_blocks = 0;  // promised and not yet allocated
+    std::int32_t published = 0;        // blocks, from the first, that the prefix cache knows
+    PrefixIndex::Key prefix_key = PrefixIndex::kRoot;  // of the last of them
+
+    // EngineCore
+    SequenceId wire_id;        // the id that stages know; new after every preemption
+    bool opened = false;       // its full description went out under wire_id
+    bool admitted = false;     // at least once
+    std::int32_t retired = 0;  // positions that every stage has computed
+    PartId ahead;              // launched before its token was known; 0: none
 };
 
 }  // namespace molink

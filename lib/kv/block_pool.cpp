@@ -30,13 +30,13 @@ void BlockPool::cancel_reservation(std::int64_t count) {
     reserved_ -= count;
 }
 
-BlockPool::Taken BlockPool::take() {
+BlockPool::Allocated BlockPool::allocate() {
     assert(reserved_ > 0 && free_.size() + static_cast<std::size_t>(idle_count_) > 0);
     --reserved_;
-    Taken taken;
-    taken.evicted = free_.empty();
+    Allocated allocated;
+    allocated.evicted = free_.empty();
     std::uint32_t id = oldest_idle_;
-    if (taken.evicted) {
+    if (allocated.evicted) {
         remove_idle(id);
         kept_[id] = false;
     } else {
@@ -44,8 +44,8 @@ BlockPool::Taken BlockPool::take() {
         free_.pop_back();
     }
     references_[id] = 1;
-    taken.block = BlockId(id);
-    return taken;
+    allocated.block = BlockId(id);
+    return allocated;
 }
 
 void BlockPool::share(BlockId block) {

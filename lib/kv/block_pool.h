@@ -8,10 +8,10 @@
 
 namespace molink {
 
-/// Accounts for the KV blocks of an epoch; the ids mean the same on every stage. No device memory.
-/// A block is free, held by one or more (reference count), or idle: held by nobody, but kept for
-/// the prefix cache until its memory is needed. A prompt's blocks are reserved at once, then taken
-/// out of the reservation, so that a prefill under way never lacks a block. Thread: the head's
+/// Accounts for the KV blocks of an epoch; the ids mean the same on every stage. Holds no device
+/// memory. A block is free, held by one or more holders (reference count), or idle: held by nobody,
+/// but kept for the prefix cache until its memory is needed. A prompt's blocks are reserved at
+/// once and allocated later, so that a prefill under way never lacks a block. Thread: the head's
 /// loop.
 class BlockPool {
 public:
@@ -26,16 +26,16 @@ public:
 
     /// Promises `count` blocks; false (and nothing changes) when fewer are available.
     bool reserve(std::int64_t count);
-    /// Gives back a promise that was not taken up.
+    /// Gives back promises that were not used.
     void cancel_reservation(std::int64_t count);
 
-    struct Taken {
+    struct Allocated {
         BlockId block;
         bool evicted = false;  ///< it was idle: the prefix cache must forget it
     };
-    /// Takes one block out of a reservation, reference count 1: a free one, else the one that has
-    /// been idle for longest. The caller holds a reservation.
-    Taken take();
+    /// Allocates one reserved block, with reference count 1: a free one, else the one that has been
+    /// idle for longest. The caller holds a reservation.
+    Allocated allocate();
     /// One more holder of a block that is held or idle.
     void share(BlockId block);
     /// When the last holder goes the block becomes idle instead of free. The block is held.

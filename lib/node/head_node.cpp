@@ -143,7 +143,7 @@ void HeadNode::on_retire(NodeId node, const RetiredPart& retired) {
         lose_node(node, "it retired a part and does not have the LM head");
         return;
     }
-    const Status taken = core_->on_retire(retired, clock_.now_us());
+    const Status taken = core_->on_retired(retired, clock_.now_us());
     if (taken.ok()) return;
     if (node == kHead) {
         end_pipeline(taken);

@@ -54,7 +54,7 @@ void plan_decode_rows(const SchedulerView& view, std::int32_t most, StepBudget& 
             continue;
         }
         budget.blocks -= sequence->blocks_needed;
-        plan.decode.push_back(sequence->id);
+        plan.decode.push_back({sequence->id, {}});
         ++taken;
     }
     budget.rows -= taken;

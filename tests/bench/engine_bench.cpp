@@ -87,7 +87,7 @@ Cost measure(std::int32_t waiting) {
     MetricsSnapshot metrics;
     for (int i = 0; i < 1'000; ++i) {  // all prompts in
         core.step(i);
-        for (const RetiredPart& part : echo.answers()) (void)core.on_retire(part, i).ok();
+        for (const RetiredPart& part : echo.answers()) (void)core.on_retired(part, i).ok();
     }
     core.fill_metrics(metrics);
     if (metrics.running != kRunning || metrics.waiting != waiting) std::abort();
@@ -104,7 +104,7 @@ Cost measure(std::int32_t waiting) {
         const auto middle = now();
         const std::vector<RetiredPart> answers = echo.answers();
         const auto again = now();
-        for (const RetiredPart& part : answers) (void)core.on_retire(part, 2'000 + i).ok();
+        for (const RetiredPart& part : answers) (void)core.on_retired(part, 2'000 + i).ok();
         const auto end = now();
         steps.push_back(us(middle - begin));
         retires.push_back(us(end - again));

@@ -26,6 +26,16 @@ const SequenceView* look_up(const SchedulerView& view, SequenceId id) {
     return nullptr;
 }
 
+/// Every second one with drafts, sometimes with more than may be.
+DecodeRun decode_run(FuzzInput& input, const SchedulerView& view) {
+    DecodeRun run{pick(input, view), {}};
+    const std::uint8_t how = input.u8();
+    if (how < 128) return run;
+    run.drafts.resize(how >= 250 ? how - 200u : how % 5u);
+    for (Token& draft : run.drafts) draft = input.u8() - (how >= 240 ? 1 : 0);
+    return run;
+}
+
 PrefillRun prefill_run(FuzzInput& input, const SchedulerView& view) {
     PrefillRun run{pick(input, view), 0};
     const std::uint8_t how = input.u8();
@@ -58,7 +68,7 @@ void disturb(FuzzInput& input, std::vector<T>& list) {
 
 void arbitrary_plan(FuzzInput& input, const SchedulerView& view, StepPlan& plan) {
     const std::uint8_t sizes = input.u8();
-    for (int i = 0; i < sizes % 6; ++i) plan.decode.push_back(pick(input, view));
+    for (int i = 0; i < sizes % 6; ++i) plan.decode.push_back(decode_run(input, view));
     for (int i = 0; i < (sizes / 6) % 6; ++i) plan.prefill.push_back(prefill_run(input, view));
     for (int i = 0; i < (sizes / 36) % 4; ++i) plan.preempt.push_back(pick(input, view));
 }
@@ -68,7 +78,7 @@ void ByteScheduler::spoil(const SchedulerView& view, StepPlan& plan) {
         case 0: disturb(input_, plan.decode); break;
         case 1: disturb(input_, plan.prefill); break;
         case 2: plan.preempt.push_back(pick(input_, view)); break;
-        case 3: plan.decode.push_back(pick(input_, view)); break;
+        case 3: plan.decode.push_back(decode_run(input_, view)); break;
         case 4: plan.prefill.push_back(prefill_run(input_, view)); break;
         default:
             if (!plan.prefill.empty()) plan.prefill.front().count = input_.u8() - 4;

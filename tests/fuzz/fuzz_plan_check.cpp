@@ -19,6 +19,7 @@ namespace {
 /// A view that agrees with itself; its numbers come from the input.
 struct AnyView {
     explicit AnyView(FuzzInput& input) {
+        view.block_tokens = 1 + input.u8() % 32;
         sequences.resize(input.below(24));
         for (std::size_t i = 0; i < sequences.size(); ++i) fill(input, i);
         for (const SequenceView& sequence : sequences) queue_of(sequence);
@@ -30,6 +31,8 @@ struct AnyView {
         view.free_blocks = input.coin() ? input.u8() : static_cast<std::int64_t>(input.u64() >> 1);
         view.max_step_tokens = input.coin() ? input.u8() : static_cast<std::int32_t>(input.u16());
         view.max_slice_tokens = 1 + (input.coin() ? input.u8() : input.u16());
+        view.max_drafts = input.u8() % 70;
+        view.vocabulary = 1 + input.u8();
     }
 
     void fill(FuzzInput& input, std::size_t index) {
@@ -40,6 +43,11 @@ struct AnyView {
         sequence.scheduled = input.u16() % sequence.prompt_tokens;
         sequence.parts_in_flight = std::max(0, input.u8() % 4 - 1);
         sequence.blocks_needed = input.coin() ? input.u8() % 4 : input.u16();
+        if (sequence.state != SequenceState::decodable) return;
+        sequence.max_tokens = sequence.scheduled + 2 + input.u8() % 80;
+        const std::int32_t needed = sequence.scheduled / view.block_tokens + 1;
+        sequence.blocks_held = needed - 1 + input.u8() % 3;
+        sequence.blocks_needed = std::max(needed - sequence.blocks_held, 0);
     }
 
     void queue_of(const SequenceView& sequence) {

@@ -16,10 +16,19 @@ const SequenceView* find_in(Queue queue, SequenceId id) {
 }
 
 bool names_nothing_twice(const StepPlan& plan) {
-    std::set<SequenceId> ids(plan.decode.begin(), plan.decode.end());
-    ids.insert(plan.preempt.begin(), plan.preempt.end());
+    std::set<SequenceId> ids(plan.preempt.begin(), plan.preempt.end());
+    for (const DecodeRun& run : plan.decode) ids.insert(run.sequence);
     for (const PrefillRun& run : plan.prefill) ids.insert(run.sequence);
     return ids.size() == plan.decode.size() + plan.preempt.size() + plan.prefill.size();
+}
+
+bool drafts_are_permitted(const SchedulerView& view, const SequenceView& sequence,
+                          const std::vector<Token>& drafts) {
+    if (drafts.empty()) return true;
+    if (std::ssize(drafts) > view.max_drafts) return false;
+    if (sequence.scheduled + std::ssize(drafts) >= sequence.max_tokens - 1) return false;
+    return std::all_of(drafts.begin(), drafts.end(),
+                       [&](Token draft) { return draft >= 0 && draft < view.vocabulary; });
 }
 
 bool may_preempt(const SchedulerView& view, SequenceId id) {
@@ -38,11 +47,16 @@ bool plan_is_permitted(const SchedulerView& view, const StepPlan& plan) {
     for (const SequenceId id : plan.preempt) {
         if (!may_preempt(view, id)) return false;
     }
-    for (const SequenceId id : plan.decode) {
-        const SequenceView* sequence = find_in(view.decodable, id);
-        if (sequence == nullptr) return false;
-        rows += 1;
-        blocks += sequence->blocks_needed;
+    for (const DecodeRun& run : plan.decode) {
+        const SequenceView* sequence = find_in(view.decodable, run.sequence);
+        if (sequence == nullptr || !drafts_are_permitted(view, *sequence, run.drafts)) return false;
+        rows += 1 + std::ssize(run.drafts);
+        // Blocks until they hold the positions of all its rows.
+        std::int64_t held = sequence->blocks_held;
+        for (; held * view.block_tokens < sequence->scheduled + 1 + std::ssize(run.drafts);
+             ++held) {
+            ++blocks;
+        }
     }
     for (const PrefillRun& run : plan.prefill) {
         const SequenceView* admitting = find_in(view.waiting, run.sequence);

@@ -126,7 +126,7 @@ void CoreFixture::enter(PartPlan plan) {
 void CoreFixture::deliver_retired() {
     const RetiredPart retired = std::move(retired_.front());
     retired_.pop_front();
-    const Status accepted = core.on_retire(retired, now_us);
+    const Status accepted = core.on_retired(retired, now_us);
     if (!accepted.ok()) retire_status = accepted;
 }
 

@@ -110,14 +110,14 @@ TEST_CASE("a wrong plan is refused, counted and replaced") {
         std::string_view name() const override { return "wrong"; }
         void plan(const SchedulerView& view, StepPlan& plan) override {
             switch (calls_++ % 4) {
-                case 0: plan.decode.push_back(SequenceId(99999)); break;
+                case 0: plan.decode.push_back({SequenceId(99999), {}}); break;
                 case 1:
                     if (!view.waiting.empty())
                         plan.prefill.push_back({view.waiting[0]->id, 100000});
                     break;
                 case 2:
                     if (!view.decodable.empty()) {
-                        plan.decode.assign(2, view.decodable[0]->id);
+                        plan.decode.assign(2, {view.decodable[0]->id, {}});
                     }
                     break;
                 default: break;
@@ -156,25 +156,25 @@ TEST_CASE("a retirement record that does not fit is refused and gives no token")
 
     RetiredPart unknown = good;
     unknown.key.id = PartId(77);
-    REQUIRE(fixture.core.on_retire(unknown, 1).code() == StatusCode::data_loss);
+    REQUIRE(fixture.core.on_retired(unknown, 1).code() == StatusCode::data_loss);
     RetiredPart token = good;
     token.sampled[0].tokens = {96};
-    REQUIRE(fixture.core.on_retire(token, 1).code() == StatusCode::data_loss);
+    REQUIRE(fixture.core.on_retired(token, 1).code() == StatusCode::data_loss);
     RetiredPart none = good;
     none.sampled.clear();
-    REQUIRE(fixture.core.on_retire(none, 1).code() == StatusCode::data_loss);
+    REQUIRE(fixture.core.on_retired(none, 1).code() == StatusCode::data_loss);
     RetiredPart position = good;
     position.sampled[0].position = 7;
-    REQUIRE(fixture.core.on_retire(position, 1).code() == StatusCode::data_loss);
+    REQUIRE(fixture.core.on_retired(position, 1).code() == StatusCode::data_loss);
     RetiredPart hashes = good;
     hashes.sampled[0].logit_hashes = {1, 2};
-    REQUIRE(fixture.core.on_retire(hashes, 1).code() == StatusCode::data_loss);
+    REQUIRE(fixture.core.on_retired(hashes, 1).code() == StatusCode::data_loss);
     REQUIRE(fixture.outcomes.begin()->second.tokens.empty());
     RetiredPart stale = good;
     stale.key.epoch = {};
-    REQUIRE(fixture.core.on_retire(stale, 1).ok());
+    REQUIRE(fixture.core.on_retired(stale, 1).ok());
     REQUIRE(fixture.outcomes.begin()->second.tokens.empty());
-    REQUIRE(fixture.core.on_retire(good, 1).ok());
+    REQUIRE(fixture.core.on_retired(good, 1).ok());
     REQUIRE(fixture.outcomes.begin()->second.tokens == std::vector<Token>{1});
 }
 

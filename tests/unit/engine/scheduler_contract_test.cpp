@@ -25,7 +25,7 @@ public:
                 continue;
             }
             if (budget == 0 || random.below(3) == 0 || sequence->blocks_needed > blocks) continue;
-            plan.decode.push_back(sequence->id);
+            plan.decode.push_back({sequence->id, {}});
             blocks -= sequence->blocks_needed;
             --budget;
         }

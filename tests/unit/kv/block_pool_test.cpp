@@ -22,7 +22,7 @@ std::vector<std::uint32_t> holders_of(const BlockPool& pool) {
 
 BlockId take(BlockPool& pool) {
     REQUIRE(pool.reserve(1));
-    return pool.take().block;
+    return pool.allocate().block;
 }
 
 }  // namespace
@@ -34,7 +34,7 @@ TEST_CASE("a reservation is the only door, and it closes when blocks are promise
     REQUIRE_FALSE(pool.reserve(2));
     REQUIRE_FALSE(pool.reserve(-1));
     REQUIRE(pool.available() == 1);
-    const BlockId first = pool.take().block;
+    const BlockId first = pool.allocate().block;
     REQUIRE(pool.available() == 1);
     pool.cancel_reservation(2);
     REQUIRE(pool.available() == 3);
@@ -67,10 +67,10 @@ TEST_CASE("kept blocks are idle, can be shared again, and go in the order they b
     REQUIRE(pool.idle_count() == 2);
     REQUIRE(pool.available() == 2);
     REQUIRE(pool.reserve(2));
-    const BlockPool::Taken first = pool.take();
+    const BlockPool::Allocated first = pool.allocate();
     REQUIRE(first.evicted);
     REQUIRE(first.block == b);
-    REQUIRE(pool.take().block == c);
+    REQUIRE(pool.allocate().block == c);
     REQUIRE(pool.release(first.block).ok());
     REQUIRE(pool.free_count() == 1);  // no longer kept
     REQUIRE(pool.check(holders_of(pool)).ok());
@@ -95,9 +95,9 @@ TEST_CASE("random use never loses a block") {
         for (int i = 0; i < 400; ++i) {
             const std::uint64_t choice = random.below(4);
             if (choice == 0 && pool.reserve(1)) {
-                const BlockPool::Taken taken = pool.take();
-                if (taken.evicted) std::erase(kept, taken.block);
-                held.push_back(taken.block);
+                const BlockPool::Allocated allocated = pool.allocate();
+                if (allocated.evicted) std::erase(kept, allocated.block);
+                held.push_back(allocated.block);
             } else if (choice == 1 && !held.empty()) {
                 const BlockId block = held[random.below(held.size())];
                 pool.share(block);

@@ -29,7 +29,7 @@ public:
     }
     /// Answers the oldest part with `output`.
     void finish(StageOutput output) {
-        inputs.erase(inputs.begin());
+        inputs.pop_front();
         StageEvent event;
         event.kind = StageEventKind::result;
         event.epoch = config.epoch;
@@ -38,7 +38,7 @@ public:
     }
 
     StageConfig config;
-    std::vector<StageInput> inputs;
+    std::deque<StageInput> inputs;
     std::deque<StageEvent> events;
 
 private:
