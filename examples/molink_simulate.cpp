@@ -53,6 +53,7 @@ void print_counts(const SimCounts& counts) {
     row("cancelled in flight", counts.cancelled_in_flight);
     row("preemptions", counts.preemptions);
     row("prefix hits", counts.prefix_hits);
+    row("drafts", counts.drafts);
     row("stop strings", counts.stop_strings);
     row("epoch changes", counts.epoch_changes);
     for (std::size_t i = 0; i < kSimFaultKinds; ++i) {
@@ -72,6 +73,9 @@ void print_scenario(const SimScenario& scenario) {
     fmt::print("{} nodes, {} layers, local stage {}, {} requests, scheduler {}, transmit {}\n",
                scenario.nodes.size(), scenario.layers, scenario.local_stage ? "yes" : "no",
                scenario.workload.requests, scenario.scheduler, scenario.transmit);
+    if (!scenario.order.empty()) fmt::print("order {}\n", fmt::join(scenario.order, ", "));
+    if (scenario.drafts > 0)
+        fmt::print("drafts on {:.0f} % of decode runs\n", 100 * scenario.drafts);
     for (const SimFault& fault : scenario.faults) {
         fmt::print("fault: {:<8} at {:>10.6f} s for {:>9.6f} s  {} {}\n",
                    sim_fault_name(fault.kind), static_cast<double>(fault.at_us) / 1e6,

@@ -88,6 +88,9 @@ struct SimScenario {
     std::vector<SimLink> links;
     std::vector<SimFault> faults;
     SimWorkload workload;
+    /// Names of the nodes with a stage, in the order of the ring. Empty: any order in which the
+    /// head's stage, if it has one, is the first.
+    std::vector<std::string> order;
     std::int32_t layers = 4;
     std::int32_t hidden = 2;  ///< floats of a row on the wire, at least 2
     bool local_stage = true;
@@ -103,6 +106,8 @@ struct SimScenario {
     std::int32_t block_tokens = 8;
     std::int32_t max_context = 256;
     bool prefix_cache = true;
+    /// Share of decode runs that carry drafts, most of them right. 0: none.
+    double drafts = 0;
     std::string scheduler = "depth";  ///< "depth" or "depth-N"; a factory of one's own overrides
     std::string transmit = "fair";    ///< "fair", "strict" or "fifo"
     std::int64_t node_lost_after_us = 15'000'000;
@@ -129,6 +134,7 @@ struct SimCounts {
     std::uint64_t cancelled_in_flight = 0;  ///< while parts of it were under way
     std::uint64_t preemptions = 0;
     std::uint64_t prefix_hits = 0;  ///< admissions that found at least one block
+    std::uint64_t drafts = 0;       ///< planned by the made-up drafter
     std::uint64_t stop_strings = 0;
     std::uint64_t epoch_changes = 0;
     std::uint64_t faults[kSimFaultKinds] = {};  ///< by SimFaultKind

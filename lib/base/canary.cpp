@@ -9,7 +9,7 @@
 namespace molink {
 
 Canary canary_by_name(std::string_view name) {
-    constexpr std::array<std::pair<std::string_view, Canary>, 15> kNames{{
+    constexpr std::array<std::pair<std::string_view, Canary>, 18> kNames{{
         {"block_reused_early", Canary::block_reused_early},
         {"prefix_unpublished", Canary::prefix_unpublished},
         {"stale_epoch", Canary::stale_epoch},
@@ -25,6 +25,9 @@ Canary canary_by_name(std::string_view name) {
         {"lost_retirement", Canary::lost_retirement},
         {"stop_string_split", Canary::stop_string_split},
         {"release_before_retire", Canary::release_before_retire},
+        {"draft_unverified", Canary::draft_unverified},
+        {"rejected_draft_kept", Canary::rejected_draft_kept},
+        {"rejected_published", Canary::rejected_published},
     }};
     for (const auto& [known, which] : kNames) {
         if (known == name) return which;

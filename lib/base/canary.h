@@ -24,6 +24,9 @@ enum class Canary {
     lost_retirement,        ///< a part that samples nothing is now and then not retired
     stop_string_split,      ///< a stop string is found only inside the text of one token
     release_before_retire,  ///< stages forget a sequence whose last part is under way
+    draft_unverified,       ///< a draft is kept without being compared with what is sampled
+    rejected_draft_kept,    ///< a stage still knows the tokens of drafts that were not kept
+    rejected_published,     ///< positions of drafts that were not kept count as computed
 };
 
 /// Names as enumerators; none for a name that is not one.

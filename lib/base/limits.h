@@ -43,6 +43,8 @@ inline constexpr std::int64_t kHeadOfLineBoundUs = 10'000;
 
 // -- Faults (DESIGN section 6)
 inline constexpr std::int64_t kHeartbeatIntervalUs = 1'000'000;
+/// Silence after which a node is shown as stalled; it is waited for.
+inline constexpr std::int64_t kStalledAfterUs = 3 * kHeartbeatIntervalUs;
 /// How much longer a worker waits for its next stage before it tells the head: when a node is lost
 /// the head must notice first, or it would blame the neighbour that complains.
 inline constexpr std::int64_t kNeighbourGraceUs = 3'000'000;

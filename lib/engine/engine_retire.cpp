@@ -1,6 +1,6 @@
-// Records from the stage with the LM head become tokens, events and free blocks. A record is believed
-// only after check_retired has compared it with what was launched. Drafts that were not kept set the
-// sequence back: its next row continues behind the last token that was sampled.
+// Records from the stage with the LM head become tokens, events and free blocks. A record is
+// believed only after check_retired has compared it with what was launched. Drafts that were not
+// kept set the sequence back: its next row continues behind the last token that was sampled.
 #include <algorithm>
 #include <utility>
 
@@ -12,13 +12,13 @@
 namespace molink {
 namespace {
 
-void append_hashes(const LaunchedRows& rows, const SampledRows& sampled) {
-    if (sampled.logit_hashes.empty()) return;
+/// Keeps the hashes of the first `count` rows.
+void append_hashes(const LaunchedRows& rows, const SampledRows& sampled, std::size_t count) {
     auto& hashes = rows.sequence->logit_hashes;
     const auto begin = static_cast<std::size_t>(rows.span.position);
-    hashes.resize(std::max(hashes.size(), begin + sampled.logit_hashes.size()), 0);
-    std::copy(sampled.logit_hashes.begin(), sampled.logit_hashes.end(),
-              hashes.begin() + static_cast<std::ptrdiff_t>(begin));
+    hashes.resize(std::max(hashes.size(), begin + count), 0);
+    std::copy_n(sampled.logit_hashes.begin(), count,
+                hashes.begin() + static_cast<std::ptrdiff_t>(begin));
 }
 
 /// The end of the positions that are computed for good: drafts that were not kept do not count.
@@ -72,21 +72,25 @@ void EngineCore::retire_rows(const LaunchedRows& rows, const SampledRows* sample
     }
     const std::int32_t end = kept_end(rows, sampled);
     if (!rows.drafts.empty()) view.scheduled = end;
-    sequence.retired = std::max(sequence.retired, end);
+    sequence.retired =
+        std::max(sequence.retired, canary(Canary::rejected_published) ? rows.span.end() : end);
     const auto publish = [&] {
         ledger_.publish(sequence, std::min(sequence.retired,
                                            static_cast<std::int32_t>(sequence.tokens.size())));
     };
     publish();
     if (sampled == nullptr) return;
-    append_hashes(rows, *sampled);
+    const bool hashed = !sampled->logit_hashes.empty();
+    const std::size_t silent = hashed ? sampled->logit_hashes.size() - sampled->tokens.size() : 0;
+    if (hashed) append_hashes(rows, *sampled, silent);  // rows that sample nothing
     for (std::size_t i = 0; i < sampled->tokens.size(); ++i) {
         const TokenLogprobs* logprobs =
             i < sampled->logprobs.size() ? &sampled->logprobs[i] : nullptr;
+        if (hashed) append_hashes(rows, *sampled, silent + i + 1);
         const FinishReason reason =
             requests_.append_token(sequence, sampled->tokens[i], logprobs, now_us);
         if (reason == FinishReason::none) continue;
-        finish(sequence, reason, Status(), now_us);  // tokens behind it are dropped
+        finish(sequence, reason, Status(), now_us);  // what is behind it is dropped
         return;
     }
     publish();

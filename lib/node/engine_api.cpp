@@ -50,7 +50,7 @@ private:
     Status build(EngineOptions options);
     HeadConfig make_head_config(const EngineOptions& options, NodeIdentity identity,
                                 const PartitionInput& asked) const;
-    void make_core(EngineOptions& options);
+    EngineCoreOptions make_core_options(const EngineOptions& options, const ModelSpec& spec) const;
     void publish();
     bool serves_or_has_plan() const;  // under mutex_
     void shut_down();
@@ -67,7 +67,6 @@ private:
     std::unique_ptr<StageExecutor> executor_;
     std::unique_ptr<Delivery> delivery_;
     std::unique_ptr<HeadNode> head_;
-    std::unique_ptr<EngineCore> core_;
     std::unique_ptr<ChannelHub> hub_;
     std::unique_ptr<NodeLoop> loop_;
     std::atomic<std::uint64_t> next_request_{1};
@@ -113,13 +112,13 @@ Status EngineImpl::build(EngineOptions options) {
         options.cluster ? std::move(options.cluster) : make_seed_cluster(options.stages);
     policies.partitioner =
         options.partitioner ? std::move(options.partitioner) : make_cost_partitioner();
+    policies.scheduler = std::move(options.scheduler);
     delivery_ = std::make_unique<Delivery>();
-    head_ =
-        std::make_unique<HeadNode>(make_head_config(options, std::move(identity), asked),
-                                   std::move(policies), *parts_.clock, executor_.get(), parts_.log);
-    make_core(options);
+    head_ = std::make_unique<HeadNode>(make_head_config(options, std::move(identity), asked),
+                                       std::move(policies), *delivery_, *parts_.clock,
+                                       executor_.get(), parts_.log);
     hub_ = make_node_hub(parts_, options, *head_);
-    head_->attach(*hub_, *core_);
+    head_->attach(*hub_);
     loop_ = std::make_unique<NodeLoop>(
         *hub_, *parts_.clock,
         [this] {
@@ -134,12 +133,11 @@ Status EngineImpl::build(EngineOptions options) {
 HeadConfig EngineImpl::make_head_config(const EngineOptions& options, NodeIdentity identity,
                                         const PartitionInput& asked) const {
     HeadConfig config;
+    config.engine = make_core_options(options, identity.spec);
     config.identity = std::move(identity);
     config.partition_model = asked.model;
     config.local_stage = options.local_stage;
     config.wire_type = options.wire_type;
-    config.max_running = options.max_running;
-    config.max_step_tokens = options.max_step_tokens;
     config.max_context = max_context_;
     config.objective = asked.objective;
     config.workload = asked.workload;
@@ -152,8 +150,8 @@ HeadConfig EngineImpl::make_head_config(const EngineOptions& options, NodeIdenti
     return config;
 }
 
-void EngineImpl::make_core(EngineOptions& options) {
-    const ModelSpec& spec = head_->identity().spec;
+EngineCoreOptions EngineImpl::make_core_options(const EngineOptions& options,
+                                                const ModelSpec& spec) const {
     EngineCoreOptions core;
     core.max_running = options.max_running;
     core.max_waiting = options.max_waiting;
@@ -165,8 +163,7 @@ void EngineImpl::make_core(EngineOptions& options) {
     core.max_in_flight_bytes = static_cast<std::size_t>(options.max_in_flight_bytes);
     core.eos_tokens = spec.eos_tokens;
     core.tokenizer = tokenizer_.get();
-    core_ = std::make_unique<EngineCore>(core, std::move(options.scheduler), *head_, *delivery_,
-                                         parts_.log);
+    return core;
 }
 
 void EngineImpl::publish() {
@@ -177,8 +174,8 @@ void EngineImpl::publish() {
         if (closed_) return;
         published_ = head_->view();
         build_error_ = head_->build_error();
-        partition_ = head_->partition();
-        kv_blocks_ = head_->kv_blocks();
+        partition_ = head_->pipeline().partition();
+        kv_blocks_ = head_->pipeline().kv_blocks();
     }
     changed_.notify_all();
 }
@@ -280,7 +277,7 @@ Result<RequestId> EngineImpl::submit(GenerateRequest request, RequestCallback ca
         const RequestId request_id = admitted.id;
         const auto prompt = static_cast<std::int32_t>(admitted.prompt.size());
         const std::int64_t now = parts_.clock->now_us();
-        const Status taken = core_->submit(std::move(admitted), now);
+        const Status taken = head_->pipeline().core().submit(std::move(admitted), now);
         if (taken.ok()) return;
         RequestEvent event;
         event.request = request_id;
@@ -298,8 +295,9 @@ Result<RequestId> EngineImpl::submit(GenerateRequest request, RequestCallback ca
 
 void EngineImpl::cancel(RequestId request) {
     loop_->post([this, request] {
-        core_->cancel(request, Status(StatusCode::cancelled, "cancelled by the caller"),
-                      parts_.clock->now_us());
+        head_->pipeline().core().cancel(request,
+                                        Status(StatusCode::cancelled, "cancelled by the caller"),
+                                        parts_.clock->now_us());
     });
 }
 
@@ -336,7 +334,7 @@ ClusterView EngineImpl::cluster() const {
 MetricsSnapshot EngineImpl::metrics() const {
     MetricsSnapshot metrics;
     loop_->call([&] {
-        core_->fill_metrics(metrics);
+        head_->pipeline().core().fill_metrics(metrics);
         metrics.requests_refused += refused_.load();
         const ClusterView view = head_->view();
         for (std::size_t i = 0; i < metrics.stages.size() && i < view.stages.size(); ++i) {
@@ -370,8 +368,8 @@ void EngineImpl::shut_down() {
     if (loop_ == nullptr) return;
     loop_->stop(
         [this] {
-            core_->cancel_all(Status(StatusCode::cancelled, "the engine was closed"),
-                              parts_.clock->now_us());
+            head_->pipeline().core().cancel_all(
+                Status(StatusCode::cancelled, "the engine was closed"), parts_.clock->now_us());
             head_->farewell();
         },
         [this] { return head_->flushed(); });

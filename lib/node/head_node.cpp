@@ -1,72 +1,101 @@
-// The head's state machine: the way of messages and of parts. Membership is in head_members.cpp,
-// pipelines in head_build.cpp. Nothing here blocks, reads a socket or a clock of its own; whatever
-// goes wrong with one node ends in lose_node(), whatever goes wrong with the pipeline in
-// end_pipeline().
+// The head's state machine. Nothing here blocks, reads a socket or a clock of its own. A node that
+// breaks the protocol, goes silent or cannot hold its stage is lost, and every pipeline with a
+// stage of it ends; then the head plans again with the nodes that are left, or waits for what is
+// missing. Only the head owns deadlines.
 #include "node/head_node.h"
 
 #include <utility>
 
-#include "base/canary.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "node/link_metrics.h"
+#include "wire/protocol.h"
 
 namespace molink {
 
-HeadNode::HeadNode(HeadConfig config, HeadPolicies policies, const Clock& clock,
-                   StageExecutor* executor, Log log)
+HeadNode::HeadNode(HeadConfig config, HeadPolicies policies, RequestEventSink& events,
+                   const Clock& clock, StageExecutor* executor, Log log)
     : config_(std::move(config)),
-      policies_(std::move(policies)),
       clock_(clock),
       log_(log),
+      membership_({config_.node_lost_after_us, config_.reconnect_within_us}),
+      planner_(config_, std::move(policies.cluster), std::move(policies.partitioner)),
       prober_(log) {
-    if (!config_.local_stage) return;
-    session_ = std::make_unique<StageSession>(*executor, *this);
-    Member head;
-    head.info.id = kHead;
-    head.info.name = config_.identity.name;
-    head.info.host_id = config_.identity.host_id;
-    head.info.fixed_layers = config_.identity.layers;
-    head.info.decode_layer_us = config_.identity.profile.decode_layer_us;
-    head.profile = config_.identity.profile;
-    head.memory_own = config_.identity.memory_own;
-    head.offered_bytes = config_.identity.memory_bytes;
-    members_.push_back(std::move(head));
+    if (config_.local_stage) membership_.add_head(config_.identity);
+    Pipeline::Parts parts{std::move(policies.scheduler), events,
+                          config_.local_stage ? executor : nullptr, clock};
+    pipelines_.push_back(std::make_unique<Pipeline>(PipelineId(0), config_, std::move(parts),
+                                                    membership_, *this, log));
 }
 
 HeadNode::~HeadNode() = default;
 
-void HeadNode::attach(ChannelHub& hub, EngineCore& core) {
+void HeadNode::attach(ChannelHub& hub) {
     hub_ = &hub;
-    core_ = &core;
     prober_.attach(hub);
     next_heartbeat_us_ = clock_.now_us();
 }
 
 void HeadNode::tick() {
     const std::int64_t now = clock_.now_us();
-    if (session_ != nullptr) session_->pump(now);
-    if (now >= next_heartbeat_us_) {
-        next_heartbeat_us_ = now + limits::kHeartbeatIntervalUs;
-        ++heartbeat_;
-        check_liveness(now);
-        if (state_ == EngineState::ready) core_->set_links(stage_links());
-        const std::vector<Member> members = members_;
-        for (const Member& member : members) {
-            if (member.info.id != kHead)
-                send(member.info.id, Lane::control, Heartbeat{heartbeat_, {}});
-        }
-    }
-    if (!doomed_.empty()) close_doomed(now);
+    for (const auto& pipeline : pipelines_) pipeline->pump();
+    if (now >= next_heartbeat_us_) beat(now);
+    const auto flushed = [this](LinkId link) { return hub_->pending_bytes(link) == 0; };
+    for (LinkId link : membership_.release_dismissed(now, flushed)) hub_->close(link);
     prober_.pump(now);
     try_build();
-    core_->step(now);
+    for (const auto& pipeline : pipelines_) pipeline->step();
+}
+
+void HeadNode::beat(std::int64_t now_us) {
+    next_heartbeat_us_ = now_us + limits::kHeartbeatIntervalUs;
+    ++heartbeat_;
+    lose_overdue(now_us);
+    if (membership_.note_silence(now_us)) pipeline_changed();
+    for (const auto& pipeline : pipelines_) pipeline->refresh_links();
+    for (NodeId node : membership_.workers()) {
+        send(node, Lane::control, {}, Message(Heartbeat{heartbeat_, {}}));
+    }
+}
+
+Pipeline* HeadNode::find_pipeline(PipelineId id) {
+    for (const auto& pipeline : pipelines_) {
+        if (pipeline->id() == id) return pipeline.get();
+    }
+    return nullptr;
+}
+
+// ---- Peer links --------------------------------------------------------------------------------
+
+void HeadNode::on_link_up(LinkId link, bool) {
+    membership_.add_stranger(link, clock_.now_us());
+}
+
+void HeadNode::on_link_interrupted(LinkId link) {
+    const Member* member = membership_.on_interrupted(link, clock_.now_us());
+    if (member == nullptr) return;
+    log_(LogLevel::warning, "link to '{}' interrupted", member->info.name);
+    pipeline_changed();
+}
+
+void HeadNode::on_link_resumed(LinkId link) {
+    const Member* member = membership_.on_resumed(link, clock_.now_us());
+    if (member == nullptr) return;
+    log_(LogLevel::info, "link to '{}' resumed", member->info.name);
+    pipeline_changed();
+}
+
+void HeadNode::on_link_lost(LinkId link, const Status& reason) {
+    membership_.forget_link(link);
+    if (prober_.owns(link)) prober_.on_link_lost(link);
+    const Member* member = membership_.find_by_link(link);
+    if (member != nullptr) lose_node(member->info.id, reason.message());
 }
 
 void HeadNode::on_message(LinkId link, Lane, PipelineEpoch, Bytes bytes) {
-    if (doomed_.contains(link)) return;
+    if (membership_.is_dismissed(link)) return;
     auto message = decode_message(bytes);
-    Member* member = member_of(link);
+    const Member* member = membership_.find_by_link(link);
     if (!message) {
         if (member != nullptr) {
             lose_node(member->info.id,
@@ -77,40 +106,44 @@ void HeadNode::on_message(LinkId link, Lane, PipelineEpoch, Bytes bytes) {
         return;
     }
     if (member == nullptr) {
-        if (const auto* hello = std::get_if<Hello>(&*message)) {
-            on_hello(link, *hello);
-        } else if (!take_prober(link, *message)) {
-            refuse(link, invalid_argument("a {} message before hello", message_name(*message)));
-        }
+        handle_stranger(link, *message);
         return;
     }
-    member->info.last_heard_us = clock_.now_us();
-    handle(member->info.id, std::move(*message));
+    membership_.on_heard(link, clock_.now_us());
+    handle_member(member->info.id, std::move(*message));
 }
 
-void HeadNode::handle(NodeId node, Message message) {
-    if (const auto* retired = std::get_if<RetiredPart>(&message)) {
-        on_retire(node, *retired);
-    } else if (auto* forwarded = std::get_if<ForwardedPart>(&message)) {
-        on_input(node, std::move(*forwarded));
-    } else if (auto* returned = std::get_if<ReturnedPart>(&message)) {
-        on_input(node, std::move(*returned));
-    } else if (const auto* tokens = std::get_if<TokenFeedback>(&message)) {
-        on_feedback(node, *tokens);
+void HeadNode::handle_stranger(LinkId link, const Message& message) {
+    if (const auto* hello = std::get_if<Hello>(&message)) {
+        on_hello(link, *hello);
+        return;
+    }
+    // A link that is only there to be measured, when a member was asked to dial it.
+    const auto* probe = std::get_if<ProbeHello>(&message);
+    const bool asked = probe != nullptr && membership_.is_stranger(link) &&
+                       planner_.surveys(probe->node, kHeadNode);
+    if (prober_.handle(link, kHeadNode, message, asked, clock_.now_us())) {
+        membership_.forget_link(link);
+    } else {
+        refuse(link, invalid_argument("a {} message before hello", message_name(message)));
+    }
+}
+
+void HeadNode::handle_member(NodeId node, Message message) {
+    if (const auto epoch = Pipeline::epoch_of(message)) {
+        // After a pause deadlines have passed that explain what is said here: they come first.
+        if (std::holds_alternative<StageFailed>(message)) lose_overdue(clock_.now_us());
+        Pipeline* pipeline = find_pipeline(epoch->pipeline);
+        if (pipeline == nullptr) {
+            lose_node(node, fmt::format("it sent a {} message of pipeline {}, which there is not",
+                                        message_name(message), epoch->pipeline.value));
+        } else if (membership_.find(node) != nullptr) {
+            pipeline->handle(node, std::move(message));
+        }
     } else if (auto* heartbeat = std::get_if<Heartbeat>(&message)) {
-        find_member(node)->next_link = std::move(heartbeat->next_link);
+        membership_.find(node)->next_link = std::move(heartbeat->next_link);
     } else if (const auto* probe = std::get_if<LinkProbe>(&message)) {
         on_probe(node, *probe);
-    } else if (const auto* progress = std::get_if<LoadProgress>(&message)) {
-        on_progress(node, *progress);
-    } else if (const auto* loaded = std::get_if<StageLoaded>(&message)) {
-        on_loaded(node, *loaded);
-    } else if (const auto* ready = std::get_if<StageReady>(&message)) {
-        on_ready(node, *ready);
-    } else if (const auto* failed = std::get_if<StageFailed>(&message)) {
-        // After a pause deadlines have passed that explain what is said here: they come first.
-        check_liveness(clock_.now_us());
-        on_failed(node, *failed);
     } else if (const auto* leaving = std::get_if<Refuse>(&message)) {
         lose_node(node, "it left: " + leaving->reason);
     } else {
@@ -119,146 +152,259 @@ void HeadNode::handle(NodeId node, Message message) {
     }
 }
 
-/// From the stage before the head's own.
-void HeadNode::on_input(NodeId node, StageInput input) {
-    if (session_ == nullptr || !active() || key_of(input).epoch != epoch_) return;
-    if (!ring_.connects(node, kHead)) {
-        lose_node(node, "it sent a part and is not the stage before the head's");
+// ---- Members -----------------------------------------------------------------------------------
+
+void HeadNode::on_hello(LinkId link, const Hello& hello) {
+    const Status fits = check_hello(hello, config_.identity, config_.partition_model);
+    if (!fits.ok()) {
+        refuse(link, fits);
         return;
     }
-    const Status submitted = session_->submit(std::move(input), clock_.now_us());
-    if (!submitted.ok()) end_pipeline(submitted);
-}
-
-/// A head with the first stage needs no feedback, so no ring sends any to it.
-void HeadNode::on_feedback(NodeId node, const TokenFeedback& tokens) {
-    if (!active() || tokens.key.epoch != epoch_) return;
-    lose_node(node, "it sent tokens for the first stage, which is not the head's");
-}
-
-void HeadNode::on_retire(NodeId node, const RetiredPart& retired) {
-    const bool stale = state_ != EngineState::ready || retired.key.epoch != epoch_;
-    if (!active() || (stale && !canary(Canary::stale_epoch))) return;
-    if (ring_.lm_head_node() != node) {
-        lose_node(node, "it retired a part and does not have the LM head");
+    // Two processes cannot listen at one address: the one we knew is gone, though nobody told us.
+    if (const Member* former = membership_.find_by_address(hello.advertise)) {
+        lose_node(former->info.id,
+                  "it was restarted: another process joined from " + hello.advertise);
+    }
+    Member member = membership_.introduce(hello, clock_.now_us());
+    Status admitted;
+    if (membership_.members().size() >= limits::kMaxNodes) {
+        admitted = make_error(StatusCode::resource_exhausted, "{} nodes are here already",
+                              membership_.members().size());
+    }
+    if (admitted.ok()) admitted = planner_.admit(member.info, node_infos());
+    if (!admitted.ok()) {
+        refuse(link, admitted);
         return;
     }
-    const Status taken = core_->on_retired(retired, clock_.now_us());
-    if (taken.ok()) return;
-    if (node == kHead) {
-        end_pipeline(taken);
-    } else {
-        lose_node(node, taken.message());
+    const NodeId id = member.info.id;
+    log_(LogLevel::info, "node '{}' joined from {}", member.info.name, member.info.address);
+    membership_.add(link, std::move(member));
+    send(id, Lane::control, {}, Message(Welcome{id, config_.identity.name, kProtocolMinor}));
+    rebuild_ = true;
+    pipeline_changed();
+}
+
+void HeadNode::refuse(LinkId link, const Status& reason) {
+    log_(LogLevel::warning, "peer refused: {}", reason.message());
+    dismiss(link, {reason.code(), reason.message()});
+}
+
+void HeadNode::dismiss(LinkId link, const Refuse& words) {
+    membership_.dismiss(link, clock_.now_us() + limits::kFarewellUs);
+    const Status sent = hub_->send(link, Lane::control, {}, encode_message(words));
+    if (!sent.ok()) log_(LogLevel::debug, "farewell not sent: {}", sent.message());
+}
+
+void HeadNode::lose_overdue(std::int64_t now_us) {
+    for (const Membership::Loss& loss : membership_.overdue(now_us)) {
+        lose_node(loss.node, loss.reason);
+    }
+    for (LinkId link : membership_.late_strangers(now_us)) {
+        refuse(link, make_error(StatusCode::deadline_exceeded, "no hello within {} s",
+                                limits::kHelloWithinUs / 1'000'000));
     }
 }
 
-void HeadNode::launch(PartPlan plan) {
-    route(ring_.first_node(), std::move(plan));
+void HeadNode::lose_node(NodeId node, const std::string& reason) {
+    const Member* member = membership_.find(node);
+    if (member == nullptr || node == kHeadNode) return;
+    planner_.forget(node);
+    std::string text = fmt::format("node '{}'", member->info.name);
+    for (const auto& pipeline : pipelines_) {
+        const auto stage = pipeline->ring().find(node);
+        if (!stage) continue;
+        const LayerRange layers = pipeline->ring().stage(*stage).layers;
+        text += fmt::format(" (layers {}-{})", layers.begin, layers.end - 1);
+    }
+    text += " was lost: " + reason;
+    log_(LogLevel::error, "{}", text);
+    dismiss(member->link, {StatusCode::unavailable, "the head gave this node up: " + reason});
+    membership_.remove(node);
+    for (const auto& pipeline : pipelines_) {
+        if (pipeline->ring().find(node)) pipeline->end(Status(StatusCode::unavailable, text));
+    }
+    last_error_ = text;
+    build_error_ = Status();
+    rebuild_ = true;
+    pipeline_changed();
 }
 
-std::size_t HeadNode::backlog_bytes() const {
-    const Member* first = find_member(ring_.first_node());
-    if (first == nullptr || first->info.id == kHead) return 0;
-    return hub_->pending_bytes(first->link);
+std::vector<NodeInfo> HeadNode::node_infos() const {
+    std::vector<NodeInfo> infos = membership_.infos();
+    for (NodeInfo& info : infos) {
+        for (const auto& pipeline : pipelines_) pipeline->describe(info);
+    }
+    return infos;
 }
 
-void HeadNode::route(NodeId node, StageInput input) {
-    if (node == kHead) {
-        const Status submitted = session_->submit(std::move(input), clock_.now_us());
-        if (!submitted.ok()) log_(LogLevel::error, "{}", submitted.message());
+// ---- Planning ----------------------------------------------------------------------------------
+
+void HeadNode::try_build() {
+    if (!rebuild_ || local_stage_failed_) return;
+    const auto idle = std::find_if(pipelines_.begin(), pipelines_.end(),
+                                   [](const auto& pipeline) { return !pipeline->active(); });
+    if (idle == pipelines_.end()) return;
+    const std::vector<NodeId> order = planner_.select(node_infos());
+    if (survey_links(order)) return;
+    rebuild_ = false;
+    if (order.empty()) return;
+    auto plan = planner_.plan(order, membership_);
+    if (!plan) {
+        (*idle)->show({});
+        fail_build(plan.error());
         return;
     }
-    const Lane lane = is_urgent(input) ? Lane::decode : Lane::prefill;
-    send(node, lane, std::visit([](auto& part) { return Message(std::move(part)); }, input));
+    build_error_ = Status();
+    if (config_.plan_only) {
+        (*idle)->show(std::move(*plan));
+        return;
+    }
+    const Status built = (*idle)->build(std::move(*plan));
+    if (!built.ok()) fail_build(built);  // check_partition permits nothing that cannot be a ring
 }
 
-void HeadNode::send(NodeId node, Lane lane, const Message& message) {
-    const Member* member = find_member(node);
+void HeadNode::fail_build(const Status& reason) {
+    build_error_ = reason;
+    last_error_ = reason.message();
+    log_(LogLevel::error, "{}", last_error_);
+    pipeline_changed();
+}
+
+/// True while links between the nodes of `order` are being measured.
+bool HeadNode::survey_links(const std::vector<NodeId>& order) {
+    const bool before = planner_.surveying();
+    const LinkSurvey::Turn turn = planner_.survey(order, clock_.now_us());
+    for (const auto& [a, b] : turn.late) {
+        log_(LogLevel::warning, "nodes {} and {} did not say how fast the link between them is",
+             a.value, b.value);
+    }
+    for (const auto& [first, second] : turn.begin) {
+        const bool head = second == kHeadNode;
+        const std::string address = head ? "" : membership_.find(second)->info.address;
+        send(first, Lane::control, {}, Message(ProbeLink{second, address, false}));
+        if (head) continue;
+        send(second, Lane::control, {},
+             Message(ProbeLink{first, membership_.find(first)->info.address, true}));
+    }
+    if (turn.going != before) pipeline_changed();
+    return turn.going;
+}
+
+void HeadNode::on_probe(NodeId node, const LinkProbe& probe) {
+    if (!planner_.on_probe(node, probe, clock_.now_us())) {
+        log_(LogLevel::debug, "node {} reports a link that nobody asked for", node.value);
+    } else if (!probe.reached) {
+        const Member* target = membership_.find(probe.to);
+        log_(LogLevel::warning, "node '{}' cannot reach '{}': no answer within {} s",
+             membership_.find(node)->info.name,
+             target != nullptr ? target->info.name : config_.identity.name,
+             limits::kProbeWithinUs / 1'000'000);
+    }
+}
+
+// ---- What pipelines ask for --------------------------------------------------------------------
+
+void HeadNode::send(NodeId node, Lane lane, PipelineEpoch epoch, const Message& message) {
+    const Member* member = membership_.find(node);
     if (member == nullptr || hub_ == nullptr) return;
-    const Status sent = hub_->send(member->link, lane, epoch_, encode_message(message));
+    const Status sent = hub_->send(member->link, lane, epoch, encode_message(message));
     if (!sent.ok()) log_(LogLevel::warning, "send to '{}': {}", member->info.name, sent.message());
 }
 
-void HeadNode::stage_progress(const LoadProgress& progress) {
-    on_progress(kHead, progress);
+std::size_t HeadNode::pending_bytes(NodeId node) const {
+    const Member* member = membership_.find(node);
+    return member == nullptr ? 0 : hub_->pending_bytes(member->link);
 }
-void HeadNode::stage_loaded(const StageLoaded& loaded) {
-    on_loaded(kHead, loaded);
+
+LinkModel HeadNode::link(NodeId from, NodeId to, PipelineEpoch epoch) const {
+    const Member* sender = membership_.find(from);
+    if (from == kHeadNode) {
+        const Member* receiver = membership_.find(to);
+        if (to == kHeadNode || receiver == nullptr) return {};
+        return hub_->stats(receiver->link).link;
+    }
+    const bool current =
+        sender != nullptr && sender->next_link && sender->next_link->epoch == epoch;
+    return current ? link_model(sender->next_link->link) : LinkModel();
 }
-void HeadNode::stage_ready(const StageReady& ready) {
-    on_ready(kHead, ready);
-}
-void HeadNode::stage_failed(const StageFailed& failed) {
-    on_failed(kHead, failed);
-}
-void HeadNode::stage_retire(RetiredPart part) {
-    on_retire(kHead, part);
-}
-void HeadNode::stage_feedback(TokenFeedback tokens) {
-    if (active() && tokens.key.epoch == epoch_) {
-        send(ring_.first_node(), Lane::token, Message(std::move(tokens)));
+
+void HeadNode::begin_epoch(PipelineEpoch epoch) {
+    for (NodeId node : membership_.workers()) {
+        hub_->set_epoch(membership_.find(node)->link, epoch);
     }
 }
 
-void HeadNode::stage_forward(ForwardedPart part) {
-    if (active() && part.plan.key.epoch == epoch_) {
-        route(ring_.next_node(kHead), std::move(part));
+void HeadNode::stage_failed(NodeId node, const StageFailed& failed) {
+    if (node != kHeadNode) {
+        lose_node(node, "its stage failed: " + failed.reason);
+        if (failed.code == StatusCode::resource_exhausted) {
+            build_error_ = Status(failed.code, last_error_);
+            pipeline_changed();
+        }
+        return;
     }
+    local_stage_failed_ = true;
+    build_error_ = Status(failed.code, "the head's own stage failed: " + failed.reason);
+    find_pipeline(failed.epoch.pipeline)->end(build_error_);
 }
 
-void HeadNode::stage_return(ReturnedPart part) {
-    if (active() && part.key.epoch == epoch_) route(ring_.next_node(kHead), std::move(part));
+void HeadNode::pipeline_serves() {
+    last_error_.clear();
+    pipeline_changed();
 }
+
+void HeadNode::pipeline_ended(const Status& reason) {
+    last_error_ = reason.message();
+    rebuild_ = true;
+    pipeline_changed();
+}
+
+// ---- What is shown -----------------------------------------------------------------------------
 
 void HeadNode::farewell() {
-    const std::vector<Member> members = members_;
-    for (const Member& member : members) {
-        if (member.info.id == kHead) continue;
-        send(member.info.id, Lane::control,
-             Refuse{StatusCode::cancelled, config_.plan_only
-                                               ? "the head only wanted a plan; nothing was loaded"
-                                               : "the head closed the cluster"});
-    }
+    const Refuse words{StatusCode::cancelled,
+                       config_.plan_only ? "the head only wanted a plan; nothing was loaded"
+                                         : "the head closed the cluster"};
+    for (NodeId node : membership_.workers()) send(node, Lane::control, {}, Message(words));
 }
 
 bool HeadNode::flushed() const {
-    for (const auto& [link, node] : node_of_link_) {
-        if (hub_->pending_bytes(link) > 0) return false;
-    }
-    return true;
+    const std::vector<NodeId> workers = membership_.workers();
+    return std::all_of(workers.begin(), workers.end(),
+                       [this](NodeId node) { return pending_bytes(node) == 0; });
 }
 
 ClusterView HeadNode::view() const {
     ClusterView view;
-    view.state = state_;
-    view.epoch = epoch_.epoch.value;
+    view.state = pipeline().state();
+    view.epoch = pipeline().epoch().epoch.value;
     view.last_error = last_error_;
-    view.nodes = member_infos();
-    if (state_ == EngineState::waiting) {
-        view.missing = policies_.cluster->missing(view.nodes);
+    view.nodes = node_infos();
+    if (view.state == EngineState::waiting) {
+        view.missing = planner_.missing(view.nodes);
         if (view.missing.empty()) view.missing = build_error_.message();
-        if (view.missing.empty() && survey_.going()) {
+        if (view.missing.empty() && planner_.surveying()) {
             view.missing = "the links between the nodes are being measured";
         }
         if (view.missing.empty() && config_.plan_only) view.missing = "this head only plans";
-    } else if (state_ == EngineState::loading) {
+    } else if (view.state == EngineState::loading) {
         view.missing = "nodes are loading";
     }
-    for (const RingStage& stage : ring_.stages()) view.stages.push_back(stage.node);
+    for (const RingStage& stage : pipeline().ring().stages()) view.stages.push_back(stage.node);
     return view;
 }
 
 std::vector<LinkMetrics> HeadNode::link_metrics() const {
     std::vector<LinkMetrics> links;
-    for (const Member& member : members_) {
-        if (member.info.id == kHead) continue;
+    for (const Member& member : membership_.members()) {
+        if (member.info.id == kHeadNode) continue;
         links.push_back(
             make_link_metrics(config_.identity.name, member.info.name, hub_->stats(member.link)));
     }
-    for (const Member& member : members_) {
-        if (!member.next_link || member.next_link->epoch != epoch_) continue;
-        const Member* next = find_member(ring_.next_node(member.info.id));
-        const bool to_head = next == nullptr || next->info.id == kHead;
+    for (const Member& member : membership_.members()) {
+        if (!member.next_link || member.next_link->epoch != pipeline().epoch()) continue;
+        const Member* next = membership_.find(pipeline().ring().next_node(member.info.id));
+        const bool to_head = next == nullptr || next->info.id == kHeadNode;
         links.push_back(make_link_metrics(member.info.name,
                                           to_head ? config_.identity.name : next->info.name,
                                           member.next_link->link));

@@ -38,8 +38,8 @@ void LinkProber::dial(NodeId self, const ProbeLink& target, std::int64_t now_us)
     probes_.emplace(*link, probe);
 }
 
-bool LinkProber::take(LinkId link, NodeId self, const Message& message, bool welcome,
-                      std::int64_t now_us) {
+bool LinkProber::handle(LinkId link, NodeId self, const Message& message, bool welcome,
+                        std::int64_t now_us) {
     if (owns(link)) {
         on_message(link, message);
         return true;

@@ -27,7 +27,8 @@ public:
     void dial(NodeId self, const ProbeLink& target, std::int64_t now_us);
     /// A message of one of these links, or of one that becomes one: its other end wants it
     /// measured, and it is `welcome`. False: of neither.
-    bool take(LinkId link, NodeId self, const Message& message, bool welcome, std::int64_t now_us);
+    bool handle(LinkId link, NodeId self, const Message& message, bool welcome,
+                std::int64_t now_us);
     /// Is it one of these links? The calls below are for those alone.
     bool owns(LinkId link) const { return probes_.contains(link); }
     void on_link_up(LinkId link);

@@ -122,7 +122,7 @@ std::int64_t LinkSurvey::next_timer_us() const {
     return next;
 }
 
-bool LinkSurvey::take(NodeId reporter, const LinkProbe& probe, std::int64_t now_us) {
+bool LinkSurvey::add_result(NodeId reporter, const LinkProbe& probe, std::int64_t now_us) {
     // The way from the head is measured on the worker's link, and the worker reports it first.
     const bool own = probe.from == reporter;
     if (!own && !(probe.from == NodeId(0) && probe.to == reporter)) return false;

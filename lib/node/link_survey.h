@@ -36,7 +36,7 @@ public:
     /// Are these two measuring right now?
     bool under_way(NodeId a, NodeId b) const { return active_.contains(pair_of(a, b)); }
     /// A result that `reporter` sent. False when nobody asked for it.
-    bool take(NodeId reporter, const LinkProbe& probe, std::int64_t now_us);
+    bool add_result(NodeId reporter, const LinkProbe& probe, std::int64_t now_us);
     /// The node is gone.
     void forget(NodeId node);
 

@@ -219,7 +219,7 @@ void WorkerNode::handle_head(Message message) {
 }
 
 void WorkerNode::handle_peer(LinkId link, Message message) {
-    if (prober_.take(link, node_, message, strangers_.contains(link), clock_.now_us())) {
+    if (prober_.handle(link, node_, message, strangers_.contains(link), clock_.now_us())) {
         strangers_.erase(link);
         return;
     }

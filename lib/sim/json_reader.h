@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <set>
@@ -101,6 +102,16 @@ public:
         for (std::size_t i = 0; i < value->size(); ++i) {
             JsonReader reader((*value)[i], what_, fmt::format("{}{}[{}].", path_, key, i), status_);
             read(reader, to.emplace_back());
+        }
+    }
+    void texts(const char* key, std::vector<std::string>& to) {
+        const Json* value = find(key);
+        if (value == nullptr) return;
+        const auto is_text = [](const Json& item) { return item.is_string(); };
+        if (value->is_array() && std::all_of(value->begin(), value->end(), is_text)) {
+            to = value->get<std::vector<std::string>>();
+        } else {
+            fail(key, "is not a list of strings");
         }
     }
     /// What stands under `key`, of whatever type; null when nothing does.

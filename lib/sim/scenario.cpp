@@ -75,6 +75,7 @@ void read_scenario(JsonReader& reader, SimScenario& scenario) {
     });
     reader.list("faults", scenario.faults, read_fault);
     reader.object("workload", [&](JsonReader& item) { read_workload(item, scenario.workload); });
+    reader.texts("order", scenario.order);
     reader.integer("layers", scenario.layers);
     reader.integer("hidden", scenario.hidden);
     reader.boolean("local_stage", scenario.local_stage);
@@ -88,6 +89,7 @@ void read_scenario(JsonReader& reader, SimScenario& scenario) {
     reader.integer("block_tokens", scenario.block_tokens);
     reader.integer("max_context", scenario.max_context);
     reader.boolean("prefix_cache", scenario.prefix_cache);
+    reader.number("drafts", scenario.drafts);
     reader.text("scheduler", scenario.scheduler);
     reader.text("transmit", scenario.transmit);
     reader.integer("node_lost_after_us", scenario.node_lost_after_us);
@@ -143,6 +145,7 @@ Status check_engine(const SimScenario& scenario) {
     MOLINK_RETURN_IF_ERROR(
         in_range("block_tokens", scenario.block_tokens, 1, limits::kMaxBlockTokens));
     MOLINK_RETURN_IF_ERROR(in_range("max_context", scenario.max_context, 2, 1 << 20));
+    MOLINK_RETURN_IF_ERROR(in_range("drafts", scenario.drafts, 0, 1));
     constexpr double kLongest = 1e13;
     for (std::int64_t time : {scenario.node_lost_after_us, scenario.reconnect_within_us,
                               scenario.safety_us, scenario.liveness_us}) {
@@ -181,6 +184,15 @@ Status check_nodes(const SimScenario& scenario, std::set<std::string>& names) {
     return {};
 }
 
+Status check_order(const SimScenario& scenario, std::set<std::string> names) {
+    if (scenario.order.empty()) return {};
+    if (!scenario.local_stage) names.erase(scenario.nodes.front().name);
+    const std::set<std::string> ordered(scenario.order.begin(), scenario.order.end());
+    if (ordered == names && ordered.size() == scenario.order.size()) return {};
+    return invalid_argument("scenario: order names {}; it must name each of {} once",
+                            fmt::join(scenario.order, ", "), fmt::join(names, ", "));
+}
+
 Status check_fault(const SimScenario& scenario, const SimFault& fault,
                    const std::set<std::string>& names) {
     const auto kind = static_cast<std::size_t>(fault.kind);
@@ -208,6 +220,7 @@ Status check_fault(const SimScenario& scenario, const SimFault& fault,
 Status check_scenario(const SimScenario& scenario) {
     std::set<std::string> names;
     MOLINK_RETURN_IF_ERROR(check_nodes(scenario, names));
+    MOLINK_RETURN_IF_ERROR(check_order(scenario, names));
     MOLINK_RETURN_IF_ERROR(check_engine(scenario));
     MOLINK_RETURN_IF_ERROR(check_workload(scenario.workload, scenario));
     MOLINK_RETURN_IF_ERROR(check_link(scenario.link));

@@ -41,6 +41,27 @@ void EventChecker::add(RequestId id, const GenerateRequest& request) {
     ++counts_.requests;
 }
 
+const Expected& EventChecker::expected_of(const Request& request, Completion& completion) const {
+    if (!completion.expected) {
+        const auto index = static_cast<std::int32_t>(&completion - request.completions.data());
+        completion.expected = expect(request.request, index, layers_);
+    }
+    return *completion.expected;
+}
+
+std::optional<Token> EventChecker::expected_token(RequestId id, std::int32_t index,
+                                                  std::int32_t position) {
+    const auto found = requests_.find(id);
+    if (found == requests_.end()) return std::nullopt;
+    Request& request = found->second;
+    const auto& tokens =
+        expected_of(request, request.completions[static_cast<std::size_t>(index)]).tokens;
+    const auto at = static_cast<std::int64_t>(position) -
+                    static_cast<std::int64_t>(request.request.prompt_tokens.size());
+    if (at < 0 || at >= std::ssize(tokens)) return std::nullopt;
+    return tokens[static_cast<std::size_t>(at)];
+}
+
 void EventChecker::take(const RequestEvent& event) {
     std::string line =
         fmt::format("{} {} {} {} {};", event.request.value, event.index,
@@ -62,7 +83,6 @@ void EventChecker::take(const RequestEvent& event) {
         fail(event.request, event.index, "an event after its end");
         return;
     }
-    if (!completion.expected) completion.expected = expect(request.request, event.index, layers_);
     check_piece(event, request, completion);
     if (event.finish_reason == FinishReason::none) {
         if (event.last) fail(event.request, event.index, "last, but not finished");
@@ -82,7 +102,7 @@ void EventChecker::take(const RequestEvent& event) {
 
 void EventChecker::check_piece(const RequestEvent& event, Request& request,
                                Completion& completion) {
-    const Expected& expected = *completion.expected;
+    const Expected& expected = expected_of(request, completion);
     completion.tokens.insert(completion.tokens.end(), event.tokens.begin(), event.tokens.end());
     completion.text += event.text;
     counts_.tokens += event.tokens.size();
@@ -107,7 +127,7 @@ void EventChecker::check_piece(const RequestEvent& event, Request& request,
 }
 
 void EventChecker::check_end(const RequestEvent& event, Request& request, Completion& completion) {
-    const Expected& expected = *completion.expected;
+    const Expected& expected = expected_of(request, completion);
     const auto prompt = static_cast<std::int32_t>(request.request.prompt_tokens.size());
     const auto output = static_cast<std::int32_t>(completion.tokens.size());
     if (event.prompt_token_count != prompt || event.output_token_count != output) {

@@ -38,6 +38,8 @@ public:
     std::vector<Token> running_tokens(std::uint64_t random) const;
     /// Those of one request's first completion; empty when it has ended.
     std::vector<Token> tokens_of(RequestId id) const;
+    /// The token that a completion must have at an absolute position; nothing where it has none.
+    std::optional<Token> expected_token(RequestId id, std::int32_t index, std::int32_t position);
     /// From now on errors are violations whatever they say.
     void forbid_errors() { errors_forbidden_ = true; }
 
@@ -54,6 +56,7 @@ private:
         std::int32_t ended = 0;
     };
 
+    const Expected& expected_of(const Request& request, Completion& completion) const;
     void fail(RequestId id, std::int32_t index, const std::string& what);
     void check_piece(const RequestEvent& event, Request& request, Completion& completion);
     void check_end(const RequestEvent& event, Request& request, Completion& completion);

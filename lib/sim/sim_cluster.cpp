@@ -145,8 +145,7 @@ HeadConfig SimCluster::head_config() const {
     config.direct_feedback = scenario_.direct_feedback;
     config.lm_head = *parse_lm_head(scenario_.lm_head);  // check_scenario has seen it
     config.probe_links = scenario_.probe_links;
-    config.max_running = scenario_.max_running;
-    config.max_step_tokens = scenario_.max_step_tokens;
+    config.engine = core_options();
     config.max_context = scenario_.max_context;
     config.node_lost_after_us = scenario_.node_lost_after_us;
     config.reconnect_within_us = scenario_.reconnect_within_us;
@@ -154,13 +153,19 @@ HeadConfig SimCluster::head_config() const {
 }
 
 HeadPolicies SimCluster::head_policies() const {
-    std::vector<std::string> names;
-    for (const SimNode& node : scenario_.nodes) names.push_back(node.name);
-    if (!scenario_.local_stage) names.erase(names.begin());
+    std::vector<std::string> names = scenario_.order;
+    if (names.empty()) {
+        for (const SimNode& node : scenario_.nodes) names.push_back(node.name);
+        if (!scenario_.local_stage) names.erase(names.begin());
+    }
+    const bool ordered = study_ != nullptr || !scenario_.order.empty();
+    const bool even = study_ != nullptr && study_->even_split;
+    HeadPolicies policies;
     const auto stages = static_cast<std::int32_t>(names.size());
-    if (study_ == nullptr) return {make_seed_cluster(stages), make_cost_partitioner()};
-    return {make_static_cluster(std::move(names)),
-            study_->even_split ? make_even_partitioner() : make_cost_partitioner()};
+    policies.cluster = ordered ? make_static_cluster(std::move(names)) : make_seed_cluster(stages);
+    policies.partitioner = even ? make_even_partitioner() : make_cost_partitioner();
+    policies.scheduler = make_scheduler(scenario_, policies_);
+    return policies;
 }
 
 EngineCoreOptions SimCluster::core_options() const {
@@ -181,14 +186,12 @@ EngineCoreOptions SimCluster::core_options() const {
 void SimCluster::make_head(RequestEventSink& events) {
     const std::string& name = scenario_.nodes.front().name;
     if (scenario_.local_stage) head_.stage = make_stage(name);
-    head_.node =
-        std::make_unique<HeadNode>(head_config(), head_policies(), clock, head_.stage.get(), Log());
-    core_ = std::make_unique<EngineCore>(core_options(), make_scheduler(scenario_, policies_),
-                                         *head_.node, events, Log());
+    head_.node = std::make_unique<HeadNode>(head_config(), head_policies(), events, clock,
+                                            head_.stage.get(), Log());
     head_.transport = std::make_unique<SimTransport>(network, name);
     (void)head_.transport->listen(address_of(name));
     head_.hub = make_hub(*head_.transport, *head_.node);
-    head_.node->attach(*head_.hub, *core_);
+    head_.node->attach(*head_.hub);
 }
 
 void SimCluster::start_worker(const std::string& name) {

@@ -47,7 +47,7 @@ public:
     SimNetwork network;
 
     HeadNode& head() { return *head_.node; }
-    EngineCore& core() { return *core_; }
+    EngineCore& core() { return head_.node->pipeline().core(); }
     /// The head looks again at once, because its engine was given something.
     void wake_head() { head_.transport->wake(); }
 
@@ -100,7 +100,6 @@ private:
     const SimPolicies& policies_;
     const StudyParts* study_;
     Host<HeadNode> head_;
-    std::unique_ptr<EngineCore> core_;
     std::map<std::string, Host<WorkerNode>> workers_;
     std::vector<std::unique_ptr<SimTransport>> ghosts_;  // of machines that vanished
     std::uint64_t next_hub_seed_ = 1;

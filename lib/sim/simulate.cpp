@@ -9,6 +9,7 @@
 #include <molink/sim.h>
 
 #include "base/error.h"
+#include "sim/drafting_scheduler.h"
 #include "sim/fold.h"
 #include "sim/sim_checker.h"
 #include "sim/sim_cluster.h"
@@ -27,6 +28,7 @@ SimCounts& SimCounts::operator+=(const SimCounts& other) {
     cancelled_in_flight += other.cancelled_in_flight;
     preemptions += other.preemptions;
     prefix_hits += other.prefix_hits;
+    drafts += other.drafts;
     stop_strings += other.stop_strings;
     epoch_changes += other.epoch_changes;
     for (std::size_t i = 0; i < kSimFaultKinds; ++i) faults[i] += other.faults[i];
@@ -58,6 +60,7 @@ public:
 private:
     using Action = std::function<void()>;
     void at(std::int64_t time_us, Action action) { actions_.emplace(time_us, std::move(action)); }
+    SimPolicies wrap(const SimPolicies& policies);
     void schedule_requests();
     void schedule_faults();
     void begin(const SimFault& fault);
@@ -95,11 +98,21 @@ private:
     std::string last_error_;
 };
 
-SimPolicies watched(const SimScenario& scenario, const SimPolicies& policies, std::string& unfair) {
+/// The policies as they run: the scheduler watched and, where the scenario asks for it, drafting.
+SimPolicies World::wrap(const SimPolicies& policies) {
     SimPolicies result = policies;
-    if (policies.scheduler) return result;  // a policy of one's own may have its reasons
-    result.scheduler = [&scenario, policies, &unfair] {
-        return std::make_unique<WatchedScheduler>(make_scheduler(scenario, policies), unfair);
+    result.scheduler = [this, policies]() -> std::unique_ptr<Scheduler> {
+        std::unique_ptr<Scheduler> scheduler = make_scheduler(scenario_, policies);
+        if (!own_scheduler_) {  // a policy of one's own may have its reasons
+            scheduler = std::make_unique<WatchedScheduler>(std::move(scheduler), unfair_);
+        }
+        if (scenario_.drafts <= 0) return scheduler;
+        return std::make_unique<DraftingScheduler>(
+            std::move(scheduler),
+            [this](RequestId request, std::int32_t completion, std::int32_t position) {
+                return checker_.expected_token(request, completion, position);
+            },
+            scenario_.drafts, counts_.drafts);
     };
     return result;
 }
@@ -107,7 +120,7 @@ SimPolicies watched(const SimScenario& scenario, const SimPolicies& policies, st
 World::World(const SimScenario& scenario, const SimPolicies& policies)
     : scenario_(scenario),
       own_scheduler_(static_cast<bool>(policies.scheduler)),
-      policies_(watched(scenario_, policies, unfair_)),
+      policies_(wrap(policies)),
       faults_(scenario_),
       checker_(
           scenario_.layers,
@@ -177,7 +190,7 @@ void World::submit_request(const GenerateRequest& request, std::int64_t cancel_a
         ++counts_.refused;
         const bool fits = taken.code() == StatusCode::resource_exhausted ||
                           (taken.code() == StatusCode::unavailable &&
-                           cluster_.head().state() != EngineState::ready);
+                           cluster_.head().pipeline().state() != EngineState::ready);
         if (!fits) fail("refused without a reason: " + taken.to_string());
         return;
     }

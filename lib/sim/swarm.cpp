@@ -163,6 +163,17 @@ void add_disorder(Draw& draw, SimScenario& scenario) {
                                draw.between(500'000, 20'000'000), name(from), name(to), 1});
 }
 
+/// The operator says in which order the stages stand, so that the head's stage is also the last one
+/// and one between others.
+void fix_order(Draw& draw, SimScenario& scenario) {
+    for (const SimNode& node : scenario.nodes) scenario.order.push_back(node.name);
+    if (!scenario.local_stage) scenario.order.erase(scenario.order.begin());
+    for (std::size_t i = scenario.order.size(); i > 1; --i) {
+        const std::int64_t other = draw.between(0, static_cast<std::int64_t>(i) - 1);
+        std::swap(scenario.order[i - 1], scenario.order[static_cast<std::size_t>(other)]);
+    }
+}
+
 }  // namespace
 
 SimScenario swarm_scenario(std::uint64_t seed) {
@@ -183,6 +194,8 @@ SimScenario swarm_scenario(std::uint64_t seed) {
         scenario.safety_us = std::max(scenario.safety_us, fault.at_us + fault.duration_us);
     }
     scenario.probe_links = draw.chance(0.5);
+    scenario.drafts = draw.one_of({0.0, 0.0, 0.3, 1.0});
+    if (draw.chance(0.25)) fix_order(draw, scenario);
     return scenario;
 }
 

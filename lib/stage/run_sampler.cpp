@@ -34,9 +34,12 @@ SampledRows RunSampler::sample(const RowSpan& span, StageSequence& sequence,
             sequence.history.advance(sequence.tokens, static_cast<std::size_t>(position),
                                      static_cast<std::size_t>(sequence.open.prompt_count));
         }
-        const Token token =
-            choose(sequence, row, canary(Canary::random_position) ? span.position + 1 : position);
         const bool verifies = i + 1 < rows;
+        const Token token =
+            verifies && canary(Canary::draft_unverified)
+                ? sequence.tokens[static_cast<std::size_t>(position)]
+                : choose(sequence, row,
+                         canary(Canary::random_position) ? span.position + 1 : position);
         const Token draft = verifies ? sequence.tokens[static_cast<std::size_t>(position)] : token;
         sampled.tokens.push_back(token);
         if (sequence.open.logprobs >= 0) {

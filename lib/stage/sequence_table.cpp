@@ -4,6 +4,7 @@
 // is written before anything reads it.
 #include "stage/sequence_table.h"
 
+#include "base/canary.h"
 #include "base/error.h"
 
 namespace molink {
@@ -106,8 +107,11 @@ Status SequenceTable::apply_rows(const PartPlan& part, const DecodeRows& rows) {
                           part.key.id.value, rows.sequence.value, rows.position,
                           rows.token ? "with" : "without", sequence->tokens.size());
     }
-    sequence->tokens.resize(position);  // what lies behind are drafts that were not accepted
-    sequence->tokens.push_back(*rows.token);
+    const bool keeps = canary(Canary::rejected_draft_kept) && position < sequence->tokens.size();
+    if (!keeps) {
+        sequence->tokens.resize(position);  // what lies behind are drafts that were not accepted
+        sequence->tokens.push_back(*rows.token);
+    }
     MOLINK_RETURN_IF_ERROR(check_token(part, rows.sequence, *rows.token));
     for (Token draft : rows.drafts) {
         MOLINK_RETURN_IF_ERROR(check_token(part, rows.sequence, draft));

@@ -167,3 +167,29 @@ TEST_CASE("what is wrong in a scenario file is named") {
         REQUIRE(scenario.error().message().find(words) != std::string::npos);
     }
 }
+
+TEST_CASE("stages stand in the order that a scenario names") {
+    SimScenario scenario = three_nodes();
+    for (const std::vector<std::string>& order :
+         {std::vector<std::string>{"a", "head", "b"}, {"a", "b", "head"}, {"head", "b", "a"}}) {
+        scenario.order = order;
+        const SimReport report = run(scenario);
+        REQUIRE(report.counts.completions > 0);
+        REQUIRE(report.metrics.stages.size() == 3);
+    }
+    scenario.order = {"a", "b"};
+    REQUIRE_FALSE(check_scenario(scenario).ok());
+    scenario.order = {"a", "b", "b"};
+    REQUIRE_FALSE(check_scenario(scenario).ok());
+}
+
+TEST_CASE("drafts change the number of parts and no token") {
+    SimScenario scenario = three_nodes();
+    scenario.workload.follow_up = 0;
+    const SimReport plain = run(scenario);
+    scenario.drafts = 1;
+    const SimReport drafted = run(scenario);
+    REQUIRE(drafted.counts.drafts > 100);
+    REQUIRE(drafted.counts.tokens == plain.counts.tokens);
+    REQUIRE(drafted.counts.parts < plain.counts.parts);
+}

@@ -55,25 +55,22 @@ ClusterFixture::ClusterFixture(std::int32_t stages, bool local_stage, LmHead lm_
     config.local_stage = local_stage;
     config.direct_feedback = direct_feedback;
     config.probe_links = false;  // a tick of the clock would look like a slow network
-    config.max_running = 4;
-    config.max_step_tokens = 32;
+    config.engine.max_running = 4;
+    config.engine.max_waiting = 64;
+    config.engine.max_step_tokens = 32;
+    config.engine.max_slice_tokens = 16;
+    config.engine.block_tokens = kBlockTokens;
+    config.engine.vocabulary = kFoldVocabulary;
     config.max_context = 256;
     config.node_lost_after_us = 15'000'000;
     config.reconnect_within_us = 3'000'000;
-    HeadPolicies policies{make_seed_cluster(stages), make_cost_partitioner()};
-    head = std::make_unique<HeadNode>(config, std::move(policies), clock, &head_stage, Log());
-    EngineCoreOptions options;
-    options.max_running = 4;
-    options.max_waiting = 64;
-    options.max_step_tokens = 32;
-    options.max_slice_tokens = 16;
-    options.block_tokens = kBlockTokens;
-    options.vocabulary = kFoldVocabulary;
-    core = std::make_unique<EngineCore>(options, nullptr, *head, *this, Log());
+    HeadPolicies policies{make_seed_cluster(stages), make_cost_partitioner(), nullptr};
+    head =
+        std::make_unique<HeadNode>(config, std::move(policies), *this, clock, &head_stage, Log());
     transport = network->make_transport();
     if (!transport->listen("inproc://head")) throw std::runtime_error("listen");
     hub = make_hub(*transport, clock, *head, 1);
-    head->attach(*hub, *core);
+    head->attach(*hub);
 }
 
 ClusterFixture::~ClusterFixture() = default;
@@ -127,7 +124,7 @@ RequestId ClusterFixture::submit(const std::vector<Token>& prompt, std::int32_t 
     request.ignore_eos = true;
     request.submitted_us = clock.now;
     const RequestId id = request.id;
-    outcomes[id].status = core->submit(std::move(request), clock.now);
+    outcomes[id].status = head->pipeline().core().submit(std::move(request), clock.now);
     return id;
 }
 

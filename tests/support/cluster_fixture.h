@@ -48,7 +48,7 @@ public:
     /// True when `done` held within `limit_us` of virtual time.
     bool run_until(const std::function<bool()>& done, std::int64_t limit_us = 60'000'000);
     bool run_until_ready() {
-        return run_until([&] { return head->state() == EngineState::ready; });
+        return run_until([&] { return head->pipeline().state() == EngineState::ready; });
     }
     RequestId submit(const std::vector<Token>& prompt, std::int32_t max_tokens);
     void on_request_event(RequestEvent event) override;
@@ -67,7 +67,6 @@ public:
     sim::SimStage head_stage{clock, {}};
     std::unique_ptr<Transport> transport;
     std::unique_ptr<HeadNode> head;
-    std::unique_ptr<EngineCore> core;
     std::unique_ptr<ChannelHub> hub;
     std::vector<std::unique_ptr<FoldWorker>> workers;
 

@@ -1,6 +1,11 @@
 // The life of requests without links: cancels, epochs, refused plans, hostile retirement records.
 #include "engine/engine_core.h"
 
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "sim/drafting_scheduler.h"
 #include "support/catch.h"
 #include "support/core_fixture.h"
 
@@ -186,4 +191,66 @@ TEST_CASE("several micro-batches are under way with several stages") {
     MetricsSnapshot metrics;
     fixture.core.fill_metrics(metrics);
     REQUIRE(metrics.max_micro_batches_in_flight >= 3);
+}
+
+TEST_CASE("drafts change no token, whether they are right or made up") {
+    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+        Random random(seed);
+        const std::int32_t layers = 6;
+        std::map<RequestId, std::vector<Token>> right;
+        std::uint64_t drafts = 0;
+        const auto oracle = [&](RequestId request, std::int32_t,
+                                std::int32_t position) -> std::optional<Token> {
+            const auto& tokens = right.at(request);
+            const auto at = static_cast<std::size_t>(position);
+            return at < tokens.size() ? std::optional(tokens[at]) : std::nullopt;
+        };
+        auto drafting =
+            std::make_unique<sim::DraftingScheduler>(make_depth_scheduler(), oracle, 1, drafts);
+        CoreFixture fixture(3, layers, small_options(), std::move(drafting), 14, seed % 2 == 0);
+        for (int i = 0; i < 6; ++i) {
+            const std::vector<Token> prompt = numbered(20, i * 7);
+            std::vector<Token> whole = prompt;
+            for (Token token : test::fold_tokens(prompt, 24, layers)) whole.push_back(token);
+            right[RequestId(static_cast<std::uint64_t>(i) + 1)] = whole;
+            fixture.submit(prompt, 24);
+        }
+        REQUIRE(fixture.run_to_end(random));
+        REQUIRE(fixture.retire_status.ok());
+        REQUIRE(fixture.violation().empty());
+        REQUIRE(drafts > 0);
+        for (const auto& [id, outcome] : fixture.outcomes) {
+            REQUIRE(outcome.tokens == test::fold_tokens(outcome.prompt, 24, layers));
+            REQUIRE(outcome.terminal_events == 1);
+        }
+        REQUIRE(fixture.core.check().ok());
+        MetricsSnapshot metrics;
+        fixture.core.fill_metrics(metrics);
+        REQUIRE(metrics.plans_refused == 0);
+        REQUIRE(metrics.kv_blocks_free == metrics.kv_blocks_total);
+    }
+}
+
+TEST_CASE("drafts that are right save decode parts") {
+    const auto decode_parts = [](double share) {
+        Random random(1);
+        std::uint64_t drafts = 0;
+        const std::vector<Token> output = test::fold_tokens(numbered(8, 0), 40, 6);
+        const auto oracle = [&](RequestId, std::int32_t,
+                                std::int32_t position) -> std::optional<Token> {
+            const std::size_t at = static_cast<std::size_t>(position) - 8;
+            return at < output.size() ? std::optional(output[at]) : std::nullopt;
+        };
+        CoreFixture fixture(
+            2, 6, small_options(),
+            std::make_unique<sim::DraftingScheduler>(make_depth_scheduler(), oracle, share, drafts),
+            40);
+        fixture.submit(numbered(8, 0), 40);
+        REQUIRE(fixture.run_to_end(random));
+        REQUIRE(fixture.outcomes.begin()->second.tokens == output);
+        return std::count_if(fixture.launched.begin(), fixture.launched.end(),
+                             [](const PartPlan& plan) { return plan.kind() == PartKind::decode; });
+    };
+    REQUIRE(decode_parts(0) == 39);
+    REQUIRE(decode_parts(1) < 30);
 }

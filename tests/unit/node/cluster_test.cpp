@@ -55,7 +55,7 @@ TEST_CASE("the LM head on the first stage gives the same tokens") {
                 ClusterFixture cluster(workers + (local ? 1 : 0), local, LmHead::first, direct);
                 for (int i = 0; i < workers; ++i) cluster.add_worker("w" + std::to_string(i));
                 REQUIRE(cluster.run_until_ready());
-                REQUIRE(cluster.head->partition().plan.lm_head_first ==
+                REQUIRE(cluster.head->pipeline().partition().plan.lm_head_first ==
                         (workers > (local ? 0 : 1)));
                 check_tokens(cluster, 6);
                 REQUIRE(cluster.head_stage.violation().empty());
@@ -115,7 +115,7 @@ TEST_CASE("the smallest stage decides the number of blocks") {
     ClusterFixture cluster(2, true);
     cluster.add_worker("w").stage.offer_kv_blocks(17);
     REQUIRE(cluster.run_until_ready());
-    REQUIRE(cluster.head->kv_blocks() == 17);
+    REQUIRE(cluster.head->pipeline().kv_blocks() == 17);
 }
 
 TEST_CASE("a node that differs is refused with both values") {
@@ -144,7 +144,7 @@ TEST_CASE("a node that differs is refused with both values") {
         REQUIRE(cluster.run_until([&] { return worker.node->over(); }));
         INFO(worker.node->outcome().to_string());
         REQUIRE(worker.node->outcome().message().find(item.what) != std::string::npos);
-        REQUIRE(cluster.head->state() == EngineState::waiting);
+        REQUIRE(cluster.head->pipeline().state() == EngineState::waiting);
     }
 }
 
@@ -262,4 +262,52 @@ TEST_CASE("the head's farewell ends the workers without an error") {
     REQUIRE(cluster.run_until([&] { return worker.node->over(); }));
     INFO(worker.node->outcome().to_string());
     REQUIRE(worker.node->outcome().ok());
+}
+
+TEST_CASE("a worker may be lost while the head's last stage computes for it") {
+    for (std::int64_t moment_us = 0; moment_us < 40'000; moment_us += 1'000) {
+        ClusterFixture cluster(2, true);
+        NodeIdentity first = test::fold_identity("first");
+        first.layers = LayerRange{0, 3};
+        cluster.add_worker(first);
+        REQUIRE(cluster.run_until_ready());
+        REQUIRE(cluster.head->pipeline().ring().shape().feeds_back());
+        REQUIRE(cluster.head->pipeline().ring().lm_head_node() == kHeadNode);
+        for (int i = 0; i < 4; ++i) cluster.submit(kPrompt, 100);
+        cluster.run_until([] { return false; }, moment_us);
+        cluster.workers.front()->node->farewell();
+        cluster.workers.front()->hub->poll(0);
+        cluster.kill("first");
+        REQUIRE(cluster.run_until([&] { return cluster.all_ended(); }, 20'000'000));
+        for (const auto& [id, outcome] : cluster.outcomes) {
+            REQUIRE(outcome.terminal_events == 1);
+            REQUIRE(outcome.status.message().find("it left") != std::string::npos);
+        }
+    }
+}
+
+TEST_CASE("a node that is waited for is shown as stalled") {
+    ClusterFixture cluster(2, true);
+    FoldWorker& worker = cluster.add_worker("a");
+    REQUIRE(cluster.run_until_ready());
+    const auto state = [&] { return cluster.head->view().nodes.at(1).state; };
+    REQUIRE(state() == NodeState::ready);
+    const std::uint64_t changes = cluster.head->change_count();
+    worker.frozen = true;
+    REQUIRE(cluster.run_until([&] { return state() == NodeState::stalled; }, 6'000'000));
+    REQUIRE(cluster.head->change_count() > changes);
+    REQUIRE(cluster.head->pipeline().state() == EngineState::ready);
+    worker.frozen = false;
+    REQUIRE(cluster.run_until([&] { return state() == NodeState::ready; }, 6'000'000));
+    check_tokens(cluster, 2);
+}
+
+TEST_CASE("a message of a pipeline that the head does not have costs the node that sent it") {
+    ClusterFixture cluster(2, true);
+    FoldWorker& worker = cluster.add_worker("a");
+    REQUIRE(cluster.run_until_ready());
+    const StageReady ready{{PipelineId(9), Epoch(1)}};
+    REQUIRE(worker.hub->send(LinkId(1), Lane::control, {}, encode_message(ready)).ok());
+    REQUIRE(cluster.run_until([&] { return worker.node->over(); }));
+    REQUIRE(worker.node->outcome().message().find("pipeline 9") != std::string::npos);
 }

@@ -21,7 +21,7 @@ public:
     /// Runs until the pipeline serves, at most `limit_us`; false when it does not.
     bool serve(std::int64_t limit_us = 60'000'000) {
         const std::int64_t end = cluster.clock.now + limit_us;
-        while (cluster.head().state() != EngineState::ready) {
+        while (cluster.head().pipeline().state() != EngineState::ready) {
             const std::int64_t next = cluster.next_event_us();
             if (next > end) return false;
             cluster.clock.now = std::max(cluster.clock.now, next);
@@ -36,7 +36,7 @@ public:
         return NodeId(0);
     }
     LinkModel link(const std::string& from, const std::string& to) {
-        for (const PartitionLink& link : cluster.head().partition().input.links) {
+        for (const PartitionLink& link : cluster.head().pipeline().partition().input.links) {
             if (link.from == id_of(from) && link.to == id_of(to)) return link.model;
         }
         FAIL("no link from " + from + " to " + to);
@@ -114,7 +114,7 @@ TEST_CASE("measuring costs little where links are fast") {
     CHECK(scene.cluster.clock.now - plain.cluster.clock.now < 200 * kMs);
     CHECK(scene.link("w1", "w2").bytes_per_s == 0);
     CHECK(scene.link("w1", "w2").delay_us == 0);
-    CHECK(plain.cluster.head().partition().input.links.empty());
+    CHECK(plain.cluster.head().pipeline().partition().input.links.empty());
 }
 
 TEST_CASE("eight nodes at 100 Mbit/s are measured in seconds") {
@@ -157,7 +157,7 @@ TEST_CASE("only a new node is measured when a pipeline is built again") {
     REQUIRE(scene.serve());
     const std::int64_t first = scene.cluster.clock.now;
     scene.cluster.stop_worker("w2", false);
-    while (scene.cluster.head().state() == EngineState::ready) {
+    while (scene.cluster.head().pipeline().state() == EngineState::ready) {
         scene.cluster.clock.now = std::max(scene.cluster.clock.now, scene.cluster.next_event_us());
         scene.cluster.step();
     }
@@ -190,8 +190,8 @@ std::int64_t survey(LinkSurvey& links, const std::vector<NodeId>& nodes, std::si
             }
             const double rate = 1e6 * (1 + to.value % 3);
             const NodeId back = to.value == 0 ? from : to;
-            CHECK(links.take(back, {to, from, true, 2e6, 10'000, 0}, now));
-            CHECK(links.take(from, {from, to, true, rate, 10'000, 0}, now));
+            CHECK(links.add_result(back, {to, from, true, 2e6, 10'000, 0}, now));
+            CHECK(links.add_result(from, {from, to, true, rate, 10'000, 0}, now));
         }
     }
 }
@@ -236,11 +236,11 @@ TEST_CASE("a survey takes only what was asked for") {
     const LinkSurvey::Turn turn = links.advance(nodes, 0);
     REQUIRE(turn.begin.size() == 1);
     const auto [from, to] = turn.begin.front();
-    CHECK_FALSE(links.take(to, {from, to, true, 1e6, 0, 0}, 10));
-    CHECK_FALSE(links.take(NodeId(7), {from, to, true, 1e6, 0, 0}, 10));
-    CHECK_FALSE(links.take(from, {from, NodeId(9), true, 1e6, 0, 0}, 10));
+    CHECK_FALSE(links.add_result(to, {from, to, true, 1e6, 0, 0}, 10));
+    CHECK_FALSE(links.add_result(NodeId(7), {from, to, true, 1e6, 0, 0}, 10));
+    CHECK_FALSE(links.add_result(from, {from, NodeId(9), true, 1e6, 0, 0}, 10));
     CHECK(links.links({from, to}).empty());
-    CHECK(links.take(from, {from, to, false, 0, 0, 0}, 10));
+    CHECK(links.add_result(from, {from, to, false, 0, 0, 0}, 10));
     // Nobody is waited for for ever.
     std::int64_t now = 20;
     while (links.advance(nodes, now).going) now = std::max(now + 1, links.next_timer_us());
@@ -293,7 +293,7 @@ TEST_CASE("strangers get few links measured, not for long, and none by the head"
     CHECK(cluster.run_until(lost(6), 10'000'000));
     REQUIRE(caller.hub->dial("inproc://head"));
     CHECK(cluster.run_until(lost(7), 2'000'000));
-    CHECK(cluster.head->state() == EngineState::ready);
+    CHECK(cluster.head->pipeline().state() == EngineState::ready);
 }
 
 }  // namespace molink

@@ -1,0 +1,88 @@
+// Plans for pipelines. Links are measured before the first plan, and again for nodes that are new:
+// workers dial the peers that they may have to send to, and the head answers those that dial it. A
+// plan waits for that, never for long. What policies say is checked before anything is built on it.
+#include "node/cluster_planner.h"
+
+#include <utility>
+
+#include "base/error.h"
+
+namespace molink {
+namespace {
+
+std::vector<NodeId> with_head(const std::vector<NodeId>& order) {
+    std::vector<NodeId> nodes{kHeadNode};
+    for (NodeId id : order) {
+        if (id != kHeadNode) nodes.push_back(id);
+    }
+    return nodes;
+}
+
+}  // namespace
+
+ClusterPlanner::ClusterPlanner(const HeadConfig& config, std::unique_ptr<Cluster> cluster,
+                               std::unique_ptr<Partitioner> partitioner)
+    : config_(config), cluster_(std::move(cluster)), partitioner_(std::move(partitioner)) {}
+
+Status ClusterPlanner::admit(const NodeInfo& node, const std::vector<NodeInfo>& members) {
+    return cluster_->admit(node, members);
+}
+
+std::vector<NodeId> ClusterPlanner::select(const std::vector<NodeInfo>& members) {
+    return cluster_->select(members);
+}
+
+std::string ClusterPlanner::missing(const std::vector<NodeInfo>& members) const {
+    return cluster_->missing(members);
+}
+
+LinkSurvey::Turn ClusterPlanner::survey(const std::vector<NodeId>& order, std::int64_t now_us) {
+    std::vector<NodeId> nodes;
+    if (config_.probe_links && order.size() > 1) nodes = with_head(order);
+    return survey_.advance(nodes, now_us);
+}
+
+bool ClusterPlanner::on_probe(NodeId reporter, const LinkProbe& probe, std::int64_t now_us) {
+    return survey_.add_result(reporter, probe, now_us);
+}
+
+Result<PartitionInput> ClusterPlanner::input(const std::vector<NodeId>& order,
+                                             const Membership& membership) const {
+    PartitionInput input;
+    input.model = config_.partition_model;
+    input.workload = config_.workload;
+    input.objective = config_.objective;
+    input.lm_head = config_.lm_head;
+    input.fixed_order = cluster_->fixed_order();
+    input.pin_first = order.front() == kHeadNode;
+    for (NodeId id : order) {
+        const Member* member = membership.find(id);
+        if (member == nullptr) {
+            return make_error(StatusCode::internal, "cluster policy '{}' selects node {}, unknown",
+                              cluster_->name(), id.value);
+        }
+        PartitionNode node;
+        node.id = id;
+        node.name = member->info.name;
+        node.memory_bytes = membership.memory_share(*member);
+        node.decode_layer_us = member->profile.decode_layer_us;
+        node.prefill_row_layer_us = member->profile.prefill_row_layer_us;
+        node.head_row_us = member->profile.lm_head_row_us;
+        node.decode_row_layer_us = member->profile.decode_row_layer_us;
+        node.fixed = member->info.fixed_layers;
+        input.nodes.push_back(std::move(node));
+    }
+    if (config_.probe_links) input.links = survey_.links(with_head(order));
+    return input;
+}
+
+Result<PartitionReport> ClusterPlanner::plan(const std::vector<NodeId>& order,
+                                             const Membership& membership) const {
+    MOLINK_ASSIGN_OR_RETURN(PartitionInput asked, input(order, membership));
+    MOLINK_ASSIGN_OR_RETURN(PartitionPlan plan, partitioner_->partition(asked));
+    MOLINK_RETURN_IF_ERROR(complete_partition(asked, plan));
+    MOLINK_RETURN_IF_ERROR(check_partition(asked, plan));
+    return PartitionReport{std::move(asked), std::move(plan)};
+}
+
+}  // namespace molink

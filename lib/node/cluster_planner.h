@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <molink/cluster.h>
+#include <molink/partitioner.h>
+
+#include "node/head_config.h"
+#include "node/link_survey.h"
+#include "node/membership.h"
+
+namespace molink {
+
+/// Plans pipelines: which nodes, measured over which links, with which layers. Runs the cluster and
+/// the partition policy and checks what they say. Sends nothing. Thread: the head's loop.
+class ClusterPlanner {
+public:
+    /// `config` must outlive it.
+    ClusterPlanner(const HeadConfig& config, std::unique_ptr<Cluster> cluster,
+                   std::unique_ptr<Partitioner> partitioner);
+
+    /// May the node join? Errors are for it to read.
+    Status admit(const NodeInfo& node, const std::vector<NodeInfo>& members);
+    /// The nodes of the next pipeline; empty while some are missing.
+    std::vector<NodeId> select(const std::vector<NodeInfo>& members);
+    /// What is missing, for people; empty when nothing is.
+    std::string missing(const std::vector<NodeInfo>& members) const;
+
+    /// Whom to ask next for the links that a plan over `order` has to know; nobody is going when
+    /// all that can be known is.
+    LinkSurvey::Turn survey(const std::vector<NodeId>& order, std::int64_t now_us);
+    /// Asked for by survey(), and not answered yet.
+    bool surveys(NodeId a, NodeId b) const { return survey_.under_way(a, b); }
+    bool surveying() const { return survey_.going(); }
+    /// A result that `reporter` sent. False when nobody asked for it.
+    bool on_probe(NodeId reporter, const LinkProbe& probe, std::int64_t now_us);
+    void forget(NodeId node) { survey_.forget(node); }
+    std::int64_t next_timer_us() const { return survey_.next_timer_us(); }
+
+    /// Splits the layers over `order`. Errors: those of the partitioner, of check_partition, and
+    /// internal for a node that is not a member.
+    Result<PartitionReport> plan(const std::vector<NodeId>& order,
+                                 const Membership& membership) const;
+
+private:
+    Result<PartitionInput> input(const std::vector<NodeId>& order,
+                                 const Membership& membership) const;
+
+    const HeadConfig& config_;
+    std::unique_ptr<Cluster> cluster_;
+    std::unique_ptr<Partitioner> partitioner_;
+    LinkSurvey survey_;
+};
+
+}  // namespace molink

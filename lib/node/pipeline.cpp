@@ -1,0 +1,328 @@
+// A pipeline through its epochs: assigned, loaded, KV blocks agreed, served, ended. Whatever goes
+// wrong with the pipeline itself ends in end(); whatever goes wrong with a worker is the head's to
+// decide. Messages of other epochs are late and dropped.
+#include "node/pipeline.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/canary.h"
+#include "base/error.h"
+
+namespace molink {
+
+Pipeline::Pipeline(PipelineId id, const HeadConfig& config, Parts parts,
+                   const Membership& membership, PipelinePorts& ports, Log log)
+    : id_(id),
+      config_(config),
+      membership_(membership),
+      ports_(ports),
+      clock_(parts.clock),
+      log_(log),
+      session_(parts.local_executor == nullptr
+                   ? nullptr
+                   : std::make_unique<StageSession>(*parts.local_executor, *this)),
+      router_(ports, session_.get(), parts.clock, log),
+      core_(config.engine, std::move(parts.scheduler), router_, parts.events, log) {}
+
+// ---- Building ----------------------------------------------------------------------------------
+
+Result<Ring> Pipeline::make_ring(const PartitionPlan& plan) const {
+    std::vector<RingStage> stages;
+    for (const StagePlan& stage : plan.stages) {
+        stages.push_back({stage.node, membership_.find(stage.node)->info.address, stage.layers});
+    }
+    // A head with the first stage knows every token when it launches.
+    const bool feeds_back = config_.direct_feedback && plan.stages.front().node != kHeadNode;
+    return Ring::make(std::move(stages), plan.lm_head_first, feeds_back);
+}
+
+std::uint64_t Pipeline::max_kv_blocks() const {
+    const std::int32_t block = config_.engine.block_tokens;
+    const std::int64_t per_sequence = (config_.max_context + block - 1) / block;
+    return static_cast<std::uint64_t>(per_sequence * config_.engine.max_running);
+}
+
+Assign Pipeline::make_assign(std::size_t stage) const {
+    Assign assign;
+    assign.epoch = epoch();
+    assign.ring = ring();
+    assign.stage_index = static_cast<std::uint32_t>(stage);
+    assign.activation_type = config_.wire_type;
+    assign.max_rows = config_.engine.max_step_tokens;
+    assign.max_sequences = config_.engine.max_running;
+    assign.max_context = config_.max_context;
+    const Member& member = *membership_.find(ring().stage(stage).node);
+    assign.memory_bytes = static_cast<std::uint64_t>(membership_.memory_share(member));
+    assign.max_kv_blocks = max_kv_blocks();
+    return assign;
+}
+
+void Pipeline::show(PartitionReport plan) {
+    partition_ = std::move(plan);
+    ports_.pipeline_changed();
+}
+
+Status Pipeline::build(PartitionReport plan) {
+    MOLINK_ASSIGN_OR_RETURN(Ring ring, make_ring(plan.plan));
+    partition_ = std::move(plan);
+    router_.open({id_, Epoch(++last_epoch_)}, std::move(ring));
+    ports_.begin_epoch(epoch());
+    state_ = EngineState::loading;
+    build_.begin(epoch(), this->ring(), max_kv_blocks());
+    stages_.clear();
+    for (const StagePlan& stage : partition_.plan.stages) {
+        stages_.push_back({NodeState::loading, stage.weight_bytes, 0, 0});
+    }
+    for (const LeftOut& left : partition_.plan.left_out) {
+        const Member* member = membership_.find(left.node);
+        if (member == nullptr) continue;
+        log_(LogLevel::warning, "left out '{}': {}", member->info.name, left.reason);
+    }
+    log_(LogLevel::info, "epoch {}: {} stages are loading", epoch().epoch.value, stages_.size());
+    for (std::size_t i = 0; i < stages_.size(); ++i) {
+        const NodeId node = this->ring().stage(i).node;
+        if (node == kHeadNode) {
+            session_->assign(make_assign(i));
+        } else {
+            ports_.send(node, Lane::control, epoch(), Message(make_assign(i)));
+        }
+    }
+    ports_.pipeline_changed();
+    return {};
+}
+
+Pipeline::StageStatus* Pipeline::status_of(NodeId node) {
+    const auto stage = ring().find(node);
+    return stage ? &stages_[*stage] : nullptr;
+}
+
+void Pipeline::describe(NodeInfo& node) const {
+    if (!active()) return;
+    for (const LeftOut& left : partition_.plan.left_out) {
+        if (left.node == node.id) node.left_out = left.reason;
+    }
+    const auto stage = ring().find(node.id);
+    if (!stage) return;
+    const StageStatus& status = stages_[*stage];
+    if (node.state != NodeState::stalled) node.state = status.state;
+    node.layers = ring().stage(*stage).layers;
+    node.weight_bytes = status.weight_bytes;
+    node.loaded_bytes = status.loaded_bytes;
+    node.kv_blocks = status.kv_blocks;
+}
+
+void Pipeline::on_progress(NodeId node, const LoadProgress& progress) {
+    StageStatus* status = status_of(node);
+    if (status == nullptr) return;
+    status->loaded_bytes = static_cast<std::int64_t>(progress.done_bytes);
+    status->weight_bytes = static_cast<std::int64_t>(progress.total_bytes);
+    ports_.pipeline_changed();
+}
+
+void Pipeline::on_loaded(NodeId node, const StageLoaded& loaded) {
+    const auto all = build_.on_loaded(node, loaded);
+    if (!all) {
+        ports_.stage_failed(node, {epoch(), all.error().code(), all.error().message()});
+        return;
+    }
+    StageStatus& status = *status_of(node);
+    status.loaded_bytes = status.weight_bytes = static_cast<std::int64_t>(loaded.weight_bytes);
+    ports_.pipeline_changed();
+    if (*all) start_stages();
+}
+
+void Pipeline::start_stages() {
+    const StageStart start{epoch(), build_.kv_blocks()};
+    const Ring started = ring();  // a local stage that cannot start ends the epoch
+    for (const RingStage& stage : started.stages()) {
+        if (stage.node != kHeadNode) {
+            ports_.send(stage.node, Lane::control, start.epoch, Message(start));
+            continue;
+        }
+        const Status local = session_->start(start);
+        if (!local.ok()) end(local);
+    }
+}
+
+void Pipeline::on_ready(NodeId node, const StageReady& ready) {
+    const auto all = build_.on_ready(node, ready);
+    if (!all) {
+        ports_.stage_failed(node, {epoch(), all.error().code(), all.error().message()});
+        return;
+    }
+    StageStatus& status = *status_of(node);
+    status.state = NodeState::ready;
+    status.kv_blocks = static_cast<std::int64_t>(build_.kv_blocks());
+    ports_.pipeline_changed();
+    if (*all) serve();
+}
+
+/// What the node's profile says of its stage. A decode part reads all weights once, whatever its
+/// rows, and computes for each; a prefill part does the same.
+StageView Pipeline::stage_view(std::size_t stage) const {
+    const RingStage& place = ring().stage(stage);
+    const NodeProfile& profile = membership_.find(place.node)->profile;
+    const double layers = place.layers.size();
+    const double prefill_us = profile.prefill_row_layer_us;
+    const double decode_us =
+        profile.decode_row_layer_us > 0 ? profile.decode_row_layer_us : prefill_us;
+    const double lm_head_us = ring().shape().has_lm_head(stage) ? profile.lm_head_row_us : 0;
+    StageView view;
+    view.layers = place.layers;
+    view.hidden = config_.identity.spec.hidden;
+    view.row_bytes = config_.partition_model.activation_row_bytes;
+    view.cargo = ring().shape().cargo(stage);
+    view.decode.base_us = layers * std::max(profile.decode_layer_us - decode_us, 0.0) + lm_head_us;
+    view.decode.row_us = layers * decode_us;
+    view.prefill.base_us =
+        layers * std::max(profile.decode_layer_us - prefill_us, 0.0) + lm_head_us;
+    view.prefill.row_us = layers * prefill_us;
+    return view;
+}
+
+std::vector<LinkModel> Pipeline::links() const {
+    std::vector<LinkModel> links;
+    for (const RingStage& stage : ring().stages()) {
+        links.push_back(ports_.link(stage.node, ring().next_node(stage.node), epoch()));
+    }
+    return links;
+}
+
+void Pipeline::refresh_links() {
+    if (state_ == EngineState::ready) core_.set_links(links());
+}
+
+void Pipeline::serve() {
+    kv_blocks_ = static_cast<std::int64_t>(build_.kv_blocks());
+    std::vector<StageView> views;
+    for (std::size_t i = 0; i < ring().size(); ++i) views.push_back(stage_view(i));
+    state_ = EngineState::ready;
+    log_(LogLevel::info, "epoch {}: {} stages serve with {} KV blocks", epoch().epoch.value,
+         views.size(), kv_blocks_);
+    core_.begin_epoch(epoch(), std::move(views), kv_blocks_, ring().shape().feeds_back());
+    core_.set_links(links());
+    ports_.pipeline_serves();
+}
+
+void Pipeline::end(const Status& reason) {
+    if (!active()) return;
+    router_.close();
+    build_.reset();
+    stages_.clear();
+    state_ = EngineState::waiting;
+    kv_blocks_ = 0;
+    core_.end_epoch(reason, clock_.now_us());
+    ports_.pipeline_ended(reason);
+}
+
+void Pipeline::pump() {
+    if (session_ != nullptr) session_->pump(clock_.now_us());
+}
+
+// ---- Messages of stages ------------------------------------------------------------------------
+
+std::optional<PipelineEpoch> Pipeline::epoch_of(const Message& message) {
+    return std::visit(
+        [](const auto& item) -> std::optional<PipelineEpoch> {
+            using Item = std::decay_t<decltype(item)>;
+            constexpr bool stage_message =
+                std::is_same_v<Item, LoadProgress> || std::is_same_v<Item, StageLoaded> ||
+                std::is_same_v<Item, StageReady> || std::is_same_v<Item, StageFailed>;
+            if constexpr (stage_message) {
+                return item.epoch;
+            } else if constexpr (std::is_same_v<Item, ForwardedPart>) {
+                return item.plan.key.epoch;
+            } else if constexpr (std::is_same_v<Item, ReturnedPart> ||
+                                 std::is_same_v<Item, RetiredPart> ||
+                                 std::is_same_v<Item, TokenFeedback>) {
+                return item.key.epoch;
+            } else {
+                return std::nullopt;
+            }
+        },
+        message);
+}
+
+void Pipeline::handle(NodeId node, Message message) {
+    const bool current = router_.is_current(epoch_of(message).value_or(PipelineEpoch()));
+    if (!current && !(canary(Canary::stale_epoch) && active())) return;
+    if (const auto* retired = std::get_if<RetiredPart>(&message)) {
+        on_retired(node, *retired);
+    } else if (!current) {
+        return;
+    } else if (auto* forwarded = std::get_if<ForwardedPart>(&message)) {
+        on_input(node, std::move(*forwarded));
+    } else if (auto* returned = std::get_if<ReturnedPart>(&message)) {
+        on_input(node, std::move(*returned));
+    } else if (const auto* tokens = std::get_if<TokenFeedback>(&message)) {
+        on_feedback(node, *tokens);
+    } else if (const auto* progress = std::get_if<LoadProgress>(&message)) {
+        on_progress(node, *progress);
+    } else if (const auto* loaded = std::get_if<StageLoaded>(&message)) {
+        on_loaded(node, *loaded);
+    } else if (const auto* ready = std::get_if<StageReady>(&message)) {
+        on_ready(node, *ready);
+    } else {
+        ports_.stage_failed(node, std::get<StageFailed>(message));
+    }
+}
+
+void Pipeline::on_input(NodeId node, StageInput input) {
+    if (session_ == nullptr) return;
+    if (!ring().connects(node, kHeadNode)) {
+        ports_.lose_node(node, "it sent a part and is not the stage before the head's");
+        return;
+    }
+    const Status delivered = router_.deliver(std::move(input));
+    if (!delivered.ok()) end(delivered);
+}
+
+/// A head with the first stage needs no feedback, so no ring sends any to it.
+void Pipeline::on_feedback(NodeId node, const TokenFeedback&) {
+    ports_.lose_node(node, "it sent tokens for the first stage, which is not the head's");
+}
+
+void Pipeline::on_retired(NodeId node, const RetiredPart& retired) {
+    if (state_ != EngineState::ready && !canary(Canary::stale_epoch)) return;
+    if (ring().lm_head_node() != node) {
+        ports_.lose_node(node, "it retired a part and does not have the LM head");
+        return;
+    }
+    const Status accepted = core_.on_retired(retired, clock_.now_us());
+    if (accepted.ok()) return;
+    if (node == kHeadNode) {
+        end(accepted);
+    } else {
+        ports_.lose_node(node, accepted.message());
+    }
+}
+
+// ---- The head's own stage ----------------------------------------------------------------------
+
+void Pipeline::stage_progress(const LoadProgress& progress) {
+    handle(kHeadNode, Message(progress));
+}
+void Pipeline::stage_loaded(const StageLoaded& loaded) {
+    handle(kHeadNode, Message(loaded));
+}
+void Pipeline::stage_ready(const StageReady& ready) {
+    handle(kHeadNode, Message(ready));
+}
+void Pipeline::stage_failed(const StageFailed& failed) {
+    handle(kHeadNode, Message(failed));
+}
+void Pipeline::stage_forward(ForwardedPart part) {
+    router_.send_next(std::move(part));
+}
+void Pipeline::stage_return(ReturnedPart part) {
+    router_.send_next(std::move(part));
+}
+void Pipeline::stage_retire(RetiredPart part) {
+    handle(kHeadNode, Message(std::move(part)));
+}
+void Pipeline::stage_feedback(TokenFeedback tokens) {
+    router_.send_first(std::move(tokens));
+}
+
+}  // namespace molink

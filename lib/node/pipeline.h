@@ -1,0 +1,121 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <molink/cluster.h>
+#include <molink/engine.h>
+
+#include "base/log.h"
+#include "engine/engine_core.h"
+#include "node/head_config.h"
+#include "node/membership.h"
+#include "node/part_router.h"
+#include "node/pipeline_ports.h"
+#include "pipeline/pipeline_build.h"
+#include "pipeline/stage_session.h"
+
+namespace molink {
+
+/// A pipeline on the head: its plan, its epochs, its engine core and, where the head holds a stage,
+/// that stage. An epoch goes from loading to ready and ends when a stage is lost; requests end with
+/// it. Believes a message only when it comes from the node that the ring names. Thread: the head's
+/// loop.
+class Pipeline final : public StagePorts {
+public:
+    struct Parts {
+        std::unique_ptr<Scheduler> scheduler;     ///< null for the default one
+        RequestEventSink& events;                 ///< must outlive the pipeline, as all below
+        StageExecutor* local_executor = nullptr;  ///< of the head's own stage; null without one
+        const Clock& clock;
+    };
+    /// `config`, `membership` and `ports` must outlive it.
+    Pipeline(PipelineId id, const HeadConfig& config, Parts parts, const Membership& membership,
+             PipelinePorts& ports, Log log);
+
+    PipelineId id() const { return id_; }
+    EngineCore& core() { return core_; }
+    const EngineCore& core() const { return core_; }
+    EngineState state() const { return state_; }
+    /// Its stages are loading or serve.
+    bool active() const { return router_.is_open(); }
+    PipelineEpoch epoch() const { return router_.epoch(); }
+    /// Empty while it is not active.
+    const Ring& ring() const { return router_.ring(); }
+    std::int64_t kv_blocks() const { return kv_blocks_; }
+    /// The latest plan; without stages while there is none.
+    const PartitionReport& partition() const { return partition_; }
+    /// Adds what a node does in this pipeline to its description.
+    void describe(NodeInfo& node) const;
+
+    /// Remembers a plan without building it.
+    void show(PartitionReport plan);
+    /// Begins an epoch with the plan's stages. Errors: invalid_argument when they are no ring.
+    Status build(PartitionReport plan);
+    /// Ends the epoch, and its requests with `reason`. Nothing while it is not active.
+    void end(const Status& reason);
+
+    /// What the head's own stage has done since.
+    void pump();
+    /// Brings what the scheduler knows of the links up to date.
+    void refresh_links();
+    void step() { core_.step(clock_.now_us()); }
+
+    /// The epoch that a message of a stage belongs to; nothing for any other message.
+    static std::optional<PipelineEpoch> epoch_of(const Message& message);
+    /// A message with such an epoch from a worker.
+    void handle(NodeId node, Message message);
+
+    // StagePorts, for the head's own stage
+    void stage_progress(const LoadProgress& progress) override;
+    void stage_loaded(const StageLoaded& loaded) override;
+    void stage_ready(const StageReady& ready) override;
+    void stage_failed(const StageFailed& failed) override;
+    void stage_forward(ForwardedPart part) override;
+    void stage_return(ReturnedPart part) override;
+    void stage_retire(RetiredPart part) override;
+    void stage_feedback(TokenFeedback tokens) override;
+
+private:
+    /// How far a stage is; in the order of the ring.
+    struct StageStatus {
+        NodeState state = NodeState::loading;
+        std::int64_t weight_bytes = 0;
+        std::int64_t loaded_bytes = 0;
+        std::int64_t kv_blocks = 0;
+    };
+
+    Result<Ring> make_ring(const PartitionPlan& plan) const;
+    Assign make_assign(std::size_t stage) const;
+    std::uint64_t max_kv_blocks() const;
+    StageStatus* status_of(NodeId node);
+    void on_progress(NodeId node, const LoadProgress& progress);
+    void on_loaded(NodeId node, const StageLoaded& loaded);
+    void on_ready(NodeId node, const StageReady& ready);
+    void start_stages();
+    void serve();
+    StageView stage_view(std::size_t stage) const;
+    std::vector<LinkModel> links() const;
+    void on_input(NodeId node, StageInput input);
+    void on_retired(NodeId node, const RetiredPart& retired);
+    void on_feedback(NodeId node, const TokenFeedback& tokens);
+
+    PipelineId id_;
+    const HeadConfig& config_;
+    const Membership& membership_;
+    PipelinePorts& ports_;
+    const Clock& clock_;
+    Log log_;
+    std::unique_ptr<StageSession> session_;  // null without a local stage
+    PartRouter router_;
+    EngineCore core_;
+    PipelineBuild build_;
+    PartitionReport partition_;
+    EngineState state_ = EngineState::waiting;
+    std::vector<StageStatus> stages_;
+    std::int64_t kv_blocks_ = 0;
+    std::uint32_t last_epoch_ = 0;
+};
+
+}  // namespace molink

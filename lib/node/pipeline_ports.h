@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include <molink/link.h>
+#include <molink/status.h>
+
+#include "channel/channel_hub.h"
+#include "wire/messages.h"
+
+namespace molink {
+
+/// What a pipeline needs of the head that owns it. Thread: the head's loop.
+class PipelinePorts {
+public:
+    virtual ~PipelinePorts() = default;
+
+    /// Sends to a worker; nothing when it is gone.
+    virtual void send(NodeId node, Lane lane, PipelineEpoch epoch, const Message& message) = 0;
+    /// Bytes that have not reached a worker yet.
+    virtual std::size_t pending_bytes(NodeId node) const = 0;
+    /// The link from one node to another, as the sender measured it in this epoch.
+    virtual LinkModel link(NodeId from, NodeId to, PipelineEpoch epoch) const = 0;
+    /// On every peer link: messages of older epochs of this pipeline are dropped.
+    virtual void begin_epoch(PipelineEpoch epoch) = 0;
+
+    /// A worker broke the protocol. May end the pipeline before it returns.
+    virtual void lose_node(NodeId node, const std::string& reason) = 0;
+    /// A stage cannot go on. May end the pipeline before it returns.
+    virtual void stage_failed(NodeId node, const StageFailed& failed) = 0;
+    virtual void pipeline_serves() = 0;
+    virtual void pipeline_ended(const Status& reason) = 0;
+    /// What is shown of the pipeline changed.
+    virtual void pipeline_changed() = 0;
+};
+
+}  // namespace molink

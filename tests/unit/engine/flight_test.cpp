@@ -1,0 +1,105 @@
+// Parts under way, and what a record must say to be believed: drafts are kept exactly as long as
+// they equal what was sampled.
+#include "engine/flight.h"
+
+#include "engine_samples.h"
+#include "support/catch.h"
+
+using namespace molink;
+using test::waiting;
+
+namespace {
+
+constexpr std::int32_t kVocabulary = 50;
+
+LaunchedPart part(std::uint64_t id, std::uint64_t step, PartKind kind, std::int32_t rows,
+                  std::size_t sequences) {
+    LaunchedPart made;
+    made.key.id = PartId(id);
+    made.key.step = StepId(step);
+    made.kind = kind;
+    made.row_count = rows;
+    made.rows.resize(sequences);
+    return made;
+}
+
+/// A decode part of one sequence at position 8 with three drafts, and its record.
+struct Drafted {
+    Drafted() {
+        sequence.wire_id = SequenceId(4);
+        launched = part(1, 1, PartKind::decode, 4, 0);
+        launched.rows.push_back({&sequence, {SequenceId(4), 8, 4, 4}, {11, 12, 13}});
+        retired.key = launched.key;
+        retired.kind = PartKind::decode;
+        retired.sampled.resize(1);
+        retired.sampled[0].sequence = SequenceId(4);
+        retired.sampled[0].position = 9;
+    }
+    Status check(std::vector<Token> tokens) {
+        retired.sampled[0].tokens = std::move(tokens);
+        return check_retired(retired, launched, kVocabulary);
+    }
+
+    Sequence sequence = waiting(1, 8, 10);
+    LaunchedPart launched;
+    RetiredPart retired;
+};
+
+}  // namespace
+
+TEST_CASE("counts are those of the parts that are not planned on") {
+    Flight flight;
+    flight.add(part(1, 1, PartKind::decode, 3, 2));
+    flight.add(part(2, 1, PartKind::prefill, 16, 1));
+    flight.add(part(3, 2, PartKind::decode, 1, 1));
+    REQUIRE(flight.steps() == 2);
+    REQUIRE(flight.decode_parts() == 2);
+    REQUIRE(flight.decoding_sequences() == 3);
+    REQUIRE(flight.prefill_parts() == 1);
+    REQUIRE(flight.prefill_rows() == 16);
+    flight.plan_on(*flight.find(PartId(3)));
+    REQUIRE(flight.steps() == 1);
+    REQUIRE(flight.decode_parts() == 1);
+    REQUIRE(flight.parts() == 3);
+    REQUIRE(flight.remove(PartId(3)).planned_on);
+    REQUIRE(flight.decode_parts() == 1);
+    flight.remove(PartId(1));
+    REQUIRE(flight.steps() == 1);  // its prefill is under way
+    flight.remove(PartId(2));
+    REQUIRE(flight.steps() == 0);
+    REQUIRE(flight.find(PartId(2)) == nullptr);
+}
+
+TEST_CASE("a record with drafts holds one token more than drafts that were kept") {
+    Drafted drafted;
+    REQUIRE(drafted.launched.has_drafts());
+    CHECK(drafted.check({20}).ok());
+    CHECK(drafted.check({11, 20}).ok());
+    CHECK(drafted.check({11, 12, 13, 20}).ok());
+    CHECK(drafted.check({11, 12, 13, 13}).ok());
+}
+
+TEST_CASE("a record that keeps a wrong draft or drops a right one is refused") {
+    Drafted drafted;
+    CHECK(drafted.check({}).code() == StatusCode::data_loss);
+    CHECK(drafted.check({11}).code() == StatusCode::data_loss);      // its draft was right
+    CHECK(drafted.check({20, 12}).code() == StatusCode::data_loss);  // goes on behind a wrong one
+    CHECK(drafted.check({11, 12, 13, 14, 15}).code() == StatusCode::data_loss);
+    CHECK(drafted.check({11, 12, 13, kVocabulary}).code() == StatusCode::data_loss);
+    const Status wrong = drafted.check({20, 12});
+    CHECK(wrong.message().find("token 0 is 20, its draft was 11") != std::string::npos);
+}
+
+TEST_CASE("hashes cover the rows up to the last token that counts") {
+    Drafted drafted;
+    AdmittedRequest request = *drafted.sequence.request;
+    request.hash_logits = true;
+    drafted.sequence.request = std::make_shared<const AdmittedRequest>(std::move(request));
+    drafted.retired.sampled[0].logit_hashes = {1, 2};
+    CHECK(drafted.check({11, 20}).ok());
+    CHECK(drafted.check({20}).code() == StatusCode::data_loss);
+    drafted.sequence.logit_hashes = std::vector<std::uint64_t>(12, 0);
+    drafted.sequence.logit_hashes[9] = 3;
+    const Status twice = drafted.check({11, 20});
+    CHECK(twice.message().find("position 9") != std::string::npos);
+}

@@ -1,0 +1,105 @@
+// Between policy and mechanism: what a policy may not do is refused, what it leaves undone is done
+// by the built-in policy, and both are counted.
+#include "engine/planner.h"
+
+#include <array>
+
+#include "support/catch.h"
+
+using namespace molink;
+
+namespace {
+
+/// Plans what it was told to.
+class Told final : public Scheduler {
+public:
+    explicit Told(StepPlan plan) : plan_(std::move(plan)) {}
+    std::string_view name() const override { return "told"; }
+    void plan(const SchedulerView&, StepPlan& plan) override { plan = plan_; }
+
+private:
+    StepPlan plan_;
+};
+
+/// One stage and one sequence that decodes at position 7 of 20; 2 blocks of 4 are held, 1 is free.
+struct Scene {
+    Scene() {
+        sequence.id = SequenceId(1);
+        sequence.state = SequenceState::decodable;
+        sequence.scheduled = 7;
+        sequence.max_tokens = 20;
+        sequence.blocks_held = 2;
+        queue = {&sequence};
+        view.decodable = queue;
+        view.running = 1;
+        view.free_blocks = 1;
+        view.stages = stages;
+        view.max_running = 4;
+        view.max_step_tokens = 8;
+        view.max_slice_tokens = 8;
+        view.max_drafts = 6;
+        view.block_tokens = 4;
+        view.vocabulary = 50;
+    }
+    StepPlan next(StepPlan told, bool under_way = false) {
+        Planner planner(std::make_unique<Told>(std::move(told)), Log());
+        const StepPlan plan = planner.next(
+            view, [this](SequenceId id) { return id == sequence.id ? &sequence : nullptr; },
+            under_way);
+        planner.fill_metrics(metrics);
+        return plan;
+    }
+
+    SequenceView sequence;
+    std::array<const SequenceView*, 1> queue{};
+    std::array<StageView, 1> stages{};
+    SchedulerView view;
+    MetricsSnapshot metrics;
+};
+
+StepPlan decode(std::vector<Token> drafts) {
+    StepPlan plan;
+    plan.decode.push_back({SequenceId(1), std::move(drafts)});
+    return plan;
+}
+
+}  // namespace
+
+TEST_CASE("a permitted plan goes through") {
+    Scene scene;
+    const StepPlan plan = scene.next(decode({1, 2, 3, 4}));  // positions 7 to 11
+    REQUIRE(plan.decode.at(0).drafts.size() == 4);
+    REQUIRE(scene.metrics.plans_refused == 0);
+    REQUIRE(scene.metrics.plans_by_fallback == 0);
+}
+
+TEST_CASE("drafts beyond a limit are refused and the built-in policy plans instead") {
+    const auto refused = [](Scene& scene, std::vector<Token> drafts) {
+        const StepPlan plan = scene.next(decode(std::move(drafts)));
+        REQUIRE(plan.decode.size() == 1);
+        CHECK(plan.decode[0].drafts.empty());
+        return scene.metrics.plans_refused == 1 && scene.metrics.plans_by_fallback == 1;
+    };
+    Scene blocks;
+    CHECK(refused(blocks, {1, 2, 3, 4, 5}));  // position 12 needs a fourth block
+    Scene vocabulary;
+    CHECK(refused(vocabulary, {50}));
+    Scene positions;
+    positions.sequence.max_tokens = 10;
+    CHECK(refused(positions, {1, 2}));  // the last token of the request is not computed on
+    Scene drafts;
+    drafts.view.max_drafts = 1;
+    CHECK(refused(drafts, {1, 2}));
+    Scene rows;
+    rows.view.max_step_tokens = 3;
+    CHECK(refused(rows, {1, 2, 3}));
+}
+
+TEST_CASE("an empty plan waits for the next event and is replaced when there will be none") {
+    Scene scene;
+    REQUIRE(scene.next({}, true).empty());
+    REQUIRE(scene.metrics.plans_by_fallback == 0);
+    REQUIRE(scene.next({}, false).decode.size() == 1);
+    REQUIRE(scene.metrics.plans_by_fallback == 1);
+    REQUIRE(scene.metrics.plans_refused == 0);
+}
