@@ -227,6 +227,22 @@ PartitionInput site_input(std::uint64_t seed, std::size_t nodes, std::int32_t la
     return input;
 }
 
+PartitionInput mixed_site_input(std::uint64_t seed) {
+    const auto nodes = static_cast<std::size_t>(4 + seed * 7 % 29);
+    PartitionInput input = site_input(seed, nodes, static_cast<std::int32_t>(33 + seed * 13 % 60));
+    input.objective = seed % 2 == 1 ? PartitionObjective::throughput : PartitionObjective::latency;
+    input.model.tied_embeddings = seed % 3 == 0;
+    input.pin_first = seed % 5 == 0;
+    input.fixed_order = seed % 11 == 0;
+    for (std::size_t i = 0; i < nodes; ++i) {
+        PartitionNode& node = input.nodes[i];
+        node.memory_bytes = 4000 + static_cast<std::int64_t>((seed * 7919 + i * 104729) % 30000);
+        if (seed % 7 == 0 && i == 2) node.fixed = LayerRange{10, 15};
+        if (seed % 4 == 1) node.decode_layer_us /= 3;
+    }
+    return input;
+}
+
 std::vector<PlanWorth> every_plan(const PartitionInput& input) {
     return PlanList(input).run();
 }

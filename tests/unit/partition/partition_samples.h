@@ -16,6 +16,10 @@ PartitionInput random_partition_input(std::uint64_t seed);
 /// sites.
 PartitionInput site_input(std::uint64_t seed, std::size_t nodes, std::int32_t layers);
 
+/// A site_input of 4 to 32 nodes with 33 to 92 layers; objective, memory, overrides and rules vary
+/// with the seed.
+PartitionInput mixed_site_input(std::uint64_t seed);
+
 /// What a plan is worth, computed from the definition alone.
 struct PlanWorth {
     double slowest_us = 0;

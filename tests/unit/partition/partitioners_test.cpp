@@ -7,6 +7,7 @@
 
 #include "partition/order_search.h"
 #include "partition_samples.h"
+#include "recorded_plans.h"
 #include "support/catch.h"
 
 using namespace molink;
@@ -100,6 +101,27 @@ TEST_CASE("the cost partitioner equals brute force") {
     }
     INFO(solved << " of 2000 have a plan");
     REQUIRE(solved > 1000);
+}
+
+TEST_CASE("plans of layers that are alike are the recorded ones, bit for bit") {
+    for (const test::RecordedPlan& recorded : test::recorded_plans()) {
+        const PartitionInput input = recorded.site ? test::mixed_site_input(recorded.seed)
+                                                   : test::random_partition_input(recorded.seed);
+        const auto plan = make_cost_partitioner()->partition(input);
+        INFO((recorded.site ? "site " : "random ") << recorded.seed << plan.status().to_string());
+        REQUIRE(plan.has_value());
+        std::string stages;
+        for (const StagePlan& stage : plan->stages) {
+            stages += (stages.empty() ? "" : " ") + std::to_string(stage.node.value) + ":" +
+                      std::to_string(stage.layers.begin) + "-" + std::to_string(stage.layers.end);
+        }
+        CHECK(stages == recorded.stages);
+        CHECK(plan->lm_head_first == recorded.lm_head_first);
+        CHECK(plan->kv_blocks == recorded.kv_blocks);
+        CHECK(plan->slowest_us == recorded.slowest_us);
+        CHECK(plan->predicted.ring_us == recorded.ring_us);
+        CHECK(plan->predicted.ttft_us == recorded.ttft_us);
+    }
 }
 
 TEST_CASE("the value of a sequence equals the search with that order") {
