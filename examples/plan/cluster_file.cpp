@@ -137,11 +137,7 @@ private:
         sizes.block_tokens = options_.block_tokens;
         sizes.kv_layer_block_bytes = std::llround(
             std::min(model.number("kv_layer_token_bytes"), 1e9) * options_.block_tokens);
-        const std::int32_t context = model.count("context");
-        const std::int64_t blocks =
-            (std::int64_t{context} + options_.block_tokens - 1) / options_.block_tokens;
-        sizes.min_blocks = std::min<std::int64_t>(blocks, 256 / options_.block_tokens);
-        sizes.max_blocks = blocks * options_.max_running;
+        set_kv_bounds(sizes, model.count("context"), options_.max_running);
         sizes.activation_row_bytes =
             activation_row_bytes(options_.wire_type, model.count("hidden"));
         input_.objective = options_.objective;

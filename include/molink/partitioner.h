@@ -50,6 +50,11 @@ struct PartitionModel {
     bool tied_embeddings = false;           ///< the LM head may be on the first stage
 };
 
+/// Sets min_blocks and max_blocks for up to `max_running` sequences of up to `context` positions;
+/// block_tokens must be set.
+MOLINK_EXPORT void set_kv_bounds(PartitionModel& model, std::int32_t context,
+                                 std::int32_t max_running);
+
 /// Bytes of a row of `hidden` activations that goes from stage to stage as `wire_type`; 0 for types
 /// that activations cannot have.
 MOLINK_EXPORT std::int64_t activation_row_bytes(DataType wire_type, std::int32_t hidden);

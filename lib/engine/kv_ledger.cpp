@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "kv/capacity.h"
 
 namespace molink {
 
@@ -18,7 +19,7 @@ void KvLedger::begin(std::int64_t blocks) {
 }
 
 std::int32_t KvLedger::blocks_for(std::int32_t positions) const {
-    return (positions + block_tokens_ - 1) / block_tokens_;
+    return static_cast<std::int32_t>(molink::blocks_for(positions, block_tokens_));
 }
 
 /// Full blocks of the prompt that the cache may hold. The last position is always computed, because

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "kv/capacity.h"
 
 namespace molink {
 namespace {
@@ -36,8 +37,7 @@ public:
         MOLINK_RETURN_IF_ERROR(drafts(*sequence, run.drafts));
         const auto rows = static_cast<std::int64_t>(1 + run.drafts.size());
         rows_ += rows;
-        const std::int64_t blocks =
-            (sequence->scheduled + rows + view_.block_tokens - 1) / view_.block_tokens;
+        const std::int64_t blocks = blocks_for(sequence->scheduled + rows, view_.block_tokens);
         return use_blocks(*sequence, std::max<std::int64_t>(blocks - sequence->blocks_held, 0));
     }
 

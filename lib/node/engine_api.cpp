@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "engine/request_check.h"
+#include "kv/capacity.h"
 #include "node/address.h"
 #include "node/delivery.h"
 #include "node/head_node.h"
@@ -222,7 +223,7 @@ Status EngineImpl::check_room(std::int32_t prompt, std::int32_t max_tokens) cons
         if (!published_.last_error.empty()) text += "; " + published_.last_error;
         return Status(StatusCode::unavailable, text);
     }
-    const std::int64_t blocks = (prompt + max_tokens + block_tokens_ - 1) / block_tokens_;
+    const std::int64_t blocks = blocks_for(std::int64_t{prompt} + max_tokens, block_tokens_);
     if (blocks > kv_blocks_) {
         return make_error(StatusCode::resource_exhausted,
                           "a prompt of {} tokens and {} output tokens need {} KV blocks of {} "

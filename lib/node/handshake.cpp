@@ -2,6 +2,7 @@
 // refusal names the one that differs and both values. Kept free of I/O so that each refusal can be
 // tested.
 #include "base/error.h"
+#include "kv/capacity.h"
 #include "node/address.h"
 #include "node/node_identity.h"
 #include "wire/protocol.h"
@@ -16,18 +17,10 @@ Status differs(std::string_view what, std::string_view node, const std::string& 
 }
 
 Status check_memory(const Hello& hello, const PartitionModel& model) {
-    const std::int64_t need =
-        model.layer_bytes + model.workspace_bytes + model.min_blocks * model.kv_layer_block_bytes;
-    if (static_cast<std::int64_t>(hello.memory_bytes) >= need) return {};
-    constexpr double kMiB = 1 << 20;
-    return make_error(StatusCode::resource_exhausted,
-                      "node '{}' offers {:.1f} MiB; a stage of one layer needs {:.1f} MiB (weights "
-                      "{:.1f}, workspace {:.1f}, KV cache {:.1f})",
-                      hello.node_name, static_cast<double>(hello.memory_bytes) / kMiB,
-                      static_cast<double>(need) / kMiB,
-                      static_cast<double>(model.layer_bytes) / kMiB,
-                      static_cast<double>(model.workspace_bytes) / kMiB,
-                      static_cast<double>(model.min_blocks * model.kv_layer_block_bytes) / kMiB);
+    StageMemory memory = stage_memory(model, {0, 1}, false, false);
+    memory.memory_bytes = static_cast<std::int64_t>(hello.memory_bytes);
+    return check_capacity("a stage of one layer", memory, model.min_blocks)
+        .with_context(fmt::format("node '{}'", hello.node_name));
 }
 
 }  // namespace

@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/limits.h"
 #include "loader/model_hash.h"
 #include "model/model.h"
 #include "stage/fold_model.h"
@@ -16,10 +15,6 @@ namespace molink {
 namespace {
 
 constexpr double kShareOfAvailable = 0.8;
-
-WeightStorage storage_of(WeightMode mode) {
-    return mode == WeightMode::q8_0 ? WeightStorage::q8_0 : WeightStorage::native;
-}
 
 Status check_layers(const NodeOptions& options, const ModelSpec& spec) {
     if (!options.layers || options.layers->end <= spec.layers) return {};
@@ -37,11 +32,6 @@ Status check_q8(const ModelSpec& spec) {
             width);
     }
     return {};
-}
-
-/// Sizes are those of the CPU's layout.
-std::string_view kernels_of(const NodeOptions& options) {
-    return options.backend == kTimedBackend ? "cpu" : std::string_view(options.backend);
 }
 
 /// Not of a real model: heads and workers that share config.json may work together, and none of
@@ -90,6 +80,22 @@ NodeIdentity identity_of(const NodeOptions& options, const ModelSpec& spec) {
 
 }  // namespace
 
+WeightStorage storage_of(WeightMode mode) {
+    return mode == WeightMode::q8_0 ? WeightStorage::q8_0 : WeightStorage::native;
+}
+
+ModelSpec stored_spec(const NodeIdentity& identity) {
+    ModelSpec spec = identity.spec;
+    if (identity.stored_vocabulary > 0) spec.vocabulary = identity.stored_vocabulary;
+    return spec;
+}
+
+Result<std::unique_ptr<Backend>> make_layout_backend(const NodeOptions& options) {
+    BackendOptions backend;
+    backend.threads = 1;
+    return make_backend(options.backend == kTimedBackend ? "cpu" : options.backend, backend);
+}
+
 Result<NodeIdentity> describe_identity(const NodeOptions& options) {
     MOLINK_ASSIGN_OR_RETURN(const Described described, describe(options));
     return identity_of(options, described.spec);
@@ -104,6 +110,7 @@ Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string
         MOLINK_RETURN_IF_ERROR(check_timed(options.timed));
         MOLINK_ASSIGN_OR_RETURN(const ConfigFile config, ConfigFile::load(options.model_dir));
         identity.model_hash = timed_hash(config);
+        identity.stored_vocabulary = identity.spec.vocabulary;
         identity.spec.vocabulary = kFoldVocabulary;
         identity.spec.bos_token = -1;
         identity.spec.eos_tokens = {kFoldEos};
@@ -140,10 +147,8 @@ std::int32_t context_of(const EngineOptions& options, const ModelSpec& spec) {
 
 Result<PartitionInput> make_partition_input(const EngineOptions& options,
                                             const NodeIdentity& identity) {
-    BackendOptions backend_options;
-    backend_options.threads = 1;
-    MOLINK_ASSIGN_OR_RETURN(auto backend, make_backend(kernels_of(options), backend_options));
-    const ModelSpec& spec = identity.spec;
+    MOLINK_ASSIGN_OR_RETURN(const auto backend, make_layout_backend(options));
+    const ModelSpec spec = stored_spec(identity);
     const WeightStorage storage = storage_of(options.weights);
     const std::int32_t context = context_of(options, spec);
     const auto bytes = [&](const ModelPart& part) {
@@ -167,12 +172,8 @@ Result<PartitionInput> make_partition_input(const EngineOptions& options,
     const ElementType kv = options.kv_type == DataType::f16 ? ElementType::f16 : ElementType::f32;
     model.kv_layer_block_bytes = static_cast<std::int64_t>(backend->kv_block_bytes(
         options.block_tokens, spec.attention.kv_heads, spec.attention.head_dim, kv));
-    const auto blocks_of = [&](std::int64_t positions) {
-        return (positions + options.block_tokens - 1) / options.block_tokens;
-    };
-    model.min_blocks = blocks_of(std::min<std::int64_t>(context, limits::kMinKvPositions));
-    model.max_blocks = blocks_of(context) * options.max_running;
     model.block_tokens = options.block_tokens;
+    set_kv_bounds(model, context, options.max_running);
     model.activation_row_bytes = activation_row_bytes(options.wire_type, spec.hidden);
     input.objective = options.objective;
     input.lm_head = options.lm_head;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -10,6 +11,8 @@
 #include <molink/partitioner.h>
 #include <molink/status.h>
 
+#include "backend/backend.h"
+#include "model/model.h"
 #include "stage/device_probe.h"
 #include "tokenizer/tokenizer.h"
 #include "wire/messages.h"
@@ -18,6 +21,8 @@ namespace molink {
 
 /// Name of the backend whose stages only take time.
 inline constexpr std::string_view kTimedBackend = "timed";
+
+WeightStorage storage_of(WeightMode mode);
 
 /// What a node knows of itself before it meets others: its model, its machine, how fast it is.
 struct NodeIdentity {
@@ -32,6 +37,9 @@ struct NodeIdentity {
     std::int32_t block_tokens = 0;
     std::int64_t memory_bytes = 0;
     bool memory_own = false;  ///< set for this node alone
+    /// Rows of the embedding and the LM head in the model's files; 0: spec.vocabulary. The spec of
+    /// a timed node has the vocabulary of the fold model.
+    std::int32_t stored_vocabulary = 0;
     std::optional<LayerRange> layers;
     NodeProfile profile;
 };
@@ -43,6 +51,12 @@ Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string
 
 /// The part of it that config.json alone tells: model, storage types. No hash, name or memory.
 Result<NodeIdentity> describe_identity(const NodeOptions& options);
+
+/// The model as its files hold it: what counts against a node's memory.
+ModelSpec stored_spec(const NodeIdentity& identity);
+
+/// A backend that is only asked how many bytes things take. Timed nodes count those of the CPU.
+Result<std::unique_ptr<Backend>> make_layout_backend(const NodeOptions& options);
 
 /// Positions of one sequence: the model's, or fewer when the options say so.
 std::int32_t context_of(const EngineOptions& options, const ModelSpec& spec);

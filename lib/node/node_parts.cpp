@@ -37,15 +37,13 @@ namespace {
 Result<std::unique_ptr<StageWork>> make_node_work(const NodeOptions& options,
                                                   const NodeIdentity& identity) {
     if (options.backend == kTimedBackend) {
-        EngineOptions shape;
-        static_cast<NodeOptions&>(shape) = options;
-        MOLINK_ASSIGN_OR_RETURN(const PartitionInput input, make_partition_input(shape, identity));
-        const PartitionModel& sizes = input.model;
         TimedWorkOptions timed;
+        MOLINK_ASSIGN_OR_RETURN(timed.backend, make_layout_backend(options));
         timed.profile = options.timed;
         timed.shape = {options.block_tokens, identity.spec.hidden};
-        timed.layer_bytes = static_cast<std::uint64_t>(sizes.layer_bytes);
-        timed.kv_layer_block_bytes = static_cast<std::uint64_t>(sizes.kv_layer_block_bytes);
+        timed.spec = stored_spec(identity);
+        timed.storage = storage_of(options.weights);
+        timed.kv_type = options.kv_type == DataType::f16 ? ElementType::f16 : ElementType::f32;
         return make_timed_work(timed);
     }
     ModelWorkOptions model;

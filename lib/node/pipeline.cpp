@@ -8,6 +8,7 @@
 
 #include "base/canary.h"
 #include "base/error.h"
+#include "kv/capacity.h"
 
 namespace molink {
 
@@ -38,8 +39,7 @@ Result<Ring> Pipeline::make_ring(const PartitionPlan& plan) const {
 }
 
 std::uint64_t Pipeline::max_kv_blocks() const {
-    const std::int32_t block = config_.engine.block_tokens;
-    const std::int64_t per_sequence = (config_.max_context + block - 1) / block;
+    const std::int64_t per_sequence = blocks_for(config_.max_context, config_.engine.block_tokens);
     return static_cast<std::uint64_t>(per_sequence * config_.engine.max_running);
 }
 

@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "kv/capacity.h"
 #include "partition/stage_costs.h"
 
 namespace molink {
@@ -141,9 +142,9 @@ private:
     void predict_decode() {
         PartitionPrediction& predicted = plan_.predicted;
         const PartitionWorkload& work = input_.workload;
-        const std::int32_t block = std::max(input_.model.block_tokens, 1);
+        const std::int64_t positions = std::int64_t{work.prompt_tokens} + work.output_tokens;
         const std::int64_t each = std::max<std::int64_t>(
-            (std::int64_t{work.prompt_tokens} + work.output_tokens + block - 1) / block, 1);
+            blocks_for(positions, std::max(input_.model.block_tokens, 1)), 1);
         const std::int64_t room = std::max<std::int64_t>(plan_.kv_blocks / each, 1);
         predicted.running =
             static_cast<std::int32_t>(std::min<std::int64_t>(std::max(work.running, 1), room));

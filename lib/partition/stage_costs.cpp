@@ -5,8 +5,9 @@
 #include "partition/stage_costs.h"
 
 #include <algorithm>
-#include <limits>
 #include <unordered_map>
+
+#include "kv/capacity.h"
 
 namespace molink {
 namespace {
@@ -46,20 +47,16 @@ bool stage_has_head(const PartitionInput& input, LayerRange layers) {
 }
 
 std::int64_t stage_weight_bytes(const PartitionInput& input, std::size_t, LayerRange layers) {
-    const PartitionModel& model = input.model;
-    return layers.size() * model.layer_bytes + (layers.begin == 0 ? model.embedding_bytes : 0) +
-           (stage_has_head(input, layers) ? model.head_bytes : 0);
+    return stage_memory(input.model, layers, layers.begin == 0, stage_has_head(input, layers))
+        .weight_bytes;
 }
 
 std::int64_t stage_kv_blocks(const PartitionInput& input, std::size_t index, LayerRange layers) {
     const PartitionModel& model = input.model;
-    const std::int64_t rest = input.nodes[index].memory_bytes -
-                              stage_weight_bytes(input, index, layers) - model.workspace_bytes;
-    if (rest < 0) return -1;
-    const std::int64_t of_use =
-        model.max_blocks > 0 ? model.max_blocks : std::numeric_limits<std::int64_t>::max();
-    const std::int64_t block = layers.size() * model.kv_layer_block_bytes;
-    return block <= 0 ? of_use : std::min(of_use, rest / block);
+    StageMemory memory =
+        stage_memory(model, layers, layers.begin == 0, stage_has_head(input, layers));
+    memory.memory_bytes = input.nodes[index].memory_bytes;
+    return kv_capacity(memory);
 }
 
 bool stage_permitted(const PartitionInput& input, std::size_t index, LayerRange layers) {

@@ -8,6 +8,7 @@
 
 #include "base/canary.h"
 #include "base/error.h"
+#include "kv/capacity.h"
 #include "stage/stage_output.h"
 
 namespace molink::sim {
@@ -64,15 +65,11 @@ void SimStage::load(const StageConfig& config) {
 
 std::uint64_t SimStage::kv_capacity() const {
     if (options_.study == nullptr) return options_.kv_blocks;
-    const PartitionModel& model = options_.study->model;
-    const std::int64_t weights = config_.layers.size() * model.layer_bytes +
-                                 (config_.has_embedding() ? model.embedding_bytes : 0) +
-                                 (config_.has_lm_head() ? model.head_bytes : 0);
-    const std::int64_t rest =
-        static_cast<std::int64_t>(config_.memory_bytes) - weights - model.workspace_bytes;
-    const std::int64_t blocks = rest / (config_.layers.size() * model.kv_layer_block_bytes);
-    return std::min(static_cast<std::uint64_t>(std::max<std::int64_t>(blocks, 0)),
-                    config_.max_kv_blocks);
+    StageMemory memory = stage_memory(options_.study->model, config_.layers,
+                                      config_.has_embedding(), config_.has_lm_head());
+    memory.memory_bytes = static_cast<std::int64_t>(config_.memory_bytes);
+    memory.max_blocks = static_cast<std::int64_t>(config_.max_kv_blocks);
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(molink::kv_capacity(memory), 0));
 }
 
 void SimStage::start(std::uint64_t kv_blocks) {

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "kv/capacity.h"
 
 namespace molink::sim {
 namespace {
@@ -56,7 +57,7 @@ PartitionModel partition_model(const ModelSpec& spec, const StudyCluster& cluste
     model.workspace_bytes = std::int64_t{cluster.max_step_tokens} *
                             (2 * std::int64_t{spec.mlp.ffn} + 6 * std::int64_t{spec.hidden}) * 2;
     model.kv_layer_block_bytes = kv_bytes_per_position(spec, DataType::f16) * cluster.block_tokens;
-    model.min_blocks = (max_context + cluster.block_tokens - 1) / cluster.block_tokens;
+    model.min_blocks = blocks_for(max_context, cluster.block_tokens);
     return model;
 }
 

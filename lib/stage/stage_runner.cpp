@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "stage/stage_memory.h"
 #include "stage/stage_output.h"
 #include "tensor/activation_codec.h"
 
@@ -22,21 +23,7 @@ StageRunner::StageRunner(Backend& backend, std::unique_ptr<Model> model, const M
       block_tokens_(block_tokens) {}
 
 Result<std::uint64_t> StageRunner::block_capacity() const {
-    const ModelBounds bounds{config_.max_rows, config_.max_context};
-    const std::uint64_t workspace = part_workspace_bytes(backend_, spec_, bounds);
-    const std::uint64_t used = weight_bytes() + workspace;
-    const std::uint64_t block = static_cast<std::uint64_t>(config_.layers.size()) *
-                                backend_.kv_block_bytes(block_tokens_, spec_.attention.kv_heads,
-                                                        spec_.attention.head_dim, kv_type_);
-    if (config_.memory_bytes < used + block) {
-        return make_error(
-            StatusCode::resource_exhausted,
-            "layers {}-{} need {} bytes of weights, {} of workspace and {} per KV block; "
-            "the node may use {}",
-            config_.layers.begin, config_.layers.end - 1, weight_bytes(), workspace, block,
-            config_.memory_bytes);
-    }
-    return std::min((config_.memory_bytes - used) / block, config_.max_kv_blocks);
+    return offered_blocks(backend_, spec_, config_, weight_bytes(), {kv_type_, block_tokens_});
 }
 
 Status StageRunner::start(std::uint64_t kv_blocks) {

@@ -24,7 +24,7 @@ public:
                 const StageConfig& config, DataType kv_type, std::int32_t block_tokens);
 
     /// KV blocks that fit into the stage's memory beside weights and workspace.
-    /// Errors: resource_exhausted with the numbers when not one does.
+    /// Errors: resource_exhausted, with the numbers, when not one fits.
     Result<std::uint64_t> block_capacity() const;
     /// Allocates the pages. Errors: resource_exhausted.
     Status start(std::uint64_t kv_blocks);

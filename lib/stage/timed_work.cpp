@@ -1,9 +1,8 @@
-// The timed stage: tokens of the fold model, times of a profile, memory counted as a real stage
-// would count it. Service times are linear in the rows, which is what a profile can hold without
-// knowing more of the device: a constant for reading the weights, a slope for the arithmetic.
+// The timed stage: tokens of the fold model, times of a profile, memory counted as a stage that
+// computes counts it. Service times are linear in the rows, which is what a profile can hold
+// without knowing more of the device: a constant for reading the weights, a slope for the
+// arithmetic.
 #include "stage/timed_work.h"
-
-#include <algorithm>
 
 #include "base/error.h"
 
@@ -17,19 +16,14 @@ public:
     Result<Loaded> load(const StageConfig& config, const Progress& progress) override {
         config_ = config;
         runner_ = std::make_unique<FoldRunner>(options_.shape, config);
-        const auto layers = static_cast<std::uint64_t>(config.layers.size());
-        const std::uint64_t weights = layers * options_.layer_bytes;
-        const std::uint64_t block =
-            std::max<std::uint64_t>(layers * options_.kv_layer_block_bytes, 1);
-        if (config.memory_bytes < weights + block) {
-            return make_error(StatusCode::resource_exhausted,
-                              "{} layers need {} bytes of weights and {} per KV block; the node "
-                              "may use {}",
-                              layers, weights, block, config.memory_bytes);
-        }
+        const ModelPart part{config.layers, config.has_embedding(), config.has_lm_head()};
+        const std::uint64_t weights =
+            part_weight_bytes(*options_.backend, options_.spec, part, options_.storage);
+        MOLINK_ASSIGN_OR_RETURN(const std::uint64_t capacity,
+                                offered_blocks(*options_.backend, options_.spec, config, weights,
+                                               {options_.kv_type, options_.shape.block_tokens}));
         progress(weights, weights);
-        return Loaded{weights,
-                      std::min((config.memory_bytes - weights) / block, config.max_kv_blocks)};
+        return Loaded{weights, capacity};
     }
 
     Status start(std::uint64_t kv_blocks) override {

@@ -3,9 +3,12 @@
 #include <cstdint>
 #include <memory>
 
+#include <molink/model_spec.h>
 #include <molink/options.h>
 
+#include "model/model.h"
 #include "stage/fold_runner.h"
+#include "stage/stage_memory.h"
 #include "stage/stage_work.h"
 
 namespace molink {
@@ -13,8 +16,12 @@ namespace molink {
 struct TimedWorkOptions {
     TimedProfile profile;
     FoldShape shape;
-    std::uint64_t layer_bytes = 0;  ///< weights of a layer, which count against the memory
-    std::uint64_t kv_layer_block_bytes = 0;
+    /// Whose weights, workspace and KV blocks count against the memory, and the backend that would
+    /// hold them; nothing is loaded.
+    ModelSpec spec;
+    WeightStorage storage = WeightStorage::native;
+    ElementType kv_type = ElementType::f32;
+    std::shared_ptr<const Backend> backend;
 };
 
 /// A stage of the fold model that takes the time of a profile in real processes and sends real

@@ -71,6 +71,36 @@ TEST_CASE("timed stages give the known tokens over every wire format") {
     }
 }
 
+TEST_CASE("a timed node plans with and offers the memory of one that computes") {
+    TempDir dir;
+    TinyModelOptions model;
+    model.vocabulary = 2000;
+    REQUIRE(write_tiny_model(dir.path(), model).ok());
+    std::vector<StagePlan> planned;
+    std::vector<std::int64_t> offered;
+    for (const char* backend : {"cpu", "timed"}) {
+        EngineOptions options;
+        options.model_dir = dir.string();
+        options.backend = backend;
+        options.timed = {200, 10, 50, 5, 100, 1};
+        options.memory_bytes = 4 << 20;
+        options.max_step_tokens = options.max_slice_tokens = 64;
+        options.max_context = 256;
+        options.kv_type = DataType::f16;
+        auto engine = Engine::open(std::move(options));
+        INFO(engine.status().to_string());
+        REQUIRE(engine.has_value());
+        REQUIRE((*engine)->wait_ready(10'000'000).ok());
+        planned.push_back((*engine)->partition().plan.stages.front());
+        offered.push_back((*engine)->metrics().kv_blocks_total);
+    }
+    CHECK(planned[0].kv_blocks < 16 * 256 / 16);  // memory is the bound, not what is of use
+    CHECK(planned[0].weight_bytes == planned[1].weight_bytes);
+    CHECK(planned[0].kv_blocks == planned[1].kv_blocks);
+    CHECK(offered[0] == planned[0].kv_blocks);
+    CHECK(offered[1] == planned[0].kv_blocks);
+}
+
 TEST_CASE("a profile without times, and a node without memory, are refused") {
     const Shape shape;
     EngineOptions options;

@@ -130,7 +130,7 @@ TEST_CASE("a node that differs is refused with both values") {
         {"a KV cache of f16; the head has f32",
          [](NodeIdentity& id) { id.kv_type = DataType::f16; }},
         {"KV blocks of 32 tokens", [](NodeIdentity& id) { id.block_tokens = 32; }},
-        {"offers 0.0 MiB", [](NodeIdentity& id) { id.memory_bytes = 900; }},
+        {"900 bytes are available", [](NodeIdentity& id) { id.memory_bytes = 900; }},
         {"asks for layers 4-8",
          [](NodeIdentity& id) {
              id.layers = LayerRange{4, 9};

@@ -363,5 +363,5 @@ TEST_CASE("too little memory is an error with the numbers") {
     const StageEvent event = stage.next();
     REQUIRE(event.kind == StageEventKind::failed);
     REQUIRE(event.status.code() == StatusCode::resource_exhausted);
-    REQUIRE(event.status.message().find("the node may use 100000") != std::string::npos);
+    REQUIRE(event.status.message().find("100000 bytes are available") != std::string::npos);
 }
