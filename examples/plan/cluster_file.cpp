@@ -1,5 +1,5 @@
-// The cluster file of molink-plan. Every value is asked for by name and checked, unknown names are
-// refused, so that a typing error never becomes a plan.
+// The cluster file of molink-plan. Every value is asked for by name and checked, and unknown names
+// are refused, so that a typing error never becomes a plan.
 #include "plan/cluster_file.h"
 
 #include <cmath>
@@ -18,9 +18,14 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr double kMiB = 1 << 20;
-constexpr double kLargest = 1e15;  // of any number; bytes stay far below 2^63
+constexpr double kLargest = 1e15;             // of any number; bytes stay far below 2^63
+constexpr std::int32_t kMostLayers = 10'000;  // of a group; the planner knows its own limit
 
-/// An object of the file; remembers the first error and which names were asked for.
+std::int64_t mib_bytes(double mib) {
+    return std::llround(std::min(mib, 1e9) * kMiB);
+}
+
+/// An object of the file. Remembers the first error and the names that were asked for.
 class Reader {
 public:
     Reader(const Json& json, std::string place, Status& error)
@@ -44,7 +49,16 @@ public:
         return 0;
     }
     std::int64_t mib(const char* name, std::optional<double> fallback = {}) {
-        return std::llround(std::min(number(name, fallback), 1e9) * kMiB);
+        return mib_bytes(number(name, fallback));
+    }
+    /// A number that used to have another name.
+    double renamed(const char* name, const char* old_name, double fallback) {
+        const bool is_old = find(old_name, false) != nullptr;
+        if (is_old && find(name, false) != nullptr) {
+            fail(fmt::format("{} has both '{}' and '{}'; they are one value", place_, name,
+                             old_name));
+        }
+        return number(is_old ? old_name : name, fallback);
     }
     std::string text(const char* name, std::optional<std::string> fallback = {}) {
         const Json* value = find(name, !fallback);
@@ -128,15 +142,12 @@ private:
             return;
         }
         PartitionModel& sizes = input_.model;
-        sizes.layers = model.count("layers");
-        sizes.layer_bytes = model.mib("layer_mib");
+        read_layers(model);
         sizes.embedding_bytes = model.mib("embedding_mib", 0);
-        sizes.head_bytes = model.mib("head_mib", 0);
+        sizes.lm_head_bytes = mib_bytes(model.renamed("lm_head_mib", "head_mib", 0));
         sizes.tied_embeddings = model.flag("tied");
         sizes.workspace_bytes = model.mib("workspace_mib", 0);
         sizes.block_tokens = options_.block_tokens;
-        sizes.kv_layer_block_bytes = std::llround(
-            std::min(model.number("kv_layer_token_bytes"), 1e9) * options_.block_tokens);
         set_kv_bounds(sizes, model.count("context"), options_.max_running);
         sizes.activation_row_bytes =
             activation_row_bytes(options_.wire_type, model.count("hidden"));
@@ -144,6 +155,42 @@ private:
         input_.lm_head = options_.lm_head;
         input_.workload = options_.workload();
         model.finish();
+    }
+
+    /// A number of layers that are alike, or a list of groups of layers.
+    void read_layers(Reader& model) {
+        const Json& layers = model.part("layers", true);
+        if (!layers.is_array()) {
+            add_layers(model, model.count("layers"), read_layer(model));
+            return;
+        }
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+            Reader group(layers[i], fmt::format("model.layers[{}]", i), error_);
+            PartitionLayer layer = read_layer(group);
+            layer.state_bytes = group.mib("state_mib", 0);
+            layer.decode_cost = group.number("decode_cost", 1);
+            layer.prefill_cost = group.number("prefill_cost", 1);
+            add_layers(group, group.count("count", 1), layer);
+            group.finish();
+        }
+    }
+
+    PartitionLayer read_layer(Reader& group) {
+        PartitionLayer layer;
+        layer.weight_bytes = group.mib("layer_mib");
+        layer.kv_block_bytes = std::llround(std::min(group.number("kv_layer_token_bytes"), 1e9) *
+                                            options_.block_tokens);
+        return layer;
+    }
+
+    void add_layers(Reader& group, std::int32_t count, const PartitionLayer& layer) {
+        auto& layers = input_.model.layers;
+        if (count > kMostLayers) {
+            group.fail(fmt::format("{} has {} layers; at most {} are possible", group.place(),
+                                   count, kMostLayers));
+            return;
+        }
+        layers.insert(layers.end(), static_cast<std::size_t>(count), layer);
     }
 
     void read_nodes() {
@@ -163,7 +210,7 @@ private:
             read.decode_layer_us = node.number("decode_layer_us");
             read.prefill_row_layer_us = node.number("prefill_row_layer_us", 0);
             read.decode_row_layer_us = node.number("decode_row_layer_us", 0);
-            read.head_row_us = node.number("head_row_us", 0);
+            read.lm_head_row_us = node.renamed("lm_head_row_us", "head_row_us", 0);
             read_override(node, read);
             node.finish();
             if (!ids_.emplace(read.name, read.id).second) {
@@ -181,7 +228,7 @@ private:
         if (layers.is_null()) return;
         if (!layers.is_array() || layers.size() != 2 || !layers[0].is_number_unsigned() ||
             !layers[1].is_number_unsigned()) {
-            node.fail(fmt::format("{}.layers is {}; it looks like [0, 7], first and last layer",
+            node.fail(fmt::format("{}.layers is {}; give the first and the last layer, as [0, 7]",
                                   node.place(), layers.dump()));
             return;
         }

@@ -48,8 +48,8 @@ std::string rate_text(const LinkModel& link) {
     return link.bytes_per_s > 0 ? fmt::format(", {:.1f} Mbit/s", link.bytes_per_s * 8e-6) : "";
 }
 
-std::int64_t kv_bytes(const PartitionReport& report, const StagePlan& stage) {
-    return stage.kv_blocks * stage.layers.size() * report.input.model.kv_layer_block_bytes;
+std::int64_t kv_bytes(const StagePlan& stage) {
+    return stage.kv_blocks * stage.kv_block_bytes;
 }
 
 std::string stage_rows(const PartitionReport& report) {
@@ -63,7 +63,7 @@ std::string stage_rows(const PartitionReport& report) {
         text +=
             fmt::format("{:<20} {:>9} {:>11} {:>11} {:>11} {:>8} {:>11.2f} {:>11.2f}\n",
                         node_of(report, stage.node).name, layers, format_bytes(stage.weight_bytes),
-                        format_bytes(model.workspace_bytes), format_bytes(kv_bytes(report, stage)),
+                        format_bytes(model.workspace_bytes), format_bytes(kv_bytes(stage)),
                         stage.kv_blocks, stage.batch_us / 1000, stage.slice_us / 1000);
         if (report.plan.stages.size() == 1) break;
         text += fmt::format("{:<64} {:>8} {:>11.2f} {:>11.2f}\n",
@@ -73,6 +73,17 @@ std::string stage_rows(const PartitionReport& report) {
                             "", stage.link_batch_us / 1000, stage.link_slice_us / 1000);
     }
     return text;
+}
+
+/// The recurrent state of each stage; nothing when the model has none.
+std::string state_row(const PartitionReport& report) {
+    std::string text;
+    for (const StagePlan& stage : report.plan.stages) {
+        if (stage.state_bytes == 0) continue;
+        text += fmt::format("{}{} on '{}'", text.empty() ? "state       " : ", ",
+                            format_bytes(stage.state_bytes), node_of(report, stage.node).name);
+    }
+    return text.empty() ? text : text + "\n";
 }
 
 }  // namespace
@@ -87,8 +98,9 @@ std::string plan_table(const PartitionReport& report) {
         predicted.running, predicted.micro_batches, predicted.batch_rows, work.prompt_tokens,
         work.output_tokens);
     const auto with_head = std::find_if(report.plan.stages.begin(), report.plan.stages.end(),
-                                        [](const StagePlan& stage) { return stage.has_head; });
+                                        [](const StagePlan& stage) { return stage.has_lm_head; });
     text += fmt::format("LM head     on '{}'\n", node_of(report, with_head->node).name);
+    text += state_row(report);
     text += fmt::format("throughput  {:.1f} tokens/s\n", predicted.tokens_per_s);
     text += fmt::format("TTFT        {:.1f} ms, nothing else running\n", predicted.ttft_us / 1000);
     text += fmt::format("TPOT        {:.1f} ms, {:.1f} ms for one sequence alone\n",
@@ -110,10 +122,11 @@ std::string plan_json(const PartitionReport& report) {
         Json row;
         row["node"] = node_of(report, stage.node).name;
         row["layers"] = {stage.layers.begin, stage.layers.end - 1};
-        row["lm_head"] = stage.has_head;
+        row["lm_head"] = stage.has_lm_head;
         row["weight_bytes"] = stage.weight_bytes;
         row["workspace_bytes"] = report.input.model.workspace_bytes;
-        row["kv_bytes"] = kv_bytes(report, stage);
+        row["state_bytes"] = stage.state_bytes;
+        row["kv_bytes"] = kv_bytes(stage);
         row["kv_blocks"] = stage.kv_blocks;
         row["decode_us"] = stage.batch_us;
         row["slice_us"] = stage.slice_us;

@@ -18,9 +18,16 @@ struct StageMemory {
     std::int64_t memory_bytes = 0;  ///< that the stage may use
     std::int64_t weight_bytes = 0;
     std::int64_t workspace_bytes = 0;
-    std::int64_t kv_block_bytes = 0;  ///< one KV block, summed over the layers of the stage
-    std::int64_t max_blocks = 0;      ///< more KV blocks are of no use; 0: every block is
+    std::int64_t sequence_state_bytes = 0;  ///< recurrent state of one sequence, all layers
+    std::int64_t sequences = 0;             ///< that hold state at once
+    std::int64_t kv_block_bytes = 0;        ///< one KV block, all layers
+    std::int64_t max_blocks = 0;            ///< more KV blocks are of no use; 0: every block is
 };
+
+/// Bytes of recurrent state.
+constexpr std::int64_t state_bytes(const StageMemory& memory) {
+    return memory.sequence_state_bytes * memory.sequences;
+}
 
 /// Returns the number of KV blocks that fit beside the rest, at most max_blocks, or -1 when the
 /// rest alone does not fit. The head, the planner and every kind of stage count with it.
@@ -33,8 +40,12 @@ std::int64_t needed_bytes(const StageMemory& memory, std::int64_t blocks);
 /// what is available. `stage` is the subject of the message: "a stage of one layer".
 Status check_capacity(std::string_view stage, const StageMemory& memory, std::int64_t blocks);
 
-/// Sizes of a stage with these layers of `model`. memory_bytes is for the caller to set.
+/// Sizes of a stage with these layers of `model`. The caller sets memory_bytes.
 StageMemory stage_memory(const PartitionModel& model, LayerRange layers, bool has_embedding,
                          bool has_lm_head);
+
+/// The first of the layers that need the least memory when one layer is a stage of its own, with
+/// min_blocks KV blocks and without embedding and LM head. `model` has layers.
+std::int32_t smallest_layer(const PartitionModel& model);
 
 }  // namespace molink

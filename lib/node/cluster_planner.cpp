@@ -67,7 +67,7 @@ Result<PartitionInput> ClusterPlanner::input(const std::vector<NodeId>& order,
         node.memory_bytes = membership.memory_share(*member);
         node.decode_layer_us = member->profile.decode_layer_us;
         node.prefill_row_layer_us = member->profile.prefill_row_layer_us;
-        node.head_row_us = member->profile.lm_head_row_us;
+        node.lm_head_row_us = member->profile.lm_head_row_us;
         node.decode_row_layer_us = member->profile.decode_row_layer_us;
         node.fixed = member->info.fixed_layers;
         input.nodes.push_back(std::move(node));

@@ -17,7 +17,8 @@ Status differs(std::string_view what, std::string_view node, const std::string& 
 }
 
 Status check_memory(const Hello& hello, const PartitionModel& model) {
-    StageMemory memory = stage_memory(model, {0, 1}, false, false);
+    const std::int32_t least = smallest_layer(model);
+    StageMemory memory = stage_memory(model, {least, least + 1}, false, false);
     memory.memory_bytes = static_cast<std::int64_t>(hello.memory_bytes);
     return check_capacity("a stage of one layer", memory, model.min_blocks)
         .with_context(fmt::format("node '{}'", hello.node_name));

@@ -163,15 +163,23 @@ Result<PartitionInput> make_partition_input(const EngineOptions& options,
     PartitionInput input;
     PartitionModel& model = input.model;
     model.tied_embeddings = spec.tied_embeddings;
-    model.layers = spec.layers;
-    model.layer_bytes = bytes({{0, 1}, false, false});
+    const ElementType kv = options.kv_type == DataType::f16 ? ElementType::f16 : ElementType::f32;
+    const auto kv_block = static_cast<std::int64_t>(backend->kv_block_bytes(
+        options.block_tokens, spec.attention.kv_heads, spec.attention.head_dim, kv));
+    for (std::int32_t i = 0; i < spec.layers; ++i) {
+        PartitionLayer layer;
+        layer.weight_bytes = bytes({{i, i + 1}, false, false});
+        layer.kv_block_bytes = kv_block;
+        // Nodes measure the first layers; the time of others is taken to grow with their weights.
+        layer.decode_cost = layer.prefill_cost =
+            static_cast<double>(layer.weight_bytes) /
+            static_cast<double>(i == 0 ? layer.weight_bytes : model.layers[0].weight_bytes);
+        model.layers.push_back(layer);
+    }
     model.embedding_bytes = bytes({{0, 0}, true, false});
-    model.head_bytes = bytes({{0, 0}, false, true});
+    model.lm_head_bytes = bytes({{0, 0}, false, true});
     model.workspace_bytes = static_cast<std::int64_t>(
         part_workspace_bytes(*backend, spec, {options.max_step_tokens, context}));
-    const ElementType kv = options.kv_type == DataType::f16 ? ElementType::f16 : ElementType::f32;
-    model.kv_layer_block_bytes = static_cast<std::int64_t>(backend->kv_block_bytes(
-        options.block_tokens, spec.attention.kv_heads, spec.attention.head_dim, kv));
     model.block_tokens = options.block_tokens;
     set_kv_bounds(model, context, options.max_running);
     model.activation_row_bytes = activation_row_bytes(options.wire_type, spec.hidden);

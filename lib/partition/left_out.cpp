@@ -39,7 +39,7 @@ public:
         const Worth with = worth_with(node);
         if (!with.fits) {
             return fmt::format("with it no split of {} layers over {} nodes fits",
-                               problem_.input.model.layers, order_.size() + 1);
+                               problem_.input.model.layer_count(), order_.size() + 1);
         }
         if (problem_.input.objective == PartitionObjective::latency) {
             return longer_ring(with.ring_us);
@@ -63,15 +63,13 @@ private:
     }
 
     std::string lacks_memory(std::size_t node) const {
-        const PartitionInput& input = problem_.input;
-        const PartitionModel& model = input.model;
-        const LayerRange middle{1, 2};
-        if (model.layers < 3 || stage_kv_blocks(input, node, middle) >= model.min_blocks) return {};
-        const std::int64_t need = model.layer_bytes + model.workspace_bytes +
-                                  model.min_blocks * model.kv_layer_block_bytes;
-        return fmt::format("its {:.3f} GiB have no room for one layer, which needs {:.3f} GiB",
-                           static_cast<double>(input.nodes[node].memory_bytes) / (1 << 30),
-                           static_cast<double>(need) / (1 << 30));
+        const PartitionModel& model = problem_.input.model;
+        const std::int32_t least = smallest_layer(model);
+        StageMemory memory = stage_memory(model, {least, least + 1}, false, false);
+        memory.memory_bytes = problem_.input.nodes[node].memory_bytes;
+        return check_capacity("its memory is too small: a stage of one layer", memory,
+                              model.min_blocks)
+            .message();
     }
 
     double ring_of(const Split& split) const {
@@ -81,7 +79,7 @@ private:
             return_us(input, problem_.links, split.stages.back().node, split.stages.front().node);
         for (std::size_t i = 0; i < split.stages.size(); ++i) {
             const SplitStage& stage = split.stages[i];
-            ring += stage_decode_us(input, stage.node, stage.layers, 1);
+            ring += problem_.costs.decode_us(stage.node, stage.layers, 1);
             if (i > 0) ring += hop_us(input, problem_.links, split.stages[i - 1].node, stage.node);
         }
         return ring;
@@ -98,7 +96,6 @@ private:
     }
 
     Worth worth_of(const Split& split) const {
-        const PartitionInput& input = problem_.input;
         Worth worth;
         if (split.stages.empty()) return worth;
         worth.fits = true;
@@ -106,13 +103,13 @@ private:
         worth.blocks = std::numeric_limits<double>::infinity();
         for (std::size_t i = 0; i < split.stages.size(); ++i) {
             const SplitStage& stage = split.stages[i];
-            const double time = stage_work_us(input, stage.node, stage.layers, problem_.rows);
+            const double time = problem_.costs.work_us(stage.node, stage.layers, problem_.rows);
             const double link = link_into(split, i);
             worth.by_link =
                 link > std::max(time, worth.main_us) || (worth.by_link && time <= worth.main_us);
             worth.main_us = std::max({worth.main_us, time, link});
             const auto blocks =
-                static_cast<double>(stage_kv_blocks(input, stage.node, stage.layers));
+                static_cast<double>(problem_.costs.kv_blocks(stage.node, stage.layers));
             worth.blocks = std::min(worth.blocks, blocks);
         }
         return worth;
@@ -123,7 +120,8 @@ private:
             const auto place = std::lower_bound(order_.begin(), order_.end(), node);
             return valued(node, static_cast<std::size_t>(place - order_.begin()));
         }
-        if (!orders_can_be_searched(problem_.input.nodes.size(), problem_.input.model.layers)) {
+        if (!orders_can_be_searched(problem_.input.nodes.size(),
+                                    problem_.input.model.layer_count())) {
             return best_insertion(node);
         }
         OrderRules rules;

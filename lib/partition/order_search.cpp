@@ -13,6 +13,7 @@ namespace {
 using Sequence = std::vector<std::size_t>;
 
 constexpr std::size_t kLongestPiece = 3;
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kTolerance = 1.02;
 constexpr int kStarts = 4;
 
@@ -58,8 +59,8 @@ private:
     bool spent() const { return valuer_.count() >= limit_; }
     std::size_t first_movable() const { return problem_.input.pin_first ? 1 : 0; }
 
-    SequenceValue valued(const Sequence& sequence) {
-        SequenceValue value = valuer_.value(sequence);
+    SequenceValue valued(const Sequence& sequence, double limit_us = kInfinity) {
+        SequenceValue value = valuer_.value(sequence, limit_us);
         value.main_us = std::max(value.main_us, floor_us_);
         return value;
     }
@@ -97,7 +98,8 @@ private:
     }
 
     bool accept(const Sequence& tried) {
-        const SequenceValue value = valued(tried);
+        const double limit_us = value_.deficit > 0 ? kInfinity : value_.main_us;
+        const SequenceValue value = valued(tried, limit_us);
         if (!(value < value_)) return false;
         current_ = tried;
         value_ = value;
@@ -204,7 +206,7 @@ Sequence nearest_order(const SplitProblem& problem) {
     }
     while (order.size() < used.size()) {
         std::size_t nearest = 0;
-        double nearest_us = std::numeric_limits<double>::infinity();
+        double nearest_us = kInfinity;
         for (std::size_t node = 0; node < used.size(); ++node) {
             const double us = order.empty() ? enter_us(input, problem.links, node)
                                             : hop_us(input, problem.links, order.back(), node);

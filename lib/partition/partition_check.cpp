@@ -1,6 +1,6 @@
-// Refusals: inputs that contradict themselves, inputs that nothing fits, plans that contradict
-// their input. Apart from the searches, because the head checks the plan of any partitioner with
-// it, and because each refusal has to name nodes and numbers.
+// Refusals: inputs that contradict themselves, inputs that no plan fits, plans that contradict
+// their input. They are apart from the searches because the head checks the plan of every
+// partitioner with them, and because each refusal names nodes and numbers.
 #include "partition/partition_check.h"
 
 #include <algorithm>
@@ -18,7 +18,7 @@ Partitioner::~Partitioner() = default;
 namespace {
 
 Status check_times(const PartitionNode& node) {
-    for (double time : {node.decode_layer_us, node.prefill_row_layer_us, node.head_row_us,
+    for (double time : {node.decode_layer_us, node.prefill_row_layer_us, node.lm_head_row_us,
                         node.decode_row_layer_us}) {
         if (std::isfinite(time) && time >= 0) continue;
         return invalid_argument("node '{}' gives a time of {} us for a layer or the LM head",
@@ -27,11 +27,33 @@ Status check_times(const PartitionNode& node) {
     return {};
 }
 
+/// Bounds that keep every sum of sizes far below 2^63.
+Status check_layer(const PartitionModel& model, std::size_t index) {
+    constexpr auto kMost = static_cast<std::int64_t>(limits::kMaxMemoryBytes);
+    const PartitionLayer& layer = model.layers[index];
+    for (const std::int64_t bytes : {layer.weight_bytes, layer.kv_block_bytes, layer.state_bytes}) {
+        if (bytes >= 0 && bytes <= kMost) continue;
+        return invalid_argument(
+            "layer {} has {} bytes of weights, {} per KV block and {} of state; 0 to {} are "
+            "possible",
+            index, layer.weight_bytes, layer.kv_block_bytes, layer.state_bytes, kMost);
+    }
+    for (const double cost : {layer.decode_cost, layer.prefill_cost}) {
+        if (std::isfinite(cost) && cost >= 0) continue;
+        return invalid_argument("layer {} costs {} times the measured layer; 0 or more is needed",
+                                index, cost);
+    }
+    if (layer.state_bytes == 0) return {};
+    if (model.max_sequences > 0 && layer.state_bytes <= kMost / model.max_sequences) return {};
+    return invalid_argument("layer {} keeps {} bytes of state for each of {} sequences", index,
+                            layer.state_bytes, model.max_sequences);
+}
+
 Status check_one_override(const PartitionInput& input, const PartitionNode& node) {
     const LayerRange range = *node.fixed;
-    if (range.begin >= 0 && !range.empty() && range.end <= input.model.layers) return {};
+    if (range.begin >= 0 && !range.empty() && range.end <= input.model.layer_count()) return {};
     return invalid_argument("layers {}-{} asked for by '{}' are not within the model's 0-{}",
-                            range.begin, range.end - 1, node.name, input.model.layers - 1);
+                            range.begin, range.end - 1, node.name, input.model.layer_count() - 1);
 }
 
 Status check_overrides(const PartitionInput& input) {
@@ -80,28 +102,32 @@ Status bad_plan(const std::string& text) {
     return Status(StatusCode::internal, "partition " + text);
 }
 
-Status check_stage(const PartitionInput& input, const StagePlan& stage, std::size_t node,
-                   std::int32_t next) {
-    const std::string& name = input.nodes[node].name;
-    if (stage.layers.begin != next || stage.layers.empty()) {
+Status check_stage(const PartitionInput& input, const StageCosts& costs, const StagePlan& stage,
+                   std::size_t node, std::int32_t next) {
+    const PartitionNode& info = input.nodes[node];
+    const std::int32_t last_layer = input.model.layer_count() - 1;
+    const std::string gives =
+        fmt::format("gives '{}' layers {}-{}", info.name, stage.layers.begin, stage.layers.end - 1);
+    if (stage.layers.begin != next || stage.layers.empty() || stage.layers.end > last_layer + 1) {
         return bad_plan(
-            fmt::format("gives '{}' layers {}-{}; they must follow layer {} and be at least one",
-                        name, stage.layers.begin, stage.layers.end - 1, next - 1));
+            fmt::format("{}; they must begin with layer {}, be at least one and end "
+                        "with layer {} at the latest",
+                        gives, next, last_layer));
     }
     if (stage.has_embedding != (stage.layers.begin == 0) ||
-        stage.has_head != stage_has_head(input, stage.layers)) {
-        return bad_plan(fmt::format(
-            "gives '{}' layers {}-{} and is wrong about embedding or LM head: they go with layers "
-            "0 and {}",
-            name, stage.layers.begin, stage.layers.end - 1,
-            input.lm_head == LmHead::first ? 0 : input.model.layers - 1));
+        stage.has_lm_head != costs.has_lm_head(stage.layers)) {
+        return bad_plan(
+            fmt::format("{} and the wrong one of embedding and LM head: the stage with layer 0 has "
+                        "the embedding, the one with layer {} the LM head",
+                        gives, input.lm_head == LmHead::first ? 0 : last_layer));
     }
-    if (stage_permitted(input, node, stage.layers)) return {};
-    return make_error(StatusCode::resource_exhausted,
-                      "partition gives '{}' layers {}-{}: they do not fit its memory of {} bytes "
-                      "or contradict its override",
-                      name, stage.layers.begin, stage.layers.end - 1,
-                      input.nodes[node].memory_bytes);
+    if (info.fixed && *info.fixed != stage.layers) {
+        return bad_plan(fmt::format("{}; its override demands {}-{}", gives, info.fixed->begin,
+                                    info.fixed->end - 1));
+    }
+    return check_capacity("a stage of them", costs.memory(node, stage.layers),
+                          input.model.min_blocks)
+        .with_context("partition " + gives);
 }
 
 Status check_presence(const PartitionInput& input, const std::vector<bool>& used) {
@@ -124,7 +150,7 @@ Status check_lm_head(const PartitionInput& input, const PartitionPlan& plan) {
     if (input.lm_head == LmHead::automatic || input.lm_head == is || plan.stages.size() < 2) {
         return {};
     }
-    return bad_plan(fmt::format("puts the LM head on the {} stage; the {} was asked for",
+    return bad_plan(fmt::format("puts the LM head on the {} stage; the input demands the {} one",
                                 lm_head_name(is), lm_head_name(input.lm_head)));
 }
 
@@ -132,7 +158,7 @@ Status check_lm_head(const PartitionInput& input, const PartitionPlan& plan) {
 
 Status check_partition_input(const PartitionInput& input) {
     const std::size_t nodes = input.nodes.size();
-    const std::int32_t layers = input.model.layers;
+    const std::int32_t layers = input.model.layer_count();
     if (nodes == 0 || nodes > limits::kMaxNodes) {
         return invalid_argument("split over {} nodes: 1 to {} are possible", nodes,
                                 limits::kMaxNodes);
@@ -146,6 +172,9 @@ Status check_partition_input(const PartitionInput& input) {
             "split of {} layers over {} nodes that may not be left out: every node needs at least "
             "one",
             layers, required_nodes(input));
+    }
+    for (std::size_t i = 0; i < input.model.layers.size(); ++i) {
+        MOLINK_RETURN_IF_ERROR(check_layer(input.model, i));
     }
     if (input.lm_head == LmHead::first && !input.model.tied_embeddings) {
         return invalid_argument(
@@ -165,11 +194,16 @@ Status check_partition_input(const PartitionInput& input) {
 
 Status explain_no_split(const PartitionInput& input) {
     const PartitionModel& model = input.model;
+    const std::int32_t layers = model.layer_count();
     const auto nodes = static_cast<std::int64_t>(input.nodes.size());
-    const std::int64_t stages = std::min<std::int64_t>(nodes, model.layers);
-    const std::int64_t need = model.layers * model.layer_bytes + model.embedding_bytes +
-                              model.head_bytes + stages * model.workspace_bytes +
-                              model.layers * model.min_blocks * model.kv_layer_block_bytes;
+    const std::int64_t stages = std::min<std::int64_t>(nodes, layers);
+    const StageMemory whole = stage_memory(model, {0, layers}, true, true);
+    const std::int64_t need =
+        needed_bytes(whole, model.min_blocks) + (stages - 1) * model.workspace_bytes;
+    std::int64_t largest = 0;
+    for (const PartitionLayer& layer : model.layers) {
+        largest = std::max(largest, layer.weight_bytes);
+    }
     std::int64_t have = 0;
     std::string list;
     for (const PartitionNode& node : input.nodes) {
@@ -181,14 +215,16 @@ Status explain_no_split(const PartitionInput& input) {
     }
     return make_error(
         StatusCode::resource_exhausted,
-        "no split of {} layers fits over {} nodes: weights, workspace and {} KV blocks "
-        "need {:.3f} GiB in all ({:.3f} GiB per layer), available {:.3f} GiB ({})",
-        model.layers, nodes, model.min_blocks, gib(need), gib(model.layer_bytes), gib(have), list);
+        "no split of {} layers fits over {} nodes: weights, workspace{} and {} KV blocks need "
+        "{:.3f} GiB in all (the largest layer {:.3f} GiB), available {:.3f} GiB ({})",
+        layers, nodes, state_bytes(whole) > 0 ? ", state" : "", model.min_blocks, gib(need),
+        gib(largest), gib(have), list);
 }
 
 Status check_partition(const PartitionInput& asked, const PartitionPlan& plan) {
     MOLINK_RETURN_IF_ERROR(check_lm_head(asked, plan));
     const PartitionInput input = with_lm_head(asked, plan.lm_head_first);
+    const StageCosts costs(input);
     std::unordered_map<NodeId, std::size_t> index;
     for (std::size_t i = 0; i < input.nodes.size(); ++i) index[input.nodes[i].id] = i;
     std::vector<bool> used(input.nodes.size(), false);
@@ -206,21 +242,21 @@ Status check_partition(const PartitionInput& asked, const PartitionPlan& plan) {
         const std::string& name = input.nodes[node].name;
         if (used[node]) return bad_plan(fmt::format("gives '{}' two stages", name));
         if (i == 0 && input.pin_first && node != 0) {
-            return bad_plan(fmt::format("gives the first stage to '{}'; it is '{}''s", name,
+            return bad_plan(fmt::format("gives the first stage to '{}'; '{}' must hold it", name,
                                         input.nodes.front().name));
         }
         if (i > 0 && input.fixed_order && node < before) {
             return bad_plan(fmt::format("puts '{}' behind '{}'; the order is fixed", name,
                                         input.nodes[before].name));
         }
-        MOLINK_RETURN_IF_ERROR(check_stage(input, stage, node, next));
+        MOLINK_RETURN_IF_ERROR(check_stage(input, costs, stage, node, next));
         used[node] = true;
         before = node;
         next = stage.layers.end;
     }
     MOLINK_RETURN_IF_ERROR(check_presence(input, used));
-    if (next == input.model.layers) return {};
-    return bad_plan(fmt::format("places {} of {} layers", next, input.model.layers));
+    if (next == input.model.layer_count()) return {};
+    return bad_plan(fmt::format("places {} of {} layers", next, input.model.layer_count()));
 }
 
 }  // namespace molink

@@ -8,7 +8,6 @@
 #include <unordered_set>
 
 #include "base/error.h"
-#include "kv/capacity.h"
 #include "partition/stage_costs.h"
 
 namespace molink {
@@ -53,7 +52,7 @@ struct RingTimes {
 class Predictor {
 public:
     Predictor(const PartitionInput& input, PartitionPlan& plan)
-        : input_(input), plan_(plan), links_(input) {}
+        : input_(input), plan_(plan), costs_(input), links_(input) {}
 
     Status locate() {
         std::unordered_map<NodeId, std::size_t> index;
@@ -64,6 +63,14 @@ public:
                 return make_error(StatusCode::internal,
                                   "partition gives layers {}-{} to node {}, which is unknown",
                                   stage.layers.begin, stage.layers.end - 1, stage.node.value);
+            }
+            const LayerRange& layers = stage.layers;
+            if (layers.begin < 0 || layers.end < layers.begin ||
+                layers.end > input_.model.layer_count()) {
+                return make_error(StatusCode::internal,
+                                  "partition gives layers {}-{} to '{}'; the model has 0-{}",
+                                  layers.begin, layers.end - 1, input_.nodes[found->second].name,
+                                  input_.model.layer_count() - 1);
             }
             nodes_.push_back(found->second);
         }
@@ -102,8 +109,8 @@ private:
     }
     double stage_time(std::size_t i, double rows, bool slice) const {
         const LayerRange layers = plan_.stages[i].layers;
-        return slice ? stage_slice_us(input_, nodes_[i], layers, rows)
-                     : stage_decode_us(input_, nodes_[i], layers, rows);
+        return slice ? costs_.slice_us(nodes_[i], layers, rows)
+                     : costs_.decode_us(nodes_[i], layers, rows);
     }
 
     RingTimes ring(double rows, bool slice) const {
@@ -130,9 +137,12 @@ private:
         for (std::size_t i = 0; i < nodes_.size(); ++i) {
             StagePlan& stage = plan_.stages[i];
             stage.has_embedding = stage.layers.begin == 0;
-            stage.has_head = stage_has_head(input_, stage.layers);
-            stage.weight_bytes = stage_weight_bytes(input_, nodes_[i], stage.layers);
-            stage.kv_blocks = stage_kv_blocks(input_, nodes_[i], stage.layers);
+            stage.has_lm_head = costs_.has_lm_head(stage.layers);
+            const StageMemory memory = costs_.memory(nodes_[i], stage.layers);
+            stage.weight_bytes = memory.weight_bytes;
+            stage.kv_blocks = kv_capacity(memory);
+            stage.kv_block_bytes = memory.kv_block_bytes;
+            stage.state_bytes = state_bytes(memory);
             if (stage.kv_blocks >= plan_.kv_blocks) continue;
             plan_.kv_blocks = stage.kv_blocks;
             smallest_ = i;
@@ -174,8 +184,7 @@ private:
         const double rows = planned_rows(input_);
         double slowest = 0;
         for (std::size_t i = 0; i < nodes_.size(); ++i) {
-            slowest =
-                std::max(slowest, stage_work_us(input_, nodes_[i], plan_.stages[i].layers, rows));
+            slowest = std::max(slowest, costs_.work_us(nodes_[i], plan_.stages[i].layers, rows));
             const bool back = i + 1 == nodes_.size();
             if (back && !plan_.lm_head_first) continue;
             slowest = std::max(slowest, link_work_us(input_, link(i), rows, back));
@@ -248,6 +257,7 @@ private:
 
     const PartitionInput& input_;
     PartitionPlan& plan_;
+    StageCosts costs_;
     LinkTable links_;
     std::vector<std::size_t> nodes_;  // [stages], index in the input
     std::size_t smallest_ = 0;

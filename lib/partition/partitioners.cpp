@@ -102,7 +102,7 @@ private:
     static Searcher searcher_of(Place& place) {
         const PartitionInput& input = place.input;
         if (input.fixed_order) return search_in_order(place.problem, given_order(input));
-        if (orders_can_be_searched(input.nodes.size(), input.model.layers)) {
+        if (orders_can_be_searched(input.nodes.size(), input.model.layer_count())) {
             return search_any_order(place.problem);
         }
         return search_in_order(place.problem, search_heuristic(place.problem, place.valuer));

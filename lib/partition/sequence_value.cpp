@@ -1,8 +1,8 @@
 // The value of one sequence of nodes, cheap enough to try thousands. Overrides cut the layers into
-// gaps; within a gap every free node takes one layer, and the rest goes one by one to whoever is
-// hurt least: the smallest time after it (throughput) or the smallest time per layer (latency).
-// That is exact because layers are alike. Memory bounds what a node takes; roles follow from the
-// ends.
+// gaps. Within a gap of layers that are alike, every free node takes one layer, and each of the
+// rest goes to the node that it costs least: the one with the smallest time afterwards (throughput)
+// or with the fastest layer (latency). That is exact, because only the number of layers matters.
+// Memory bounds what a node takes; embedding and LM head follow from its place in the sequence.
 #include "partition/sequence_value.h"
 
 #include <algorithm>
@@ -10,46 +10,93 @@
 namespace molink {
 namespace {
 
-constexpr double kHopeless = 1e9;  // more than any number of layers
+/// A sum that equals the limit must not exceed it by rounding.
+constexpr double kSlack = 1 + 1e-12;
+
+bool layers_are_alike(const PartitionModel& model) {
+    const auto& layers = model.layers;
+    return std::all_of(layers.begin(), layers.end(),
+                       [&](const PartitionLayer& layer) { return layer == layers.front(); });
+}
 
 }  // namespace
 
 SequenceValuer::SequenceValuer(const SplitProblem& problem)
     : problem_(problem),
       latency_(problem.input.objective == PartitionObjective::latency),
-      head_first_(problem.input.lm_head == LmHead::first) {
-    const PartitionInput& input = problem.input;
-    const std::int32_t layers = input.model.layers;
-    const SearchPass pass = ring_pass(problem);
-    const double* row = pass.stage.data();
-    for (std::size_t at = 0; at < input.nodes.size() * SearchPass::kRoles; ++at) {
-        std::int32_t most = layers;
-        while (most > 0 && row[most] == std::numeric_limits<double>::infinity()) --most;
-        most_layers_.push_back(most);
-        row += layers + 1;
-    }
-    for (std::size_t node = 0; node < input.nodes.size(); ++node) {
-        head_us_.push_back(
-            stage_us(node, head_first_ ? LayerRange{0, 0} : LayerRange{layers, layers}));
-        const LayerRange one = head_first_ ? LayerRange{0, 1} : LayerRange{layers - 1, layers};
-        layer_us_.push_back(stage_us(node, one) - head_us_.back());
+      lm_head_first_(problem.input.lm_head == LmHead::first),
+      alike_(layers_are_alike(problem.input.model)),
+      search_(problem) {
+    if (alike_) measure_alike();
+}
+
+void SequenceValuer::measure_alike() {
+    const std::int32_t layers = problem_.input.model.layer_count();
+    const LayerRange none = lm_head_first_ ? LayerRange{0, 0} : LayerRange{layers, layers};
+    const LayerRange one = lm_head_first_ ? LayerRange{0, 1} : LayerRange{layers - 1, layers};
+    for (std::size_t node = 0; node < problem_.input.nodes.size(); ++node) {
+        for (std::size_t at = 0; at < kRoles; ++at) most_layers_.push_back(most_layers(node, at));
+        lm_head_us_.push_back(stage_us(node, none));
+        layer_us_.push_back(stage_us(node, one) - lm_head_us_.back());
     }
 }
 
+/// A stage that is first or last leaves a layer to others, one in the middle two.
+std::int32_t SequenceValuer::most_layers(std::size_t node, std::size_t at) const {
+    const std::int32_t layers = problem_.input.model.layer_count();
+    const auto fits = [&](std::int32_t begin, std::int32_t end) {
+        return problem_.costs.fits(node, {begin, end});
+    };
+    if (at == role(true, true)) return fits(0, layers) ? layers : 0;
+    std::int32_t most = layers - (at == role(false, false) ? 2 : 1);
+    const auto fit = [&] {
+        if (at == role(true, false)) return fits(0, most);
+        return at == role(false, true) ? fits(layers - most, layers) : fits(1, 1 + most);
+    };
+    while (most > 0 && !fit()) --most;
+    return std::max(most, 0);
+}
+
 double SequenceValuer::stage_us(std::size_t node, LayerRange layers) const {
-    return latency_ ? stage_decode_us(problem_.input, node, layers, 1)
-                    : stage_work_us(problem_.input, node, layers, problem_.rows);
+    return latency_ ? problem_.costs.decode_us(node, layers, 1)
+                    : problem_.costs.work_us(node, layers, problem_.rows);
+}
+
+void SequenceValuer::add_time(double stage_us, SequenceValue& value) const {
+    value.main_us = latency_ ? value.main_us + stage_us : std::max(value.main_us, stage_us);
 }
 
 bool SequenceValuer::add_fixed(std::size_t node, SequenceValue& value) const {
     const LayerRange range = *problem_.input.nodes[node].fixed;
-    if (!stage_permitted(problem_.input, node, range)) return false;
-    const double time = stage_us(node, range);
-    value.main_us = latency_ ? value.main_us + time : std::max(value.main_us, time);
+    if (!problem_.costs.fits(node, range)) return false;
+    add_time(stage_us(node, range), value);
     return true;
 }
 
-void SequenceValuer::fill_gap(std::int32_t gap, SequenceValue& value) {
+SequenceValuer::Filler SequenceValuer::filler_of(std::size_t node, bool first, bool last) const {
+    Filler filler;
+    filler.node = node;
+    if (!alike_) return filler;
+    filler.base_us = (lm_head_first_ ? first : last) ? lm_head_us_[node] : 0;
+    filler.layer_us = layer_us_[node];
+    filler.most = most_layers_[node * kRoles + role(first, last)];
+    return filler;
+}
+
+void SequenceValuer::fill_gap(LayerRange gap, double limit_us, SequenceValue& value) {
+    if (alike_) {
+        deal_alike(gap.size(), value);
+    } else {
+        gap_nodes_.clear();
+        for (const Filler& filler : gap_) gap_nodes_.push_back(filler.node);
+        const GapValue dealt = search_.search(gap, gap_nodes_, limit_us);
+        value.deficit += dealt.deficit;
+        if (dealt.deficit == 0) add_time(dealt.main_us, value);
+    }
+    gap_.clear();
+}
+
+void SequenceValuer::deal_alike(std::int32_t gap, SequenceValue& value) {
     std::int64_t room = 0;
     std::int32_t left = gap;
     bool hopeless = false;
@@ -63,31 +110,24 @@ void SequenceValuer::fill_gap(std::int32_t gap, SequenceValue& value) {
         value.deficit +=
             left < 0 ? -left : static_cast<double>(std::max(gap - room, std::int64_t{0}));
         if (hopeless) value.deficit += kHopeless;
-        gap_.clear();
         return;
     }
     const auto after = [&](const Filler& filler) {
         return latency_ ? filler.layer_us : filler.base_us + (filler.layers + 1) * filler.layer_us;
     };
     const auto worse = [&](const Filler& a, const Filler& b) { return after(a) > after(b); };
-    const auto finish = [&](const Filler& filler) {
-        const double time = filler.base_us + filler.layers * filler.layer_us;
-        value.main_us = latency_ ? value.main_us + time : std::max(value.main_us, time);
-    };
     std::make_heap(gap_.begin(), gap_.end(), worse);
     while (!gap_.empty()) {
         Filler& next = gap_.front();
-        if (left > 0 && next.layers < next.most && !latency_) {
-            ++next.layers;
-            --left;
-        } else if (left > 0 && next.layers < next.most) {
-            const std::int32_t taken = std::min(left, next.most - next.layers);
-            next.layers += taken;
-            left -= taken;
+        if (left > 0 && next.layers < next.most) {
+            const std::int32_t more = latency_ ? std::min(left, next.most - next.layers) : 1;
+            next.layers += more;
+            left -= more;
         }
         std::pop_heap(gap_.begin(), gap_.end(), worse);
-        if (left == 0 || gap_.back().layers == gap_.back().most) {
-            finish(gap_.back());
+        const Filler& changed = gap_.back();
+        if (left == 0 || changed.layers == changed.most) {
+            add_time(changed.base_us + changed.layers * changed.layer_us, value);
             gap_.pop_back();
         } else {
             std::push_heap(gap_.begin(), gap_.end(), worse);
@@ -95,55 +135,58 @@ void SequenceValuer::fill_gap(std::int32_t gap, SequenceValue& value) {
     }
 }
 
-void SequenceValuer::add_links(const std::vector<std::size_t>& sequence,
-                               SequenceValue& value) const {
+SequenceValuer::LinkTimes SequenceValuer::link_times(
+    const std::vector<std::size_t>& sequence) const {
     const PartitionInput& input = problem_.input;
-    double ring = enter_us(input, problem_.links, sequence.front()) +
-                  return_us(input, problem_.links, sequence.back(), sequence.front());
-    const bool rows_return = head_first_ && sequence.size() > 1;
+    LinkTimes times;
+    times.ring_us = enter_us(input, problem_.links, sequence.front()) +
+                    return_us(input, problem_.links, sequence.back(), sequence.front());
+    const bool rows_return = lm_head_first_ && sequence.size() > 1;
     for (std::size_t i = 0; i + (rows_return ? 0 : 1) < sequence.size(); ++i) {
         const bool back = i + 1 == sequence.size();
         const std::size_t to = back ? sequence.front() : sequence[i + 1];
-        if (!back) ring += hop_us(input, problem_.links, sequence[i], to);
+        if (!back) times.ring_us += hop_us(input, problem_.links, sequence[i], to);
+        if (latency_) continue;
         const LinkModel& link = problem_.links.between(sequence[i], to);
-        const double time = latency_ ? 0 : link_work_us(input, link, problem_.rows, back);
-        if (time <= value.main_us) continue;
-        value.main_us = time;
-        value.by_link = true;
+        times.slowest_us =
+            std::max(times.slowest_us, link_work_us(input, link, problem_.rows, back));
     }
-    value.ring_us = ring;
-    if (latency_) value.main_us += ring;
+    return times;
 }
 
-SequenceValue SequenceValuer::value(const std::vector<std::size_t>& sequence) {
+SequenceValue SequenceValuer::value(const std::vector<std::size_t>& sequence, double limit_us) {
     ++count_;
     SequenceValue value;
     if (sequence.empty()) {
         value.deficit = kHopeless;
         return value;
     }
-    const std::int32_t layers = problem_.input.model.layers;
+    const LinkTimes links = link_times(sequence);
+    if (links.slowest_us > limit_us) return {0, links.slowest_us, links.ring_us, true};
+    add_stages(sequence, latency_ ? limit_us * kSlack - links.ring_us : limit_us, value);
+    value.ring_us = links.ring_us;
+    value.by_link = links.slowest_us > value.main_us;
+    value.main_us = std::max(value.main_us, links.slowest_us);
+    if (latency_) value.main_us += links.ring_us;
+    return value;
+}
+
+void SequenceValuer::add_stages(const std::vector<std::size_t>& sequence, double limit_us,
+                                SequenceValue& value) {
+    gap_.clear();
     std::int32_t placed = 0;
     for (std::size_t i = 0; i < sequence.size(); ++i) {
-        const PartitionNode& node = problem_.input.nodes[sequence[i]];
-        if (node.fixed) {
-            const bool in_order = node.fixed->begin >= placed;
-            if (in_order) fill_gap(node.fixed->begin - placed, value);
-            if (!in_order || !add_fixed(sequence[i], value)) value.deficit += kHopeless;
-            placed = node.fixed->end;
+        const auto& fixed = problem_.input.nodes[sequence[i]].fixed;
+        if (!fixed) {
+            gap_.push_back(filler_of(sequence[i], i == 0, i + 1 == sequence.size()));
             continue;
         }
-        const bool last = i + 1 == sequence.size();
-        Filler filler;
-        filler.base_us = (head_first_ ? i == 0 : last) ? head_us_[sequence[i]] : 0;
-        filler.layer_us = layer_us_[sequence[i]];
-        filler.most =
-            most_layers_[sequence[i] * SearchPass::kRoles + SearchPass::role(i == 0, last)];
-        gap_.push_back(filler);
+        const bool in_order = fixed->begin >= placed;
+        if (in_order) fill_gap({placed, fixed->begin}, limit_us, value);
+        if (!in_order || !add_fixed(sequence[i], value)) value.deficit += kHopeless;
+        placed = fixed->end;
     }
-    fill_gap(layers - placed, value);
-    add_links(sequence, value);
-    return value;
+    fill_gap({placed, problem_.input.model.layer_count()}, limit_us, value);
 }
 
 }  // namespace molink

@@ -1,19 +1,20 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
+#include "partition/gap_search.h"
 #include "partition/split_choice.h"
 
 namespace molink {
 
 /// How good a sequence of nodes is when each of them holds at least one layer; less is better.
 struct SequenceValue {
-    double deficit = 0;    ///< layers that find no place; 0: it works
+    double deficit = 0;    ///< layers that find no place; 0: the sequence works
     double main_us = 0;    ///< what the objective minimises
-    double ring_us = 0;    ///< way round the ring, links alone for `throughput`
-    bool by_link = false;  ///< main_us is a link's
+    double ring_us = 0;    ///< way round the ring, links only
+    bool by_link = false;  ///< main_us is the time of a link
 
     friend bool operator<(const SequenceValue& a, const SequenceValue& b) {
         if (a.deficit != b.deficit) return a.deficit < b.deficit;
@@ -22,36 +23,60 @@ struct SequenceValue {
     }
 };
 
-/// Values sequences in O(nodes + layers log nodes): layers are alike, so dealing them out one by
-/// one to the node that is hurt least is exact between two overrides.
+/// Values sequences exactly. Layers that are alike are dealt out one by one to the node that it
+/// costs least, in O(nodes + layers log nodes); layers that differ need a GapSearch.
 class SequenceValuer {
 public:
+    /// `problem` must outlive this object.
     explicit SequenceValuer(const SplitProblem& problem);
 
-    SequenceValue value(const std::vector<std::size_t>& sequence);
+    /// A sequence whose value is above a finite `limit_us` may get any main_us above it, and any
+    /// deficit.
+    SequenceValue value(const std::vector<std::size_t>& sequence,
+                        double limit_us = std::numeric_limits<double>::infinity());
     /// Sequences valued so far.
     std::int64_t count() const { return count_; }
 
 private:
+    /// Where a node stands in a sequence: first or not, last or not.
+    static constexpr std::size_t kRoles = 4;
+    static constexpr std::size_t role(bool first, bool last) {
+        return (first ? 1u : 0u) + (last ? 2u : 0u);
+    }
+    struct LinkTimes {
+        double ring_us = 0;     // way round the ring without the stages
+        double slowest_us = 0;  // for `throughput`
+    };
     struct Filler {
+        std::size_t node = 0;
         double layer_us = 0;
         double base_us = 0;
         std::int32_t layers = 0;
         std::int32_t most = 0;
     };
 
+    void measure_alike();
+    std::int32_t most_layers(std::size_t node, std::size_t role) const;
+    Filler filler_of(std::size_t node, bool first, bool last) const;
+    void add_time(double stage_us, SequenceValue& value) const;
     bool add_fixed(std::size_t node, SequenceValue& value) const;
-    void fill_gap(std::int32_t gap, SequenceValue& value);
+    void fill_gap(LayerRange gap, double limit_us, SequenceValue& value);
+    void deal_alike(std::int32_t gap, SequenceValue& value);
     double stage_us(std::size_t node, LayerRange layers) const;
-    void add_links(const std::vector<std::size_t>& sequence, SequenceValue& value) const;
+    void add_stages(const std::vector<std::size_t>& sequence, double limit_us,
+                    SequenceValue& value);
+    LinkTimes link_times(const std::vector<std::size_t>& sequence) const;
 
     const SplitProblem& problem_;
     bool latency_;
-    bool head_first_;
-    std::vector<std::int32_t> most_layers_;  // [nodes, roles]
-    std::vector<double> layer_us_;           // [nodes]
-    std::vector<double> head_us_;            // [nodes]
+    bool lm_head_first_;
+    bool alike_;
+    GapSearch search_;                       // for layers that differ
+    std::vector<std::int32_t> most_layers_;  // [nodes, roles], for layers that are alike
+    std::vector<double> layer_us_;           // [nodes], for layers that are alike
+    std::vector<double> lm_head_us_;         // [nodes], for layers that are alike
     std::vector<Filler> gap_;                // free nodes since the last override
+    std::vector<std::size_t> gap_nodes_;     // the same, as indices
     std::int64_t count_ = 0;
 };
 

@@ -1,8 +1,8 @@
-// What the built-in partitioners want, as questions to the searches. Throughput asks several in
-// turn: how fast could the slowest be; how many KV blocks can be had within 2 % of that; how short
-// is the ring within both; and, because a node that costs almost nothing should stay, the same once
-// more with a small bonus for every node. The bonus sums up to at most a tenth of the shortest
-// ring, so nodes are kept exactly as long as they are cheap.
+// What the built-in partitioners ask of the searches. For throughput there are several questions in
+// turn: how fast can the slowest stage or link be; how many KV blocks are possible within 2 % of
+// that; how short is the ring within both; and, because a node that costs almost nothing should
+// stay, the last one again with a small bonus for every node. All bonuses together are at most a
+// tenth of the shortest ring, so nodes are kept exactly as long as they are cheap.
 #include "partition/split_choice.h"
 
 #include <algorithm>
@@ -15,13 +15,87 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kTolerance = 1.02;
 constexpr double kKeepShare = 0.1;
 
-SearchPass empty_pass(const SplitProblem& problem, SearchPass::Combine combine) {
+double stage_cost(const SplitProblem& problem, std::size_t node, LayerRange layers) {
+    return problem.even ? static_cast<double>(layers.size())
+                        : problem.costs.work_us(node, layers, problem.rows);
+}
+
+double link_cost(const SplitProblem& problem, std::size_t from, std::size_t to, bool back) {
+    if (problem.even) return 0;
+    return link_work_us(problem.input, problem.links.between(from, to), problem.rows, back);
+}
+
+/// What a pass asks of a stage.
+enum class StageQuestion { work, ring, room };
+
+/// Values of the stages of a problem. Memory and limits only get worse as a range grows, so the
+/// longest range that is permitted is found by bisection.
+class ProblemStages final : public StageValues {
+public:
+    ProblemStages(const SplitProblem& problem, StageQuestion question, const PassLimits& limits,
+                  double bonus_us)
+        : problem_(problem), question_(question), limits_(limits), bonus_us_(bonus_us) {
+        const double rows = question == StageQuestion::work ? problem.rows : 1;
+        for (std::size_t node = 0; node < problem.input.nodes.size(); ++node) {
+            rates_.push_back(problem.costs.rate(node, rows));
+        }
+    }
+
+    std::int32_t fill(std::size_t node, std::int32_t begin, double* out) const override {
+        const std::int32_t last = longest(node, begin);
+        const StageCosts& costs = problem_.costs;
+        const StageRate& rate = rates_[node];
+        for (std::int32_t end = begin + 1; end <= last; ++end) {
+            const LayerRange layers{begin, end};
+            const bool lm_head = costs.has_lm_head(layers);
+            if (question_ == StageQuestion::room) {
+                out[end] = -static_cast<double>(costs.kv_blocks(node, layers));
+            } else if (question_ == StageQuestion::ring) {
+                out[end] = rate.decode_us(costs.decode_cost(layers), lm_head) - bonus_us_;
+            } else if (problem_.even) {
+                out[end] = layers.size();
+            } else {
+                out[end] =
+                    rate.work_us(costs.decode_cost(layers), costs.prefill_cost(layers), lm_head);
+            }
+        }
+        return last;
+    }
+
+private:
+    bool permitted(std::size_t node, LayerRange layers) const {
+        const std::int64_t blocks = problem_.costs.kv_blocks(node, layers);
+        if (blocks < problem_.input.model.min_blocks) return false;
+        if (static_cast<double>(blocks) < limits_.kv_blocks) return false;
+        return limits_.slowest_us == kInfinity ||
+               stage_cost(problem_, node, layers) <= limits_.slowest_us;
+    }
+
+    std::int32_t longest(std::size_t node, std::int32_t begin) const {
+        std::int32_t good = begin;
+        std::int32_t bad = problem_.input.model.layer_count() + 1;
+        while (good + 1 < bad) {
+            const std::int32_t middle = good + (bad - good) / 2;
+            (permitted(node, {begin, middle}) ? good : bad) = middle;
+        }
+        return good;
+    }
+
+    const SplitProblem& problem_;
+    StageQuestion question_;
+    PassLimits limits_;
+    double bonus_us_;
+    std::vector<StageRate> rates_;  // [nodes]
+};
+
+/// A pass whose links cost nothing; those slower than the limit are forbidden.
+SearchPass make_pass(const SplitProblem& problem, SearchPass::Combine combine,
+                     StageQuestion question, const PassLimits& limits, double stage_bonus_us = 0) {
     SearchPass pass;
     pass.combine = combine;
     pass.nodes = problem.input.nodes.size();
-    pass.layers = problem.input.model.layers;
-    pass.stage.resize(pass.nodes * SearchPass::kRoles * (static_cast<std::size_t>(pass.layers) + 1),
-                      kInfinity);
+    pass.layers = problem.input.model.layer_count();
+    pass.stages = std::make_shared<const ProblemStages>(problem, question, limits, stage_bonus_us);
     pass.link.resize(pass.nodes * pass.nodes, pass.neutral());
     pass.enter.resize(pass.nodes, pass.neutral());
     pass.leave.resize(pass.nodes, pass.neutral());
@@ -30,34 +104,7 @@ SearchPass empty_pass(const SplitProblem& problem, SearchPass::Combine combine) 
     return pass;
 }
 
-/// A range of `size` layers in `role`, wherever it is; a range that is not last ends before the
-/// end.
-LayerRange range_of(std::size_t role, std::int32_t size, std::int32_t layers) {
-    if (role >= SearchPass::role(false, true)) return {layers - size, layers};
-    if (role == SearchPass::role(true, false)) return {0, size};
-    return {1, 1 + size};
-}
-
-template <typename Value>
-void fill_stages(SearchPass& pass, const PartitionInput& input, const Value& value) {
-    const std::int32_t layers = pass.layers;
-    for (std::size_t node = 0; node < pass.nodes; ++node) {
-        for (std::size_t role = 0; role < SearchPass::kRoles; ++role) {
-            const auto row =
-                (node * SearchPass::kRoles + role) * (static_cast<std::size_t>(layers) + 1);
-            const bool whole = role == SearchPass::role(true, true);
-            const bool only_middle = role == SearchPass::role(false, false);
-            const std::int32_t most = whole ? layers : layers - (only_middle ? 2 : 1);
-            for (std::int32_t size = whole ? layers : 1; size <= most; ++size) {
-                const LayerRange range = range_of(role, size, layers);
-                if (stage_kv_blocks(input, node, range) < input.model.min_blocks) continue;
-                pass.stage[row + static_cast<std::size_t>(size)] = value(node, range);
-            }
-        }
-    }
-}
-
-/// Of `links` [nodes, nodes]; a node alone sends itself nothing.
+/// Fills `links` [nodes, nodes] of a pass; a node that is alone sends itself nothing.
 template <typename Value>
 void fill_links(const SearchPass& pass, std::vector<double>& links, const Value& value) {
     if (links.empty()) return;
@@ -68,28 +115,8 @@ void fill_links(const SearchPass& pass, std::vector<double>& links, const Value&
     }
 }
 
-double stage_cost(const SplitProblem& problem, std::size_t node, LayerRange layers) {
-    return problem.even ? static_cast<double>(layers.size())
-                        : stage_work_us(problem.input, node, layers, problem.rows);
-}
-
-double link_cost(const SplitProblem& problem, std::size_t from, std::size_t to, bool back) {
-    if (problem.even) return 0;
-    return link_work_us(problem.input, problem.links.between(from, to), problem.rows, back);
-}
-
-/// Forbids what is slower than `bound_us` or holds fewer than `blocks`.
-void restrict_pass(SearchPass& pass, const SplitProblem& problem, double bound_us, double blocks) {
-    const PartitionInput& input = problem.input;
-    SearchPass permitted = empty_pass(problem, pass.combine);
-    fill_stages(permitted, input, [&](std::size_t node, LayerRange range) {
-        const bool slow = stage_cost(problem, node, range) > bound_us;
-        const bool small = static_cast<double>(stage_kv_blocks(input, node, range)) < blocks;
-        return slow || small ? kInfinity : 0.0;
-    });
-    for (std::size_t i = 0; i < pass.stage.size(); ++i) {
-        if (permitted.stage[i] == kInfinity) pass.stage[i] = kInfinity;
-    }
+/// Forbids the links of a pass that are slower than `bound_us`.
+void forbid_slow_links(SearchPass& pass, const SplitProblem& problem, double bound_us) {
     for (std::size_t i = 0; i < pass.link.size(); ++i) {
         const std::size_t from = i / pass.nodes;
         const std::size_t to = i % pass.nodes;
@@ -124,29 +151,27 @@ Choice choose_for_throughput(std::span<const Candidate> candidates) {
                                     return roomiest_pass(problem, bound);
                                 }));
     if (roomiest.split.stages.empty()) return fastest;
-    std::vector<SearchPass> rings = passes_of(candidates, [&](const SplitProblem& problem) {
-        SearchPass ring = ring_pass(problem);
-        restrict_pass(ring, problem, bound, -roomiest.split.value);
-        return ring;
-    });
-    Choice shortest = ask(candidates, rings);
+    const PassLimits limits{bound, -roomiest.split.value};
+    const auto ask_rings = [&](double bonus_us) {
+        return ask(candidates, passes_of(candidates, [&](const SplitProblem& problem) {
+                       return ring_pass(problem, limits, bonus_us);
+                   }));
+    };
+    Choice shortest = ask_rings(0);
     const std::vector<bool>& required = candidates.front().problem.required;
     const bool all = std::find(required.begin(), required.end(), false) == required.end();
     if (shortest.split.stages.empty()) return roomiest;
     if (all) return shortest;
-    // Also where times are unknown, a node more is better than one less.
-    const double bonus =
-        std::max(shortest.split.value * kKeepShare / static_cast<double>(required.size()), 1e-6);
-    for (SearchPass& ring : rings) {
-        for (double& value : ring.stage) value -= bonus;
-    }
-    return ask(candidates, rings);
+    // Where times are unknown, too, one node more is better than one less.
+    return ask_rings(
+        std::max(shortest.split.value * kKeepShare / static_cast<double>(required.size()), 1e-6));
 }
 
 }  // namespace
 
 SplitProblem::SplitProblem(const PartitionInput& partition_input)
     : input(partition_input),
+      costs(partition_input),
       links(partition_input),
       rows(planned_rows(partition_input)),
       required(partition_input.nodes.size(), partition_input.keep_all) {
@@ -156,10 +181,8 @@ SplitProblem::SplitProblem(const PartitionInput& partition_input)
 }
 
 SearchPass slowest_pass(const SplitProblem& problem) {
-    SearchPass pass = empty_pass(problem, SearchPass::Combine::largest);
-    fill_stages(pass, problem.input, [&](std::size_t node, LayerRange range) {
-        return stage_cost(problem, node, range);
-    });
+    SearchPass pass =
+        make_pass(problem, SearchPass::Combine::largest, StageQuestion::work, PassLimits());
     for (const bool back : {false, true}) {
         fill_links(pass, back ? pass.back : pass.link, [&](std::size_t from, std::size_t to) {
             return link_cost(problem, from, to, back);
@@ -168,12 +191,10 @@ SearchPass slowest_pass(const SplitProblem& problem) {
     return pass;
 }
 
-SearchPass ring_pass(const SplitProblem& problem) {
+SearchPass ring_pass(const SplitProblem& problem, const PassLimits& limits, double stage_bonus_us) {
     const PartitionInput& input = problem.input;
-    SearchPass pass = empty_pass(problem, SearchPass::Combine::sum);
-    fill_stages(pass, input, [&](std::size_t node, LayerRange range) {
-        return stage_decode_us(input, node, range, 1);
-    });
+    SearchPass pass =
+        make_pass(problem, SearchPass::Combine::sum, StageQuestion::ring, limits, stage_bonus_us);
     for (std::vector<double>* links : {&pass.link, &pass.back}) {
         fill_links(pass, *links, [&](std::size_t from, std::size_t to) {
             return hop_us(input, problem.links, from, to);
@@ -182,25 +203,25 @@ SearchPass ring_pass(const SplitProblem& problem) {
     for (std::size_t node = 0; node < pass.nodes; ++node) {
         pass.enter[node] = enter_us(input, problem.links, node);
         pass.leave[node] = leave_us(input, problem.links, node);
-        // The first stage tells the head, wherever the last one is.
+        // With the LM head there, the first stage tells the head, wherever the last one is.
         if (!pass.back.empty()) pass.enter[node] += pass.leave[node];
     }
+    forbid_slow_links(pass, problem, limits.slowest_us);
     return pass;
 }
 
 SearchPass roomiest_pass(const SplitProblem& problem, double bound_us) {
-    SearchPass pass = empty_pass(problem, SearchPass::Combine::largest);
-    fill_stages(pass, problem.input, [&](std::size_t node, LayerRange range) {
-        return -static_cast<double>(stage_kv_blocks(problem.input, node, range));
-    });
-    restrict_pass(pass, problem, bound_us, -kInfinity);
+    const PassLimits limits{bound_us};
+    SearchPass pass = make_pass(problem, SearchPass::Combine::largest, StageQuestion::room, limits);
+    forbid_slow_links(pass, problem, limits.slowest_us);
     return pass;
 }
 
 Choice choose_split(std::span<const Candidate> candidates) {
     const SplitProblem& problem = candidates.front().problem;
     if (problem.input.objective == PartitionObjective::latency && !problem.even) {
-        return ask(candidates, passes_of(candidates, ring_pass));
+        return ask(candidates,
+                   passes_of(candidates, [](const SplitProblem& each) { return ring_pass(each); }));
     }
     return choose_for_throughput(candidates);
 }

@@ -1,12 +1,14 @@
 // The exact searches behind the built-in partitioners: dynamic programmes over the layers placed so
-// far and the node that was placed last, for one order or for all of them at once. Each cell takes
-// the best arrival over the links first and the best number of layers then, so links cost no
-// factor. The way is found again afterwards by asking which step gives a cell its value: the same
+// far and the node that was placed last, for one order or for all of them at once. Each cell first
+// takes the best arrival over the links and then the best range of layers, so links cost no factor.
+// The chosen stages are found afterwards by asking which step gives a cell its value: the same
 // arithmetic gives the same bits.
 #include "partition/split_search.h"
 
 #include <algorithm>
 #include <bit>
+
+#include "partition/stage_rows.h"
 
 namespace molink {
 namespace {
@@ -16,7 +18,8 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 using Row = std::vector<double>;  // [layers + 1]
 
 /// out[end] = the best of `arrival` and a stage of `node` that ends there.
-void place(const SearchPass& pass, std::size_t node, const double* arrival, double* out) {
+void place(const SearchPass& pass, StageRows& rows, std::size_t node, const double* arrival,
+           double* out) {
     const std::int32_t layers = pass.layers;
     const auto& fixed = pass.fixed[node];
     const std::int32_t from = fixed ? fixed->begin : 0;
@@ -24,22 +27,21 @@ void place(const SearchPass& pass, std::size_t node, const double* arrival, doub
     for (std::int32_t begin = from; begin <= until; ++begin) {
         const double before = arrival[begin];
         if (before == kInfinity) continue;
-        const double* row = pass.stage_row(node, SearchPass::role(begin == 0, false));
-        const std::int32_t first_end = fixed ? fixed->end : begin + 1;
-        const std::int32_t last_end = std::min(fixed ? fixed->end : layers - 1, layers - 1);
-        for (std::int32_t end = first_end; end <= last_end; ++end) {
-            out[end] = std::min(out[end], pass.join(before, row[end - begin]));
+        const StageRow row = rows.row(node, begin);
+        const std::int32_t first = fixed ? fixed->end : begin + 1;
+        const std::int32_t last = std::min(fixed ? fixed->end : layers, row.last);
+        for (std::int32_t end = first; end <= std::min(last, layers - 1); ++end) {
+            out[end] = std::min(out[end], pass.join(before, row.values[end]));
         }
-        if (fixed && fixed->end != layers) continue;
-        const double whole = pass.join(
-            before, pass.stage_row(node, SearchPass::role(begin == 0, true))[layers - begin]);
+        if (last < layers) continue;
+        const double whole = pass.join(before, row.values[layers]);
         out[layers] = std::min(out[layers], pass.join(whole, pass.leave[node]));
     }
 }
 
 /// Where the stage of `node` that ends at `end` with `value` begins.
-std::int32_t begin_of(const SearchPass& pass, std::size_t node, const double* arrival,
-                      std::int32_t end, double value) {
+std::int32_t begin_of(const SearchPass& pass, StageRows& rows, std::size_t node,
+                      const double* arrival, std::int32_t end, double value) {
     Row out(static_cast<std::size_t>(pass.layers) + 1);
     Row single(out.size());
     for (std::int32_t begin = 0; begin < end; ++begin) {
@@ -47,7 +49,7 @@ std::int32_t begin_of(const SearchPass& pass, std::size_t node, const double* ar
         std::fill(out.begin(), out.end(), kInfinity);
         std::fill(single.begin(), single.end(), kInfinity);
         single[static_cast<std::size_t>(begin)] = arrival[begin];
-        place(pass, node, single.data(), out.data());
+        place(pass, rows, node, single.data(), out.data());
         if (out[static_cast<std::size_t>(end)] == value) return begin;
     }
     return 0;
@@ -56,9 +58,10 @@ std::int32_t begin_of(const SearchPass& pass, std::size_t node, const double* ar
 /// The nodes of one order; cells [position, layers placed].
 class OrderSearch {
 public:
-    OrderSearch(const SearchPass& pass, const std::vector<std::size_t>& order,
+    OrderSearch(const SearchPass& pass, StageRows& rows, const std::vector<std::size_t>& order,
                 const std::vector<bool>& required)
         : pass_(pass),
+          rows_(rows),
           order_(order),
           width_(static_cast<std::size_t>(pass.layers) + 1),
           arrival_(order.size() * width_, kInfinity),
@@ -69,7 +72,7 @@ public:
     Split run() {
         for (std::size_t at = 0; at < order_.size(); ++at) {
             arrive(at);
-            place(pass_, order_[at], &arrival_[at * width_], &best_[at * width_]);
+            place(pass_, rows_, order_[at], &arrival_[at * width_], &best_[at * width_]);
         }
         Split split;
         std::size_t last = 0;
@@ -115,7 +118,7 @@ private:
         while (end > 0) {
             const double* arrival = &arrival_[at * width_];
             const double value = best_[at * width_ + static_cast<std::size_t>(end)];
-            const std::int32_t begin = begin_of(pass_, order_[at], arrival, end, value);
+            const std::int32_t begin = begin_of(pass_, rows_, order_[at], arrival, end, value);
             split.stages.push_back({order_[at], {begin, end}});
             end = begin;
             if (begin == 0) break;
@@ -132,6 +135,7 @@ private:
     }
 
     const SearchPass& pass_;
+    StageRows& rows_;
     const std::vector<std::size_t>& order_;
     std::vector<bool> required_;  // [positions]
     std::size_t width_;
@@ -142,8 +146,9 @@ private:
 /// All orders at once; cells [set, last node, layers placed].
 class SetSearch {
 public:
-    SetSearch(const SearchPass& pass, const OrderRules& rules)
+    SetSearch(const SearchPass& pass, StageRows& rows, const OrderRules& rules)
         : pass_(pass),
+          rows_(rows),
           rules_(rules),
           width_(static_cast<std::size_t>(pass.layers) + 1),
           best_((std::size_t{1} << pass.nodes) * pass.nodes * width_, kInfinity) {}
@@ -160,7 +165,7 @@ public:
             for (std::size_t node = 0; node < pass_.nodes; ++node) {
                 if ((set >> node & 1) == 0) continue;
                 arrive(set, node, arrival);
-                place(pass_, node, arrival.data(), cell(set, node));
+                place(pass_, rows_, node, arrival.data(), cell(set, node));
                 const double value = cell(set, node)[width_ - 1];
                 if ((set & rules_.required) != rules_.required || value == kInfinity) continue;
                 const bool fewer = std::popcount(set) < std::popcount(best_set);
@@ -204,7 +209,7 @@ private:
         while (end > 0) {
             arrive(set, node, arrival);
             const double value = cell(set, node)[end];
-            const std::int32_t begin = begin_of(pass_, node, arrival.data(), end, value);
+            const std::int32_t begin = begin_of(pass_, rows_, node, arrival.data(), end, value);
             split.stages.push_back({node, {begin, end}});
             end = begin;
             if (begin == 0) break;
@@ -222,6 +227,7 @@ private:
     }
 
     const SearchPass& pass_;
+    StageRows& rows_;
     OrderRules rules_;
     std::size_t width_;
     Row best_;
@@ -238,7 +244,7 @@ SearchPass returning_to(const SearchPass& pass, std::size_t first) {
 }
 
 constexpr std::size_t kMaxOrderNodes = 10;
-constexpr double kMaxWork = 10.0 * 512 * 160 * 160;  // some 0.05 s
+constexpr double kMaxWork = 10.0 * 512 * 160 * 160;  // about 0.05 s
 
 }  // namespace
 
@@ -250,14 +256,15 @@ bool orders_can_be_searched(std::size_t nodes, std::int32_t layers) {
 
 Split search_order(const SearchPass& pass, const std::vector<std::size_t>& order,
                    const std::vector<bool>& required) {
-    if (pass.back.empty()) return OrderSearch(pass, order, required).run();
+    StageRows rows(pass, !pass.back.empty());
+    if (pass.back.empty()) return OrderSearch(pass, rows, order, required).run();
     Split best;
     for (std::size_t at = 0; at < order.size(); ++at) {
         const std::vector<std::size_t> rest(order.begin() + static_cast<std::ptrdiff_t>(at),
                                             order.end());
         std::vector<bool> kept = required;
         kept[rest.front()] = true;
-        Split split = OrderSearch(returning_to(pass, rest.front()), rest, kept).run();
+        Split split = OrderSearch(returning_to(pass, rest.front()), rows, rest, kept).run();
         if (split.value < best.value) best = std::move(split);
         if (required[rest.front()]) break;
     }
@@ -265,13 +272,14 @@ Split search_order(const SearchPass& pass, const std::vector<std::size_t>& order
 }
 
 Split search_orders(const SearchPass& pass, const OrderRules& rules) {
-    if (pass.back.empty()) return SetSearch(pass, rules).run();
+    StageRows rows(pass, true);
+    if (pass.back.empty()) return SetSearch(pass, rows, rules).run();
     Split best;
     for (std::size_t first = 0; first < pass.nodes; ++first) {
         if ((rules.usable >> first & 1) == 0 || rules.pinned.value_or(first) != first) continue;
         OrderRules pinned = rules;
         pinned.pinned = first;
-        Split split = SetSearch(returning_to(pass, first), pinned).run();
+        Split split = SetSearch(returning_to(pass, first), rows, pinned).run();
         const bool fewer = split.stages.size() < best.stages.size();
         if (split.value < best.value || (split.value == best.value && fewer)) {
             best = std::move(split);

@@ -1,18 +1,16 @@
 // What a stage and a link cost, in one place, so that search, prediction and check cannot disagree.
-// Stage times are additive over layers and layers are alike; the searches rely on both. Which stage
-// holds the embedding and the LM head follows from its layers, once the end that has the LM head is
-// chosen.
+// A stage costs the sum over its layers; the searches rely on that, and on longer ranges costing no
+// less. Which stage holds the embedding and the LM head follows from its layers, once the end that
+// has the LM head is chosen.
 #include "partition/stage_costs.h"
 
 #include <algorithm>
 #include <unordered_map>
 
-#include "kv/capacity.h"
-
 namespace molink {
 namespace {
 
-double scale_of_rows(const PartitionNode& node, double rows) {
+double batch_factor(const PartitionNode& node, double rows) {
     if (node.decode_layer_us <= 0) return 1;
     const double row_us =
         node.decode_row_layer_us > 0 ? node.decode_row_layer_us : node.prefill_row_layer_us;
@@ -42,50 +40,82 @@ PartitionInput with_lm_head(const PartitionInput& input, bool first) {
     return placed;
 }
 
-bool stage_has_head(const PartitionInput& input, LayerRange layers) {
-    return input.lm_head == LmHead::first ? layers.begin == 0 : layers.end == input.model.layers;
+StageCosts::StageCosts(const PartitionInput& input)
+    : input_(input), sums_(input.model.layers.size() + 1) {
+    for (std::size_t i = 0; i < input.model.layers.size(); ++i) {
+        const PartitionLayer& layer = input.model.layers[i];
+        sums_[i + 1].weight_bytes = sums_[i].weight_bytes + layer.weight_bytes;
+        sums_[i + 1].kv_block_bytes = sums_[i].kv_block_bytes + layer.kv_block_bytes;
+        sums_[i + 1].state_bytes = sums_[i].state_bytes + layer.state_bytes;
+        sums_[i + 1].decode_cost = sums_[i].decode_cost + layer.decode_cost;
+        sums_[i + 1].prefill_cost = sums_[i].prefill_cost + layer.prefill_cost;
+    }
 }
 
-std::int64_t stage_weight_bytes(const PartitionInput& input, std::size_t, LayerRange layers) {
-    return stage_memory(input.model, layers, layers.begin == 0, stage_has_head(input, layers))
-        .weight_bytes;
+bool StageCosts::has_lm_head(LayerRange layers) const {
+    return input_.lm_head == LmHead::first ? layers.begin == 0
+                                           : layers.end == input_.model.layer_count();
 }
 
-std::int64_t stage_kv_blocks(const PartitionInput& input, std::size_t index, LayerRange layers) {
-    const PartitionModel& model = input.model;
-    StageMemory memory =
-        stage_memory(model, layers, layers.begin == 0, stage_has_head(input, layers));
-    memory.memory_bytes = input.nodes[index].memory_bytes;
-    return kv_capacity(memory);
+double StageCosts::decode_cost(LayerRange layers) const {
+    return before(layers.end).decode_cost - before(layers.begin).decode_cost;
 }
 
-bool stage_permitted(const PartitionInput& input, std::size_t index, LayerRange layers) {
-    const auto& fixed = input.nodes[index].fixed;
-    if (fixed && !(*fixed == layers)) return false;
-    return stage_kv_blocks(input, index, layers) >= input.model.min_blocks;
+double StageCosts::prefill_cost(LayerRange layers) const {
+    return before(layers.end).prefill_cost - before(layers.begin).prefill_cost;
 }
 
-double stage_decode_us(const PartitionInput& input, std::size_t index, LayerRange layers,
-                       double rows) {
-    const PartitionNode& node = input.nodes[index];
-    const double head = stage_has_head(input, layers) ? node.head_row_us : 0;
-    return (layers.size() * node.decode_layer_us + head) * scale_of_rows(node, rows);
+StageMemory StageCosts::memory(std::size_t node, LayerRange layers) const {
+    const PartitionModel& model = input_.model;
+    const Sums& end = before(layers.end);
+    const Sums& begin = before(layers.begin);
+    StageMemory memory = stage_memory(model, {}, layers.begin == 0, has_lm_head(layers));
+    memory.memory_bytes = input_.nodes[node].memory_bytes;
+    memory.weight_bytes += end.weight_bytes - begin.weight_bytes;
+    memory.sequence_state_bytes = end.state_bytes - begin.state_bytes;
+    memory.kv_block_bytes = end.kv_block_bytes - begin.kv_block_bytes;
+    return memory;
 }
 
-double stage_slice_us(const PartitionInput& input, std::size_t index, LayerRange layers,
-                      double rows) {
-    const PartitionNode& node = input.nodes[index];
-    return layers.size() * slice_layer_us(node, rows) +
-           (stage_has_head(input, layers) ? node.head_row_us : 0);
+std::int64_t StageCosts::kv_blocks(std::size_t node, LayerRange layers) const {
+    return kv_capacity(memory(node, layers));
 }
 
-double stage_work_us(const PartitionInput& input, std::size_t index, LayerRange layers,
-                     double rows) {
-    const PartitionWorkload& work = input.workload;
+bool StageCosts::fits(std::size_t node, LayerRange layers) const {
+    return kv_blocks(node, layers) >= input_.model.min_blocks;
+}
+
+bool StageCosts::permitted(std::size_t node, LayerRange layers) const {
+    const auto& fixed = input_.nodes[node].fixed;
+    return (!fixed || *fixed == layers) && fits(node, layers);
+}
+
+StageRate StageCosts::rate(std::size_t node, double rows) const {
+    const PartitionNode& info = input_.nodes[node];
+    const PartitionWorkload& work = input_.workload;
     const double slice = std::max(std::min(work.slice_tokens, work.prompt_tokens), 1);
-    const double row_us = slice_layer_us(input.nodes[index], slice) / slice;
-    return stage_decode_us(input, index, layers, rows) +
-           layers.size() * rows * prompt_rows(work) * row_us;
+    StageRate rate;
+    rate.decode_layer_us = info.decode_layer_us;
+    rate.lm_head_us = info.lm_head_row_us;
+    rate.batch_factor = batch_factor(info, rows);
+    rate.rows = rows;
+    rate.prompt_rows = prompt_rows(work);
+    rate.prompt_row_us = slice_layer_us(info, slice) / slice;
+    return rate;
+}
+
+double StageCosts::decode_us(std::size_t node, LayerRange layers, double rows) const {
+    return rate(node, rows).decode_us(decode_cost(layers), has_lm_head(layers));
+}
+
+double StageCosts::slice_us(std::size_t node, LayerRange layers, double rows) const {
+    const PartitionNode& info = input_.nodes[node];
+    return prefill_cost(layers) * slice_layer_us(info, rows) +
+           (has_lm_head(layers) ? info.lm_head_row_us : 0);
+}
+
+double StageCosts::work_us(std::size_t node, LayerRange layers, double rows) const {
+    return rate(node, rows).work_us(decode_cost(layers), prefill_cost(layers), has_lm_head(layers));
 }
 
 double link_us(const LinkModel& link, double bytes) {

@@ -6,43 +6,82 @@
 
 #include <molink/partitioner.h>
 
-namespace molink {
+#include "kv/capacity.h"
 
-// Where the LM head is follows from input.lm_head here: only `first` puts it on the first stage.
+namespace molink {
 
 /// `input` with the place of the LM head decided.
 PartitionInput with_lm_head(const PartitionInput& input, bool first);
 
-/// Do `layers` bring the LM head?
-bool stage_has_head(const PartitionInput& input, LayerRange layers);
+/// Times of the stages of one node for one number of rows. They are linear in the cost of the
+/// layers, which is relative to the layer that the node measured.
+struct StageRate {
+    double decode_layer_us = 0;  ///< the measured layer, one row
+    double lm_head_us = 0;       ///< one row
+    double batch_factor = 1;     ///< time of a decode micro-batch of all rows over that of one row
+    double rows = 1;
+    double prompt_rows = 0;    ///< rows of prompts for each row of output
+    double prompt_row_us = 0;  ///< the measured layer, one row of a slice
 
-/// Weight bytes that node `index` of `input` holds with `layers`; the first layer brings the
-/// embedding, the first or the last one the LM head.
-std::int64_t stage_weight_bytes(const PartitionInput& input, std::size_t index, LayerRange layers);
+    /// A decode micro-batch.
+    double decode_us(double decode_cost, bool has_lm_head) const {
+        return (decode_cost * decode_layer_us + (has_lm_head ? lm_head_us : 0)) * batch_factor;
+    }
+    /// A decode micro-batch and the rows of prompts that the workload has for it.
+    double work_us(double decode_cost, double prefill_cost, bool has_lm_head) const {
+        return decode_us(decode_cost, has_lm_head) +
+               prefill_cost * rows * prompt_rows * prompt_row_us;
+    }
+};
 
-/// KV blocks that fit beside the weights and the workspace, at most those of use; negative when not
-/// even weights and workspace fit.
-std::int64_t stage_kv_blocks(const PartitionInput& input, std::size_t index, LayerRange layers);
+/// Memory and predicted times of the stages of one input, each in constant time: they are
+/// differences of sums over the first layers. Where the LM head is follows from input.lm_head: only
+/// `first` puts it on the first stage. Nodes are indices into input.nodes.
+class StageCosts {
+public:
+    /// `input` must outlive this object.
+    explicit StageCosts(const PartitionInput& input);
 
-/// May node `index` hold exactly `layers`: memory and its override?
-bool stage_permitted(const PartitionInput& input, std::size_t index, LayerRange layers);
+    /// Whether a stage with these layers holds the LM head.
+    bool has_lm_head(LayerRange layers) const;
 
-/// Predicted time of a decode micro-batch on the stage, us. One row costs what was measured; more
-/// rows cost what was measured for them, or else what a row of a long slice does, for the LM head
-/// in proportion.
-double stage_decode_us(const PartitionInput& input, std::size_t index, LayerRange layers,
-                       double rows);
+    double decode_cost(LayerRange layers) const;
+    double prefill_cost(LayerRange layers) const;
 
-/// Predicted time of a slice of a prompt on the stage, us, the LM head for one row included.
-double stage_slice_us(const PartitionInput& input, std::size_t index, LayerRange layers,
-                      double rows);
+    /// The first layer brings the embedding, the first or the last one the LM head.
+    StageMemory memory(std::size_t node, LayerRange layers) const;
+    /// KV blocks that fit, see kv_capacity().
+    std::int64_t kv_blocks(std::size_t node, LayerRange layers) const;
+    /// Whether min_blocks KV blocks fit.
+    bool fits(std::size_t node, LayerRange layers) const;
+    /// Whether the node may hold exactly these layers: they fit, and its override permits them.
+    bool permitted(std::size_t node, LayerRange layers) const;
 
-/// What the stage does for `rows` tokens of output, us: their decode micro-batch, and as many rows
-/// of prompts, without LM head, as the workload has for them.
-double stage_work_us(const PartitionInput& input, std::size_t index, LayerRange layers,
-                     double rows);
+    StageRate rate(std::size_t node, double rows) const;
+    /// A decode micro-batch. One row takes what was measured; further rows take what was measured
+    /// for them, or else what a row of a long slice takes; the LM head grows in proportion.
+    double decode_us(std::size_t node, LayerRange layers, double rows) const;
+    /// A slice of a prompt, with the LM head for one row.
+    double slice_us(std::size_t node, LayerRange layers, double rows) const;
+    /// What the stage does for `rows` tokens of output: their decode micro-batch, and as many rows
+    /// of prompts, which need no LM head, as the workload has for them.
+    double work_us(std::size_t node, LayerRange layers, double rows) const;
 
-/// Time for `bytes` to enter a link, us; 0 when its rate is unknown.
+private:
+    struct Sums {
+        std::int64_t weight_bytes = 0;
+        std::int64_t kv_block_bytes = 0;
+        std::int64_t state_bytes = 0;
+        double decode_cost = 0;
+        double prefill_cost = 0;
+    };
+    const Sums& before(std::int32_t layer) const { return sums_[static_cast<std::size_t>(layer)]; }
+
+    const PartitionInput& input_;
+    std::vector<Sums> sums_;  // [layers + 1], of the layers before
+};
+
+/// Time to put `bytes` on a link, us; 0 when its rate is unknown.
 double link_us(const LinkModel& link, double bytes);
 
 /// What the link between two stages carries for `rows` tokens of output and their prompts, us. On
@@ -66,15 +105,15 @@ private:
     std::vector<LinkModel> links_;  // [width, width]
 };
 
-/// One row of a sequence alone, us: over the link between two stages; from the head to the first
-/// stage; from the last stage to the head.
+/// One row of a sequence alone, us, delay included: over the link between two stages; from the head
+/// to the first stage; from the last stage to the head.
 double hop_us(const PartitionInput& input, const LinkTable& links, std::size_t from,
               std::size_t to);
 double enter_us(const PartitionInput& input, const LinkTable& links, std::size_t first);
 double leave_us(const PartitionInput& input, const LinkTable& links, std::size_t last);
 
-/// From the last stage until the head has the token, us, over the first stage when the LM head is
-/// there; but for its own time.
+/// From the last stage until the head has the token, us: over the first stage when the LM head is
+/// there, whose own time is not counted.
 double return_us(const PartitionInput& input, const LinkTable& links, std::size_t last,
                  std::size_t first);
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "kv/capacity.h"
+
 namespace molink::sim {
 namespace {
 
@@ -36,10 +38,6 @@ Budget budget_beside(const SchedulerView& view, const StepPlan& plan) {
         budget.rows -= run.count;
     }
     return budget;
-}
-
-std::int64_t blocks_for(std::int64_t positions, std::int32_t block_tokens) {
-    return (positions + block_tokens - 1) / block_tokens;
 }
 
 }  // namespace

@@ -133,9 +133,8 @@ std::unique_ptr<ChannelHub> SimCluster::make_hub(SimTransport& transport, HubSin
 HeadConfig SimCluster::head_config() const {
     HeadConfig config;
     config.identity = identity_of(scenario_.nodes.front().name);
-    config.partition_model.layers = scenario_.layers;
-    config.partition_model.layer_bytes = 1000;
-    config.partition_model.kv_layer_block_bytes = 64;
+    config.partition_model.layers.assign(static_cast<std::size_t>(scenario_.layers),
+                                         {.weight_bytes = 1000, .kv_block_bytes = 64});
     config.partition_model.min_blocks = 1;
     config.partition_model.tied_embeddings = true;
     config.partition_model.activation_row_bytes =

@@ -68,6 +68,7 @@ std::uint64_t SimStage::kv_capacity() const {
     StageMemory memory = stage_memory(options_.study->model, config_.layers,
                                       config_.has_embedding(), config_.has_lm_head());
     memory.memory_bytes = static_cast<std::int64_t>(config_.memory_bytes);
+    memory.sequences = config_.max_sequences;
     memory.max_blocks = static_cast<std::int64_t>(config_.max_kv_blocks);
     return static_cast<std::uint64_t>(std::max<std::int64_t>(molink::kv_capacity(memory), 0));
 }

@@ -47,16 +47,17 @@ std::int64_t frame_limit(const StudyCluster& cluster) {
 PartitionModel partition_model(const ModelSpec& spec, const StudyCluster& cluster,
                                double layer_weight, std::int32_t max_context) {
     PartitionModel model;
-    model.layers = spec.layers;
-    model.layer_bytes =
+    PartitionLayer layer;
+    layer.weight_bytes =
         static_cast<std::int64_t>(static_cast<double>(layer_parameters(spec)) * layer_weight);
+    layer.kv_block_bytes = kv_bytes_per_position(spec, DataType::f16) * cluster.block_tokens;
+    model.layers.assign(static_cast<std::size_t>(spec.layers), layer);
     model.embedding_bytes = embedding_parameters(spec) * 2;
-    model.head_bytes = model.embedding_bytes;
+    model.lm_head_bytes = model.embedding_bytes;
     model.tied_embeddings = spec.tied_embeddings;
     // Rows of a step in half precision: gate and up, residual, queries, keys and values.
     model.workspace_bytes = std::int64_t{cluster.max_step_tokens} *
                             (2 * std::int64_t{spec.mlp.ffn} + 6 * std::int64_t{spec.hidden}) * 2;
-    model.kv_layer_block_bytes = kv_bytes_per_position(spec, DataType::f16) * cluster.block_tokens;
     model.min_blocks = blocks_for(max_context, cluster.block_tokens);
     return model;
 }

@@ -98,6 +98,66 @@ TEST_CASE("the prompts that are expected move the split") {
     REQUIRE(says(first("1000", "10"), "0-3   400.0 MiB"));
 }
 
+TEST_CASE("a cluster file may describe layers that differ") {
+    const Scene scene;
+    const auto model = [](const std::string& layers) {
+        return R"({"layers": )" + layers + R"(, "hidden": 1024, "context": 1024})";
+    };
+    const auto stages = [&](const std::string& layers) {
+        const std::string text = scene.plan(cluster(model(layers)),
+                                            {"--json", "--running", "4", "--partitioner", "even"});
+        return nlohmann::json::parse(text, nullptr, false).at("stages");
+    };
+    const auto same = stages(R"([{"count": 8, "layer_mib": 100, "kv_layer_token_bytes": 4096}])");
+    const auto number = nlohmann::json::parse(
+        scene.plan(cluster(kModel), {"--json", "--running", "4", "--partitioner", "even"}));
+    REQUIRE(same == number.at("stages"));
+    const auto differ = stages(
+        R"([{"count": 3, "layer_mib": 50, "kv_layer_token_bytes": 4096, "decode_cost": 0.5},
+            {"count": 5, "layer_mib": 200, "kv_layer_token_bytes": 0, "state_mib": 1,
+             "prefill_cost": 2}])");
+    REQUIRE(differ.at(0).at("layers") == nlohmann::json({0, 2}));
+    REQUIRE(differ.at(0).at("weight_bytes") == 150 << 20);
+    REQUIRE(differ.at(0).at("kv_bytes") > 0);
+    REQUIRE(differ.at(0).at("state_bytes") == 0);
+    REQUIRE(differ.at(1).at("kv_bytes") == 0);
+    REQUIRE(differ.at(1).at("state_bytes") == (3 * 4) << 20);
+    REQUIRE(differ.at(0).at("decode_us") < same.at(0).at("decode_us"));
+    REQUIRE(differ.at(1).at("slice_us") > same.at(1).at("slice_us"));
+    const std::string table =
+        scene.plan(cluster(model(R"([{"count": 8, "layer_mib": 10, "kv_layer_token_bytes": 64,)"
+                                 R"( "state_mib": 2}])")));
+    REQUIRE(says(table, "state       "));
+    REQUIRE(says(scene.plan(cluster(model(R"([{"layer_mib": 1}])")), {}, 2),
+                 "model.layers[0].kv_layer_token_bytes is missing"));
+    REQUIRE(says(scene.plan(cluster(model(R"([{"count": 1e8, "layer_mib": 1,)"
+                                          R"( "kv_layer_token_bytes": 1}])")),
+                            {}, 2),
+                 "model.layers[0] has 100000000 layers; at most 10000 are possible"));
+    REQUIRE(says(scene.plan(cluster(model(R"([{"layer_mib": 1, "kv_layer_token_bytes": 1,)"
+                                          R"( "kind": "dense"}])")),
+                            {}, 2),
+                 "model.layers[0] has 'kind'; known are"));
+}
+
+TEST_CASE("the LM head's keys have new names, and the old ones still work") {
+    const Scene scene;
+    const auto plan = [&](const std::string& mib, const std::string& us, int expected = 0) {
+        return scene.plan(R"({"model": {"layers": 8, "hidden": 64, "context": 1024,
+            "layer_mib": 100, "kv_layer_token_bytes": 4096, )" +
+                              mib + R"(},
+            "nodes": [{"name": "a", "memory_gib": 4, "decode_layer_us": 100, )" +
+                              us + "}]}",
+                          {"--json"}, expected);
+    };
+    const std::string now = plan(R"("lm_head_mib": 300)", R"("lm_head_row_us": 4000)");
+    REQUIRE(plan(R"("head_mib": 300)", R"("head_row_us": 4000)") == now);
+    REQUIRE(now != plan(R"("lm_head_mib": 301)", R"("lm_head_row_us": 4000)"));
+    REQUIRE(now != plan(R"("lm_head_mib": 300)", R"("lm_head_row_us": 4001)"));
+    REQUIRE(says(plan(R"("lm_head_mib": 300, "head_mib": 300)", R"("head_row_us": 1)", 2),
+                 "model has both 'lm_head_mib' and 'head_mib'; they are one value"));
+}
+
 TEST_CASE("smaller activations make links faster by their bytes") {
     const Scene scene;
     REQUIRE(write_tiny_model(scene.dir.path(), {}).ok());

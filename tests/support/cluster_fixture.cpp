@@ -33,12 +33,10 @@ NodeIdentity fold_identity(const std::string& name) {
 
 PartitionModel fold_partition_model() {
     PartitionModel model;
-    model.layers = kFoldLayers;
-    model.layer_bytes = 1000;
+    model.layers.assign(kFoldLayers, {.weight_bytes = 1000, .kv_block_bytes = 64});
     model.embedding_bytes = 100;
-    model.head_bytes = 100;
+    model.lm_head_bytes = 100;
     model.workspace_bytes = 100;
-    model.kv_layer_block_bytes = 64;
     model.min_blocks = 4;
     model.activation_row_bytes = 8;
     return model;

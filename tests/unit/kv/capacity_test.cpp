@@ -67,12 +67,48 @@ TEST_CASE("a stage that does not fit is refused with the bytes by kind") {
           "1000 bytes are available");
 }
 
+TEST_CASE("state of every sequence counts") {
+    StageMemory memory = sample();
+    memory.sequence_state_bytes = 20;
+    memory.sequences = 8;
+    CHECK(state_bytes(memory) == 160);
+    CHECK(kv_capacity(memory) == 8);
+    CHECK(check_capacity("it", memory, 9).message() ==
+          "it needs 1030 bytes: weights 500 bytes, workspace 100 bytes, state of 8 sequences 160 "
+          "bytes, 9 KV blocks 270 bytes; 1000 bytes are available");
+}
+
+TEST_CASE("the sizes of a stage are sums over its layers") {
+    PartitionModel model;
+    model.layers = {{.weight_bytes = 100, .kv_block_bytes = 4},
+                    {.weight_bytes = 10, .state_bytes = 3},
+                    {.weight_bytes = 30, .kv_block_bytes = 1}};
+    model.embedding_bytes = 1000;
+    model.lm_head_bytes = 2000;
+    model.workspace_bytes = 7;
+    model.min_blocks = 2;
+    model.max_blocks = 50;
+    model.max_sequences = 5;
+    StageMemory memory = stage_memory(model, {1, 3}, false, true);
+    CHECK(memory.weight_bytes == 2040);
+    CHECK(memory.kv_block_bytes == 1);
+    CHECK(state_bytes(memory) == 15);
+    CHECK(needed_bytes(memory, 2) == 2040 + 7 + 15 + 2);
+    memory.memory_bytes = 3000;
+    CHECK(kv_capacity(memory) == 50);
+    CHECK(stage_memory(model, {0, 1}, true, false).weight_bytes == 1100);
+    CHECK(smallest_layer(model) == 1);
+    model.max_sequences = 8;  // 10 + 24 bytes against 30 + 2
+    CHECK(smallest_layer(model) == 2);
+}
+
 TEST_CASE("the bounds on KV blocks follow from context and sequences") {
     PartitionModel model;
     model.block_tokens = 48;
     set_kv_bounds(model, 1000, 4);
     CHECK(model.min_blocks == 6);  // 256 positions
     CHECK(model.max_blocks == 4 * 21);
+    CHECK(model.max_sequences == 4);
     set_kv_bounds(model, 100, 4);
     CHECK(model.min_blocks == 3);
 }

@@ -12,6 +12,9 @@ namespace molink::test {
 /// overrides, all objectives and rules.
 PartitionInput random_partition_input(std::uint64_t seed);
 
+/// Gives the layers of `input`, which are alike, other sizes and costs, drawn from the seed.
+void make_layers_differ(PartitionInput& input, std::uint64_t seed);
+
 /// `nodes` nodes with ample memory in sites of four; links are fast within a site and slow between
 /// sites.
 PartitionInput site_input(std::uint64_t seed, std::size_t nodes, std::int32_t layers);
