@@ -119,8 +119,9 @@ struct ModelSpec {
     std::vector<Token> eos_tokens;         ///< any of these ends a sequence
 };
 
-/// Parameters of one layer (attention, MLP, norms), of the embedding, of the LM head.
+/// Parameters of the largest layer (attention, MLP, norms), of one layer, of the embedding.
 MOLINK_EXPORT std::int64_t layer_parameters(const ModelSpec& spec);
+MOLINK_EXPORT std::int64_t layer_parameters(const ModelSpec& spec, std::int32_t layer);
 MOLINK_EXPORT std::int64_t embedding_parameters(const ModelSpec& spec);
 
 /// Bytes of KV cache that one position takes in one layer with elements of `kv_type`.

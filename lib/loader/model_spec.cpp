@@ -78,6 +78,11 @@ std::int64_t layer_parameters(const ModelSpec& spec) {
     return largest;
 }
 
+std::int64_t layer_parameters(const ModelSpec& spec, std::int32_t layer) {
+    if (spec.layer_specs.empty()) return one_layer(spec, LayerSpec());
+    return one_layer(spec, spec.layer_specs[static_cast<std::size_t>(layer)]);
+}
+
 std::int64_t embedding_parameters(const ModelSpec& spec) {
     return std::int64_t{spec.vocabulary} * spec.hidden;
 }

@@ -25,11 +25,8 @@ std::vector<RowSpan> spans_in(const StageInput& input) {
 PartLoad load_of(const StageInput& input) {
     PartLoad load;
     for (const RowSpan& span : spans_in(input)) {
-        const std::int64_t count = span.count;
-        load.rows += span.count;
+        load.runs.push_back({span.position, span.count});
         load.sampled += span.sampled;
-        load.attended += count * span.position + count * (count + 1) / 2;
-        load.cached += span.end();
     }
     return load;
 }
@@ -88,13 +85,14 @@ void SimStage::submit(StageInput input, std::int64_t arrival_us) {
 
 std::int64_t SimStage::service_us(const StageInput& input) const {
     const PartKind kind = kind_of(input);
-    const std::int32_t layers = config_.layers_for(input);
     if (options_.study != nullptr) {
+        const LayerRange range = is_returned(input) ? LayerRange() : config_.layers;
         return static_cast<std::int64_t>(
-            options_.study->profile.part_us(kind, load_of(input), layers, config_.samples(input)));
+            options_.study->profile.part_us(kind, load_of(input), range, config_.samples(input)));
     }
     const double per_row = kind == PartKind::decode ? options_.decode_us : options_.prefill_row_us;
-    return static_cast<std::int64_t>(per_row * row_count(input) * layers * slowness_);
+    return static_cast<std::int64_t>(per_row * row_count(input) * config_.layers_for(input) *
+                                     slowness_);
 }
 
 void SimStage::begin_next() {
@@ -124,7 +122,7 @@ void SimStage::serve() {
     rest_us_ -= slice;
     if (rest_us_ > 0) return;
     if (options_.study != nullptr && options_.study->observer) {
-        options_.study->observer(kind_of(current_.input), load_of(current_.input).rows, begin_us_,
+        options_.study->observer(kind_of(current_.input), row_count(current_.input), begin_us_,
                                  busy_until_us_);
     }
     StageEvent event = finish();

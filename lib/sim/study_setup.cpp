@@ -47,11 +47,15 @@ std::int64_t frame_limit(const StudyCluster& cluster) {
 PartitionModel partition_model(const ModelSpec& spec, const StudyCluster& cluster,
                                double layer_weight, std::int32_t max_context) {
     PartitionModel model;
-    PartitionLayer layer;
-    layer.weight_bytes =
-        static_cast<std::int64_t>(static_cast<double>(layer_parameters(spec)) * layer_weight);
-    layer.kv_block_bytes = kv_bytes_per_position(spec, DataType::f16) * cluster.block_tokens;
-    model.layers.assign(static_cast<std::size_t>(spec.layers), layer);
+    const auto measured = static_cast<double>(layer_parameters(spec, 0));
+    for (std::int32_t i = 0; i < spec.layers; ++i) {
+        const auto parameters = static_cast<double>(layer_parameters(spec, i));
+        PartitionLayer layer;
+        layer.weight_bytes = static_cast<std::int64_t>(parameters * layer_weight);
+        layer.kv_block_bytes = kv_bytes_per_position(spec, DataType::f16) * cluster.block_tokens;
+        layer.decode_cost = layer.prefill_cost = parameters / measured;
+        model.layers.push_back(layer);
+    }
     model.embedding_bytes = embedding_parameters(spec) * 2;
     model.lm_head_bytes = model.embedding_bytes;
     model.tied_embeddings = spec.tied_embeddings;
@@ -67,10 +71,10 @@ StudyParts::Node make_node(const StudyNode& node, const StageCost& cost,
     const StageProfile profile(node.device, cost);
     StudyParts::Node made{{profile, model, {}, {}}, {}, 0, node.layers};
     constexpr std::int32_t kSlice = 256;
-    const PartLoad slice{kSlice, 0, std::int64_t{kSlice} * (kSlice + 1) / 2, kSlice};
-    made.profile.decode_layer_us = profile.layer_us(PartKind::decode, {1, 1, 1, 1});
-    made.profile.prefill_row_layer_us = profile.layer_us(PartKind::prefill, slice) / kSlice;
-    made.profile.lm_head_row_us = profile.head_us(1);
+    made.profile.decode_layer_us = profile.layer_us(PartKind::decode, {{{0, 1}}, 1}, 0);
+    made.profile.prefill_row_layer_us =
+        profile.layer_us(PartKind::prefill, {{{0, kSlice}}, 0}, 0) / kSlice;
+    made.profile.lm_head_row_us = profile.lm_head_us(1);
     const double gib =
         node.memory_gib > 0 ? node.memory_gib : node.device.memory_gib * kMemoryShare;
     made.memory_bytes = static_cast<std::int64_t>(gib * kGib);

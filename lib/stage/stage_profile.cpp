@@ -1,7 +1,8 @@
 // Service times without a device. Decode reads every weight for a handful of rows and is bound by
-// memory, prefill uses each weight for hundreds of rows and is bound by arithmetic; the roofline
-// has both. Figures of the built-in devices are those of NVIDIA's data sheets and architecture
-// white papers (GA102, AD102, TU102, A100 40 GB PCIe); what share of them kernels reach is assumed.
+// memory; prefill uses each weight for hundreds of rows and is bound by arithmetic. The roofline
+// has both. The figures of the built-in devices are those of NVIDIA's data sheets and architecture
+// white papers (GA102, AD102, TU102, A100 40 GB PCIe). The share of them that kernels reach is an
+// assumption.
 #include "stage/stage_profile.h"
 
 #include <algorithm>
@@ -60,15 +61,66 @@ Result<DeviceProfile> device_profile(std::string_view name) {
 StageCost stage_cost(const ModelSpec& spec, double weight_bytes) {
     const AttentionSpec& attention = spec.attention;
     StageCost cost;
-    const auto parameters = static_cast<double>(layer_parameters(spec));
-    cost.layer_bytes = parameters * weight_bytes;
-    cost.layer_row_flops = 2 * parameters;
-    cost.position_bytes = static_cast<double>(kv_bytes_per_position(spec, DataType::f16));
-    cost.position_flops = 4.0 * attention.heads * attention.head_dim;
-    const auto head = static_cast<double>(spec.vocabulary) * spec.hidden;
-    cost.head_bytes = head * kHalfBytes;
-    cost.head_row_flops = 2 * head;
+    for (std::int32_t i = 0; i < spec.layers; ++i) {
+        const auto parameters = static_cast<double>(layer_parameters(spec, i));
+        LayerCost layer;
+        layer.weight_bytes = parameters * weight_bytes;
+        layer.row_flops = 2 * parameters;
+        layer.position_bytes = static_cast<double>(kv_bytes_per_position(spec, DataType::f16));
+        layer.position_flops = 4.0 * attention.heads * attention.head_dim;
+        if (!spec.layer_specs.empty()) {
+            layer.window = spec.layer_specs[static_cast<std::size_t>(i)].sliding_window;
+        }
+        cost.layers.push_back(layer);
+    }
+    const auto lm_head = static_cast<double>(spec.vocabulary) * spec.hidden;
+    cost.lm_head_bytes = lm_head * kHalfBytes;
+    cost.lm_head_row_flops = 2 * lm_head;
     return cost;
+}
+
+std::int32_t PartLoad::rows() const {
+    std::int32_t rows = 0;
+    for (const LoadRun& run : runs) rows += run.rows;
+    return rows;
+}
+
+std::int64_t PartLoad::attended(std::int32_t window) const {
+    std::int64_t sum = 0;
+    for (const LoadRun& run : runs) {
+        // Rows that see everything before them; the others see a whole window.
+        const std::int32_t open =
+            window > 0 ? std::clamp(window - run.position, 0, run.rows) : run.rows;
+        const std::int64_t count = open;
+        sum += count * run.position + count * (count + 1) / 2;
+        sum += std::int64_t{run.rows - open} * window;
+    }
+    return sum;
+}
+
+std::int64_t PartLoad::cached(std::int32_t window) const {
+    std::int64_t sum = 0;
+    for (const LoadRun& run : runs) {
+        const std::int64_t all = std::int64_t{run.position} + run.rows;
+        sum += window > 0 ? std::min(all, std::int64_t{window} + run.rows - 1) : all;
+    }
+    return sum;
+}
+
+StageProfile::StageProfile(DeviceProfile device, const StageCost& cost)
+    : device_(std::move(device)),
+      lm_head_bytes_(cost.lm_head_bytes),
+      lm_head_row_flops_(cost.lm_head_row_flops) {
+    for (const LayerCost& layer : cost.layers) {
+        const bool known = std::any_of(kinds_.begin(), kinds_.end(),
+                                       [&](const LayerKind& kind) { return kind.cost == layer; });
+        if (!known) kinds_.push_back({layer, {0}});
+    }
+    for (LayerKind& kind : kinds_) {
+        for (const LayerCost& layer : cost.layers) {
+            kind.before.push_back(kind.before.back() + (layer == kind.cost ? 1 : 0));
+        }
+    }
 }
 
 double StageProfile::roofline_us(double bytes, double flops) const {
@@ -77,24 +129,38 @@ double StageProfile::roofline_us(double bytes, double flops) const {
     return std::max(read_us, compute_us) + device_.launch_us;
 }
 
-double StageProfile::layer_us(PartKind kind, const PartLoad& load) const {
-    const auto& table = kind == PartKind::decode ? device_.decode : device_.prefill;
-    if (!table.empty()) return interpolate(table, load.rows);
-    return roofline_us(cost_.layer_bytes + cost_.position_bytes * static_cast<double>(load.cached),
-                       cost_.layer_row_flops * load.rows +
-                           cost_.position_flops * static_cast<double>(load.attended));
+double StageProfile::cost_us(const LayerCost& cost, const PartLoad& load) const {
+    return roofline_us(
+        cost.weight_bytes + cost.position_bytes * static_cast<double>(load.cached(cost.window)),
+        cost.row_flops * load.rows() +
+            cost.position_flops * static_cast<double>(load.attended(cost.window)));
 }
 
-double StageProfile::head_us(std::int32_t rows) const {
+double StageProfile::layer_us(PartKind kind, const PartLoad& load, std::int32_t layer) const {
+    return part_us(kind, load, {layer, layer + 1}, false);
+}
+
+double StageProfile::lm_head_us(std::int32_t rows) const {
     if (rows == 0) return 0;
     if (!device_.head.empty()) return interpolate(device_.head, rows);
     if (!device_.decode.empty()) return 0;
-    return roofline_us(cost_.head_bytes, cost_.head_row_flops * rows);
+    return roofline_us(lm_head_bytes_, lm_head_row_flops_ * rows);
 }
 
-double StageProfile::part_us(PartKind kind, const PartLoad& load, std::int32_t layers,
-                             bool has_head) const {
-    return layers * layer_us(kind, load) + (has_head ? head_us(load.sampled) : 0);
+double StageProfile::part_us(PartKind kind, const PartLoad& load, LayerRange layers,
+                             bool has_lm_head) const {
+    const auto& table = kind == PartKind::decode ? device_.decode : device_.prefill;
+    double sum = 0;
+    if (!table.empty()) {
+        sum = layers.size() * interpolate(table, load.rows());
+    } else {
+        for (const LayerKind& alike : kinds_) {
+            const std::int32_t count = alike.before[static_cast<std::size_t>(layers.end)] -
+                                       alike.before[static_cast<std::size_t>(layers.begin)];
+            if (count > 0) sum += count * cost_us(alike.cost, load);
+        }
+    }
+    return sum + (has_lm_head ? lm_head_us(load.sampled) : 0);
 }
 
 }  // namespace molink

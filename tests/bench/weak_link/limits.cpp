@@ -43,9 +43,9 @@ public:
     }
 
     double stage_us(std::size_t i, std::int32_t rows) const {
-        const PartLoad load{rows, rows, 0, 0};
+        const PartLoad load{{{0, rows}}, rows};
         const bool last = i + 1 == shape_.layers.size();
-        return device_.part_us(PartKind::decode, load, shape_.layers[i], last);
+        return device_.part_us(PartKind::decode, load, {0, shape_.layers[i]}, last);
     }
     double all_stages_us(std::int32_t rows) const {
         double sum = 0;
@@ -107,7 +107,8 @@ Limits decode_limits(const RingLoad& shape, std::int32_t streams) {
 
 double prefill_rate(const RingLoad& shape) {
     const StageProfile device(shape.device, {});
-    const double row_us = device.layer_us(PartKind::prefill, {kSliceRows, 0, 0, 0}) / kSliceRows;
+    const double row_us =
+        device.layer_us(PartKind::prefill, {{{0, kSliceRows}}, 0}, 0) / kSliceRows;
     double slowest = shape.layers.size() > 1 ? shape.row_bytes * 8 / shape.link.up_mbit_per_s : 0;
     double sum = 0;
     for (std::int32_t count : shape.layers) {
