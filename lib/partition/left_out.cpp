@@ -1,6 +1,6 @@
-// Why a plan does without a node, found by asking what the plan would be with it: over all orders
-// where those can be searched, else with the node at its best place in the plan's own order. The
-// first thing that is worse is the reason.
+// Explains why a plan leaves a node out by asking what the plan would be with it: over all orders
+// where those can be searched, otherwise with the node at its best place in the order of the plan.
+// The reason is the first figure that gets worse.
 #include "partition/left_out.h"
 
 #include <algorithm>
@@ -16,12 +16,12 @@ double ms(double us) {
     return us / 1000;
 }
 
-/// What a plan is worth, as the objective sees it.
+/// The figures of a plan that the objectives compare.
 struct Worth {
     bool fits = false;
     double main_us = 0;
     bool by_link = false;
-    double blocks = 0;  // of the smallest stage, where no stage is slower than the bound
+    double blocks = 0;  // KV blocks of the smallest stage; negative: not known
     double ring_us = 0;
 };
 
@@ -85,8 +85,8 @@ private:
         return ring;
     }
 
-    /// What the link into stage i of `split` takes, us. Into the first one rows come only when the
-    /// LM head is there.
+    /// Time of the link into stage i of `split`, us. Rows come to the first stage only when the LM
+    /// head is there.
     double link_into(const Split& split, std::size_t i) const {
         const bool back = i == 0;
         if (back && problem_.input.lm_head != LmHead::first) return 0;
@@ -143,7 +143,7 @@ private:
         return worth;
     }
 
-    /// As the heuristic sees it: KV does not count, the ring is links alone.
+    /// The plan's order with `node` inserted at `at`, valued like in the heuristic, without KV.
     Worth valued(std::size_t node, std::size_t at) {
         std::vector<std::size_t> sequence = order_;
         sequence.insert(sequence.begin() + static_cast<std::ptrdiff_t>(at), node);

@@ -6,7 +6,7 @@
 
 namespace molink {
 
-/// Why each node that `split` does without was left out, in words with numbers.
+/// Explains, in words with numbers, why each node without a stage in `split` was left out.
 std::vector<LeftOut> explain_left_out(const SplitProblem& problem, const Split& split,
                                       SequenceValuer& valuer);
 

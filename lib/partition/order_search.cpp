@@ -1,7 +1,7 @@
 // Orders for large clusters. A bottleneck path through many nodes is hard to find exactly, so this
-// is a local search, first improvement, over the moves that are usual for tours (2-opt, or-opt)
-// and those that change who takes part. Ties are broken by the way round the ring; a second round
-// takes everything within 2 % as tied, so that nodes of one site end up beside each other.
+// is a local search that takes every improvement at once. It tries the usual moves of tours (2-opt,
+// or-opt) and moves that change which nodes take part. The way round the ring breaks ties; a second
+// round counts everything within 2 % as a tie, so that nodes of one site end up next to each other.
 #include "partition/order_search.h"
 
 #include <algorithm>
@@ -22,14 +22,14 @@ public:
     LocalSearch(const SplitProblem& problem, SequenceValuer& valuer, std::int64_t limit)
         : problem_(problem), valuer_(valuer), limit_(limit) {}
 
-    /// Required nodes first, then the fast ones, each where it does best.
+    /// Inserts each node where it does best: required nodes first, then fast ones.
     void begin_by_insertion() {
         std::vector<std::size_t> nodes = by_use();
         current_.clear();
         value_ = valuer_.value(current_);
         for (std::size_t node : nodes) insert_best(node, problem_.required[node]);
     }
-    /// The best choice of nodes in this order.
+    /// Begins with the best choice of nodes in this order.
     void begin_in_order(const Sequence& order) {
         const bool latency = problem_.input.objective == PartitionObjective::latency;
         const Split split = search_order(latency ? ring_pass(problem_) : slowest_pass(problem_),
@@ -109,7 +109,7 @@ private:
     bool one_round() {
         bool better = change_members();
         better = move_pieces() || better;
-        better = turn_pieces() || better;
+        better = reverse_pieces() || better;
         return better && !spent();
     }
 
@@ -123,7 +123,7 @@ private:
         return nodes;
     }
 
-    /// Leaves nodes out, exchanges one for one that is not used, takes one in.
+    /// Removes a node, exchanges one for an unused one, or adds one.
     bool change_members() {
         bool better = false;
         for (std::size_t at = current_.size(); at-- > first_movable() && !spent();) {
@@ -133,26 +133,26 @@ private:
             better = accept(tried) || better;
         }
         for (std::size_t node : unused()) {
-            bool taken = false;
-            for (std::size_t at = first_movable(); at < current_.size() && !taken; ++at) {
+            bool used = false;
+            for (std::size_t at = first_movable(); at < current_.size() && !used; ++at) {
                 if (spent()) return better;
                 if (problem_.required[current_[at]]) continue;
                 Sequence tried = current_;
                 tried[at] = node;
-                taken = accept(tried);
+                used = accept(tried);
             }
-            for (std::size_t at = first_movable(); at <= current_.size() && !taken; ++at) {
+            for (std::size_t at = first_movable(); at <= current_.size() && !used; ++at) {
                 if (spent()) return better;
                 Sequence tried = current_;
                 tried.insert(tried.begin() + static_cast<std::ptrdiff_t>(at), node);
-                taken = accept(tried);
+                used = accept(tried);
             }
-            better = better || taken;
+            better = better || used;
         }
         return better;
     }
 
-    /// Moves pieces of up to three neighbours elsewhere.
+    /// Moves pieces of up to three neighbours to another place.
     bool move_pieces() {
         bool better = false;
         for (std::size_t length = 1; length <= kLongestPiece; ++length) {
@@ -172,8 +172,8 @@ private:
         return better;
     }
 
-    /// Turns pieces around.
-    bool turn_pieces() {
+    /// Reverses pieces.
+    bool reverse_pieces() {
         bool better = false;
         for (std::size_t from = first_movable(); from + 1 < current_.size(); ++from) {
             for (std::size_t to = from + 2; to <= current_.size(); ++to) {
@@ -190,12 +190,12 @@ private:
     const SplitProblem& problem_;
     SequenceValuer& valuer_;
     std::int64_t limit_;
-    double floor_us_ = 0;  // what is faster counts as equal
+    double floor_us_ = 0;  // sequences that are faster than this are ties
     Sequence current_;
     SequenceValue value_;
 };
 
-/// All nodes from the head or the pinned one on, each followed by the one that is nearest to it.
+/// All nodes, beginning at the head or the pinned node, each followed by its nearest neighbour.
 Sequence nearest_order(const SplitProblem& problem) {
     const PartitionInput& input = problem.input;
     std::vector<bool> used(input.nodes.size(), false);
@@ -220,8 +220,8 @@ Sequence nearest_order(const SplitProblem& problem) {
     return order;
 }
 
-/// The way back: links differ by direction, and no small move turns a whole order.
-Sequence turned(Sequence order, bool pin_first) {
+/// The order reversed. Links differ by direction, and no small move reverses a whole order.
+Sequence reversed(Sequence order, bool pin_first) {
     if (order.size() > 1) std::reverse(order.begin() + (pin_first ? 1 : 0), order.end());
     return order;
 }
@@ -238,7 +238,7 @@ std::vector<std::size_t> search_heuristic(const SplitProblem& problem, SequenceV
         if (start == 0) search.begin_by_insertion();
         if (start == 1) search.begin_in_order(given);
         if (start == 2) search.begin_in_order(nearest_order(problem));
-        if (start == 3) search.begin_in_order(turned(best, problem.input.pin_first));
+        if (start == 3) search.begin_in_order(reversed(best, problem.input.pin_first));
         search.improve();
         if (!(search.value() < best_value)) continue;
         best = search.sequence();

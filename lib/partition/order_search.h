@@ -7,14 +7,15 @@
 
 namespace molink {
 
-/// Orders that the heuristic values for one problem at most.
+/// The most orders that the heuristic values for one problem.
 inline constexpr std::int64_t kMaxOrdersTried = 30'000;
 
-/// A good order of a good choice of nodes, for problems that are too large for search_orders:
-/// three beginnings (nodes put in one by one where they do best; the best choice from the given
-/// order; that from nearest neighbour to nearest neighbour), each improved by exchanging, moving
-/// and turning around pieces until nothing helps or its third of kMaxOrdersTried is used up.
-/// Deterministic. Empty when it finds no order that works.
+/// Finds a good order of a good choice of nodes, for problems that are too large for
+/// search_orders(). It starts from four orders: nodes inserted one by one where each does best; the
+/// best choice in the given order; the best choice in the order from nearest neighbour to nearest
+/// neighbour; and the best order so far, reversed. Each is improved by exchanging, moving and
+/// reversing pieces until nothing helps or its quarter of kMaxOrdersTried is used up.
+/// Deterministic. Empty when no order works.
 std::vector<std::size_t> search_heuristic(const SplitProblem& problem, SequenceValuer& valuer);
 
 }  // namespace molink

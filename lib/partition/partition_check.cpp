@@ -160,17 +160,17 @@ Status check_partition_input(const PartitionInput& input) {
     const std::size_t nodes = input.nodes.size();
     const std::int32_t layers = input.model.layer_count();
     if (nodes == 0 || nodes > limits::kMaxNodes) {
-        return invalid_argument("split over {} nodes: 1 to {} are possible", nodes,
+        return invalid_argument("split over {} nodes; 1 to {} are possible", nodes,
                                 limits::kMaxNodes);
     }
     if (layers < 1 || layers > limits::kMaxLayers) {
-        return invalid_argument("split of {} layers: 1 to {} are possible", layers,
+        return invalid_argument("split of {} layers; 1 to {} are possible", layers,
                                 limits::kMaxLayers);
     }
     if (layers < required_nodes(input)) {
         return invalid_argument(
             "split of {} layers over {} nodes that may not be left out: every node needs at least "
-            "one",
+            "one layer",
             layers, required_nodes(input));
     }
     for (std::size_t i = 0; i < input.model.layers.size(); ++i) {

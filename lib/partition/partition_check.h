@@ -5,12 +5,12 @@
 
 namespace molink {
 
-/// Refuses an input that no plan can come from: sizes, ids, times, overrides that contradict each
-/// other. Errors: invalid_argument naming the nodes and the numbers.
+/// Refuses an input that no plan can satisfy: sizes, ids and times out of range, overrides that
+/// contradict each other. Errors: invalid_argument with the nodes and the numbers.
 Status check_partition_input(const PartitionInput& input);
 
-/// Why there is no split of an input that is valid: resource_exhausted with needed and available
-/// bytes.
+/// The error for a valid input that no split fits: resource_exhausted with the bytes that are
+/// needed and available.
 Status explain_no_split(const PartitionInput& input);
 
 }  // namespace molink

@@ -1,8 +1,8 @@
-// Fills in what follows from nodes and layers, and predicts. Decoding: micro-batches of b =
-// ceil(R/N) rows, cycle T = max(L(b), N x the slowest resource), the smallest N within 2 % of the
-// best T; all rows return once per cycle. A prompt: slices follow each other through stages and
-// links, so the first takes the sum, and each other one as long as the slowest. R is what KV has
-// room for.
+// Fills in what follows from nodes and layers, and predicts. Decode: R sequences, as many as KV has
+// room for, run as N micro-batches of b = ceil(R / N) rows. Every row comes back once per cycle of
+// T = max(L(b), N x time of the slowest resource), where L(b) is the time of one micro-batch round
+// the ring; N is the smallest number within 2 % of the best T. Prompt: its slices follow each other
+// through stages and links, so the first takes the sum of all and every further one the slowest.
 #include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
@@ -41,10 +41,10 @@ std::int32_t planned_rows(const PartitionInput& input) {
 
 namespace {
 
-/// Rows on stages and links, in ring order, for one number of rows.
+/// Times of the stages and links of the ring for one number of rows.
 struct RingTimes {
-    double sum_us = 0;      ///< with propagation
-    double slowest_us = 0;  ///< stage or link
+    double sum_us = 0;      ///< of all stages and links, with propagation delays
+    double slowest_us = 0;  ///< of the slowest stage or link
     std::size_t slowest = 0;
     bool slowest_is_link = false;
 };
@@ -88,13 +88,13 @@ public:
     }
 
 private:
-    /// The link behind stage i.
+    /// The link that stage i sends on.
     const LinkModel& link(std::size_t i) const {
         if (i + 1 < nodes_.size()) return links_.between(nodes_[i], nodes_[i + 1]);
         return plan_.lm_head_first ? links_.between(nodes_[i], nodes_.front())
                                    : links_.to_head(nodes_[i]);
     }
-    /// Of a slice, one row goes back at most.
+    /// Time to put `rows` rows on the link of stage i. On the way back a slice is one row.
     double link_time(std::size_t i, double rows, bool slice) const {
         const PartitionModel& model = input_.model;
         const bool back = i + 1 == nodes_.size();
@@ -178,8 +178,8 @@ private:
         plan_.slowest_us = slowest_between();
     }
 
-    /// A way back that carries tokens is left out: the searches do not count it among what can be
-    /// slowest.
+    /// The slowest stage or link, as the searches count: a way back that carries tokens is never
+    /// the slowest.
     double slowest_between() const {
         const double rows = planned_rows(input_);
         double slowest = 0;
@@ -259,7 +259,7 @@ private:
     PartitionPlan& plan_;
     StageCosts costs_;
     LinkTable links_;
-    std::vector<std::size_t> nodes_;  // [stages], index in the input
+    std::vector<std::size_t> nodes_;  // [stages], indices into the nodes of the input
     std::size_t smallest_ = 0;
     double slice_rows_ = 1;
 };

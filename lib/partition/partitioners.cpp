@@ -1,6 +1,6 @@
-// The built-in partitioners: which search answers, and the plan that its split becomes. Over all
-// orders where their number permits, in the given order where that is fixed, else in the order that
-// a heuristic finds.
+// The built-in partitioners: they choose the search and make a plan of the split it finds. The
+// search covers the given order where that is fixed, all orders where their number permits, and
+// otherwise the order that a heuristic finds.
 #include <molink/partitioner.h>
 
 #include <deque>
@@ -75,7 +75,7 @@ public:
         PartitionInput input = asked;
         input.objective = options_.objective.value_or(asked.objective);
         MOLINK_RETURN_IF_ERROR(check_partition_input(input));
-        std::deque<Place> places;  // they refer to themselves
+        std::deque<Place> places;  // a deque, because a Place refers to itself
         if (input.lm_head != LmHead::first) places.emplace_back(with_lm_head(input, false));
         const bool may_be_first = input.model.tied_embeddings && input.nodes.size() > 1;
         if (input.lm_head == LmHead::first || (input.lm_head == LmHead::automatic && may_be_first))
@@ -90,7 +90,7 @@ public:
     }
 
 private:
-    /// One place of the LM head.
+    /// The problem with the LM head at one place.
     struct Place {
         explicit Place(PartitionInput placed)
             : input(std::move(placed)), problem(input), valuer(problem) {}

@@ -41,7 +41,8 @@ void SequenceValuer::measure_alike() {
     }
 }
 
-/// A stage that is first or last leaves a layer to others, one in the middle two.
+/// The most layers that fit at a place in the sequence. A stage that is first or last leaves at
+/// least one layer to the others, a stage in the middle at least two.
 std::int32_t SequenceValuer::most_layers(std::size_t node, std::size_t at) const {
     const std::int32_t layers = problem_.input.model.layer_count();
     const auto fits = [&](std::int32_t begin, std::int32_t end) {

@@ -88,7 +88,7 @@ private:
     std::vector<StageRate> rates_;  // [nodes]
 };
 
-/// A pass whose links cost nothing; those slower than the limit are forbidden.
+/// A pass in which links cost nothing.
 SearchPass make_pass(const SplitProblem& problem, SearchPass::Combine combine,
                      StageQuestion question, const PassLimits& limits, double stage_bonus_us = 0) {
     SearchPass pass;
@@ -104,7 +104,7 @@ SearchPass make_pass(const SplitProblem& problem, SearchPass::Combine combine,
     return pass;
 }
 
-/// Fills `links` [nodes, nodes] of a pass; a node that is alone sends itself nothing.
+/// Fills `links` [nodes, nodes] of a pass. A node that is alone sends itself nothing.
 template <typename Value>
 void fill_links(const SearchPass& pass, std::vector<double>& links, const Value& value) {
     if (links.empty()) return;
@@ -126,7 +126,7 @@ void forbid_slow_links(SearchPass& pass, const SplitProblem& problem, double bou
     }
 }
 
-/// The best answer to `passes` [candidates].
+/// Searches pass i for candidate i and returns the best answer.
 Choice ask(std::span<const Candidate> candidates, const std::vector<SearchPass>& passes) {
     Choice best;
     for (std::size_t i = 0; i < candidates.size(); ++i) {
@@ -203,7 +203,7 @@ SearchPass ring_pass(const SplitProblem& problem, const PassLimits& limits, doub
     for (std::size_t node = 0; node < pass.nodes; ++node) {
         pass.enter[node] = enter_us(input, problem.links, node);
         pass.leave[node] = leave_us(input, problem.links, node);
-        // With the LM head there, the first stage tells the head, wherever the last one is.
+        // With the LM head on the first stage, that one sends the token to the head.
         if (!pass.back.empty()) pass.enter[node] += pass.leave[node];
     }
     forbid_slow_links(pass, problem, limits.slowest_us);

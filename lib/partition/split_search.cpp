@@ -17,7 +17,8 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 using Row = std::vector<double>;  // [layers + 1]
 
-/// out[end] = the best of `arrival` and a stage of `node` that ends there.
+/// Places a stage of `node` behind `arrival` [layers + 1]: lowers out[end] to the best value with a
+/// stage that ends there.
 void place(const SearchPass& pass, StageRows& rows, std::size_t node, const double* arrival,
            double* out) {
     const std::int32_t layers = pass.layers;
@@ -39,7 +40,7 @@ void place(const SearchPass& pass, StageRows& rows, std::size_t node, const doub
     }
 }
 
-/// Where the stage of `node` that ends at `end` with `value` begins.
+/// The layer at which the stage of `node` begins that ends at `end` with `value`.
 std::int32_t begin_of(const SearchPass& pass, StageRows& rows, std::size_t node,
                       const double* arrival, std::int32_t end, double value) {
     Row out(static_cast<std::size_t>(pass.layers) + 1);
@@ -55,7 +56,7 @@ std::int32_t begin_of(const SearchPass& pass, StageRows& rows, std::size_t node,
     return 0;
 }
 
-/// The nodes of one order; cells [position, layers placed].
+/// The search over one order. Cells are [position, layers placed].
 class OrderSearch {
 public:
     OrderSearch(const SearchPass& pass, StageRows& rows, const std::vector<std::size_t>& order,
@@ -89,7 +90,8 @@ public:
     }
 
 private:
-    /// The nodes that may stand directly before `at`: back to the nearest required one.
+    /// The first position whose node may be directly before that of `at`: no required node may be
+    /// skipped.
     std::size_t earliest_before(std::size_t at) const {
         std::size_t from = at;
         while (from > 0 && !required_[from - 1]) --from;
@@ -143,7 +145,7 @@ private:
     Row best_;
 };
 
-/// All orders at once; cells [set, last node, layers placed].
+/// The search over all orders. Cells are [set of nodes, last node, layers placed].
 class SetSearch {
 public:
     SetSearch(const SearchPass& pass, StageRows& rows, const OrderRules& rules)
@@ -233,7 +235,7 @@ private:
     Row best_;
 };
 
-/// The pass with `first` as the first node, so that the way back to it depends on the last alone.
+/// The pass with `first` as the first node: then the way back depends only on the last node.
 SearchPass returning_to(const SearchPass& pass, std::size_t first) {
     SearchPass closed = pass;
     closed.back.clear();

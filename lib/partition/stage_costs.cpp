@@ -17,12 +17,12 @@ double batch_factor(const PartitionNode& node, double rows) {
     return 1 + (rows - 1) * row_us / node.decode_layer_us;
 }
 
-/// A slice reads every weight, however few its rows.
+/// Time of the measured layer for a slice. It reads every weight, however few rows it has.
 double slice_layer_us(const PartitionNode& node, double rows) {
     return std::max(node.decode_layer_us, rows * node.prefill_row_layer_us);
 }
 
-/// Tokens of output that one prompt is asked for.
+/// Tokens of output that belong to one prompt.
 double outputs_of_prompt(const PartitionWorkload& work) {
     return std::max(work.output_tokens, 1);
 }
