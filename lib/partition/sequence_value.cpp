@@ -24,10 +24,12 @@ bool layers_are_alike(const PartitionModel& model) {
 SequenceValuer::SequenceValuer(const SplitProblem& problem)
     : problem_(problem),
       latency_(problem.input.objective == PartitionObjective::latency),
-      lm_head_first_(problem.input.lm_head == LmHead::first),
-      alike_(layers_are_alike(problem.input.model)),
-      search_(problem) {
-    if (alike_) measure_alike();
+      lm_head_first_(problem.input.lm_head == LmHead::first) {
+    if (layers_are_alike(problem.input.model)) {
+        measure_alike();
+    } else {
+        search_.emplace(problem);
+    }
 }
 
 void SequenceValuer::measure_alike() {
@@ -77,7 +79,7 @@ bool SequenceValuer::add_fixed(std::size_t node, SequenceValue& value) const {
 SequenceValuer::Filler SequenceValuer::filler_of(std::size_t node, bool first, bool last) const {
     Filler filler;
     filler.node = node;
-    if (!alike_) return filler;
+    if (search_) return filler;
     filler.base_us = (lm_head_first_ ? first : last) ? lm_head_us_[node] : 0;
     filler.layer_us = layer_us_[node];
     filler.most = most_layers_[node * kRoles + role(first, last)];
@@ -85,12 +87,12 @@ SequenceValuer::Filler SequenceValuer::filler_of(std::size_t node, bool first, b
 }
 
 void SequenceValuer::fill_gap(LayerRange gap, double limit_us, SequenceValue& value) {
-    if (alike_) {
+    if (!search_) {
         deal_alike(gap.size(), value);
     } else {
         gap_nodes_.clear();
         for (const Filler& filler : gap_) gap_nodes_.push_back(filler.node);
-        const GapValue dealt = search_.search(gap, gap_nodes_, limit_us);
+        const GapValue dealt = search_->search(gap, gap_nodes_, limit_us);
         value.deficit += dealt.deficit;
         if (dealt.deficit == 0) add_time(dealt.main_us, value);
     }

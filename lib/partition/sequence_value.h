@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "partition/gap_search.h"
@@ -70,11 +71,10 @@ private:
     const SplitProblem& problem_;
     bool latency_;
     bool lm_head_first_;
-    bool alike_;
-    GapSearch search_;                       // for layers that differ
-    std::vector<std::int32_t> most_layers_;  // [nodes, roles], for layers that are alike
-    std::vector<double> layer_us_;           // [nodes], for layers that are alike
-    std::vector<double> lm_head_us_;         // [nodes], for layers that are alike
+    std::optional<GapSearch> search_;        // only for layers that differ
+    std::vector<std::int32_t> most_layers_;  // [nodes, roles], only for layers that are alike
+    std::vector<double> layer_us_;           // [nodes], only for layers that are alike
+    std::vector<double> lm_head_us_;         // [nodes], only for layers that are alike
     std::vector<Filler> gap_;                // free nodes since the last override
     std::vector<std::size_t> gap_nodes_;     // the same, as indices
     std::int64_t count_ = 0;
