@@ -75,7 +75,7 @@ std::string stage_rows(const PartitionReport& report) {
     return text;
 }
 
-/// The recurrent state of each stage; nothing when the model has none.
+/// The state of sequences on each stage; nothing when the model has none.
 std::string state_row(const PartitionReport& report) {
     std::string text;
     for (const StagePlan& stage : report.plan.stages) {

@@ -40,10 +40,12 @@ struct PartitionLink {
 /// nodes measure.
 struct PartitionLayer {
     std::int64_t weight_bytes = 0;
-    std::int64_t kv_block_bytes = 0;  ///< one KV block; 0: the layer keeps no keys and values
-    std::int64_t state_bytes = 0;     ///< recurrent state of one sequence
-    double decode_cost = 1;           ///< time of a decode part
-    double prefill_cost = 1;          ///< time of a slice of a prompt
+    std::int64_t kv_block_bytes = 0;  ///< one KV block; 0: the layer uses no KV blocks
+    /// What the layer keeps for one sequence of any length: the state of a recurrent layer, or the
+    /// keys and values within a sliding window.
+    std::int64_t state_bytes = 0;
+    double decode_cost = 1;   ///< time of a decode part
+    double prefill_cost = 1;  ///< time of a slice of a prompt
 
     friend bool operator==(const PartitionLayer&, const PartitionLayer&) = default;
 };
@@ -56,7 +58,7 @@ struct PartitionModel {
     std::int64_t workspace_bytes = 0;       ///< per node
     std::int64_t min_blocks = 0;            ///< a pipeline with fewer KV blocks is of no use
     std::int64_t max_blocks = 0;            ///< more KV blocks are of no use; 0: every block is
-    std::int32_t max_sequences = 0;         ///< that hold recurrent state at once
+    std::int32_t max_sequences = 0;         ///< that hold state at once
     std::int32_t block_tokens = 16;         ///< positions of one KV block
     std::int64_t activation_row_bytes = 0;  ///< one row between stages, see activation_row_bytes()
     std::int64_t token_row_bytes = 64;      ///< one row from the head or to it
@@ -132,7 +134,7 @@ struct StagePlan {
     std::int64_t weight_bytes = 0;
     std::int64_t kv_blocks = 0;       ///< that fit, at most max_blocks
     std::int64_t kv_block_bytes = 0;  ///< one KV block, summed over the layers
-    std::int64_t state_bytes = 0;     ///< recurrent state of max_sequences sequences
+    std::int64_t state_bytes = 0;     ///< state of max_sequences sequences
     double decode_us = 0;             ///< one row
     double batch_us = 0;              ///< a decode micro-batch of PartitionPrediction::batch_rows
     double slice_us = 0;              ///< one slice of a prompt

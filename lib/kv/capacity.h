@@ -18,13 +18,13 @@ struct StageMemory {
     std::int64_t memory_bytes = 0;  ///< that the stage may use
     std::int64_t weight_bytes = 0;
     std::int64_t workspace_bytes = 0;
-    std::int64_t sequence_state_bytes = 0;  ///< recurrent state of one sequence, all layers
+    std::int64_t sequence_state_bytes = 0;  ///< state of one sequence, all layers
     std::int64_t sequences = 0;             ///< that hold state at once
     std::int64_t kv_block_bytes = 0;        ///< one KV block, all layers
     std::int64_t max_blocks = 0;            ///< more KV blocks are of no use; 0: every block is
 };
 
-/// Bytes of recurrent state.
+/// Bytes of the state of all sequences: recurrent state, and the cache of sliding windows.
 constexpr std::int64_t state_bytes(const StageMemory& memory) {
     return memory.sequence_state_bytes * memory.sequences;
 }

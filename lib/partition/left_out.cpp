@@ -74,9 +74,9 @@ private:
 
     double ring_of(const Split& split) const {
         const PartitionInput& input = problem_.input;
-        double ring =
-            enter_us(input, problem_.links, split.stages.front().node) +
-            return_us(input, problem_.links, split.stages.back().node, split.stages.front().node);
+        double ring = enter_us(input, problem_.links, split.stages.front().node) +
+                      return_us(input, problem_.links, planned_ring(input, split.stages.size()),
+                                split.stages.back().node, split.stages.front().node);
         for (std::size_t i = 0; i < split.stages.size(); ++i) {
             const SplitStage& stage = split.stages[i];
             ring += problem_.costs.decode_us(stage.node, stage.layers, 1);
@@ -85,14 +85,14 @@ private:
         return ring;
     }
 
-    /// Time of the link into stage i of `split`, us. Rows come to the first stage only when the LM
-    /// head is there.
+    /// Time of the link into stage i of `split`, us; 0 when only the head sends to it.
     double link_into(const Split& split, std::size_t i) const {
-        const bool back = i == 0;
-        if (back && problem_.input.lm_head != LmHead::first) return 0;
-        const SplitStage& before = back ? split.stages.back() : split.stages[i - 1];
-        const LinkModel& link = problem_.links.between(before.node, split.stages[i].node);
-        return link_work_us(problem_.input, link, problem_.rows, back);
+        const RingShape ring = planned_ring(problem_.input, split.stages.size());
+        const auto from = ring.previous(i);
+        if (!from) return 0;
+        const LinkModel& link =
+            problem_.links.between(split.stages[*from].node, split.stages[i].node);
+        return link_work_us(problem_.input, link, problem_.rows, ring.cargo(*from));
     }
 
     Worth worth_of(const Split& split) const {

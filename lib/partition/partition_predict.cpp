@@ -75,6 +75,7 @@ public:
             nodes_.push_back(found->second);
         }
         if (nodes_.empty()) return make_error(StatusCode::internal, "partition has no stages");
+        ring_ = planned_ring(input_, nodes_.size());
         return {};
     }
 
@@ -90,18 +91,17 @@ public:
 private:
     /// The link that stage i sends on.
     const LinkModel& link(std::size_t i) const {
-        if (i + 1 < nodes_.size()) return links_.between(nodes_[i], nodes_[i + 1]);
-        return plan_.lm_head_first ? links_.between(nodes_[i], nodes_.front())
-                                   : links_.to_head(nodes_[i]);
+        const auto next = ring_.next(i);
+        return next ? links_.between(nodes_[i], nodes_[*next]) : links_.to_head(nodes_[i]);
     }
-    /// Time to put `rows` rows on the link of stage i. On the way back a slice is one row.
+    /// Time to put `rows` rows on the link of stage i. A slice returns to the LM head as one row.
     double link_time(std::size_t i, double rows, bool slice) const {
         const PartitionModel& model = input_.model;
-        const bool back = i + 1 == nodes_.size();
-        const bool tokens = back && !plan_.lm_head_first;
-        if (back && !tokens && slice) rows = 1;
-        return link_us(link(i), rows * static_cast<double>(tokens ? model.token_row_bytes
-                                                                  : model.activation_row_bytes));
+        const LinkCargo cargo = ring_.cargo(i);
+        if (cargo == LinkCargo::sampled_rows && slice) rows = 1;
+        return link_us(link(i), rows * static_cast<double>(cargo == LinkCargo::tokens
+                                                               ? model.token_row_bytes
+                                                               : model.activation_row_bytes));
     }
     double token_time(const LinkModel& link, double rows) const {
         return link_us(link, rows * static_cast<double>(input_.model.token_row_bytes)) +
@@ -113,10 +113,13 @@ private:
                      : costs_.decode_us(nodes_[i], layers, rows);
     }
 
-    RingTimes ring(double rows, bool slice) const {
+    RingTimes ring_times(double rows, bool slice) const {
         RingTimes times;
         times.sum_us = token_time(links_.from_head(nodes_.front()), rows);
-        if (plan_.lm_head_first) times.sum_us += token_time(links_.to_head(nodes_.front()), rows);
+        if (ring_.returns()) {
+            const std::size_t sampler = nodes_[ring_.lm_head_stage()];
+            times.sum_us += token_time(links_.to_head(sampler), rows);
+        }
         for (std::size_t i = 0; i < nodes_.size(); ++i) {
             const double stage = stage_time(i, rows, slice);
             const double sending = link_time(i, rows, slice);
@@ -159,7 +162,7 @@ private:
         predicted.running =
             static_cast<std::int32_t>(std::min<std::int64_t>(std::max(work.running, 1), room));
         const auto cycle = [&](std::int32_t batches) {
-            const RingTimes times = ring((predicted.running + batches - 1) / batches, false);
+            const RingTimes times = ring_times((predicted.running + batches - 1) / batches, false);
             return std::max(times.sum_us, batches * times.slowest_us);
         };
         double best = cycle(1);
@@ -174,20 +177,17 @@ private:
         predicted.tpot_us = cycle(predicted.micro_batches);
         if (predicted.tpot_us > 0)
             predicted.tokens_per_s = predicted.running / predicted.tpot_us * 1e6;
-        predicted.ring_us = ring(1, false).sum_us;
+        predicted.ring_us = ring_times(1, false).sum_us;
         plan_.slowest_us = slowest_between();
     }
 
-    /// The slowest stage or link, as the searches count: a way back that carries tokens is never
-    /// the slowest.
+    /// Time of the slowest stage or link, as the searches count it.
     double slowest_between() const {
         const double rows = planned_rows(input_);
         double slowest = 0;
         for (std::size_t i = 0; i < nodes_.size(); ++i) {
             slowest = std::max(slowest, costs_.work_us(nodes_[i], plan_.stages[i].layers, rows));
-            const bool back = i + 1 == nodes_.size();
-            if (back && !plan_.lm_head_first) continue;
-            slowest = std::max(slowest, link_work_us(input_, link(i), rows, back));
+            slowest = std::max(slowest, link_work_us(input_, link(i), rows, ring_.cargo(i)));
         }
         return slowest;
     }
@@ -198,7 +198,7 @@ private:
         const std::int32_t slices =
             (prompt + std::max(work.slice_tokens, 1) - 1) / std::max(work.slice_tokens, 1);
         slice_rows_ = std::min(prompt, std::max(work.slice_tokens, 1));
-        const RingTimes first = ring(slice_rows_, true);
+        const RingTimes first = ring_times(slice_rows_, true);
         plan_.predicted.ttft_us = first.sum_us + (slices - 1) * first.slowest_us;
     }
 
@@ -218,7 +218,7 @@ private:
     void name_limit() {
         PartitionPrediction& predicted = plan_.predicted;
         const auto name = [&](std::size_t i) { return input_.nodes[nodes_[i]].name; };
-        const RingTimes times = ring(predicted.batch_rows, false);
+        const RingTimes times = ring_times(predicted.batch_rows, false);
         predicted.limit_stage = times.slowest;
         if (predicted.running < input_.workload.running) {
             predicted.limit = PartitionLimit::kv;
@@ -233,10 +233,8 @@ private:
                 predicted.running);
         } else if (times.slowest_is_link) {
             predicted.limit = PartitionLimit::link;
-            const bool back = times.slowest + 1 == nodes_.size();
-            const std::string to = !back                 ? name(times.slowest + 1)
-                                   : plan_.lm_head_first ? name(0)
-                                                         : "head";
+            const auto next = ring_.next(times.slowest);
+            const std::string to = next ? name(*next) : "head";
             predicted.limit_text = fmt::format("link '{}' -> '{}'", name(times.slowest), to);
         } else {
             predicted.limit = PartitionLimit::stage;
@@ -259,6 +257,7 @@ private:
     PartitionPlan& plan_;
     StageCosts costs_;
     LinkTable links_;
+    RingShape ring_;
     std::vector<std::size_t> nodes_;  // [stages], indices into the nodes of the input
     std::size_t smallest_ = 0;
     double slice_rows_ = 1;

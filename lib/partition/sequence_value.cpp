@@ -142,17 +142,18 @@ SequenceValuer::LinkTimes SequenceValuer::link_times(
     const std::vector<std::size_t>& sequence) const {
     const PartitionInput& input = problem_.input;
     LinkTimes times;
+    const RingShape ring = planned_ring(input, sequence.size());
     times.ring_us = enter_us(input, problem_.links, sequence.front()) +
-                    return_us(input, problem_.links, sequence.back(), sequence.front());
-    const bool rows_return = lm_head_first_ && sequence.size() > 1;
-    for (std::size_t i = 0; i + (rows_return ? 0 : 1) < sequence.size(); ++i) {
-        const bool back = i + 1 == sequence.size();
-        const std::size_t to = back ? sequence.front() : sequence[i + 1];
-        if (!back) times.ring_us += hop_us(input, problem_.links, sequence[i], to);
+                    return_us(input, problem_.links, ring, sequence.back(), sequence.front());
+    for (std::size_t i = 0; i < sequence.size(); ++i) {
+        const auto next = ring.next(i);
+        if (!next) continue;
+        const std::size_t to = sequence[*next];
+        if (!ring.is_last(i)) times.ring_us += hop_us(input, problem_.links, sequence[i], to);
         if (latency_) continue;
         const LinkModel& link = problem_.links.between(sequence[i], to);
         times.slowest_us =
-            std::max(times.slowest_us, link_work_us(input, link, problem_.rows, back));
+            std::max(times.slowest_us, link_work_us(input, link, problem_.rows, ring.cargo(i)));
     }
     return times;
 }

@@ -20,9 +20,9 @@ double stage_cost(const SplitProblem& problem, std::size_t node, LayerRange laye
                         : problem.costs.work_us(node, layers, problem.rows);
 }
 
-double link_cost(const SplitProblem& problem, std::size_t from, std::size_t to, bool back) {
+double link_cost(const SplitProblem& problem, std::size_t from, std::size_t to, LinkCargo cargo) {
     if (problem.even) return 0;
-    return link_work_us(problem.input, problem.links.between(from, to), problem.rows, back);
+    return link_work_us(problem.input, problem.links.between(from, to), problem.rows, cargo);
 }
 
 /// What a pass asks of a stage.
@@ -120,9 +120,11 @@ void forbid_slow_links(SearchPass& pass, const SplitProblem& problem, double bou
     for (std::size_t i = 0; i < pass.link.size(); ++i) {
         const std::size_t from = i / pass.nodes;
         const std::size_t to = i % pass.nodes;
-        if (link_cost(problem, from, to, false) > bound_us) pass.link[i] = kInfinity;
-        if (pass.back.empty()) continue;
-        if (link_cost(problem, from, to, true) > bound_us) pass.back[i] = kInfinity;
+        const auto too_slow = [&](LinkCargo cargo) {
+            return link_cost(problem, from, to, cargo) > bound_us;
+        };
+        if (too_slow(LinkCargo::activations)) pass.link[i] = kInfinity;
+        if (!pass.back.empty() && too_slow(LinkCargo::sampled_rows)) pass.back[i] = kInfinity;
     }
 }
 
@@ -183,11 +185,12 @@ SplitProblem::SplitProblem(const PartitionInput& partition_input)
 SearchPass slowest_pass(const SplitProblem& problem) {
     SearchPass pass =
         make_pass(problem, SearchPass::Combine::largest, StageQuestion::work, PassLimits());
-    for (const bool back : {false, true}) {
-        fill_links(pass, back ? pass.back : pass.link, [&](std::size_t from, std::size_t to) {
-            return link_cost(problem, from, to, back);
-        });
-    }
+    fill_links(pass, pass.link, [&](std::size_t from, std::size_t to) {
+        return link_cost(problem, from, to, LinkCargo::activations);
+    });
+    fill_links(pass, pass.back, [&](std::size_t from, std::size_t to) {
+        return link_cost(problem, from, to, LinkCargo::sampled_rows);
+    });
     return pass;
 }
 

@@ -40,6 +40,10 @@ PartitionInput with_lm_head(const PartitionInput& input, bool first) {
     return placed;
 }
 
+RingShape planned_ring(const PartitionInput& input, std::size_t stages) {
+    return {stages, input.lm_head == LmHead::first, false};
+}
+
 StageCosts::StageCosts(const PartitionInput& input)
     : input_(input), sums_(input.model.layers.size() + 1) {
     for (std::size_t i = 0; i < input.model.layers.size(); ++i) {
@@ -122,10 +126,12 @@ double link_us(const LinkModel& link, double bytes) {
     return link.bytes_per_s > 0 ? bytes / link.bytes_per_s * 1e6 : 0;
 }
 
-double link_work_us(const PartitionInput& input, const LinkModel& link, double rows, bool back) {
+double link_work_us(const PartitionInput& input, const LinkModel& link, double rows,
+                    LinkCargo cargo) {
+    if (cargo == LinkCargo::tokens) return 0;
     const auto row_bytes = static_cast<double>(input.model.activation_row_bytes);
-    const double prompts =
-        back ? 1 / outputs_of_prompt(input.workload) : prompt_rows(input.workload);
+    const double prompts = cargo == LinkCargo::sampled_rows ? 1 / outputs_of_prompt(input.workload)
+                                                            : prompt_rows(input.workload);
     return link_us(link, rows * (1 + prompts) * row_bytes);
 }
 
@@ -164,11 +170,10 @@ double leave_us(const PartitionInput& input, const LinkTable& links, std::size_t
            static_cast<double>(link.delay_us);
 }
 
-double return_us(const PartitionInput& input, const LinkTable& links, std::size_t last,
-                 std::size_t first) {
-    if (input.lm_head != LmHead::first) return leave_us(input, links, last);
-    const double back = last == first ? 0 : hop_us(input, links, last, first);
-    return back + leave_us(input, links, first);
+double return_us(const PartitionInput& input, const LinkTable& links, const RingShape& ring,
+                 std::size_t last, std::size_t first) {
+    if (!ring.returns()) return leave_us(input, links, last);
+    return hop_us(input, links, last, first) + leave_us(input, links, first);
 }
 
 }  // namespace molink

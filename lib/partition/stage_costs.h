@@ -7,11 +7,16 @@
 #include <molink/partitioner.h>
 
 #include "kv/capacity.h"
+#include "ring/ring.h"
 
 namespace molink {
 
 /// `input` with the place of the LM head decided.
 PartitionInput with_lm_head(const PartitionInput& input, bool first);
+
+/// The ring of a plan with `stages` stages, once the place of the LM head is decided. Plans count
+/// tokens that are fed back to the first stage as tokens that go to the head.
+RingShape planned_ring(const PartitionInput& input, std::size_t stages);
 
 /// Times of the stages of one node for one number of rows. They are linear in the cost of the
 /// layers, which is relative to the layer that the node measured.
@@ -84,9 +89,11 @@ private:
 /// Time to put `bytes` on a link, us; 0 when its rate is unknown.
 double link_us(const LinkModel& link, double bytes);
 
-/// What the link between two stages carries for `rows` tokens of output and their prompts, us. On
-/// the way `back` to an LM head on the first stage a prompt is one row.
-double link_work_us(const PartitionInput& input, const LinkModel& link, double rows, bool back);
+/// Time on a link of the ring for `rows` tokens of output and their prompts, us. A prompt sends all
+/// of its rows between stages and one row to an LM head on the first stage. Tokens count as
+/// nothing.
+double link_work_us(const PartitionInput& input, const LinkModel& link, double rows,
+                    LinkCargo cargo);
 
 /// Links between the nodes of an input, and between each and the head.
 class LinkTable {
@@ -113,8 +120,8 @@ double enter_us(const PartitionInput& input, const LinkTable& links, std::size_t
 double leave_us(const PartitionInput& input, const LinkTable& links, std::size_t last);
 
 /// From the last stage until the head has the token, us: over the first stage when the LM head is
-/// there, whose own time is not counted.
-double return_us(const PartitionInput& input, const LinkTable& links, std::size_t last,
-                 std::size_t first);
+/// there, whose own time is not counted. `ring` is that of the plan.
+double return_us(const PartitionInput& input, const LinkTable& links, const RingShape& ring,
+                 std::size_t last, std::size_t first);
 
 }  // namespace molink

@@ -123,6 +123,41 @@ TEST_CASE("expensive layers count for more than cheap ones") {
     REQUIRE(plan->stages[0].state_bytes == plan->stages[0].layers.size() * 400'000);
 }
 
+TEST_CASE("layers with a sliding window leave room for the KV blocks of others") {
+    PartitionInput input = two_nodes();
+    input.nodes[1].decode_layer_us = 100;
+    input.model.min_blocks = 1'000;
+    input.model.max_blocks = 1'000'000;
+    input.model.max_sequences = 10;
+    for (PartitionLayer& layer : input.model.layers) layer.kv_block_bytes = 100;
+    input.nodes[0].memory_bytes = input.nodes[1].memory_bytes = 605'000;
+    const auto alike = make_cost_partitioner()->partition(input);
+    REQUIRE(alike.has_value());
+    REQUIRE(alike->stages[0].layers == LayerRange{0, 6});
+    REQUIRE(alike->kv_blocks == 604'994 / 600);
+    // Four of five layers keep a window of 16 blocks for each sequence and use no KV blocks.
+    for (std::size_t i = 0; i < input.model.layers.size(); ++i) {
+        if (i % 5 == 4) continue;
+        input.model.layers[i].kv_block_bytes = 0;
+        input.model.layers[i].state_bytes = 1'600;
+    }
+    const auto windows = make_cost_partitioner()->partition(input);
+    REQUIRE(windows.has_value());
+    REQUIRE(check_partition(input, *windows).ok());
+    REQUIRE(windows->stages[0].layers == LayerRange{0, 6});
+    REQUIRE(windows->stages[0].kv_block_bytes == 100);
+    REQUIRE(windows->stages[0].state_bytes == 5 * 16'000);
+    REQUIRE(windows->kv_blocks == (605'000 - 6 - 5 * 16'000) / 100);
+    // A node with little memory has room for four windows, or for KV blocks and one window.
+    input.nodes[0].memory_bytes = 130'000;
+    const auto tight = make_cost_partitioner()->partition(input);
+    REQUIRE(tight.has_value());
+    REQUIRE(check_partition(input, *tight).ok());
+    REQUIRE(tight->stages[0].node == NodeId(0));
+    REQUIRE(tight->stages[0].layers == LayerRange{0, 4});
+    REQUIRE(tight->slowest_us == 800);
+}
+
 TEST_CASE("a slower node gets fewer layers") {
     const PartitionInput input = two_nodes();
     const auto cost = make_cost_partitioner()->partition(input);
