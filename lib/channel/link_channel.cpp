@@ -231,7 +231,7 @@ void LinkChannel::send_probe(Transport& transport, std::int64_t now_us) {
     const auto track = track_of(Lane::bulk);
     SendTrack& sender = tracks_[index(track)];
     const Bytes nothing(options_.max_frame_bytes);
-    use_.idle_us = now_us;  // the meter must not take a train for traffic
+    shared_.idle_us = now_us;  // the meter must not take a train for traffic
     probes_.begin(sender.next_sequence(), nothing.size() + kFrameHeaderBytes, now_us);
     for (int i = 0; i < ProbeTrains::kFrames; ++i) {
         FrameHeader header;
@@ -265,12 +265,12 @@ void LinkChannel::give_up_waiting(std::int64_t now_us) {
 void LinkChannel::pump(Transport& transport, std::int64_t now_us) {
     give_up_waiting(now_us);
     const bool probe = attached() && probes_.due(now_us) && drained() &&
-                       use_.in_flight_bytes == 0 &&
+                       shared_.in_flight_bytes == 0 &&
                        !meter_.measured(now_us, limits::kProbeIntervalUs);
     if (probe) send_probe(transport, now_us);
     while (meter_.free_us() <= now_us && send_next(transport, now_us)) {
     }
-    if (drained()) use_.idle_us = now_us;
+    if (drained()) shared_.idle_us = now_us;
 }
 
 std::int64_t LinkChannel::next_timer_us(std::int64_t now_us) const {
@@ -287,7 +287,7 @@ std::int64_t LinkChannel::next_timer_us(std::int64_t now_us) const {
         if (queues_[lane].empty() || !may_send(track_of(static_cast<Lane>(lane)))) continue;
         next = std::min(next, std::max(meter_.free_us(), now_us));
     }
-    if (attached() && drained() && use_.in_flight_bytes == 0 &&
+    if (attached() && drained() && shared_.in_flight_bytes == 0 &&
         !meter_.measured(now_us, limits::kProbeIntervalUs)) {
         next = std::min(next, std::max(probes_.next_us(), now_us));
     }
@@ -374,7 +374,7 @@ Status LinkChannel::on_ack(const FrameHeader& header, std::int64_t now_us) {
     sample.round_trip_us = now_us - stamp - static_cast<std::int64_t>(header.hold_us);
     sample.track = header.track;
     sample.acked_bytes = acked.bytes;
-    sample.in_flight_bytes = use_.in_flight_bytes;
+    sample.in_flight_bytes = shared_.in_flight_bytes;
     sample.sent_us = stamp;
     sample.arrived_us = arrived_us;
     sample.received_bytes = peer_bytes;

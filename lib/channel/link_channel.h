@@ -104,8 +104,8 @@ private:
     ChannelOptions options_;
     std::unique_ptr<TransmitPolicy> policy_;
     std::array<std::optional<ConnectionId>, kTrackCount> connections_;
-    LinkUse use_;
-    std::array<SendTrack, kTrackCount> tracks_{SendTrack(use_), SendTrack(use_)};
+    SharedTrackState shared_;
+    std::array<SendTrack, kTrackCount> tracks_{SendTrack(shared_), SendTrack(shared_)};
     std::array<Received, kTrackCount> received_;
     std::uint64_t received_bytes_ = 0;  // of data frames
     std::array<std::deque<Queued>, kLaneCount> queues_;

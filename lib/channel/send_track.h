@@ -9,7 +9,7 @@
 namespace molink {
 
 /// What both tracks of a link share.
-struct LinkUse {
+struct SharedTrackState {
     std::size_t in_flight_bytes = 0;
     std::int64_t idle_us = -1;  ///< when nothing waited to be sent, for the last time
 };
@@ -19,7 +19,7 @@ struct LinkUse {
 class SendTrack {
 public:
     /// `link` must outlive it.
-    explicit SendTrack(LinkUse& link) : link_(link) {}
+    explicit SendTrack(SharedTrackState& link) : link_(link) {}
 
     /// Keeps a frame (number next_sequence()) to be handed to the transport.
     void push(Frame frame);
@@ -40,7 +40,7 @@ public:
     /// What an acknowledgement took off the track.
     struct Acked {
         std::size_t bytes = 0;      ///< newly acknowledged, with headers
-        std::int64_t idle_us = -1;  ///< LinkUse::idle_us when the newest of them went out
+        std::int64_t idle_us = -1;  ///< SharedTrackState::idle_us when the newest of them went out
         bool resent = false;        ///< it went out twice: says nothing about the round trip
     };
     /// The peer has everything up to `sequence`. Nothing when that is not new; false in `valid`
@@ -74,7 +74,7 @@ private:
     std::uint64_t acked_ = 0;
     std::int64_t rewound_us_ = 0;
     std::size_t in_flight_bytes_ = 0;
-    LinkUse& link_;
+    SharedTrackState& link_;
 };
 
 }  // namespace molink

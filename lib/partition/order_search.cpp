@@ -10,7 +10,7 @@
 namespace molink {
 namespace {
 
-using Sequence = std::vector<std::size_t>;
+using NodeOrder = std::vector<std::size_t>;
 
 constexpr std::size_t kLongestPiece = 3;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -30,7 +30,7 @@ public:
         for (std::size_t node : nodes) insert_best(node, problem_.required[node]);
     }
     /// Begins with the best choice of nodes in this order.
-    void begin_in_order(const Sequence& order) {
+    void begin_in_order(const NodeOrder& order) {
         const bool latency = problem_.input.objective == PartitionObjective::latency;
         const Split split = search_order(latency ? ring_pass(problem_) : slowest_pass(problem_),
                                          order, problem_.required);
@@ -52,14 +52,14 @@ public:
         }
     }
 
-    const Sequence& sequence() const { return current_; }
+    const NodeOrder& sequence() const { return current_; }
     const SequenceValue& value() const { return value_; }
 
 private:
     bool spent() const { return valuer_.count() >= limit_; }
     std::size_t first_movable() const { return problem_.input.pin_first ? 1 : 0; }
 
-    SequenceValue valued(const Sequence& sequence, double limit_us = kInfinity) {
+    SequenceValue valued(const NodeOrder& sequence, double limit_us = kInfinity) {
         SequenceValue value = valuer_.value(sequence, limit_us);
         value.main_us = std::max(value.main_us, floor_us_);
         return value;
@@ -81,11 +81,11 @@ private:
 
     void insert_best(std::size_t node, bool must) {
         SequenceValue best = value_;
-        Sequence best_sequence = current_;
+        NodeOrder best_sequence = current_;
         bool found = false;
         const std::size_t from = current_.empty() ? 0 : first_movable();
         for (std::size_t at = from; at <= current_.size() && !spent(); ++at) {
-            Sequence tried = current_;
+            NodeOrder tried = current_;
             tried.insert(tried.begin() + static_cast<std::ptrdiff_t>(at), node);
             const SequenceValue value = valued(tried);
             if (!(value < best) && !(must && !found)) continue;
@@ -97,7 +97,7 @@ private:
         value_ = best;
     }
 
-    bool accept(const Sequence& tried) {
+    bool accept(const NodeOrder& tried) {
         const double limit_us = value_.deficit > 0 ? kInfinity : value_.main_us;
         const SequenceValue value = valued(tried, limit_us);
         if (!(value < value_)) return false;
@@ -128,7 +128,7 @@ private:
         bool better = false;
         for (std::size_t at = current_.size(); at-- > first_movable() && !spent();) {
             if (at >= current_.size() || problem_.required[current_[at]]) continue;
-            Sequence tried = current_;
+            NodeOrder tried = current_;
             tried.erase(tried.begin() + static_cast<std::ptrdiff_t>(at));
             better = accept(tried) || better;
         }
@@ -137,13 +137,13 @@ private:
             for (std::size_t at = first_movable(); at < current_.size() && !used; ++at) {
                 if (spent()) return better;
                 if (problem_.required[current_[at]]) continue;
-                Sequence tried = current_;
+                NodeOrder tried = current_;
                 tried[at] = node;
                 used = accept(tried);
             }
             for (std::size_t at = first_movable(); at <= current_.size() && !used; ++at) {
                 if (spent()) return better;
-                Sequence tried = current_;
+                NodeOrder tried = current_;
                 tried.insert(tried.begin() + static_cast<std::ptrdiff_t>(at), node);
                 used = accept(tried);
             }
@@ -162,7 +162,7 @@ private:
                     if (to == from) continue;
                     const auto piece = current_.begin() + static_cast<std::ptrdiff_t>(from);
                     const auto end = piece + static_cast<std::ptrdiff_t>(length);
-                    Sequence tried(current_.begin(), piece);
+                    NodeOrder tried(current_.begin(), piece);
                     tried.insert(tried.end(), end, current_.end());
                     tried.insert(tried.begin() + static_cast<std::ptrdiff_t>(to), piece, end);
                     better = accept(tried) || better;
@@ -178,7 +178,7 @@ private:
         for (std::size_t from = first_movable(); from + 1 < current_.size(); ++from) {
             for (std::size_t to = from + 2; to <= current_.size(); ++to) {
                 if (spent()) return better;
-                Sequence tried = current_;
+                NodeOrder tried = current_;
                 std::reverse(tried.begin() + static_cast<std::ptrdiff_t>(from),
                              tried.begin() + static_cast<std::ptrdiff_t>(to));
                 better = accept(tried) || better;
@@ -191,15 +191,15 @@ private:
     SequenceValuer& valuer_;
     std::int64_t limit_;
     double floor_us_ = 0;  // sequences that are faster than this are ties
-    Sequence current_;
+    NodeOrder current_;
     SequenceValue value_;
 };
 
 /// All nodes, beginning at the head or the pinned node, each followed by its nearest neighbour.
-Sequence nearest_order(const SplitProblem& problem) {
+NodeOrder nearest_order(const SplitProblem& problem) {
     const PartitionInput& input = problem.input;
     std::vector<bool> used(input.nodes.size(), false);
-    Sequence order;
+    NodeOrder order;
     if (input.pin_first) {
         order.push_back(0);
         used[0] = true;
@@ -221,7 +221,7 @@ Sequence nearest_order(const SplitProblem& problem) {
 }
 
 /// The order reversed. Links differ by direction, and no small move reverses a whole order.
-Sequence reversed(Sequence order, bool pin_first) {
+NodeOrder reversed(NodeOrder order, bool pin_first) {
     if (order.size() > 1) std::reverse(order.begin() + (pin_first ? 1 : 0), order.end());
     return order;
 }
@@ -229,9 +229,9 @@ Sequence reversed(Sequence order, bool pin_first) {
 }  // namespace
 
 std::vector<std::size_t> search_heuristic(const SplitProblem& problem, SequenceValuer& valuer) {
-    Sequence given(problem.input.nodes.size());
+    NodeOrder given(problem.input.nodes.size());
     std::iota(given.begin(), given.end(), std::size_t{0});
-    Sequence best;
+    NodeOrder best;
     SequenceValue best_value = valuer.value(best);
     for (int start = 0; start < kStarts; ++start) {
         LocalSearch search(problem, valuer, kMaxOrdersTried * (start + 1) / kStarts);
@@ -244,7 +244,7 @@ std::vector<std::size_t> search_heuristic(const SplitProblem& problem, SequenceV
         best = search.sequence();
         best_value = search.value();
     }
-    return best_value.deficit > 0 ? Sequence{} : best;
+    return best_value.deficit > 0 ? NodeOrder{} : best;
 }
 
 }  // namespace molink

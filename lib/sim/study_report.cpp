@@ -11,15 +11,15 @@
 namespace molink {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-Json times_json(const TimeQuantiles& times) {
+OrderedJson times_json(const TimeQuantiles& times) {
     return {{"count", times.count},   {"mean_us", times.mean_us}, {"p50_us", times.p50_us},
             {"p90_us", times.p90_us}, {"p99_us", times.p99_us},   {"max_us", times.max_us}};
 }
 
-Json link_json(const LinkUse& link) {
-    Json lanes;
+OrderedJson link_json(const LinkUse& link) {
+    OrderedJson lanes;
     for (std::size_t i = 0; i < kLaneCount; ++i) {
         if (link.lane_bytes[i] == 0) continue;
         lanes[std::string(lane_name(static_cast<Lane>(i)))] = {{"bytes", link.lane_bytes[i]},
@@ -28,8 +28,8 @@ Json link_json(const LinkUse& link) {
     return {{"from", link.from}, {"to", link.to}, {"busy", link.busy}, {"lanes", lanes}};
 }
 
-Json report_json(const StudyReport& report) {
-    Json stages = Json::array();
+OrderedJson report_json(const StudyReport& report) {
+    OrderedJson stages = OrderedJson::array();
     for (const StageUse& stage : report.stages) {
         stages.push_back({{"node", stage.node},
                           {"layers", {stage.layers.begin, stage.layers.end}},
@@ -37,7 +37,7 @@ Json report_json(const StudyReport& report) {
                           {"wait_us", stage.wait_us},
                           {"parts", stage.parts}});
     }
-    Json links = Json::array();
+    OrderedJson links = OrderedJson::array();
     for (const LinkUse& link : report.links) links.push_back(link_json(link));
     return {{"model", report.model},
             {"weights", report.weights},
@@ -71,7 +71,7 @@ Json report_json(const StudyReport& report) {
 /// Numbers names in the order they come and says each once.
 class Names {
 public:
-    Names(const char* kind, Json& events) : kind_(kind), events_(events) {}
+    Names(const char* kind, OrderedJson& events) : kind_(kind), events_(events) {}
     std::size_t number(const std::string& name, std::size_t process) {
         const auto [found, added] = numbers_.try_emplace({process, name}, numbers_.size() + 1);
         if (added) {
@@ -87,20 +87,20 @@ public:
 
 private:
     const char* kind_;
-    Json& events_;
+    OrderedJson& events_;
     std::map<std::pair<std::size_t, std::string>, std::size_t> numbers_;
 };
 
 }  // namespace
 
 std::string study_json(const std::vector<StudyReport>& reports) {
-    Json list = Json::array();
+    OrderedJson list = OrderedJson::array();
     for (const StudyReport& report : reports) list.push_back(report_json(report));
-    return Json{{"studies", list}}.dump(2) + "\n";
+    return OrderedJson{{"studies", list}}.dump(2) + "\n";
 }
 
 std::string study_timeline_json(const StudyReport& report) {
-    Json events = Json::array();
+    OrderedJson events = OrderedJson::array();
     Names processes("process_name", events);
     Names rows("thread_name", events);
     for (const TimelineEvent& event : report.timeline) {
@@ -126,7 +126,7 @@ std::string study_timeline_json(const StudyReport& report) {
                               {"ts", *phase == 'b' ? event.begin_us : event.end_us}});
         }
     }
-    return Json{{"traceEvents", events}, {"displayTimeUnit", "ms"}}.dump() + "\n";
+    return OrderedJson{{"traceEvents", events}, {"displayTimeUnit", "ms"}}.dump() + "\n";
 }
 
 }  // namespace molink

@@ -11,7 +11,7 @@ namespace molink {
 
 Result<std::uint64_t> offered_blocks(const Backend& backend, const ModelSpec& spec,
                                      const StageConfig& config, std::uint64_t weight_bytes,
-                                     const KvLayout& kv) {
+                                     const StageKvLayout& kv) {
     const std::size_t layer_block = backend.kv_block_bytes(kv.block_tokens, spec.attention.kv_heads,
                                                            spec.attention.head_dim, kv.type);
     StageMemory memory;

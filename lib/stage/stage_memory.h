@@ -11,7 +11,7 @@
 namespace molink {
 
 /// How a stage's KV cache is laid out.
-struct KvLayout {
+struct StageKvLayout {
     ElementType type = ElementType::f32;
     std::int32_t block_tokens = 0;
 };
@@ -20,6 +20,6 @@ struct KvLayout {
 /// of the model on `backend`. Errors: resource_exhausted, with the numbers, when not one fits.
 Result<std::uint64_t> offered_blocks(const Backend& backend, const ModelSpec& spec,
                                      const StageConfig& config, std::uint64_t weight_bytes,
-                                     const KvLayout& kv);
+                                     const StageKvLayout& kv);
 
 }  // namespace molink

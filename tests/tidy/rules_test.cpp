@@ -1,6 +1,7 @@
 // Each rule on a planted breach and on its closest honest neighbour: a rule that cannot fail is no
 // rule.
 #include "layer_rules.h"
+#include "name_rules.h"
 #include "support/catch.h"
 #include "text_rules.h"
 
@@ -166,6 +167,43 @@ TEST_CASE("third-party headers outside their place are found") {
     CHECK(count(check_third_party, "include/molink/a.h", "#include <molink/types.h>\n") == 0);
     CHECK(count(check_third_party, "tests/unit/a/a.cpp", "#include <catch2/catch.hpp>\n") == 1);
     CHECK(count(check_third_party, "tests/support/catch.h", "#include <catch2/catch.hpp>\n") == 0);
+}
+
+TEST_CASE("types are found at namespace scope") {
+    const auto names = [](const std::string& text) {
+        std::string found;
+        for (const TypeDefinition& type : types_of(SourceFile("lib/a/a.cpp", text))) {
+            found += type.name + (type.file_local ? "(local) " : " ");
+        }
+        return found;
+    };
+    CHECK(names("namespace molink {\nclass MOLINK_EXPORT A final : public B<C> {\n};\n}\n") ==
+          "A ");
+    CHECK(names("class KV final {\n};\n") == "KV ");
+    CHECK(names("enum class E : std::uint8_t { a, b };\nunion U { int a; };\n") == "E U ");
+    CHECK(names("template <typename T>\nstruct S {\n  struct Inner { int a; };\n};\n") == "S ");
+    CHECK(names("namespace {\nstruct L {};\n}\nnamespace a::b {\nstruct M {};\n}\n") ==
+          "L(local) M ");
+    CHECK(names("using A = int;\ntemplate <class T> using P = T*;\nusing std::swap;\n") == "A P ");
+    CHECK(names("struct A;\nstruct Outer::Nested {\n};\ntemplate <>\nstruct h<A> {\n};\n"
+                "struct A make(int a) {\n  struct In {};\n}\nvoid f(struct A a = {});\n") == "");
+}
+
+TEST_CASE("type names that are defined twice are found") {
+    const auto count_names = [](const std::string& first, const std::string& second) {
+        Violations out;
+        check_type_names(
+            {SourceFile("include/molink/a.h", first), SourceFile("lib/b/b.cpp", second)}, out);
+        return out.size();
+    };
+    const std::string a = "namespace molink {\nstruct A {\n};\n}\n";
+    const std::string local = "namespace molink {\nnamespace {\nstruct A {\n};\n}\n}\n";
+    CHECK(count_names(a, a) == 1);
+    CHECK(count_names(a, local) == 1);
+    CHECK(count_names(a, "namespace molink::sim {\nenum class A { a };\n}\n") == 1);
+    CHECK(count_names(local, local) == 0);
+    CHECK(count_names(a, "namespace molink {\nstruct A;\nstruct B {\n  struct A {};\n};\n}\n") ==
+          0);
 }
 
 TEST_CASE("files outside the build are found") {

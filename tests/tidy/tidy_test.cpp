@@ -1,5 +1,6 @@
 // The rules on the whole tree. A failure lists every breach as path:line: what.
 #include "layer_rules.h"
+#include "name_rules.h"
 #include "support/catch.h"
 #include "text_rules.h"
 #include "tree.h"
@@ -68,6 +69,17 @@ TEST_CASE("tree: layers") {
         REQUIRE(layers.size() >= 15);
         for (const SourceFile& file : tree()) check_layers(file, layers, out);
     }
+    report(out);
+}
+
+TEST_CASE("tree: type names") {
+    std::size_t types = 0;
+    for (const SourceFile& file : tree()) {
+        if (file.is_under("lib/") && file.is_cpp()) types += types_of(file).size();
+    }
+    CHECK(types > 300);
+    Violations out;
+    check_type_names(tree(), out);
     report(out);
 }
 
