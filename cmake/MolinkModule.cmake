@@ -1,10 +1,11 @@
-# molink_module(NAME <name> DEPS <modules below> LIBRARIES <third-party targets>)
+# molink_module(NAME <name> DEPS <modules> LINKS <modules> LIBRARIES <third-party targets>)
 # Declares one layer of lib/: a static library molink_<name> of all sources in lib/<name>/ (and its
-# subfolders). DEPS is the table of permitted includes; tests/tidy reads it.
+# subfolders). DEPS is the table of permitted includes; tests/tidy reads it. LINKS are modules that
+# are linked, but not included.
 set_property(GLOBAL PROPERTY MOLINK_MODULES "")
 
 function(molink_module)
-    cmake_parse_arguments(ARG "" "NAME" "DEPS;LIBRARIES" ${ARGN})
+    cmake_parse_arguments(ARG "" "NAME" "DEPS;LINKS;LIBRARIES" ${ARGN})
     file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_NAME}/*.cpp)
     set(target molink_${ARG_NAME})
     if(sources)
@@ -21,7 +22,7 @@ function(molink_module)
     endif()
     target_include_directories(${target} ${scope}
         ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/lib ${PROJECT_BINARY_DIR}/generated)
-    set(deps ${ARG_DEPS})
+    set(deps ${ARG_DEPS} ${ARG_LINKS})
     list(TRANSFORM deps PREPEND molink_)
     target_link_libraries(${target} ${scope} ${deps} ${ARG_LIBRARIES})
 endfunction()

@@ -94,14 +94,12 @@ LayerTable parse_layers(const SourceFile& cmake) {
         std::istringstream words((*it)[1]);
         std::string word, key, name;
         while (words >> word) {
-            if (word == "NAME" || word == "DEPS" || word == "LIBRARIES") {
+            if (word == "NAME" || word == "DEPS" || word == "LINKS" || word == "LIBRARIES") {
                 key = word;
             } else if (key == "NAME") {
                 name = word;
                 layers[name].insert(name);
             } else if (key == "DEPS") {
-                const auto& below = layers[word];
-                layers[name].insert(below.begin(), below.end());
                 layers[name].insert(word);
             }
         }
@@ -132,6 +130,24 @@ void check_layers(const SourceFile& file, const LayerTable& layers, Violations& 
         } else if (found->second.count(module) == 0) {
             out.push_back(
                 {file.path, include.line, found->first + " may not include " + include.target});
+        }
+    }
+}
+
+void check_unused_layers(const std::vector<SourceFile>& files, const LayerTable& layers,
+                         Violations& out) {
+    LayerTable used;
+    for (const SourceFile& file : files) {
+        if (!file.is_cpp()) continue;
+        for (const Include& include : includes_of(file)) {
+            used[module_of(file)].insert(include.target.substr(0, include.target.find('/')));
+        }
+    }
+    for (const auto& [module, permitted] : layers) {
+        for (const std::string& below : permitted) {
+            if (below == module || used[module].count(below) != 0) continue;
+            out.push_back({"lib/CMakeLists.txt", 0,
+                           module + " may include " + below + ", and no file of it does"});
         }
     }
 }

@@ -68,6 +68,7 @@ TEST_CASE("tree: layers") {
         const LayerTable layers = parse_layers(cmake);
         REQUIRE(layers.size() >= 15);
         for (const SourceFile& file : tree()) check_layers(file, layers, out);
+        check_unused_layers(tree(), layers, out);
     }
     report(out);
 }
