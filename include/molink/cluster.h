@@ -43,22 +43,23 @@ struct NodeInfo {
     std::string left_out;            ///< why the pipeline does without it; empty when it does not
 };
 
-/// Decides who belongs to a cluster, when it is complete, in which order its nodes stand, and when
-/// a silent one is lost. Pure policy: sends nothing, reads no clock. Thread: the head's loop.
-/// Deterministic.
+/// Decides who belongs to a cluster, when it is complete, and in which order its nodes stand. It
+/// does not decide when a silent node is lost; NodeOptions::node_lost_after_us does. Pure policy:
+/// sends nothing, reads no clock. Thread: the head's loop. Deterministic.
 class MOLINK_EXPORT Cluster {
 public:
     virtual ~Cluster();
     /// Short name for logs. Static storage.
     virtual std::string_view name() const = 0;
-    /// May `node` join `members` (the head's own stage included)? Errors are sent to the node.
+    /// Whether `node` may join `members`, which include the head's own stage. Errors are sent to
+    /// the node.
     virtual Status admit(const NodeInfo& node, std::span<const NodeInfo> members) = 0;
-    /// The nodes that shall form the pipeline, in order; empty while some are missing. The head's
+    /// Returns the nodes that form the pipeline, in order; none while some are missing. The head's
     /// own stage, when there is one, is expected first.
     virtual std::vector<NodeId> select(std::span<const NodeInfo> members) = 0;
-    /// Must stages follow the order of select()? Else the partitioner may choose another.
+    /// Whether stages must follow the order of select(). If not, the partitioner may change it.
     virtual bool fixed_order() const { return false; }
-    /// What is missing, for people: "2 of 3 nodes are here; missing 1". Empty when complete.
+    /// Returns what is missing, for people: "2 of 3 nodes are here; missing 1". Empty if complete.
     virtual std::string missing(std::span<const NodeInfo> members) = 0;
 };
 
