@@ -3,6 +3,7 @@
 // the thread, before any lock is taken.
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "guard.h"
 #include "handles.h"
@@ -108,7 +109,9 @@ Status check_workers(const molink_engine& handle) {
 Status wait_ready(molink_engine& handle, std::int64_t timeout_us) {
     const bool reports = handle.options.progress != nullptr;
     if (!reports && handle.workers.empty()) return handle.engine->wait_ready(timeout_us);
-    const std::int64_t limit_us = std::max<std::int64_t>(timeout_us, 0);
+    if (auto status = check_timeout(timeout_us); !status.ok()) return status;
+    const std::int64_t limit_us =
+        timeout_us == kWaitForever ? std::numeric_limits<std::int64_t>::max() : timeout_us;
     const std::int64_t start_us = steady_clock().now_us();
     molink_progress reported{};
     while (true) {

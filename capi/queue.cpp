@@ -5,6 +5,8 @@
 
 #include <chrono>
 
+#include <molink/clock.h>
+
 #include "guard.h"
 
 namespace molink::capi {
@@ -24,7 +26,7 @@ std::unique_ptr<Event> EventQueue::next(std::int64_t timeout_us) {
     constexpr std::int64_t kLongest_us = std::int64_t{1} << 50;
     std::unique_lock lock(mutex_);
     const auto there = [&] { return closed_ || !events_.empty(); };
-    if (timeout_us < 0) {
+    if (timeout_us == kWaitForever) {
         signal_.wait(lock, there);
     } else {
         signal_.wait_for(lock, std::chrono::microseconds(std::min(timeout_us, kLongest_us)), there);
@@ -65,6 +67,7 @@ molink_error* molink_queue_next(molink_queue* queue, int64_t timeout_us,
     return guarded([&]() -> Status {
         MOLINK_CAPI_NOT_NULL("molink_queue_next", queue);
         MOLINK_CAPI_NOT_NULL("molink_queue_next", out_event);
+        if (auto status = molink::check_timeout(timeout_us); !status.ok()) return status;
         *out_event = queue->events->next(timeout_us).release();
         return {};
     });

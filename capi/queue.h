@@ -16,7 +16,7 @@ namespace molink::capi {
 class EventQueue {
 public:
     void push(const RequestEvent& event, void* user_data);
-    /// The next event, or nullptr after timeout_us; negative: waits for ever.
+    /// The next event, or nullptr after timeout_us; kWaitForever: waits without limit.
     std::unique_ptr<Event> next(std::int64_t timeout_us);
     /// Drops what is there and what still comes.
     void close();

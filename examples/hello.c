@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
     if (failed(molink_engine_submit_to_queue(engine, &request, queue, NULL, NULL))) return 1;
     while (!last) {
         const molink_event* event = NULL;
-        if (failed(molink_queue_next(queue, -1, &event))) return 1;
+        if (failed(molink_queue_next(queue, MOLINK_WAIT_FOREVER, &event))) return 1;
         fwrite(event->text, 1, event->text_size, stdout);
         fflush(stdout);
         last = event->last;

@@ -27,9 +27,9 @@
  *     nothing.
  * 10. Every request accepted gets exactly one event with `last` set, and it is its last event.
  *     Closing or destroying the engine ends outstanding requests with MOLINK_CANCELLED.
- * 11. Times are microseconds. A timeout of 0 does not wait.
+ * 11. Times are microseconds. A timeout of 0 does not wait, MOLINK_WAIT_FOREVER waits without
+ *     limit; every other negative one is refused with MOLINK_INVALID_ARGUMENT.
  * 12. There is no global state; any number of engines and workers may live in one process.
- *
  * Every function is "unstable since 0.1" until the first stable release says otherwise.
  */
 #ifndef MOLINK_H
@@ -54,6 +54,7 @@ extern "C" {
 
 /** Grows when a function or field is added; capi/CHANGELOG.md says what. */
 #define MOLINK_ABI_VERSION 1
+#define MOLINK_WAIT_FOREVER (-1) /* a timeout without limit */
 
 /** Version of the library that runs, for example "0.1.0". Static storage. */
 MOLINK_CAPI const char* molink_version(void);
@@ -352,7 +353,7 @@ MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_queue_create(molink_queue** out
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_submit_to_queue(
     molink_engine* engine, const molink_request* request, molink_queue* queue, void* user_data,
     uint64_t* out_request);
-/** The next event, or NULL after timeout_us (negative: waits for ever). The caller releases it.
+/** The next event, or NULL after timeout_us. The caller releases it.
  *  Several threads may wait on one queue; each event goes to one of them. */
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_queue_next(molink_queue* queue, int64_t timeout_us,
                                                             const molink_event** out_event);
@@ -578,9 +579,8 @@ typedef struct molink_worker_info {
  *  Errors: as molink_engine_create(). */
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_create(const molink_worker_options* options,
                                                                molink_worker** out_worker);
-/** Waits until the worker's part is over (negative: for ever). NULL: the head closed the cluster,
- *  or molink_worker_close() was called. Errors: DEADLINE_EXCEEDED (still working), UNAVAILABLE (the
- *  head cannot be reached, or was lost), or the head's refusal. */
+/** Waits until the head closes the cluster or molink_worker_close() is called. Errors:
+ *  DEADLINE_EXCEEDED, UNAVAILABLE (the head cannot be reached, or was lost), or its refusal. */
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_wait(molink_worker* worker,
                                                              int64_t timeout_us);
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_get(const molink_worker* worker,

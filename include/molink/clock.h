@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include <molink/export.h>
+#include <molink/status.h>
 
 namespace molink {
 
@@ -16,5 +17,12 @@ public:
 
 /// The machine's steady clock. Static storage.
 MOLINK_EXPORT const Clock& steady_clock();
+
+/// The time-out of a call that waits without limit. Time-outs are in us; 0 does not wait.
+inline constexpr std::int64_t kWaitForever = -1;
+
+/// Errors: invalid_argument when `timeout_us` is negative and not kWaitForever. Calls that wait
+/// refuse such a time-out with this error.
+MOLINK_EXPORT Status check_timeout(std::int64_t timeout_us);
 
 }  // namespace molink

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include <molink/clock.h>
 #include <molink/cluster.h>
 #include <molink/export.h>
 #include <molink/metrics.h>
@@ -53,9 +54,10 @@ public:
     /// files), unavailable (address in use), resource_exhausted.
     static Result<std::unique_ptr<Engine>> open(EngineOptions options);
 
-    /// Waits until the pipeline serves. Errors: deadline_exceeded (says what is missing), cancelled
-    /// (closed meanwhile), or why the pipeline cannot be built at all. Thread: any but the delivery
-    /// thread.
+    /// Waits until the pipeline serves, at most timeout_us (kWaitForever: without limit). Errors:
+    /// deadline_exceeded (says what is missing), cancelled (closed meanwhile), why the pipeline
+    /// cannot be built at all, or invalid_argument (another negative time-out). Thread: any but the
+    /// delivery thread.
     virtual Status wait_ready(std::int64_t timeout_us) = 0;
 
     /// Queues a request. Errors: invalid_argument (empty prompt, prompt longer than the context

@@ -57,8 +57,8 @@ public:
     virtual Result<ConnectionId> connect(const std::string& address) = 0;
     /// Queues one frame without blocking. Takes `frame` only when accepted.
     virtual SendOutcome send(ConnectionId connection, Frame&& frame) = 0;
-    /// Waits up to timeout_us (0: not at all) for events or wake(), then delivers all that is
-    /// there, in bounded number. Returns the number of events.
+    /// Waits up to timeout_us (0: not at all; never negative) for events or wake(), then delivers
+    /// all that is there, in bounded number. Returns the number of events.
     virtual std::size_t poll(std::int64_t timeout_us, TransportSink& sink) = 0;
     /// Ends a poll() under way or the next one. Thread: any.
     virtual void wake() = 0;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include <molink/clock.h>
 #include <molink/cluster.h>
 #include <molink/export.h>
 #include <molink/metrics.h>
@@ -36,9 +37,10 @@ public:
     /// listens and begins to dial the head. Errors as Engine::open.
     static Result<std::unique_ptr<Worker>> open(WorkerOptions options);
 
-    /// Waits until the worker's part is over, at most timeout_us (negative: for ever). ok: the head
-    /// closed the cluster, or close() was called. Errors: deadline_exceeded (still working),
-    /// unavailable (head cannot be reached, or was lost), or the head's refusal with its reason.
+    /// Waits until the worker's part is over, at most timeout_us (kWaitForever: without limit). ok:
+    /// the head closed the cluster, or close() was called. Errors: deadline_exceeded (still
+    /// working), unavailable (head cannot be reached, or was lost), the head's refusal with its
+    /// reason, or invalid_argument (another negative time-out).
     virtual Status wait(std::int64_t timeout_us) = 0;
 
     virtual WorkerView view() const = 0;

@@ -41,6 +41,10 @@ inline constexpr std::size_t kMaxMessageBytes = 512u << 20;
 /// How long an urgent frame may wait behind a bulky one.
 inline constexpr std::int64_t kHeadOfLineBoundUs = 10'000;
 
+// -- Time
+/// Longest time-out that is handed to the system, 35 years: a longer one would overflow its clock.
+inline constexpr std::int64_t kLongestTimeoutUs = std::int64_t{1} << 50;
+
 // -- Faults (DESIGN section 6)
 inline constexpr std::int64_t kHeartbeatIntervalUs = 1'000'000;
 /// Silence after which a node is shown as stalled; it is waited for.

@@ -4,7 +4,6 @@
 #include <molink/engine.h>
 
 #include <atomic>
-#include <chrono>
 #include <cmath>
 #include <condition_variable>
 #include <filesystem>
@@ -13,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/timeout.h"
 #include "engine/request_check.h"
 #include "kv/capacity.h"
 #include "node/address.h"
@@ -182,10 +182,10 @@ void EngineImpl::publish() {
 }
 
 Status EngineImpl::wait_ready(std::int64_t timeout_us) {
+    MOLINK_RETURN_IF_ERROR(check_timeout(timeout_us));
     std::unique_lock lock(mutex_);
     const auto settled = [&] { return closed_ || serves_or_has_plan() || !build_error_.ok(); };
-    changed_.wait_for(lock, std::chrono::microseconds(std::max<std::int64_t>(timeout_us, 0)),
-                      settled);
+    wait_until(changed_, lock, timeout_us, settled);
     if (closed_) return Status(StatusCode::cancelled, "the engine was closed");
     if (serves_or_has_plan()) return {};
     if (!build_error_.ok()) return build_error_;

@@ -3,13 +3,13 @@
 // over.
 #include <molink/worker.h>
 
-#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <utility>
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/timeout.h"
 #include "node/address.h"
 #include "node/node_loop.h"
 #include "node/node_parts.h"
@@ -85,11 +85,10 @@ void WorkerImpl::tick() {
 }
 
 Status WorkerImpl::wait(std::int64_t timeout_us) {
+    MOLINK_RETURN_IF_ERROR(check_timeout(timeout_us));
     std::unique_lock lock(mutex_);
     const auto over = [&] { return outcome_.has_value() || closed_; };
-    if (timeout_us < 0) {
-        changed_.wait(lock, over);
-    } else if (!changed_.wait_for(lock, std::chrono::microseconds(timeout_us), over)) {
+    if (!wait_until(changed_, lock, timeout_us, over)) {
         return make_error(StatusCode::deadline_exceeded, "the worker still works after {:.1f} s",
                           static_cast<double>(timeout_us) / 1e6);
     }

@@ -25,7 +25,7 @@ static void generate_with_hashes(molink_engine* engine, output* out) {
     CHECK_OK(molink_engine_submit_to_queue(engine, &request, queue, NULL, NULL));
     while (!last) {
         const molink_event* event = NULL;
-        CHECK_OK(molink_queue_next(queue, -1, &event));
+        CHECK_OK(molink_queue_next(queue, MOLINK_WAIT_FOREVER, &event));
         CHECK(event->status == MOLINK_OK);
         strncat(out->text, event->text, event->text_size);
         last = event->last;
@@ -132,6 +132,7 @@ static void head_and_workers(const char* model, const output* expected) {
     check_metrics(engine);
 
     CHECK_CODE(molink_worker_wait(first, 0), MOLINK_DEADLINE_EXCEEDED);
+    CHECK_CODE(molink_worker_wait(first, -2), MOLINK_INVALID_ARGUMENT);
     CHECK_OK(molink_worker_get(first, &info));
     CHECK(info.welcomed && info.state == MOLINK_NODE_READY && info.epoch == 1);
     CHECK(info.layers_end > info.layers_begin && info.loaded_bytes == info.weight_bytes);

@@ -33,7 +33,7 @@ static void callback_equals_queue(molink_engine* engine) {
     CHECK_OK(molink_engine_submit_to_queue(engine, &request, queue, &by_queue, &second));
     while (by_queue.lasts == 0) {
         const molink_event* event = NULL;
-        CHECK_OK(molink_queue_next(queue, -1, &event));
+        CHECK_OK(molink_queue_next(queue, MOLINK_WAIT_FOREVER, &event));
         CHECK(event->request == second && event->user_data == &by_queue);
         collector_add(&by_queue, event);
         if (event->last) {
@@ -82,7 +82,7 @@ static void shared_queue_and_logprobs(molink_engine* engine) {
     while (lasts < 4) {
         const molink_event* event = NULL;
         size_t t;
-        CHECK_OK(molink_queue_next(queue, -1, &event));
+        CHECK_OK(molink_queue_next(queue, MOLINK_WAIT_FOREVER, &event));
         i = (int)((int*)event->user_data - tags);
         CHECK(i >= 0 && i < 4);
         tags[i] += (int)event->token_count;

@@ -89,6 +89,18 @@ static void null_handles(void) {
     CHECK(event == NULL && count == 0);
 }
 
+/* One negative timeout waits for ever, every other one is a mistake. */
+static void timeouts(void) {
+    molink_queue* queue = NULL;
+    const molink_event* event = NULL;
+    CHECK_OK(molink_queue_create(&queue));
+    CHECK_OK(molink_queue_next(queue, 0, &event));
+    INVALID(molink_queue_next(queue, -2, &event));
+    INVALID(molink_queue_next(queue, INT64_MIN, &event));
+    CHECK(event == NULL);
+    molink_queue_destroy(queue);
+}
+
 static void names(void) {
     int32_t i;
     CHECK(molink_error_code(NULL) == MOLINK_OK && molink_error_message(NULL)[0] == '\0');
@@ -380,6 +392,7 @@ int main(int argc, char** argv) {
     if (argc < 2) return 2;
     null_handles();
     names();
+    timeouts();
     defaults();
     struct_sizes(argv[1]);
     engine_options(argv[1]);

@@ -149,7 +149,7 @@ static void outstanding_by_queue(const char* model) {
         collector_init(&events[i]);
         CHECK_OK(molink_engine_submit_to_queue(engine, &request, queue, &events[i], NULL));
     }
-    CHECK_OK(molink_queue_next(queue, -1, &event));
+    CHECK_OK(molink_queue_next(queue, MOLINK_WAIT_FOREVER, &event));
     collector_add(event->user_data, event);
     molink_event_release(event);
     CHECK_OK(molink_engine_destroy(engine));
@@ -174,7 +174,7 @@ static void queue_before_engine(const char* model) {
     const molink_event* event = NULL;
     CHECK_OK(molink_queue_create(&queue));
     CHECK_OK(molink_engine_submit_to_queue(engine, &request, queue, NULL, NULL));
-    CHECK_OK(molink_queue_next(queue, -1, &event));
+    CHECK_OK(molink_queue_next(queue, MOLINK_WAIT_FOREVER, &event));
     molink_queue_destroy(queue);
     CHECK_OK(molink_engine_destroy(engine));
     CHECK(event != NULL && event->index == 0 && event->text[event->text_size] == '\0');

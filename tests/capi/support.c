@@ -90,6 +90,7 @@ molink_engine_options small_options(const char* model) {
 molink_engine* ready_engine_with(const molink_engine_options* options) {
     molink_engine* engine = NULL;
     CHECK_OK(molink_engine_create(options, &engine));
+    CHECK_CODE(molink_engine_wait_ready(engine, -2), MOLINK_INVALID_ARGUMENT);
     CHECK_OK(molink_engine_wait_ready(engine, 60000000));
     return engine;
 }
@@ -111,7 +112,7 @@ void generate(molink_engine* engine, const char* prompt, int32_t max_tokens, cha
     CHECK_OK(molink_engine_submit_to_queue(engine, &request, queue, NULL, NULL));
     while (!last) {
         const molink_event* event = NULL;
-        CHECK_OK(molink_queue_next(queue, -1, &event));
+        CHECK_OK(molink_queue_next(queue, MOLINK_WAIT_FOREVER, &event));
         CHECK(event->status == MOLINK_OK);
         CHECK(strlen(text) + event->text_size < capacity);
         strncat(text, event->text, event->text_size);

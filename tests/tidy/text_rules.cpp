@@ -52,8 +52,7 @@ constexpr Exception kExceptions[] = {
     {"lib/base/system_seed.cpp", "randomness", "the one place that asks for entropy"},
     {"lib/transport/inproc_transport.cpp", "duration", "how long poll waits for a frame"},
     {"lib/stage/thread_executor.cpp", "duration", "how long a timed part waits for its end"},
-    {"lib/node/engine_api.cpp", "duration", "how long a caller waits on a condition variable"},
-    {"lib/node/worker_api.cpp", "duration", "how long a caller waits on a condition variable"},
+    {"lib/base/timeout.h", "duration", "how long a caller waits on a condition variable"},
 };
 
 bool is_excepted(const SourceFile& file, std::string_view ban) {

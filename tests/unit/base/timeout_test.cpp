@@ -1,0 +1,39 @@
+// The one meaning of a negative time-out, and time-outs that are too long for the clock.
+#include "base/timeout.h"
+
+#include <limits>
+#include <thread>
+
+#include "support/catch.h"
+
+using namespace molink;
+
+TEST_CASE("one negative time-out waits for ever, others are refused") {
+    REQUIRE(check_timeout(0).ok());
+    REQUIRE(check_timeout(std::numeric_limits<std::int64_t>::max()).ok());
+    REQUIRE(check_timeout(kWaitForever).ok());
+    const Status refused = check_timeout(-2);
+    REQUIRE(refused.code() == StatusCode::invalid_argument);
+    REQUIRE(refused.message() == "a time-out of -2 us; 0 does not wait, -1 waits for ever");
+    REQUIRE_FALSE(check_timeout(std::numeric_limits<std::int64_t>::min()).ok());
+}
+
+TEST_CASE("a wait ends with its time-out or with what it waits for") {
+    std::mutex mutex;
+    std::condition_variable signal;
+    bool settled = false;
+    std::unique_lock lock(mutex);
+    REQUIRE_FALSE(wait_until(signal, lock, 0, [&] { return settled; }));
+    for (const std::int64_t timeout_us : {kWaitForever, std::numeric_limits<std::int64_t>::max()}) {
+        settled = false;
+        std::thread setter([&] {
+            const std::lock_guard held(mutex);
+            settled = true;
+            signal.notify_all();
+        });
+        REQUIRE(wait_until(signal, lock, timeout_us, [&] { return settled; }));
+        lock.unlock();
+        setter.join();
+        lock.lock();
+    }
+}
