@@ -29,11 +29,40 @@ inline constexpr std::int64_t kMaxVocabulary = 1 << 22;
 inline constexpr std::int64_t kMaxHeads = 4096;
 inline constexpr std::int64_t kMaxContext = 1 << 24;
 
+// -- Tokenizer
+/// Backtracking steps of one match: far above what pre-tokenizer patterns take on a megabyte of one
+/// letter (about two per character), low enough to end within seconds.
+inline constexpr std::uint32_t kMaxMatchSteps = 50'000'000;
+/// Memory of one match in the interpreter, and the stack of compiled patterns, which begins small
+/// and grows.
+inline constexpr std::uint32_t kMaxMatchHeapKib = 512u << 10;
+inline constexpr std::size_t kMatchStackBytes = 32u << 10;
+inline constexpr std::size_t kMaxMatchStackBytes = 8u << 20;
+
 // -- Channel (DESIGN section 6)
 /// A frame is at most 16 KiB of payload, so that an urgent one waits for 1.3 ms at 100 Mbit/s.
 inline constexpr std::size_t kMaxFrameBytes = 16u << 10;
 /// Bytes under way before the first measurement.
 inline constexpr std::size_t kFirstWindowBytes = 64u << 10;
+/// Bytes under way at most: two bandwidth-delay products of 1 Gbit/s and 130 ms.
+inline constexpr std::size_t kMaxWindowBytes = 32u << 20;
+/// Share of the measured rate at which a link is paced: at the full rate queues would never empty.
+inline constexpr double kPaceOfRate = 0.98;
+/// When a transport that had no room is asked again.
+inline constexpr std::int64_t kFullRetryUs = 1'000;
+/// Acknowledgements missing for longer than this and eight round trips: send again, then after
+/// twice the time. Connections lose nothing while they stand, so this is for what breaks that
+/// promise; a link that is frozen for some seconds is not to be filled with what it holds already.
+inline constexpr std::int64_t kResendAfterUs = 10'000'000;
+inline constexpr int kMaxResendDoublings = 4;
+/// Urgent frames that may pass a bulky one that goes out again; its guaranteed share.
+inline constexpr int kUrgentPerResent = 4;
+/// Reserved for a message before its bytes are here: a peer's word alone takes no more memory.
+inline constexpr std::size_t kFirstReserveBytes = 1u << 20;
+/// Frames that wait at the receiver of one connection inside a process.
+inline constexpr std::size_t kMaxWaitingFrames = 256;
+/// How long a dialled connection is kept after bye, so that the message can leave.
+inline constexpr std::int64_t kLingerUs = 200'000;
 /// Probe trains of an idle link: often enough to notice a changed path, a thousandth of 5 Mbit/s.
 inline constexpr std::int64_t kProbeIntervalUs = 10'000'000;
 /// Largest message that is put together again; a prefill slice of 4096 rows of 16384 f32.
@@ -42,8 +71,8 @@ inline constexpr std::size_t kMaxMessageBytes = 512u << 20;
 inline constexpr std::int64_t kHeadOfLineBoundUs = 10'000;
 
 // -- Time
-/// Longest time-out that is handed to the system, 35 years: a longer one would overflow its clock.
-inline constexpr std::int64_t kLongestTimeoutUs = std::int64_t{1} << 50;
+/// Longest time that is reported or waited, 35 years: sums of a few stay far from overflow.
+inline constexpr std::int64_t kLongestUs = std::int64_t{1} << 50;
 
 // -- Faults (DESIGN section 6)
 inline constexpr std::int64_t kHeartbeatIntervalUs = 1'000'000;
@@ -57,6 +86,16 @@ inline constexpr std::int64_t kNeighbourGraceUs = 3'000'000;
 inline constexpr std::size_t kMaxNodes = 256;
 /// A node name, address or error text on the wire.
 inline constexpr std::size_t kMaxWireStringBytes = 4096;
+
+// -- Partition
+/// Nodes whose orders are all searched, and the work that this may be: 10 nodes and 160 layers,
+/// about 0.05 s.
+inline constexpr std::size_t kMaxSearchedNodes = 10;
+inline constexpr double kMaxSearchWork = 10.0 * 512 * 160 * 160;
+/// Orders that the heuristic for more nodes tries, so that its time is bounded whatever the links.
+inline constexpr std::int64_t kMaxOrdersTried = 30'000;
+/// Values of stages that a search keeps: 64 MiB.
+inline constexpr std::size_t kMaxKeptStageValues = std::size_t{1} << 23;
 
 // -- Wire
 /// Rows of one part: 16 times the largest slice that is of use, and its count stays far below 2^31.
@@ -116,6 +155,8 @@ inline constexpr std::int64_t kFarewellUs = 500'000;
 // -- Stage
 /// Decode parts that may run in a row while a prefill part waits; its guaranteed share.
 inline constexpr int kDecodesBeforePrefill = 4;
+/// Decode parts of one sequence that wait for its tokens; the head plans one step ahead.
+inline constexpr std::ptrdiff_t kMaxWaitingDecodeParts = 2;
 
 // -- Requests
 /// Rows of one micro-batch; bounds a part's message and every stage's workspace.
@@ -133,5 +174,14 @@ inline constexpr std::size_t kMaxRequestStopTokens = 64;
 inline constexpr std::size_t kMaxStopStrings = 16;
 inline constexpr std::size_t kMaxStopStringBytes = 256;
 inline constexpr std::size_t kMaxWaiting = 65536;
+
+// -- Simulator
+/// Turns without time going on before nodes count as stuck in a circle.
+inline constexpr std::int64_t kMaxTurnsAtOnce = 200'000;
+/// Requests of a study, and tokens of a prompt or an answer.
+inline constexpr double kMaxStudyRequests = 1e6;
+inline constexpr double kMaxStudyTokens = 1 << 20;
+/// Bars of a timeline; a viewer takes about as many.
+inline constexpr std::size_t kMaxTimelineBars = 400'000;
 
 }  // namespace molink::limits

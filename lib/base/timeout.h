@@ -21,7 +21,7 @@ bool wait_until(std::condition_variable& signal, std::unique_lock<std::mutex>& l
         signal.wait(lock, settled);
         return true;
     }
-    const std::int64_t bounded_us = std::min(timeout_us, limits::kLongestTimeoutUs);
+    const std::int64_t bounded_us = std::min(timeout_us, limits::kLongestUs);
     return signal.wait_for(lock, std::chrono::microseconds(bounded_us), settled);
 }
 

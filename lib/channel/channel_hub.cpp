@@ -20,9 +20,6 @@
 namespace molink {
 namespace {
 
-/// How long a dialled connection is kept after bye, so that it can leave.
-constexpr std::int64_t kLingerUs = 200'000;
-
 class Hub final : public ChannelHub, private TransportSink {
 public:
     Hub(Transport& transport, const Clock& clock, HubSink& sink, const HubOptions& options)
@@ -207,7 +204,7 @@ void Hub::reject(ConnectionId connection, const FrameHeader& hello, RejectReason
     header.flags = static_cast<std::uint8_t>(reason);
     header.version = kProtocolMajor;
     transport_.send(connection, encode_frame(header));
-    lingering_.emplace_back(connection, clock_.now_us() + kLingerUs);
+    lingering_.emplace_back(connection, clock_.now_us() + limits::kLingerUs);
 }
 
 void Hub::on_hello(ConnectionId connection, const FrameHeader& header) {
@@ -356,7 +353,7 @@ void Hub::forget(LinkId link, bool say_bye) {
         header.link = channel->token();
         transport_.send(*urgent, encode_frame(header));
     }
-    const std::int64_t until = clock_.now_us() + (say_bye ? kLingerUs : 0);
+    const std::int64_t until = clock_.now_us() + (say_bye ? limits::kLingerUs : 0);
     for (auto it = carried_.begin(); it != carried_.end();) {
         if (it->second.link != link) {
             ++it;

@@ -17,15 +17,6 @@ namespace molink {
 namespace {
 
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
-/// While the transport below is full.
-constexpr std::int64_t kRetryUs = 1'000;
-/// Acknowledgements missing for longer than this and eight round trips: send again, then after
-/// twice the time. Connections lose nothing while they stand, so this is for what breaks that
-/// promise; a link that is frozen for some seconds is not to be filled with what it holds already.
-constexpr std::int64_t kResendAfterUs = 10'000'000;
-constexpr int kLongestPatience = 4;  // doublings
-/// Urgent frames that may pass a bulky one that goes out again: its guaranteed share.
-constexpr int kUrgentPerResent = 4;
 
 }  // namespace
 
@@ -206,7 +197,7 @@ bool LinkChannel::send_next(Transport& transport, std::int64_t now_us) {
     if (hand_over(transport, Track::urgent, now_us)) return true;
     constexpr auto kBulky = static_cast<std::size_t>(Lane::prefill);
     const bool urgent = waits(0, kBulky) && may_send(Track::urgent);
-    if (!urgent || urgent_before_resent_ >= kUrgentPerResent) {
+    if (!urgent || urgent_before_resent_ >= limits::kUrgentPerResent) {
         urgent_before_resent_ = 0;
         if (hand_over(transport, Track::bulky, now_us)) return true;
     }
@@ -250,8 +241,8 @@ void LinkChannel::send_probe(Transport& transport, std::int64_t now_us) {
 
 void LinkChannel::give_up_waiting(std::int64_t now_us) {
     if (!attached()) return;
-    const std::int64_t patience = std::max(kResendAfterUs, 8 * meter_.smoothed_rtt_us())
-                                  << std::min(vain_resends_, kLongestPatience);
+    const std::int64_t patience = std::max(limits::kResendAfterUs, 8 * meter_.smoothed_rtt_us())
+                                  << std::min(vain_resends_, limits::kMaxResendDoublings);
     bool again = false;
     for (SendTrack& sender : tracks_) {
         if (sender.idle() || sender.blocked()) continue;
@@ -279,9 +270,9 @@ std::int64_t LinkChannel::next_timer_us(std::int64_t now_us) const {
         if (!connections_[i]) continue;
         if (tracks_[i].blocked()) {
             const bool paced = meter_.free_us() > now_us;
-            next = std::min(next, paced ? meter_.free_us() : now_us + kRetryUs);
+            next = std::min(next, paced ? meter_.free_us() : now_us + limits::kFullRetryUs);
         }
-        if (!tracks_[i].idle()) next = std::min(next, now_us + kResendAfterUs);
+        if (!tracks_[i].idle()) next = std::min(next, now_us + limits::kResendAfterUs);
     }
     for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
         if (queues_[lane].empty() || !may_send(track_of(static_cast<Lane>(lane)))) continue;

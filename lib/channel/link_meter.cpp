@@ -11,8 +11,6 @@
 namespace molink {
 namespace {
 
-constexpr std::size_t kLargestWindowBytes = 32u << 20;
-constexpr double kPaceOfRate = 0.98;
 constexpr double kDrainPace = 0.5;
 constexpr double kFirstGain = 0.25;
 constexpr double kLargestGain = 1;
@@ -109,7 +107,7 @@ void LinkMeter::note(const Sample& sample) {
     if (!paced_ && (!limited || sample.held)) {
         window_bytes_ =
             std::min(std::max(window_bytes_, limits::kFirstWindowBytes) + sample.acked_bytes,
-                     kLargestWindowBytes);
+                     limits::kMaxWindowBytes);
         if (queue > hol_bound_us_ && rate_ > 0) {
             begin_pace(sample.now_us);
             begin_cycle(sample, queue);
@@ -255,15 +253,15 @@ std::size_t LinkMeter::window_bytes() const {
         min_rtt_us() + std::max(slowest_way_back_us_, min_rtt_us()) + jitter_us());
     return static_cast<std::size_t>(std::clamp(rate_ * times,
                                                static_cast<double>(limits::kFirstWindowBytes),
-                                               static_cast<double>(kLargestWindowBytes)));
+                                               static_cast<double>(limits::kMaxWindowBytes)));
 }
 
 double LinkMeter::pace(std::int64_t now_us) const {
     if (now_us < drain_until_us_) return rate_ * kDrainPace;
-    if (probed_) return rate_ * kPaceOfRate;
+    if (probed_) return rate_ * limits::kPaceOfRate;
     const std::int64_t at = now_us - cycle_begin_us_;
     if (at < stretch_us_) return rate_ * (1 + gain_);
-    return at < 2 * stretch_us_ ? rate_ * (1 - kFirstGain) : rate_ * kPaceOfRate;
+    return at < 2 * stretch_us_ ? rate_ * (1 - kFirstGain) : rate_ * limits::kPaceOfRate;
 }
 
 std::int64_t LinkMeter::next_send_us(std::int64_t now_us, std::size_t bytes) {

@@ -8,13 +8,9 @@
 
 #include "base/canary.h"
 #include "base/error.h"
+#include "base/limits.h"
 
 namespace molink {
-namespace {
-
-constexpr std::size_t kFirstReserveBytes = 1u << 20;
-
-}  // namespace
 
 bool Reassembler::is_stale(const FrameHeader& header) const {
     const auto found = epochs_.find(PipelineId(header.pipeline));
@@ -26,7 +22,7 @@ Result<std::optional<Bytes>> Reassembler::add(const FrameHeader& header, ByteSpa
     const bool begins = !lane.active;
     if (begins) {
         lane = Progress{true, false, lane.next_message, lane.next_message + 1, 0, header.total, {}};
-        lane.bytes.reserve(std::min<std::size_t>(header.total, kFirstReserveBytes));
+        lane.bytes.reserve(std::min<std::size_t>(header.total, limits::kFirstReserveBytes));
     }
     if (header.message != lane.message || header.offset != lane.received) {
         return make_error(StatusCode::data_loss,

@@ -10,8 +10,6 @@
 namespace molink {
 namespace {
 
-constexpr double kTolerance = 1.02;
-
 double ms(double us) {
     return us / 1000;
 }
@@ -134,7 +132,7 @@ private:
         }
         const Split fastest = search_orders(slowest_pass(problem_), rules);
         Worth worth = worth_of(fastest);
-        const double bound = now_.main_us * kTolerance;
+        const double bound = now_.main_us * kPlanTolerance;
         if (!worth.fits || worth.main_us > bound) return worth;
         const Split roomiest = search_orders(roomiest_pass(problem_, bound), rules);
         const double fastest_us = worth.main_us;

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/limits.h"
+
 namespace molink {
 namespace {
 
@@ -14,7 +16,6 @@ using NodeOrder = std::vector<std::size_t>;
 
 constexpr std::size_t kLongestPiece = 3;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kTolerance = 1.02;
 constexpr int kStarts = 4;
 
 class LocalSearch {
@@ -46,7 +47,7 @@ public:
         if (spent() || value_.deficit > 0 ||
             problem_.input.objective == PartitionObjective::latency)
             return;
-        floor_us_ = value_.main_us * kTolerance;
+        floor_us_ = value_.main_us * kPlanTolerance;
         value_ = valued(current_);
         while (one_round()) {
         }
@@ -234,7 +235,7 @@ std::vector<std::size_t> search_heuristic(const SplitProblem& problem, SequenceV
     NodeOrder best;
     SequenceValue best_value = valuer.value(best);
     for (int start = 0; start < kStarts; ++start) {
-        LocalSearch search(problem, valuer, kMaxOrdersTried * (start + 1) / kStarts);
+        LocalSearch search(problem, valuer, limits::kMaxOrdersTried * (start + 1) / kStarts);
         if (start == 0) search.begin_by_insertion();
         if (start == 1) search.begin_in_order(given);
         if (start == 2) search.begin_in_order(nearest_order(problem));

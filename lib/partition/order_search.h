@@ -7,14 +7,11 @@
 
 namespace molink {
 
-/// The most orders that the heuristic values for one problem.
-inline constexpr std::int64_t kMaxOrdersTried = 30'000;
-
 /// Finds a good order of a good choice of nodes, for problems that are too large for
 /// search_orders(). It starts from four orders: nodes inserted one by one where each does best; the
 /// best choice in the given order; the best choice in the order from nearest neighbour to nearest
 /// neighbour; and the best order so far, reversed. Each is improved by exchanging, moving and
-/// reversing pieces until nothing helps or its quarter of kMaxOrdersTried is used up.
+/// reversing pieces until nothing helps or its quarter of limits::kMaxOrdersTried is used up.
 /// Deterministic. Empty when no order works.
 std::vector<std::size_t> search_heuristic(const SplitProblem& problem, SequenceValuer& valuer);
 

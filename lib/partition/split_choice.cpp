@@ -12,7 +12,6 @@ namespace molink {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kTolerance = 1.02;
 constexpr double kKeepShare = 0.1;
 
 double stage_cost(const SplitProblem& problem, std::size_t node, LayerRange layers) {
@@ -148,7 +147,7 @@ std::vector<SearchPass> passes_of(std::span<const Candidate> candidates, const M
 Choice choose_for_throughput(std::span<const Candidate> candidates) {
     const Choice fastest = ask(candidates, passes_of(candidates, slowest_pass));
     if (fastest.split.stages.empty()) return fastest;
-    const double bound = std::max(fastest.split.value, 0.0) * kTolerance;
+    const double bound = std::max(fastest.split.value, 0.0) * kPlanTolerance;
     const Choice roomiest = ask(candidates, passes_of(candidates, [&](const SplitProblem& problem) {
                                     return roomiest_pass(problem, bound);
                                 }));

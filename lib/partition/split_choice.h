@@ -13,6 +13,9 @@
 
 namespace molink {
 
+/// Times and rings within 2 % of each other are equally good.
+inline constexpr double kPlanTolerance = 1.02;
+
 /// A checked input with what the searches derive from it once.
 struct SplitProblem {
     /// The place of the LM head in `partition_input` is decided; it must outlive this object.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/limits.h"
 #include "partition/stage_rows.h"
 
 namespace molink {
@@ -245,15 +246,12 @@ SearchPass returning_to(const SearchPass& pass, std::size_t first) {
     return closed;
 }
 
-constexpr std::size_t kMaxOrderNodes = 10;
-constexpr double kMaxWork = 10.0 * 512 * 160 * 160;  // about 0.05 s
-
 }  // namespace
 
 bool orders_can_be_searched(std::size_t nodes, std::int32_t layers) {
-    if (nodes > kMaxOrderNodes) return false;
+    if (nodes > limits::kMaxSearchedNodes) return false;
     const double sets = static_cast<double>(nodes) * static_cast<double>(1u << nodes) / 2;
-    return sets * layers * layers <= kMaxWork;
+    return sets * layers * layers <= limits::kMaxSearchWork;
 }
 
 Split search_order(const SearchPass& pass, const std::vector<std::size_t>& order,

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/limits.h"
 #include "partition/split_search.h"
 
 namespace molink {
@@ -21,7 +22,7 @@ public:
     StageRows(const SearchPass& pass, bool keep)
         : pass_(pass), width_(static_cast<std::size_t>(pass.layers) + 1) {
         const std::size_t rows = pass.nodes * static_cast<std::size_t>(pass.layers);
-        keep_ = keep && rows * width_ <= kMostKept;
+        keep_ = keep && rows * width_ <= limits::kMaxKeptStageValues;
         values_.resize(keep_ ? rows * width_ : width_);
         last_.resize(keep_ ? rows : 0, kUnknown);
     }
@@ -36,7 +37,6 @@ public:
     }
 
 private:
-    static constexpr std::size_t kMostKept = std::size_t{1} << 23;  // values
     static constexpr std::int32_t kUnknown = -1;
 
     const SearchPass& pass_;

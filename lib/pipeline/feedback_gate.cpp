@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/limits.h"
 
 namespace molink {
 
@@ -33,10 +34,10 @@ Status FeedbackGate::hold(const DecodeRows& rows, PartId part, std::uint64_t key
     }
     const auto from = waiting_of_.lower_bound({rows.sequence, Position::min()});
     const auto to = waiting_of_.upper_bound({rows.sequence, Position::max()});
-    if (std::distance(from, to) >= kMaxWaitingParts) {
+    if (std::distance(from, to) >= limits::kMaxWaitingDecodeParts) {
         return make_error(StatusCode::data_loss,
                           "part {}: sequence {} waits for tokens in {} parts already", part.value,
-                          rows.sequence.value, kMaxWaitingParts);
+                          rows.sequence.value, limits::kMaxWaitingDecodeParts);
     }
     if (waiting_of_.emplace(std::pair(rows.sequence, rows.position), key).second) return {};
     return make_error(StatusCode::data_loss,

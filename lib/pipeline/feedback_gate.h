@@ -48,7 +48,6 @@ private:
     bool fill(DecodeRows& rows);
     Status hold(const DecodeRows& rows, PartId part, std::uint64_t key);
 
-    static constexpr std::ptrdiff_t kMaxWaitingParts = 2;
     /// Nothing is kept of a sequence before its first token, and after its token was used.
     std::unordered_map<SequenceId, std::optional<Newest>> open_;
     /// By sequence and position: key of waiting_.

@@ -9,6 +9,7 @@
 #include <molink/sim.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "sim/drafting_scheduler.h"
 #include "sim/fold.h"
 #include "sim/sim_checker.h"
@@ -45,8 +46,6 @@ namespace {
 
 /// Requests of the liveness phase: they meet no fault, so they must succeed.
 constexpr std::int32_t kFinalRequests = 3;
-/// Turns without time going on before something is stuck in a circle.
-constexpr std::int64_t kMostTurnsAtOnce = 200'000;
 /// Turns between two self-checks of the block accounts.
 constexpr std::int64_t kTurnsPerCheck = 16;
 
@@ -283,7 +282,7 @@ bool World::advance(std::int64_t until_us) {
             return true;
         }
         at_once = next > cluster_.clock.now ? 0 : at_once + 1;
-        if (at_once > kMostTurnsAtOnce) fail("nodes go in circles; time stands still");
+        if (at_once > limits::kMaxTurnsAtOnce) fail("nodes go in circles; time stands still");
         cluster_.clock.now = std::max(cluster_.clock.now, next);
         while (!actions_.empty() && actions_.begin()->first <= cluster_.clock.now) {
             Action due = std::move(actions_.extract(actions_.begin()).mapped());

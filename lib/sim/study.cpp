@@ -6,6 +6,7 @@
 #include <molink/study.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/random.h"
 #include "sim/fold.h"
 #include "sim/study_meter.h"
@@ -18,8 +19,6 @@ namespace {
 /// Virtual time a pipeline may take to come up, and a study may take at all.
 constexpr std::int64_t kServeWithinUs = 600'000'000;
 constexpr std::int64_t kLongestUs = 100'000'000'000'000;
-/// Turns without time going on before something is stuck in a circle.
-constexpr std::int64_t kMostTurnsAtOnce = 200'000;
 
 class StudyRun final : public RequestEventSink {
 public:
@@ -161,7 +160,7 @@ bool StudyRun::turn() {
         next_ < load_.size() ? begin_us_ + load_[next_].arrival_us : kNever;
     const std::int64_t next = std::min(arrival, cluster_.next_event_us());
     turns_at_once_ = next > cluster_.clock.now ? 0 : turns_at_once_ + 1;
-    if (turns_at_once_ > kMostTurnsAtOnce) fail("nodes go in circles; time stands still");
+    if (turns_at_once_ > limits::kMaxTurnsAtOnce) fail("nodes go in circles; time stands still");
     if (next > kLongestUs) fail("nothing happens any more");
     if (stop_s_ > 0 && static_cast<double>(next - begin_us_) > stop_s_ * 1e6) return false;
     cluster_.clock.now = std::max(cluster_.clock.now, next);

@@ -15,9 +15,6 @@ namespace molink {
 namespace sim {
 namespace {
 
-constexpr double kMostRequests = 1e6;
-constexpr double kMostTokens = 1 << 20;
-
 enum Draw : std::uint64_t { gap, prompt_share, output_share };
 
 std::int32_t draw_tokens(const TokenQuantiles& quantiles, double share) {
@@ -43,7 +40,7 @@ Status check_quantiles(const char* key, const TokenQuantiles& quantiles) {
     double least = 1;
     for (const auto& [share, tokens] : quantiles) {
         MOLINK_RETURN_IF_ERROR(check_number(key, share, before, 1));
-        MOLINK_RETURN_IF_ERROR(check_number(key, tokens, least, kMostTokens));
+        MOLINK_RETURN_IF_ERROR(check_number(key, tokens, least, limits::kMaxStudyTokens));
         before = share;
         least = tokens;
     }
@@ -60,22 +57,23 @@ Status check_workload(const StudyWorkload& workload) {
         for (const StudyRequest& request : workload.trace) {
             MOLINK_RETURN_IF_ERROR(check_number("arrival_s", request.arrival_s, before, 1e9));
             MOLINK_RETURN_IF_ERROR(
-                check_number("prompt_tokens", request.prompt_tokens, 1, kMostTokens));
+                check_number("prompt_tokens", request.prompt_tokens, 1, limits::kMaxStudyTokens));
             MOLINK_RETURN_IF_ERROR(
-                check_number("output_tokens", request.output_tokens, 1, kMostTokens));
+                check_number("output_tokens", request.output_tokens, 1, limits::kMaxStudyTokens));
             before = request.arrival_s;
         }
         return check_number("requests of the trace", static_cast<double>(workload.trace.size()), 1,
-                            kMostRequests);
+                            limits::kMaxStudyRequests);
     }
     if (!workload.trace_file.empty()) {
         return invalid_argument("workload: the trace '{}' was not read", workload.trace_file);
     }
-    MOLINK_RETURN_IF_ERROR(check_number("count", workload.count, 1, kMostRequests));
+    MOLINK_RETURN_IF_ERROR(check_number("count", workload.count, 1, limits::kMaxStudyRequests));
     MOLINK_RETURN_IF_ERROR(check_quantiles("prompt_tokens", workload.prompt));
     MOLINK_RETURN_IF_ERROR(check_quantiles("output_tokens", workload.output));
     if (workload.poisson_per_s == 0) {
-        MOLINK_RETURN_IF_ERROR(check_number("arrivals.burst", workload.burst, 1, kMostRequests));
+        MOLINK_RETURN_IF_ERROR(
+            check_number("arrivals.burst", workload.burst, 1, limits::kMaxStudyRequests));
         return check_number("arrivals.every_s", workload.burst_every_s, 0, 1e9);
     }
     return check_number("arrivals.poisson", workload.poisson_per_s, 1e-6, 1e6);

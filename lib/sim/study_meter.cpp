@@ -7,13 +7,11 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/random.h"
 
 namespace molink::sim {
 namespace {
-
-/// Bars that are kept at most; a viewer takes about as many.
-constexpr std::size_t kMostBars = 400'000;
 
 TimeQuantiles quantiles(std::vector<double>& times) {
     TimeQuantiles result;
@@ -105,7 +103,7 @@ void MeteredScheduler::observe(const PartReport& report) {
 
 void TimelineRecorder::add(TimelineEvent event) {
     if (event.end_us < begin_us_ || event.begin_us > end_us_) return;
-    if (events_.size() >= kMostBars) return;
+    if (events_.size() >= limits::kMaxTimelineBars) return;
     event.begin_us -= begin_us_;
     event.end_us -= begin_us_;
     events_.push_back(std::move(event));

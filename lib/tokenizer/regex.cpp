@@ -8,17 +8,11 @@
 #include <pcre2.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "tokenizer/regex_translate.h"
 
 namespace molink {
 namespace {
-
-// Backtracking steps for one match: far above what pre-tokenizer patterns take on a megabyte of one
-// letter (about two per character), low enough to end within seconds.
-constexpr std::uint32_t kMatchLimit = 50'000'000;
-constexpr std::uint32_t kHeapLimitKib = 512u << 10;
-constexpr std::size_t kJitStackStartBytes = 32u << 10;
-constexpr std::size_t kJitStackMaxBytes = 8u << 20;
 
 std::string message_of(int error) {
     PCRE2_UCHAR text[256];
@@ -65,10 +59,11 @@ struct Regex::Workspace::State {
     State()
         : data(pcre2_match_data_create(1, nullptr)),
           context(pcre2_match_context_create(nullptr)),
-          jit_stack(pcre2_jit_stack_create(kJitStackStartBytes, kJitStackMaxBytes, nullptr)) {
+          jit_stack(pcre2_jit_stack_create(limits::kMatchStackBytes, limits::kMaxMatchStackBytes,
+                                           nullptr)) {
         if (!context) return;
-        pcre2_set_match_limit(context, kMatchLimit);
-        pcre2_set_heap_limit(context, kHeapLimitKib);
+        pcre2_set_match_limit(context, limits::kMaxMatchSteps);
+        pcre2_set_heap_limit(context, limits::kMaxMatchHeapKib);
         if (jit_stack) pcre2_jit_stack_assign(context, nullptr, jit_stack);
     }
     ~State() {

@@ -19,9 +19,6 @@ InprocHub::~InprocHub() = default;
 
 namespace {
 
-/// Frames that may wait at the receiver of one connection.
-constexpr std::size_t kMaxWaitingFrames = 256;
-
 struct Event {
     enum class Kind : std::uint8_t { connected, disconnected, frame } kind;
     ConnectionId connection;
@@ -151,7 +148,7 @@ public:
             return SendOutcome::closed;
         }
         Connection& connection = found->second;
-        if (connection.waiting_frames >= kMaxWaitingFrames) return SendOutcome::full;
+        if (connection.waiting_frames >= limits::kMaxWaitingFrames) return SendOutcome::full;
         ++connection.waiting_frames;
         hub_->notify(*connection.peer,
                      {Event::Kind::frame, connection.peer_connection, std::move(frame)});
@@ -211,7 +208,7 @@ private:
         if (theirs == mine->second.peer->connections.end()) return;
         // Frames from before a reset were counted on a connection that is gone.
         if (theirs->second.waiting_frames == 0) return;
-        if (theirs->second.waiting_frames-- == kMaxWaitingFrames) {
+        if (theirs->second.waiting_frames-- == limits::kMaxWaitingFrames) {
             mine->second.peer->woken = true;
             mine->second.peer->signal.notify_one();
         }

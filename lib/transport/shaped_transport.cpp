@@ -9,13 +9,11 @@
 
 #include <molink/transport.h>
 
+#include "base/limits.h"
 #include "base/random.h"
 
 namespace molink {
 namespace {
-
-/// Retry interval when the transport below has no room.
-constexpr std::int64_t kRetryUs = 1000;
 
 struct Delayed {
     std::int64_t due_us = 0;
@@ -78,7 +76,7 @@ public:
             flush(now, connection);
             if (queue.frames.empty()) continue;
             const std::int64_t due = queue.frames.front().due_us - now;
-            wait = std::min(wait, due > 0 ? due : kRetryUs);
+            wait = std::min(wait, due > 0 ? due : limits::kFullRetryUs);
         }
         outer_ = &sink;
         const std::size_t events = inner_->poll(wait, *this);

@@ -1,6 +1,7 @@
 // Joining and building a pipeline: the messages that are rare, small and come first on a link, so
 // the ones a stranger sends. Writing goes field by field in the schema's order, which makes the
 // bytes a function of the message alone; reading checks each field as it is taken.
+#include "base/limits.h"
 #include "wire/generated.h"
 #include "wire/wire_codec.h"
 
@@ -10,9 +11,6 @@ namespace {
 flatbuffers::Offset<wire::LayerRange> write_layers(Builder& builder, LayerRange layers) {
     return wire::CreateLayerRange(builder, layers.begin, layers.end);
 }
-
-/// Of times that are reported: 35 years.
-constexpr std::int64_t kMostUs = std::int64_t{1} << 50;
 
 /// An absent range reads as [0, 0).
 LayerRange read_layers(WireReader& reader, const wire::LayerRange* from) {
@@ -294,10 +292,10 @@ LinkReport read_report(WireReader& reader, const wire::LinkReport& from) {
     to.lane_sent_messages =
         reader.list<std::uint64_t>("lane_sent_messages", from.lane_sent_messages(), kLaneCount);
     to.lane_queue_us = reader.list<std::int64_t>("lane_queue_us", from.lane_queue_us(), kLaneCount);
-    to.round_trip_us = reader.integer("round_trip_us", from.round_trip_us(), 0, kMostUs);
+    to.round_trip_us = reader.integer("round_trip_us", from.round_trip_us(), 0, limits::kLongestUs);
     to.bytes_per_s = reader.real("bytes_per_s", from.bytes_per_s());
-    to.delay_us = reader.integer("delay_us", from.delay_us(), 0, kMostUs);
-    to.jitter_us = reader.integer("jitter_us", from.jitter_us(), 0, kMostUs);
+    to.delay_us = reader.integer("delay_us", from.delay_us(), 0, limits::kLongestUs);
+    to.jitter_us = reader.integer("jitter_us", from.jitter_us(), 0, limits::kLongestUs);
     return to;
 }
 
@@ -349,8 +347,8 @@ void read(WireReader& reader, const wire::LinkProbe& from, LinkProbe& to) {
     to.to = NodeId(from.to());
     to.reached = from.reached();
     to.bytes_per_s = reader.real("bytes_per_s", from.bytes_per_s());
-    to.delay_us = reader.integer("delay_us", from.delay_us(), 0, kMostUs);
-    to.jitter_us = reader.integer("jitter_us", from.jitter_us(), 0, kMostUs);
+    to.delay_us = reader.integer("delay_us", from.delay_us(), 0, limits::kLongestUs);
+    to.jitter_us = reader.integer("jitter_us", from.jitter_us(), 0, limits::kLongestUs);
 }
 
 }  // namespace molink

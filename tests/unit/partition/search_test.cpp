@@ -6,6 +6,7 @@
 
 #include <molink/partitioner.h>
 
+#include "base/limits.h"
 #include "partition/order_search.h"
 #include "partition_samples.h"
 #include "recorded_plans.h"
@@ -186,7 +187,7 @@ TEST_CASE("the heuristic comes close to the exact search and is bounded") {
             const SplitProblem problem(input);
             SequenceValuer valuer(problem);
             const auto order = search_heuristic(problem, valuer);
-            REQUIRE(valuer.count() <= kMaxOrdersTried);
+            REQUIRE(valuer.count() <= limits::kMaxOrdersTried);
             OrderRules rules{.usable = 0xff, .pinned = {}};
             if (input.pin_first) rules.required = 1;
             if (input.pin_first) rules.pinned = 0;
@@ -214,7 +215,7 @@ TEST_CASE("64 nodes and 128 layers take a bounded number of orders") {
         const SplitProblem problem(input);
         SequenceValuer valuer(problem);
         REQUIRE_FALSE(search_heuristic(problem, valuer).empty());
-        REQUIRE(valuer.count() <= kMaxOrdersTried);
+        REQUIRE(valuer.count() <= limits::kMaxOrdersTried);
         const auto plan = make_cost_partitioner()->partition(input);
         REQUIRE(plan.has_value());
         REQUIRE(check_partition(input, *plan).ok());
