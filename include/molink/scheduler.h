@@ -197,7 +197,7 @@ struct AdaptiveSchedulerOptions {
 };
 
 /// As many decode micro-batches as the measured stages and links need, prompts in slices that flow
-/// through what decode leaves (DESIGN section 6). The default.
+/// through what decode leaves. The default.
 MOLINK_EXPORT std::unique_ptr<Scheduler> make_adaptive_scheduler(
     const AdaptiveSchedulerOptions& options = {});
 

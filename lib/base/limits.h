@@ -19,7 +19,8 @@ inline constexpr std::size_t kMaxConfigFileBytes = 32u << 20;
 inline constexpr std::size_t kMaxJsonDepth = 64;
 /// Dimensions of a stored tensor; published weights reach 5.
 inline constexpr std::size_t kMaxTensorDims = 16;
-/// Bytes of a weight file that are hashed at its begin, middle and end (DESIGN, Compatibility).
+/// Bytes of a weight file that are hashed at its begin, middle and end (lib/DESIGN.md,
+/// Compatibility).
 inline constexpr std::size_t kModelHashSampleBytes = 64u << 10;
 /// Upper bounds on model dimensions; far above any published model, far below overflow.
 inline constexpr std::int64_t kMaxLayers = 1024;
@@ -39,7 +40,7 @@ inline constexpr std::uint32_t kMaxMatchHeapKib = 512u << 10;
 inline constexpr std::size_t kMatchStackBytes = 32u << 10;
 inline constexpr std::size_t kMaxMatchStackBytes = 8u << 20;
 
-// -- Channel (DESIGN section 6)
+// -- Channel (lib/DESIGN.md, Channels)
 /// A frame is at most 16 KiB of payload, so that an urgent one waits for 1.3 ms at 100 Mbit/s.
 inline constexpr std::size_t kMaxFrameBytes = 16u << 10;
 /// Bytes under way before the first measurement.
@@ -74,7 +75,7 @@ inline constexpr std::int64_t kHeadOfLineBoundUs = 10'000;
 /// Longest time that is reported or waited, 35 years: sums of a few stay far from overflow.
 inline constexpr std::int64_t kLongestUs = std::int64_t{1} << 50;
 
-// -- Faults (DESIGN section 6)
+// -- Faults (lib/DESIGN.md, Faults)
 inline constexpr std::int64_t kHeartbeatIntervalUs = 1'000'000;
 /// Silence after which a node is shown as stalled; it is waited for.
 inline constexpr std::int64_t kStalledAfterUs = 3 * kHeartbeatIntervalUs;

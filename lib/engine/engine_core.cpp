@@ -1,6 +1,6 @@
 // The life of sequences: submitted, preempted, ended, and the end of epochs. Launching is in
 // engine_launch.cpp, retirement in engine_retire.cpp. A sequence's blocks go back to the pool only
-// when every part that names them is retired or its epoch has ended (DESIGN, Blocks).
+// when every part that names them is retired or its epoch has ended (lib/DESIGN.md, Blocks).
 #include "engine/engine_core.h"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
-// How many micro-batches to keep under way (DESIGN section 6). The optimum is flat: every part has
-// a price that no model knows, so the fewest that are near it are best. A change of the number
-// makes rows wait, so one in use is kept while it is hardly worse.
+// How many micro-batches to keep under way (lib/DESIGN.md, Micro-batches). The optimum is flat:
+// every part has a price that no model knows, so the fewest that are near it are best. A change of
+// the number makes rows wait, so one in use is kept while it is hardly worse.
 #include "sched/decode_cycles.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// The arithmetic behind the adaptive scheduler (DESIGN section 6). A resource is a stage or the
-// link behind it. Parts have a head of their own on links (plan, sequence differences), which
+// The arithmetic behind the adaptive scheduler (lib/DESIGN.md, Micro-batches). A resource is a
+// stage or the link behind it. Parts have a header on links (plan, sequence differences), which
 // matters where rows are small. The last link carries tokens back, or, when the LM head is on the
 // first stage, rows that are sampled: of a prefill part one counts.
 #include "sched/ring_model.h"

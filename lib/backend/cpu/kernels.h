@@ -10,7 +10,7 @@
 #include "backend/op_args.h"
 
 // Entry points of the SIMD code, one per op; each picks the best target of this machine when first
-// called. All promise the same bits on every target (DESIGN section 6).
+// called. All promise the same bits on every target (lib/DESIGN.md, Numbers).
 namespace molink::cpu {
 
 /// Rows that the widest kernel takes at once.
