@@ -3,6 +3,7 @@
 // end.
 #include "channel/send_track.h"
 
+#include <cassert>
 #include <utility>
 
 #include "base/canary.h"
@@ -38,6 +39,7 @@ SendTrack::Acked SendTrack::acknowledge(std::uint64_t sequence, bool& valid) {
     while (acked_ < sequence) {
         const Kept& kept = frames_.front();
         acked.bytes += kept.bytes;
+        assert(link_.in_flight_bytes >= kept.bytes);
         link_.in_flight_bytes -= kept.bytes;
         acked.idle_us = kept.idle_us;
         acked.resent = kept.resent;
@@ -47,6 +49,7 @@ SendTrack::Acked SendTrack::acknowledge(std::uint64_t sequence, bool& valid) {
         if (sent_ > 0) --sent_;
         ++acked_;
     }
+    assert(sent_ <= frames_.size());
     return acked;
 }
 

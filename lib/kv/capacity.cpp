@@ -31,6 +31,7 @@ std::int64_t needed_bytes(const StageMemory& memory, std::int64_t blocks) {
 }
 
 std::int64_t kv_capacity(const StageMemory& memory) {
+    assert(memory.weight_bytes >= 0 && memory.workspace_bytes >= 0 && state_bytes(memory) >= 0);
     const std::int64_t rest = memory.memory_bytes - needed_bytes(memory, 0);
     if (rest < 0) return -1;
     const std::int64_t of_use =

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cassert>
 #include <cstdint>
 #include <string_view>
 
@@ -10,6 +11,7 @@ namespace molink {
 
 /// KV blocks that `positions` positions of one sequence need.
 constexpr std::int64_t blocks_for(std::int64_t positions, std::int32_t block_tokens) {
+    assert(positions >= 0 && block_tokens > 0);
     return (positions + block_tokens - 1) / block_tokens;
 }
 

@@ -4,6 +4,7 @@
 #include "kv/prefix_index.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "base/random.h"
 
@@ -48,8 +49,10 @@ void PrefixIndex::forget(BlockId block) {
     const auto [begin, end] = by_hash_.equal_range(entry->second.hash);
     const auto found =
         std::find_if(begin, end, [&](const auto& item) { return item.second == block; });
-    if (found != end) by_hash_.erase(found);
+    assert(found != end);
+    by_hash_.erase(found);
     entries_.erase(entry);
+    assert(entries_.size() == by_hash_.size());
 }
 
 void PrefixIndex::clear() {

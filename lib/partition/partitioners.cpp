@@ -3,6 +3,7 @@
 // otherwise the order that a heuristic finds.
 #include <molink/partitioner.h>
 
+#include <cassert>
 #include <deque>
 
 #include "base/error.h"
@@ -37,6 +38,7 @@ std::vector<std::size_t> given_order(const PartitionInput& input) {
 
 Result<PartitionPlan> make_plan(const SplitProblem& problem, const Split& split,
                                 std::vector<LeftOut> left_out) {
+    assert(split.stages.back().layers.end == problem.input.model.layer_count());
     PartitionPlan plan;
     plan.lm_head_first = problem.input.lm_head == LmHead::first;
     for (const SplitStage& stage : split.stages) {

@@ -4,6 +4,7 @@
 #include "ring/ring.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "base/error.h"
@@ -11,18 +12,21 @@
 namespace molink {
 
 std::optional<std::size_t> RingShape::next(std::size_t stage) const {
+    assert(stage < size_);
     if (!is_last(stage)) return stage + 1;
     if (size_ > 1 && (returns() || feeds_back_)) return 0;
     return std::nullopt;
 }
 
 std::optional<std::size_t> RingShape::previous(std::size_t stage) const {
+    assert(stage < size_);
     if (stage > 0) return stage - 1;
     if (next(last_stage()) == std::optional<std::size_t>(0)) return last_stage();
     return std::nullopt;
 }
 
 LinkCargo RingShape::cargo(std::size_t stage) const {
+    assert(stage < size_);
     if (!is_last(stage)) return LinkCargo::activations;
     return returns() ? LinkCargo::sampled_rows : LinkCargo::tokens;
 }

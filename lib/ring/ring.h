@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -31,7 +32,10 @@ public:
     std::size_t size() const { return size_; }
     bool empty() const { return size_ == 0; }
     /// Only for rings that are not empty, as everything below.
-    std::size_t last_stage() const { return size_ - 1; }
+    std::size_t last_stage() const {
+        assert(!empty());
+        return size_ - 1;
+    }
     std::size_t lm_head_stage() const { return lm_head_first_ ? 0 : last_stage(); }
     bool is_last(std::size_t stage) const { return stage == last_stage(); }
     bool has_embedding(std::size_t stage) const { return stage == 0; }
