@@ -34,26 +34,26 @@ public:
         if (!options_.policy) options_.policy = [] { return make_fair_transmit_policy(); };
     }
 
-    Result<LinkId> dial(const std::string& address) override;
-    Status send(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
-    void probe(LinkId link, bool on) override;
-    void close(LinkId link) override;
-    void set_epoch(LinkId link, PipelineEpoch epoch) override;
+    Result<PeerLinkId> dial(const std::string& address) override;
+    Status send(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
+    void probe(PeerLinkId link, bool on) override;
+    void close(PeerLinkId link) override;
+    void set_epoch(PeerLinkId link, PipelineEpoch epoch) override;
     std::size_t poll(std::int64_t timeout_us) override;
     void wake() override { transport_.wake(); }
 
-    std::size_t pending_bytes(LinkId link) const override {
+    std::size_t pending_bytes(PeerLinkId link) const override {
         const auto found = links_.find(link);
         return found == links_.end() ? 0 : found->second->pending_bytes();
     }
-    ChannelStats stats(LinkId link) const override {
+    ChannelStats stats(PeerLinkId link) const override {
         const auto found = links_.find(link);
         return found == links_.end() ? ChannelStats{} : found->second->stats();
     }
 
 private:
     struct Carried {
-        LinkId link;
+        PeerLinkId link;
         Track track = Track::urgent;
         bool dialed = false;
     };
@@ -62,17 +62,17 @@ private:
     void on_disconnected(ConnectionId connection) override;
     void on_frame(ConnectionId connection, std::span<const std::byte> bytes) override;
 
-    LinkId add_link(std::uint64_t token, bool dialed);
-    LinkChannel* find(LinkId link);
+    PeerLinkId add_link(std::uint64_t token, bool dialed);
+    LinkChannel* find(PeerLinkId link);
     void on_hello(ConnectionId connection, const FrameHeader& header);
     void on_welcome(ConnectionId connection, const FrameHeader& header);
     void on_reject(ConnectionId connection, const FrameHeader& header);
     void on_linked(const Carried& carried, const FrameHeader& header, ByteSpan payload);
     void reject(ConnectionId connection, const FrameHeader& hello, RejectReason reason);
-    void attach(LinkId link, Track track, ConnectionId connection, std::uint64_t peer_received);
+    void attach(PeerLinkId link, Track track, ConnectionId connection, std::uint64_t peer_received);
     void answer(ConnectionId connection, const LinkChannel& channel, FrameType type, Track track);
-    void lose(LinkId link, const Status& reason);
-    void forget(LinkId link, bool say_bye);
+    void lose(PeerLinkId link, const Status& reason);
+    void forget(PeerLinkId link, bool say_bye);
     bool lingers(ConnectionId connection) const;
     void close_lingering(std::int64_t now_us);
     void drop_half_open(std::int64_t now_us);
@@ -82,22 +82,23 @@ private:
     const Clock& clock_;
     HubSink& sink_;
     HubOptions options_;
-    std::map<LinkId, std::unique_ptr<LinkChannel>> links_;
-    std::unordered_map<std::uint64_t, LinkId> by_token_;
+    std::map<PeerLinkId, std::unique_ptr<LinkChannel>> links_;
+    std::unordered_map<std::uint64_t, PeerLinkId> by_token_;
     std::unordered_map<ConnectionId, Carried> carried_;
     std::vector<std::pair<ConnectionId, std::int64_t>> lingering_;
-    std::deque<std::pair<LinkId, std::int64_t>> accepted_;  // may still be half open; until when
+    std::deque<std::pair<PeerLinkId, std::int64_t>>
+        accepted_;  // may still be half open; until when
     std::uint64_t next_link_ = 1;
     std::uint64_t next_token_ = 0;
 };
 
-LinkChannel* Hub::find(LinkId link) {
+LinkChannel* Hub::find(PeerLinkId link) {
     const auto found = links_.find(link);
     return found == links_.end() ? nullptr : found->second.get();
 }
 
-LinkId Hub::add_link(std::uint64_t token, bool dialed) {
-    const LinkId link(next_link_++);
+PeerLinkId Hub::add_link(std::uint64_t token, bool dialed) {
+    const PeerLinkId link(next_link_++);
     auto channel =
         std::make_unique<LinkChannel>(token, dialed, options_.channel, options_.policy());
     by_token_[token] = link;
@@ -105,7 +106,7 @@ LinkId Hub::add_link(std::uint64_t token, bool dialed) {
     return link;
 }
 
-Result<LinkId> Hub::dial(const std::string& address) {
+Result<PeerLinkId> Hub::dial(const std::string& address) {
     std::vector<ConnectionId> connections;
     for (std::size_t i = 0; i < kTrackCount; ++i) {
         auto connection = transport_.connect(address);
@@ -115,14 +116,14 @@ Result<LinkId> Hub::dial(const std::string& address) {
         }
         connections.push_back(*connection);
     }
-    const LinkId link = add_link(counter_random(options_.seed, next_token_++), true);
+    const PeerLinkId link = add_link(counter_random(options_.seed, next_token_++), true);
     for (std::size_t i = 0; i < kTrackCount; ++i) {
         carried_[connections[i]] = {link, static_cast<Track>(i), true};
     }
     return link;
 }
 
-Status Hub::send(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) {
+Status Hub::send(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) {
     LinkChannel* channel = find(link);
     if (channel == nullptr) {
         return make_error(StatusCode::not_found, "send on link {}, which does not exist",
@@ -134,7 +135,7 @@ Status Hub::send(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) {
     return {};
 }
 
-void Hub::set_epoch(LinkId link, PipelineEpoch epoch) {
+void Hub::set_epoch(PeerLinkId link, PipelineEpoch epoch) {
     if (LinkChannel* channel = find(link)) channel->set_epoch(epoch);
 }
 
@@ -224,7 +225,7 @@ void Hub::on_hello(ConnectionId connection, const FrameHeader& header) {
         return;
     }
     const auto known = by_token_.find(header.link);
-    LinkId link;
+    PeerLinkId link;
     if (known == by_token_.end()) {
         if (header.flags != 0 || links_.size() >= options_.max_links) {
             reject(connection, header,
@@ -262,7 +263,8 @@ void Hub::on_welcome(ConnectionId connection, const FrameHeader& header) {
     attach(carried.link, carried.track, connection, header.sequence);
 }
 
-void Hub::attach(LinkId link, Track track, ConnectionId connection, std::uint64_t peer_received) {
+void Hub::attach(PeerLinkId link, Track track, ConnectionId connection,
+                 std::uint64_t peer_received) {
     LinkChannel* channel = find(link);
     const Status attached = channel->attach(track, connection, peer_received, clock_.now_us());
     if (!attached.ok()) {
@@ -330,21 +332,21 @@ void Hub::on_linked(const Carried& carried, const FrameHeader& header, ByteSpan 
     }
 }
 
-void Hub::lose(LinkId link, const Status& reason) {
+void Hub::lose(PeerLinkId link, const Status& reason) {
     if (find(link) == nullptr) return;
     forget(link, false);
     sink_.on_link_lost(link, reason);
 }
 
-void Hub::probe(LinkId link, bool on) {
+void Hub::probe(PeerLinkId link, bool on) {
     if (LinkChannel* channel = find(link)) channel->probe(on, clock_.now_us());
 }
 
-void Hub::close(LinkId link) {
+void Hub::close(PeerLinkId link) {
     if (find(link) != nullptr) forget(link, true);
 }
 
-void Hub::forget(LinkId link, bool say_bye) {
+void Hub::forget(PeerLinkId link, bool say_bye) {
     LinkChannel* channel = find(link);
     const auto urgent = channel->connection(Track::urgent);
     if (say_bye && urgent) {
@@ -382,7 +384,7 @@ void Hub::close_lingering(std::int64_t now_us) {
 /// A peer that opened one track and never the other must not hold a place for good.
 void Hub::drop_half_open(std::int64_t now_us) {
     while (!accepted_.empty() && accepted_.front().second <= now_us) {
-        const LinkId link = accepted_.front().first;
+        const PeerLinkId link = accepted_.front().first;
         accepted_.pop_front();
         const LinkChannel* channel = find(link);
         if (channel != nullptr && !channel->was_up) forget(link, false);

@@ -11,7 +11,7 @@ namespace molink {
 
 /// A full-duplex association with one peer: two transport connections (urgent lanes, bulky lanes)
 /// that survive resets. Local number, never reused.
-using LinkId = Id<struct LinkTag, std::uint64_t>;
+using PeerLinkId = Id<struct PeerLinkTag, std::uint64_t>;
 
 /// What a hub tells its node. Called inside poll() and on_timer(), on the node's loop; may call
 /// send() and close() of the hub.
@@ -19,16 +19,16 @@ class HubSink {
 public:
     virtual ~HubSink() = default;
     /// Both connections are there for the first time. `dialed`: by us.
-    virtual void on_link_up(LinkId link, bool dialed) = 0;
+    virtual void on_link_up(PeerLinkId link, bool dialed) = 0;
     /// A connection was reset; the hub goes on trying, messages wait.
-    virtual void on_link_interrupted(LinkId link) = 0;
+    virtual void on_link_interrupted(PeerLinkId link) = 0;
     /// Back after an interruption; nothing was lost or doubled.
-    virtual void on_link_resumed(LinkId link) = 0;
+    virtual void on_link_resumed(PeerLinkId link) = 0;
     /// Over for good: the peer does not know the link any more (restarted), refused the protocol
     /// version or sent nonsense. Not called for close() by us.
-    virtual void on_link_lost(LinkId link, const Status& reason) = 0;
+    virtual void on_link_lost(PeerLinkId link, const Status& reason) = 0;
     /// A whole message, once, in order within its lane.
-    virtual void on_message(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) = 0;
+    virtual void on_message(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) = 0;
 };
 
 using TransmitPolicyFactory = std::function<std::unique_ptr<TransmitPolicy>()>;
@@ -47,25 +47,25 @@ class ChannelHub {
 public:
     virtual ~ChannelHub() = default;
     /// Begins to dial a peer's hub. on_link_up follows; retries until close().
-    virtual Result<LinkId> dial(const std::string& address) = 0;
+    virtual Result<PeerLinkId> dial(const std::string& address) = 0;
     /// Queues a message that belongs to `epoch`. Errors: not_found (no such link),
     /// resource_exhausted (queue limit).
-    virtual Status send(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) = 0;
+    virtual Status send(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) = 0;
     /// Measures the sending direction of an idle link: probe trains one close after the other,
     /// until ChannelStats::probed. `on` false: none goes until then.
-    virtual void probe(LinkId link, bool on) = 0;
+    virtual void probe(PeerLinkId link, bool on) = 0;
     /// Drops a link and what is queued on it, after telling the peer if it can be told at once.
-    virtual void close(LinkId link) = 0;
+    virtual void close(PeerLinkId link) = 0;
     /// From now on messages of older epochs of this pipeline are dropped on this link: those that
     /// are queued and not begun yet, and those that arrive. Messages in the control lane are kept.
-    virtual void set_epoch(LinkId link, PipelineEpoch epoch) = 0;
+    virtual void set_epoch(PeerLinkId link, PipelineEpoch epoch) = 0;
     /// Waits up to timeout_us, less if a timer of the hub is due, handles what arrived, then sends
     /// what may be sent. Returns the number of transport events.
     virtual std::size_t poll(std::int64_t timeout_us) = 0;
     virtual void wake() = 0;
     /// Bytes queued or unacknowledged towards a link; 0 when there is none.
-    virtual std::size_t pending_bytes(LinkId link) const = 0;
-    virtual ChannelStats stats(LinkId link) const = 0;
+    virtual std::size_t pending_bytes(PeerLinkId link) const = 0;
+    virtual ChannelStats stats(PeerLinkId link) const = 0;
 };
 
 /// `transport`, `clock` and `sink` must outlive the hub.

@@ -1,7 +1,6 @@
-// See link_meter.h. A cycle of eight rounds begins with a stretch at 5/4 of the rate and one at
-// 3/4, which finds bandwidth that became free; they are so short that the queue they make stays
-// within half the head-of-line bound. A larger queue tells the link's rate exactly and is drained
-// at once, for as long as it takes by that rate; one that no drain changes is a longer way.
+// See link_meter.h. The pace goes round in cycles (PaceCycle) that find bandwidth which became
+// free. A queue beyond the head-of-line bound tells the link's rate exactly and is drained at once,
+// for as long as it takes by that rate; one that no drain changes is a longer way (WayTimes).
 #include "channel/link_meter.h"
 
 #include <algorithm>
@@ -12,10 +11,6 @@ namespace molink {
 namespace {
 
 constexpr double kDrainPace = 0.5;
-constexpr double kFirstGain = 0.25;
-constexpr double kLargestGain = 1;
-/// Growth of the rate in a cycle after which the next one begins early.
-constexpr double kFoundMore = 1.1;
 /// How late a timer may be without lowering the rate: poll() has a granularity of a millisecond,
 /// a frame takes as long.
 constexpr std::int64_t kCatchUpUs = 3'000;
@@ -46,7 +41,7 @@ void LinkMeter::restart() {
     free_us_ = 0;
     points_.clear();
     newest_rate_ = 0;
-    cycle_whole_ = false;
+    cycle_.interrupt();
 }
 
 void LinkMeter::set_probed(double bytes_per_s, std::int64_t now_us) {
@@ -69,27 +64,9 @@ std::int64_t LinkMeter::round_us() const {
     return std::max(min_rtt_us(), kSpanUs);
 }
 
-/// The cycle itself makes delays swing by half the bound.
-std::int64_t LinkMeter::jitter_us() const {
-    return std::max<std::int64_t>(0, swing_us_ - hol_bound_us_ / 2);
-}
-
 /// Jitter bunches arrivals; the longer the span the less that matters.
 std::int64_t LinkMeter::span_us() const {
-    return std::clamp(kSpanOfJitter * jitter_us(), kSpanUs, kLongestSpanUs);
-}
-
-void LinkMeter::note_round_trip(const Sample& sample) {
-    const std::int64_t rtt = std::max<std::int64_t>(sample.round_trip_us, 1);
-    least_rtt_.note(rtt, sample.now_us);
-    measured_rtt_ = true;
-    const std::int64_t smoothed = smoothed_rtt_us_ == 0 ? rtt : (7 * smoothed_rtt_us_ + rtt) / 8;
-    smoothed_rtt_us_ = std::max(smoothed, least_rtt_.value());  // a way that has become longer
-    DelayFilter& delays = delays_[static_cast<std::size_t>(sample.track)];
-    delays.note(sample.arrived_us - sample.sent_us, sample.now_us);
-    swing_us_ = std::max(delays.swing_us(), swing_us_ - swing_us_ / 256 - 1);
-    slowest_way_back_us_ -= slowest_way_back_us_ / 1024;
-    slowest_way_back_us_ = std::max(slowest_way_back_us_, rtt - delays.newest_us());
+    return std::clamp(kSpanOfJitter * times_.jitter_us(), kSpanUs, kLongestSpanUs);
 }
 
 void LinkMeter::add(const Sample& sample) {
@@ -99,11 +76,12 @@ void LinkMeter::add(const Sample& sample) {
 }
 
 void LinkMeter::note(const Sample& sample) {
-    note_round_trip(sample);
-    const std::int64_t queue = delays_[static_cast<std::size_t>(sample.track)].queue_us();
+    times_.note({sample.track, sample.round_trip_us, sample.sent_us, sample.arrived_us},
+                sample.now_us);
+    const std::int64_t queue = times_.queue_us(sample.track);
     note_arrival(sample, queue);
     const bool limited = sample.sent_us - sample.idle_us < round_us();
-    queue_seen_ |= queue > hol_bound_us_ / 8 || limited;
+    if (queue > hol_bound_us_ / 8 || limited) cycle_.note_limit();
     if (!paced_ && (!limited || sample.held)) {
         window_bytes_ =
             std::min(std::max(window_bytes_, limits::kFirstWindowBytes) + sample.acked_bytes,
@@ -114,10 +92,8 @@ void LinkMeter::note(const Sample& sample) {
         }
     }
     if (paced_) judge_queue(sample, queue);
-    // As long as there is more to be found, without a pause.
-    const int rounds = rate_ > kFoundMore * cycle_rate_ ? 2 : 8;
-    cycle_queue_us_ = std::min(cycle_queue_us_, queue);
-    if (sample.now_us - cycle_begin_us_ < rounds * round_us()) return;
+    cycle_.note_queue(queue);
+    if (!cycle_.over(sample.now_us, rate_, round_us())) return;
     correct_rate(sample);
     begin_cycle(sample, queue);
 }
@@ -127,13 +103,13 @@ std::int64_t LinkMeter::queued_us(const Sample& sample, std::int64_t queue_us) c
     const auto under_way =
         static_cast<std::int64_t>(static_cast<double>(sample.in_flight_bytes) / rate_);
     // After a stall everything was late; the window permits no longer queue than a round trip.
-    return std::max(std::min(queue_us, round_us()), under_way - slowest_way_back_us_);
+    return std::max(std::min(queue_us, round_us()), under_way - times_.slowest_back_us());
 }
 
 void LinkMeter::judge_queue(const Sample& sample, std::int64_t queue_us) {
     if (sample.now_us < blind_until_us_) return;
     const std::int64_t bound = 3 * hol_bound_us_ / 4;
-    if (queue_us < bound + jitter_us()) {
+    if (queue_us < bound + times_.jitter_us()) {
         in_vain_ = 0;
         drained_queue_us_ = 0;
         return;
@@ -142,7 +118,7 @@ void LinkMeter::judge_queue(const Sample& sample, std::int64_t queue_us) {
     in_vain_ = again && 10 * queue_us > 9 * drained_queue_us_ ? in_vain_ + 1 : 0;
     if (!again) rate_before_ = rate_;
     if (in_vain_ >= 2) {
-        for (DelayFilter& delays : delays_) delays.raise(queue_us);
+        times_.raise(queue_us);
         rate_ = rate_before_;
         in_vain_ = 0;
         drained_queue_us_ = 0;
@@ -157,47 +133,33 @@ void LinkMeter::judge_queue(const Sample& sample, std::int64_t queue_us) {
 void LinkMeter::drain(const Sample& sample, std::int64_t queue_us) {
     const auto waits = static_cast<double>(queued_us(sample, queue_us));
     drain_until_us_ = sample.now_us + static_cast<std::int64_t>(waits / (1 - kDrainPace));
-    blind_until_us_ = drain_until_us_ + slowest_way_back_us_;
+    blind_until_us_ = drain_until_us_ + times_.slowest_back_us();
 }
 
 /// A queue that was never gone in a cycle, though the pace was below the rate, tells that the rate
 /// is a little too high, and that the link was never idle: what arrived in this time is what it can
 /// do.
 void LinkMeter::correct_rate(const Sample& sample) {
-    const std::int64_t span = sample.arrived_us - cycle_from_.arrived_us;
-    if (!paced_ || !cycle_whole_ || span < 2 * round_us() ||
-        cycle_queue_us_ <= hol_bound_us_ / 8 + jitter_us() ||
-        cycle_from_.sent_us <= sample.idle_us || sample.now_us < blind_until_us_) {
+    const Arrival& from = cycle_.from();
+    const std::int64_t span = sample.arrived_us - from.arrived_us;
+    if (!paced_ || !cycle_.whole() || span < 2 * round_us() ||
+        cycle_.least_queue_us() <= hol_bound_us_ / 8 + times_.jitter_us() ||
+        from.sent_us <= sample.idle_us || sample.now_us < blind_until_us_) {
         return;
     }
-    rate_ = rate_of(sample.received_bytes - cycle_from_.bytes, span);
-    drain(sample, cycle_queue_us_);
+    rate_ = rate_of(sample.received_bytes - from.bytes, span);
+    drain(sample, cycle_.least_queue_us());
 }
 
 void LinkMeter::begin_pace(std::int64_t now_us) {
-    paced_ = queue_seen_ = true;
+    paced_ = true;
     paced_since_us_ = now_us;
+    cycle_.note_limit();
 }
 
 void LinkMeter::begin_cycle(const Sample& sample, std::int64_t queue_us) {
-    const auto shortest = std::min(
-        round_us(), static_cast<std::int64_t>(static_cast<double>(hol_bound_us_) / 2 / kFirstGain));
-    if (queue_seen_ || stretch_us_ == 0) {
-        stretch_us_ = shortest;
-        gain_ = kFirstGain;
-    } else if (stretch_us_ < round_us()) {
-        stretch_us_ = std::min(2 * stretch_us_, round_us());
-    } else {
-        gain_ = std::min(1.5 * gain_, kLargestGain);
-    }
-    // What waits already would be joined by what the faster part makes.
-    const bool waits = queue_us > hol_bound_us_ / 8;
-    cycle_begin_us_ = waits ? sample.now_us - 2 * stretch_us_ : sample.now_us;
-    queue_seen_ = waits;
-    cycle_rate_ = rate_;
-    cycle_queue_us_ = INT64_MAX;
-    cycle_from_ = {sample.sent_us, sample.arrived_us, sample.received_bytes};
-    cycle_whole_ = true;
+    cycle_.begin({sample.sent_us, sample.arrived_us, sample.received_bytes}, sample.now_us,
+                 queue_us, rate_, round_us(), hol_bound_us_);
 }
 
 /// A rate from what arrived since the newest frame that is a span older than this one.
@@ -207,13 +169,13 @@ void LinkMeter::note_arrival(const Sample& sample, std::int64_t queue_us) {
         if (step <= 0) return;  // the other track's came later and said more
         if (step > kGapUs) {
             points_.clear();
-            cycle_whole_ = false;
+            cycle_.interrupt();
         }
     }
     points_.push_back({sample.sent_us, sample.arrived_us, sample.received_bytes});
     const std::int64_t latest = sample.arrived_us - span_us();
     while (points_.size() > 2 && points_[1].arrived_us <= latest) points_.pop_front();
-    const Point& from = points_.front();
+    const Arrival& from = points_.front();
     const std::int64_t shortest = rate_ > 0 ? kSpanUs : kFirstSpanUs;
     const std::int64_t span = sample.arrived_us - from.arrived_us;
     if (span < shortest) return;
@@ -223,7 +185,7 @@ void LinkMeter::note_arrival(const Sample& sample, std::int64_t queue_us) {
         if (measured_us_ == 0 || probed_) {
             rate_ = rate;
             probed_ = false;
-            queue_seen_ = true;
+            cycle_.note_limit();
             begin_cycle(sample, queue_us);
         }
         measured_us_ = sample.now_us;
@@ -249,19 +211,16 @@ bool LinkMeter::spread_out() const {
 
 std::size_t LinkMeter::window_bytes() const {
     if (!paced_) return std::max(window_bytes_, limits::kFirstWindowBytes);
-    const double times = static_cast<double>(
-        min_rtt_us() + std::max(slowest_way_back_us_, min_rtt_us()) + jitter_us());
-    return static_cast<std::size_t>(std::clamp(rate_ * times,
+    const double round = static_cast<double>(
+        min_rtt_us() + std::max(times_.slowest_back_us(), min_rtt_us()) + times_.jitter_us());
+    return static_cast<std::size_t>(std::clamp(rate_ * round,
                                                static_cast<double>(limits::kFirstWindowBytes),
                                                static_cast<double>(limits::kMaxWindowBytes)));
 }
 
 double LinkMeter::pace(std::int64_t now_us) const {
     if (now_us < drain_until_us_) return rate_ * kDrainPace;
-    if (probed_) return rate_ * limits::kPaceOfRate;
-    const std::int64_t at = now_us - cycle_begin_us_;
-    if (at < stretch_us_) return rate_ * (1 + gain_);
-    return at < 2 * stretch_us_ ? rate_ * (1 - kFirstGain) : rate_ * limits::kPaceOfRate;
+    return rate_ * (probed_ ? limits::kPaceOfRate : cycle_.pace(now_us));
 }
 
 std::int64_t LinkMeter::next_send_us(std::int64_t now_us, std::size_t bytes) {
@@ -275,7 +234,7 @@ LinkModel LinkMeter::model() const {
     LinkModel model;
     model.bytes_per_s = paced_ ? rate_ * 1e6 : 0;
     model.delay_us = min_rtt_us() / 2;
-    model.jitter_us = std::max<std::int64_t>(0, smoothed_rtt_us_ - min_rtt_us());
+    model.jitter_us = std::max<std::int64_t>(0, smoothed_rtt_us() - min_rtt_us());
     return model;
 }
 

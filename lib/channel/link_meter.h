@@ -1,13 +1,13 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <deque>
 
 #include <molink/link.h>
 
-#include "channel/delay_filter.h"
 #include "channel/frame_header.h"
+#include "channel/pace_cycle.h"
+#include "channel/way_times.h"
 
 namespace molink {
 
@@ -38,7 +38,8 @@ private:
 /// arrive further apart than they were sent. Thread: the node's loop.
 class LinkMeter {
 public:
-    explicit LinkMeter(std::int64_t hol_bound_us) : hol_bound_us_(hol_bound_us) {}
+    explicit LinkMeter(std::int64_t hol_bound_us)
+        : hol_bound_us_(hol_bound_us), times_(hol_bound_us) {}
 
     struct Sample {
         std::int64_t now_us = 0;
@@ -68,19 +69,12 @@ public:
     /// Earliest time for the next frame.
     std::int64_t free_us() const { return free_us_; }
     LinkModel model() const;
-    std::int64_t smoothed_rtt_us() const { return smoothed_rtt_us_; }
-    std::int64_t min_rtt_us() const { return measured_rtt_ ? least_rtt_.value() : 0; }
+    std::int64_t smoothed_rtt_us() const { return times_.smoothed_us(); }
+    std::int64_t min_rtt_us() const { return times_.shortest_us(); }
 
 private:
-    struct Point {
-        std::int64_t sent_us;
-        std::int64_t arrived_us;
-        std::int64_t bytes;
-    };
-
     double pace(std::int64_t now_us) const;
     std::int64_t round_us() const;
-    std::int64_t jitter_us() const;
     std::int64_t span_us() const;
     void note(const Sample& sample);
     void shorten_wait(double old_rate, std::int64_t now_us);
@@ -88,24 +82,16 @@ private:
     void begin_cycle(const Sample& sample, std::int64_t queue_us);
     void correct_rate(const Sample& sample);
     void drain(const Sample& sample, std::int64_t queue_us);
-    void note_round_trip(const Sample& sample);
     void note_arrival(const Sample& sample, std::int64_t queue_us);
     bool spread_out() const;
     void judge_queue(const Sample& sample, std::int64_t queue_us);
     std::int64_t queued_us(const Sample& sample, std::int64_t queue_us) const;
 
     std::int64_t hol_bound_us_;
-    // Round trips
-    Least least_rtt_;
-    bool measured_rtt_ = false;
-    std::int64_t smoothed_rtt_us_ = 0;
-    std::int64_t slowest_way_back_us_ = 0;  // round trip without queue there, falling slowly
-    // By track: jitter makes what is sent now and then arrive sooner than what is sent densely,
-    // because frames of a connection do not overtake each other.
-    std::array<DelayFilter, kTrackCount> delays_;
-    std::int64_t swing_us_ = 0;
+    WayTimes times_;
+    PaceCycle cycle_;
     // Rate
-    std::deque<Point> points_;
+    std::deque<Arrival> points_;
     double rate_ = 0;         // bytes per us, delivered
     double newest_rate_ = 0;  // of a backlog
     double rate_before_ = 0;  // the drains under way
@@ -118,15 +104,7 @@ private:
     std::int64_t blind_until_us_ = 0;  // acknowledgements tell of the time before the drain's end
     std::int64_t drained_queue_us_ = 0;
     int in_vain_ = 0;  // drains in a row that changed nothing
-    // Cycle
-    std::int64_t cycle_begin_us_ = 0;
-    std::int64_t stretch_us_ = 0;              // of the cycle's faster part
-    double gain_ = 0;                          // by which it is faster
-    bool queue_seen_ = false;                  // in this cycle
-    std::int64_t cycle_queue_us_ = INT64_MAX;  // the least in it
-    Point cycle_from_{0, 0, 0};
-    bool cycle_whole_ = false;  // no gap since
-    double cycle_rate_ = 0;     // at its begin
+    // What may be sent
     std::size_t window_bytes_ = 0;
     std::int64_t free_us_ = 0;
 };

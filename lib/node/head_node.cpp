@@ -40,8 +40,8 @@ void HeadNode::tick() {
     const std::int64_t now = clock_.now_us();
     for (const auto& pipeline : pipelines_) pipeline->pump();
     if (now >= next_heartbeat_us_) beat(now);
-    const auto flushed = [this](LinkId link) { return hub_->pending_bytes(link) == 0; };
-    for (LinkId link : membership_.release_dismissed(now, flushed)) hub_->close(link);
+    const auto flushed = [this](PeerLinkId link) { return hub_->pending_bytes(link) == 0; };
+    for (PeerLinkId link : membership_.release_dismissed(now, flushed)) hub_->close(link);
     prober_.pump(now);
     try_build();
     for (const auto& pipeline : pipelines_) pipeline->step();
@@ -67,32 +67,32 @@ Pipeline* HeadNode::find_pipeline(PipelineId id) {
 
 // ---- Peer links --------------------------------------------------------------------------------
 
-void HeadNode::on_link_up(LinkId link, bool) {
+void HeadNode::on_link_up(PeerLinkId link, bool) {
     membership_.add_stranger(link, clock_.now_us());
 }
 
-void HeadNode::on_link_interrupted(LinkId link) {
+void HeadNode::on_link_interrupted(PeerLinkId link) {
     const Member* member = membership_.on_interrupted(link, clock_.now_us());
     if (member == nullptr) return;
     log_(LogLevel::warning, "link to '{}' interrupted", member->info.name);
     pipeline_changed();
 }
 
-void HeadNode::on_link_resumed(LinkId link) {
+void HeadNode::on_link_resumed(PeerLinkId link) {
     const Member* member = membership_.on_resumed(link, clock_.now_us());
     if (member == nullptr) return;
     log_(LogLevel::info, "link to '{}' resumed", member->info.name);
     pipeline_changed();
 }
 
-void HeadNode::on_link_lost(LinkId link, const Status& reason) {
+void HeadNode::on_link_lost(PeerLinkId link, const Status& reason) {
     membership_.forget_link(link);
     if (prober_.owns(link)) prober_.on_link_lost(link);
     const Member* member = membership_.find_by_link(link);
     if (member != nullptr) lose_node(member->info.id, reason.message());
 }
 
-void HeadNode::on_message(LinkId link, Lane, PipelineEpoch, Bytes bytes) {
+void HeadNode::on_message(PeerLinkId link, Lane, PipelineEpoch, Bytes bytes) {
     if (membership_.is_dismissed(link)) return;
     auto message = decode_message(bytes);
     const Member* member = membership_.find_by_link(link);
@@ -113,7 +113,7 @@ void HeadNode::on_message(LinkId link, Lane, PipelineEpoch, Bytes bytes) {
     handle_member(member->info.id, std::move(*message));
 }
 
-void HeadNode::handle_stranger(LinkId link, const Message& message) {
+void HeadNode::handle_stranger(PeerLinkId link, const Message& message) {
     if (const auto* hello = std::get_if<Hello>(&message)) {
         on_hello(link, *hello);
         return;
@@ -154,7 +154,7 @@ void HeadNode::handle_member(NodeId node, Message message) {
 
 // ---- Members -----------------------------------------------------------------------------------
 
-void HeadNode::on_hello(LinkId link, const Hello& hello) {
+void HeadNode::on_hello(PeerLinkId link, const Hello& hello) {
     const Status fits = check_hello(hello, config_.identity, config_.partition_model);
     if (!fits.ok()) {
         refuse(link, fits);
@@ -184,12 +184,12 @@ void HeadNode::on_hello(LinkId link, const Hello& hello) {
     pipeline_changed();
 }
 
-void HeadNode::refuse(LinkId link, const Status& reason) {
+void HeadNode::refuse(PeerLinkId link, const Status& reason) {
     log_(LogLevel::warning, "peer refused: {}", reason.message());
     dismiss(link, {reason.code(), reason.message()});
 }
 
-void HeadNode::dismiss(LinkId link, const Refuse& words) {
+void HeadNode::dismiss(PeerLinkId link, const Refuse& words) {
     membership_.dismiss(link, clock_.now_us() + limits::kFarewellUs);
     const Status sent = hub_->send(link, Lane::control, {}, encode_message(words));
     if (!sent.ok()) log_(LogLevel::debug, "farewell not sent: {}", sent.message());
@@ -199,7 +199,7 @@ void HeadNode::lose_overdue(std::int64_t now_us) {
     for (const Membership::Loss& loss : membership_.overdue(now_us)) {
         lose_node(loss.node, loss.reason);
     }
-    for (LinkId link : membership_.late_strangers(now_us)) {
+    for (PeerLinkId link : membership_.late_strangers(now_us)) {
         refuse(link, make_error(StatusCode::deadline_exceeded, "no hello within {} s",
                                 limits::kHelloWithinUs / 1'000'000));
     }

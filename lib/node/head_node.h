@@ -57,11 +57,11 @@ public:
     std::uint64_t change_count() const { return change_count_; }
 
     // HubSink
-    void on_link_up(LinkId link, bool dialed) override;
-    void on_link_interrupted(LinkId link) override;
-    void on_link_resumed(LinkId link) override;
-    void on_link_lost(LinkId link, const Status& reason) override;
-    void on_message(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
+    void on_link_up(PeerLinkId link, bool dialed) override;
+    void on_link_interrupted(PeerLinkId link) override;
+    void on_link_resumed(PeerLinkId link) override;
+    void on_link_lost(PeerLinkId link, const Status& reason) override;
+    void on_message(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
     // PipelinePorts
     void send(NodeId node, Lane lane, PipelineEpoch epoch, const Message& message) override;
     std::size_t pending_bytes(NodeId node) const override;
@@ -75,11 +75,11 @@ public:
 
 private:
     // Strangers and members
-    void handle_stranger(LinkId link, const Message& message);
+    void handle_stranger(PeerLinkId link, const Message& message);
     void handle_member(NodeId node, Message message);
-    void on_hello(LinkId link, const Hello& hello);
-    void refuse(LinkId link, const Status& reason);
-    void dismiss(LinkId link, const Refuse& words);
+    void on_hello(PeerLinkId link, const Hello& hello);
+    void refuse(PeerLinkId link, const Status& reason);
+    void dismiss(PeerLinkId link, const Refuse& words);
     void lose_overdue(std::int64_t now_us);
     void beat(std::int64_t now_us);
     std::vector<NodeInfo> node_infos() const;

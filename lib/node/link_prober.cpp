@@ -38,7 +38,7 @@ void LinkProber::dial(NodeId self, const ProbeLink& target, std::int64_t now_us)
     probes_.emplace(*link, probe);
 }
 
-bool LinkProber::handle(LinkId link, NodeId self, const Message& message, bool welcome,
+bool LinkProber::handle(PeerLinkId link, NodeId self, const Message& message, bool welcome,
                         std::int64_t now_us) {
     if (owns(link)) {
         on_message(link, message);
@@ -49,7 +49,7 @@ bool LinkProber::handle(LinkId link, NodeId self, const Message& message, bool w
 }
 
 /// False: too many are here.
-bool LinkProber::accept(LinkId link, NodeId self, NodeId peer, std::int64_t now_us) {
+bool LinkProber::accept(PeerLinkId link, NodeId self, NodeId peer, std::int64_t now_us) {
     std::size_t accepted = 0;
     for (auto it = probes_.begin(); it != probes_.end();) {
         const Probe& probe = it->second;
@@ -72,19 +72,19 @@ bool LinkProber::accept(LinkId link, NodeId self, NodeId peer, std::int64_t now_
     return true;
 }
 
-void LinkProber::on_link_up(LinkId link) {
+void LinkProber::on_link_up(PeerLinkId link) {
     Probe& probe = probes_.at(link);
     probe.up = true;
     send(link, ProbeHello{probe.self});
 }
 
-void LinkProber::on_link_lost(LinkId link) {
+void LinkProber::on_link_lost(PeerLinkId link) {
     Probe& probe = probes_.at(link);
     probe.step = Step::over;
     probe.up = false;
 }
 
-void LinkProber::on_message(LinkId link, const Message& message) {
+void LinkProber::on_message(PeerLinkId link, const Message& message) {
     Probe& probe = probes_.at(link);
     const auto* words = std::get_if<LinkProbe>(&message);
     if (words == nullptr || probe.step != Step::waiting || probe.back) {
@@ -118,7 +118,7 @@ LinkProber::Probe* LinkProber::dialed_to(NodeId peer) {
     return found == probes_.end() ? nullptr : &found->second;
 }
 
-LinkProbe LinkProber::measured(LinkId link, const Probe& probe) const {
+LinkProbe LinkProber::measured(PeerLinkId link, const Probe& probe) const {
     const ChannelStats stats = hub_->stats(link);
     LinkProbe words;
     words.from = probe.self;
@@ -133,7 +133,7 @@ LinkProbe LinkProber::measured(LinkId link, const Probe& probe) const {
     return words;
 }
 
-void LinkProber::advance(LinkId link, Probe& probe, std::int64_t now_us) {
+void LinkProber::advance(PeerLinkId link, Probe& probe, std::int64_t now_us) {
     if (now_us >= probe.until_us) {
         probe.step = Step::over;
     } else if (probe.step == Step::reaching) {
@@ -152,12 +152,12 @@ void LinkProber::advance(LinkId link, Probe& probe, std::int64_t now_us) {
     }
 }
 
-void LinkProber::send(LinkId link, const Message& message) {
+void LinkProber::send(PeerLinkId link, const Message& message) {
     const Status sent = hub_->send(link, Lane::control, {}, encode_message(message));
     if (!sent.ok()) log_(LogLevel::warning, "measured link: {}", sent.message());
 }
 
-void LinkProber::conclude(LinkId link, Probe& probe, std::vector<LinkProbe>& results) {
+void LinkProber::conclude(PeerLinkId link, Probe& probe, std::vector<LinkProbe>& results) {
     if (probe.dialed) {
         LinkProbe there = probe.own ? *probe.own : measured(link, probe);
         if (probe.back && there.reached) {

@@ -27,12 +27,12 @@ public:
     void dial(NodeId self, const ProbeLink& target, std::int64_t now_us);
     /// A message of one of these links, or of one that becomes one: its other end wants it
     /// measured, and it is `welcome`. False: of neither.
-    bool handle(LinkId link, NodeId self, const Message& message, bool welcome,
+    bool handle(PeerLinkId link, NodeId self, const Message& message, bool welcome,
                 std::int64_t now_us);
     /// Is it one of these links? The calls below are for those alone.
-    bool owns(LinkId link) const { return probes_.contains(link); }
-    void on_link_up(LinkId link);
-    void on_link_lost(LinkId link);
+    bool owns(PeerLinkId link) const { return probes_.contains(link); }
+    void on_link_up(PeerLinkId link);
+    void on_link_lost(PeerLinkId link);
 
     /// Goes on with what has been acknowledged or has taken too long. Gives what is known at the
     /// end of links this node dialled: the way back, when that was measured, then the way there.
@@ -61,18 +61,18 @@ private:
         std::optional<LinkProbe> back;  // what the other end measured
     };
 
-    bool accept(LinkId link, NodeId self, NodeId peer, std::int64_t now_us);
-    void on_message(LinkId link, const Message& message);
+    bool accept(PeerLinkId link, NodeId self, NodeId peer, std::int64_t now_us);
+    void on_message(PeerLinkId link, const Message& message);
     bool has_accepted(NodeId peer) const;
     Probe* dialed_to(NodeId peer);
-    LinkProbe measured(LinkId link, const Probe& probe) const;
-    void advance(LinkId link, Probe& probe, std::int64_t now_us);
-    void send(LinkId link, const Message& message);
-    void conclude(LinkId link, Probe& probe, std::vector<LinkProbe>& results);
+    LinkProbe measured(PeerLinkId link, const Probe& probe) const;
+    void advance(PeerLinkId link, Probe& probe, std::int64_t now_us);
+    void send(PeerLinkId link, const Message& message);
+    void conclude(PeerLinkId link, Probe& probe, std::vector<LinkProbe>& results);
 
     Log log_;
     ChannelHub* hub_ = nullptr;
-    std::map<LinkId, Probe> probes_;
+    std::map<PeerLinkId, Probe> probes_;
 };
 
 }  // namespace molink

@@ -48,7 +48,7 @@ Member Membership::introduce(const Hello& hello, std::int64_t now_us) const {
     return member;
 }
 
-void Membership::add(LinkId link, Member member) {
+void Membership::add(PeerLinkId link, Member member) {
     assert(member.info.id == NodeId(next_node_) && !node_of_link_.contains(link));
     ++next_node_;
     strangers_.erase(link);
@@ -82,7 +82,7 @@ Member* Membership::find(NodeId node) {
     return const_cast<Member*>(std::as_const(*this).find(node));
 }
 
-const Member* Membership::find_by_link(LinkId link) const {
+const Member* Membership::find_by_link(PeerLinkId link) const {
     const auto found = node_of_link_.find(link);
     return found == node_of_link_.end() ? nullptr : find(found->second);
 }
@@ -115,20 +115,20 @@ std::int64_t Membership::memory_share(const Member& member) const {
     return smallest / std::max<std::int64_t>(sharers, 1);
 }
 
-void Membership::forget_link(LinkId link) {
+void Membership::forget_link(PeerLinkId link) {
     strangers_.erase(link);
     dismissed_.erase(link);
 }
 
-void Membership::dismiss(LinkId link, std::int64_t until_us) {
+void Membership::dismiss(PeerLinkId link, std::int64_t until_us) {
     strangers_.erase(link);
     node_of_link_.erase(link);
     dismissed_[link] = until_us;
 }
 
-std::vector<LinkId> Membership::release_dismissed(std::int64_t now_us,
-                                                  const std::function<bool(LinkId)>& flushed) {
-    std::vector<LinkId> released;
+std::vector<PeerLinkId> Membership::release_dismissed(
+    std::int64_t now_us, const std::function<bool(PeerLinkId)>& flushed) {
+    std::vector<PeerLinkId> released;
     std::erase_if(dismissed_, [&](const auto& item) {
         const bool due = now_us >= item.second || flushed(item.first);
         if (due) released.push_back(item.first);
@@ -137,7 +137,7 @@ std::vector<LinkId> Membership::release_dismissed(std::int64_t now_us,
     return released;
 }
 
-const Member* Membership::on_heard(LinkId link, std::int64_t now_us) {
+const Member* Membership::on_heard(PeerLinkId link, std::int64_t now_us) {
     const auto found = node_of_link_.find(link);
     if (found == node_of_link_.end()) return nullptr;
     Member* member = find(found->second);
@@ -145,7 +145,7 @@ const Member* Membership::on_heard(LinkId link, std::int64_t now_us) {
     return member;
 }
 
-const Member* Membership::on_interrupted(LinkId link, std::int64_t now_us) {
+const Member* Membership::on_interrupted(PeerLinkId link, std::int64_t now_us) {
     const auto found = node_of_link_.find(link);
     if (found == node_of_link_.end()) return nullptr;
     Member* member = find(found->second);
@@ -154,7 +154,7 @@ const Member* Membership::on_interrupted(LinkId link, std::int64_t now_us) {
     return member;
 }
 
-const Member* Membership::on_resumed(LinkId link, std::int64_t now_us) {
+const Member* Membership::on_resumed(PeerLinkId link, std::int64_t now_us) {
     const auto found = node_of_link_.find(link);
     if (found == node_of_link_.end()) return nullptr;
     Member* member = find(found->second);
@@ -184,8 +184,8 @@ std::vector<Membership::Loss> Membership::overdue(std::int64_t now_us) const {
     return losses;
 }
 
-std::vector<LinkId> Membership::late_strangers(std::int64_t now_us) const {
-    std::vector<LinkId> late;
+std::vector<PeerLinkId> Membership::late_strangers(std::int64_t now_us) const {
+    std::vector<PeerLinkId> late;
     for (const auto& [link, since_us] : strangers_) {
         if (now_us - since_us > limits::kHelloWithinUs) late.push_back(link);
     }

@@ -19,8 +19,8 @@ namespace molink {
 
 /// A node that was admitted, as the head knows it.
 struct Member {
-    NodeInfo info;  ///< what belongs to a pipeline (layers, bytes, blocks) stays empty here
-    LinkId link;    ///< of workers
+    NodeInfo info;    ///< what belongs to a pipeline (layers, bytes, blocks) stays empty here
+    PeerLinkId link;  ///< of workers
     NodeProfile profile;
     std::string memory_domain;
     bool memory_own = false;
@@ -45,7 +45,7 @@ public:
     /// Describes a node that says `hello`, for the decision whether it may join.
     Member introduce(const Hello& hello, std::int64_t now_us) const;
     /// A stranger becomes the member that introduce() described.
-    void add(LinkId link, Member member);
+    void add(PeerLinkId link, Member member);
     /// Its link is dismissed, or lost.
     void remove(NodeId node);
 
@@ -55,7 +55,7 @@ public:
     /// Null when there is none.
     const Member* find(NodeId node) const;
     Member* find(NodeId node);
-    const Member* find_by_link(LinkId link) const;
+    const Member* find_by_link(PeerLinkId link) const;
     const Member* find_by_address(const std::string& address) const;
     /// Descriptions of all members, with their shares of memory and whether they are waited for.
     std::vector<NodeInfo> infos() const;
@@ -63,21 +63,21 @@ public:
     /// which an amount was set.
     std::int64_t memory_share(const Member& member) const;
 
-    void add_stranger(LinkId link, std::int64_t now_us) { strangers_[link] = now_us; }
-    bool is_stranger(LinkId link) const { return strangers_.contains(link); }
+    void add_stranger(PeerLinkId link, std::int64_t now_us) { strangers_[link] = now_us; }
+    bool is_stranger(PeerLinkId link) const { return strangers_.contains(link); }
     /// The link serves something else, or is gone.
-    void forget_link(LinkId link);
+    void forget_link(PeerLinkId link);
     /// The link is closed when its last words are sent, at `until_us` at the latest.
-    void dismiss(LinkId link, std::int64_t until_us);
-    bool is_dismissed(LinkId link) const { return dismissed_.contains(link); }
+    void dismiss(PeerLinkId link, std::int64_t until_us);
+    bool is_dismissed(PeerLinkId link) const { return dismissed_.contains(link); }
     /// Removes and returns dismissed links that may be closed now.
-    std::vector<LinkId> release_dismissed(std::int64_t now_us,
-                                          const std::function<bool(LinkId)>& flushed);
+    std::vector<PeerLinkId> release_dismissed(std::int64_t now_us,
+                                              const std::function<bool(PeerLinkId)>& flushed);
 
     // What is heard of a member's link. Each returns the member, or null when it is nobody's.
-    const Member* on_heard(LinkId link, std::int64_t now_us);
-    const Member* on_interrupted(LinkId link, std::int64_t now_us);
-    const Member* on_resumed(LinkId link, std::int64_t now_us);
+    const Member* on_heard(PeerLinkId link, std::int64_t now_us);
+    const Member* on_interrupted(PeerLinkId link, std::int64_t now_us);
+    const Member* on_resumed(PeerLinkId link, std::int64_t now_us);
 
     struct Loss {
         NodeId node;
@@ -86,16 +86,16 @@ public:
     /// Members whose time is up.
     std::vector<Loss> overdue(std::int64_t now_us) const;
     /// Strangers that have said nothing for too long.
-    std::vector<LinkId> late_strangers(std::int64_t now_us) const;
+    std::vector<PeerLinkId> late_strangers(std::int64_t now_us) const;
     /// Brings NodeState::stalled up to date. True when it changed for a member.
     bool note_silence(std::int64_t now_us);
 
 private:
     Patience patience_;
     std::vector<Member> members_;
-    std::map<LinkId, NodeId> node_of_link_;
-    std::map<LinkId, std::int64_t> strangers_;  // since when
-    std::map<LinkId, std::int64_t> dismissed_;  // closed at this time at the latest
+    std::map<PeerLinkId, NodeId> node_of_link_;
+    std::map<PeerLinkId, std::int64_t> strangers_;  // since when
+    std::map<PeerLinkId, std::int64_t> dismissed_;  // closed at this time at the latest
     std::uint32_t next_node_ = 1;
 };
 

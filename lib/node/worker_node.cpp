@@ -28,17 +28,22 @@ WorkerNode::WorkerNode(WorkerConfig config, const Clock& clock, StageExecutor& e
     : config_(std::move(config)),
       clock_(clock),
       log_(log),
-      session_(executor, *this),
-      prober_(log) {}
+      head_(config_.join,
+            {config_.join_within_us, config_.head_lost_after_us, config_.reconnect_within_us}),
+      neighbours_(log),
+      prober_(log),
+      session_(executor, *this) {}
 
 WorkerNode::~WorkerNode() = default;
 
 Status WorkerNode::attach(ChannelHub& hub, const std::string& advertise) {
     hub_ = &hub;
     prober_.attach(hub);
+    neighbours_.attach(hub);
     advertise_ = advertise;
-    started_us_ = next_heartbeat_us_ = clock_.now_us();
-    MOLINK_ASSIGN_OR_RETURN(head_, hub_->dial(config_.join));
+    next_heartbeat_us_ = clock_.now_us();
+    MOLINK_ASSIGN_OR_RETURN(const PeerLinkId link, hub_->dial(config_.join));
+    head_.begin(link, clock_.now_us());
     return {};
 }
 
@@ -57,18 +62,21 @@ void WorkerNode::tick() {
     report_probes(now);
     if (now < next_heartbeat_us_) return;
     next_heartbeat_us_ = now + limits::kHeartbeatIntervalUs;
+    beat(now);
+}
+
+void WorkerNode::beat(std::int64_t now_us) {
     ++heartbeat_;
-    if (welcomed_) {
+    if (head_.welcomed()) {
         Heartbeat heartbeat{heartbeat_, {}};
-        const bool to_head = next_is_head();
-        if (to_head || (next_ && next_up_)) {
-            const ChannelStats stats = hub_->stats(to_head ? head_ : *next_);
-            heartbeat.next_link = StageLinkReport{
-                epoch_, make_link_report(make_link_metrics(config_.identity.name, "next", stats))};
+        if (const auto link = next_link()) {
+            const auto metrics =
+                make_link_metrics(config_.identity.name, "next", hub_->stats(*link));
+            heartbeat.next_link = StageLinkReport{epoch_, make_link_report(metrics)};
         }
-        send_head(Lane::control, heartbeat);
+        send_head(Lane::control, Message(std::move(heartbeat)));
     }
-    check_liveness(now);
+    check_liveness(now_us);
 }
 
 void WorkerNode::report_probes(std::int64_t now_us) {
@@ -76,101 +84,60 @@ void WorkerNode::report_probes(std::int64_t now_us) {
 }
 
 void WorkerNode::check_liveness(std::int64_t now_us) {
-    const auto seconds = [](std::int64_t us) { return static_cast<double>(us) / 1e6; };
-    if (!welcomed_) {
-        if (now_us - started_us_ <= config_.join_within_us) return;
-        end(make_error(StatusCode::unavailable, "no head answered at {} within {:.0f} s",
-                       config_.join, seconds(config_.join_within_us)));
+    const Status head = head_.check(now_us);
+    if (!head.ok()) {
+        end(head);
         return;
     }
-    if (head_interrupted_us_ != 0 && now_us - head_interrupted_us_ > config_.reconnect_within_us) {
-        end(make_error(
-            StatusCode::unavailable,
-            "the head '{}' was lost: its connection was reset and did not come back within "
-            "{:.1f} s",
-            head_name_, seconds(config_.reconnect_within_us)));
-        return;
-    }
-    if (now_us - head_heard_us_ > config_.head_lost_after_us) {
-        end(make_error(StatusCode::unavailable,
-                       "the head '{}' was lost: no sign of life for {:.1f} s", head_name_,
-                       seconds(now_us - head_heard_us_)));
-        return;
-    }
+    if (!head_.welcomed()) return;
     const std::int64_t patience = config_.reconnect_within_us + limits::kNeighbourGraceUs;
-    if (next_interrupted_us_ != 0 && now_us - next_interrupted_us_ > patience) {
-        fail_stage(StatusCode::unavailable,
-                   fmt::format("the link to the next stage at {} was lost and did not come back "
-                               "within {:.1f} s",
-                               next_address(), seconds(patience)));
-    }
-    std::vector<LinkId> late;
-    for (const auto& [link, since] : strangers_) {
-        if (now_us - since > limits::kHelloWithinUs) late.push_back(link);
-    }
-    for (LinkId link : late) {
-        strangers_.erase(link);
-        hub_->close(link);
-    }
+    const Status next = neighbours_.check_next(now_us, patience);
+    if (!next.ok()) fail_stage(next.code(), next.message());
+    neighbours_.close_late(now_us);
 }
 
-void WorkerNode::on_link_up(LinkId link, bool dialed) {
+void WorkerNode::on_link_up(PeerLinkId link, bool dialed) {
     if (!dialed) {
-        strangers_[link] = clock_.now_us();
-        return;
-    }
-    if (prober_.owns(link)) {
+        neighbours_.add_stranger(link, clock_.now_us());
+    } else if (prober_.owns(link)) {
         prober_.on_link_up(link);
-    } else if (link == head_) {
-        head_up_ = true;
-        head_heard_us_ = clock_.now_us();
+    } else if (link == head_.link()) {
+        head_.on_up(clock_.now_us());
         send_head(Lane::control, Message(make_hello(config_.identity, advertise_)));
-    } else if (next_ && link == *next_) {
-        next_up_ = true;
-        hub_->set_epoch(link, epoch_);
-        const PeerHello hello{epoch_, node_, session_.assignment().stage_index};
-        const Status sent = hub_->send(link, Lane::control, epoch_, encode_message(hello));
-        if (!sent.ok()) log_(LogLevel::warning, "peer hello: {}", sent.message());
+    } else {
+        neighbours_.on_up(link);
     }
 }
 
-void WorkerNode::on_link_interrupted(LinkId link) {
+void WorkerNode::on_link_interrupted(PeerLinkId link) {
     if (prober_.owns(link)) return;
-    if (link == head_) head_interrupted_us_ = clock_.now_us();
-    if (next_ && link == *next_) next_interrupted_us_ = clock_.now_us();
-    log_(LogLevel::warning, "link to {} interrupted", link == head_ ? "the head" : "a stage");
+    const bool head = link == head_.link();
+    if (head) head_.on_interrupted(clock_.now_us());
+    neighbours_.on_interrupted(link, clock_.now_us());
+    log_(LogLevel::warning, "link to {} interrupted", head ? "the head" : "a stage");
 }
 
-void WorkerNode::on_link_resumed(LinkId link) {
+void WorkerNode::on_link_resumed(PeerLinkId link) {
     if (prober_.owns(link)) return;
-    if (link == head_) {
-        head_interrupted_us_ = 0;
-        head_heard_us_ = clock_.now_us();
-    }
-    if (next_ && link == *next_) next_interrupted_us_ = 0;
-    log_(LogLevel::info, "link to {} resumed", link == head_ ? "the head" : "a stage");
+    const bool head = link == head_.link();
+    if (head) head_.on_resumed(clock_.now_us());
+    neighbours_.on_resumed(link);
+    log_(LogLevel::info, "link to {} resumed", head ? "the head" : "a stage");
 }
 
-void WorkerNode::on_link_lost(LinkId link, const Status& reason) {
-    strangers_.erase(link);
+void WorkerNode::on_link_lost(PeerLinkId link, const Status& reason) {
     if (prober_.owns(link)) prober_.on_link_lost(link);
-    if (previous_ && link == *previous_) previous_.reset();
-    if (link == head_) {
-        const Status lost =
-            reason.with_context(fmt::format("link to the head at {}", config_.join));
-        end(lost.ok() ? Status(StatusCode::unavailable, "the head was lost") : lost);
-    } else if (next_ && link == *next_) {
-        log_(LogLevel::warning, "link to the next stage lost: {}", reason.message());
-        if (next_interrupted_us_ == 0) next_interrupted_us_ = clock_.now_us();
-        next_.reset();
-    }
+    neighbours_.on_lost(link, reason, clock_.now_us());
+    if (link != head_.link()) return;
+    const Status lost = reason.with_context(fmt::format("link to the head at {}", config_.join));
+    end(lost.ok() ? Status(StatusCode::unavailable, "the head was lost") : lost);
 }
 
-void WorkerNode::on_message(LinkId link, Lane, PipelineEpoch, Bytes bytes) {
+void WorkerNode::on_message(PeerLinkId link, Lane, PipelineEpoch, Bytes bytes) {
     if (over()) return;
     auto message = decode_message(bytes);
-    if (link == head_) {
-        head_heard_us_ = clock_.now_us();
+    if (link == head_.link()) {
+        head_.on_heard(clock_.now_us());
         if (!message) {
             end(message.error().with_context("message from the head"));
             return;
@@ -180,9 +147,7 @@ void WorkerNode::on_message(LinkId link, Lane, PipelineEpoch, Bytes bytes) {
     }
     if (!message) {
         log_(LogLevel::warning, "message from a peer: {}", message.error().message());
-        strangers_.erase(link);
-        if (previous_ && link == *previous_) previous_.reset();
-        hub_->close(link);
+        neighbours_.refuse(link);
         return;
     }
     handle_peer(link, std::move(*message));
@@ -192,67 +157,67 @@ void WorkerNode::handle_head(Message message) {
     if (is_work(message)) {
         handle_work(std::move(message));
     } else if (const auto* welcome = std::get_if<Welcome>(&message)) {
-        welcomed_ = true;
-        node_ = welcome->node;
-        head_name_ = welcome->head_name;
-        log_(LogLevel::info, "joined the head '{}' as node {}", head_name_, node_.value);
+        head_.on_welcome(*welcome);
+        log_(LogLevel::info, "joined the head '{}' as node {}", head_.name(), head_.node().value);
     } else if (const auto* assign = std::get_if<Assign>(&message)) {
         on_assign(*assign);
     } else if (const auto* asked = std::get_if<ProbeLink>(&message)) {
         ProbeLink target = *asked;
         if (target.address.empty()) target.address = config_.join;
-        prober_.dial(node_, target, clock_.now_us());
+        prober_.dial(head_.node(), target, clock_.now_us());
     } else if (const auto* start = std::get_if<StageStart>(&message)) {
         on_start(*start);
     } else if (const auto* refuse = std::get_if<Refuse>(&message)) {
-        farewell_ = refuse->reason;
-        if (refuse->code == StatusCode::cancelled) {
-            end(Status());  // the cluster is closed
-        } else {
-            end(Status(refuse->code,
-                       (welcomed_ ? "dismissed: " : "refused by the head: ") + refuse->reason));
-        }
+        on_refuse(*refuse);
     } else if (!std::holds_alternative<Heartbeat>(message)) {
         end(make_error(StatusCode::data_loss, "the head sent a {} message, which only workers send",
                        message_name(message)));
     }
 }
 
-void WorkerNode::handle_peer(LinkId link, Message message) {
-    if (prober_.handle(link, node_, message, strangers_.contains(link), clock_.now_us())) {
-        strangers_.erase(link);
+void WorkerNode::on_refuse(const Refuse& refuse) {
+    farewell_ = refuse.reason;
+    if (refuse.code == StatusCode::cancelled) {
+        end(Status());  // the cluster is closed
+        return;
+    }
+    const char* how = head_.welcomed() ? "dismissed: " : "refused by the head: ";
+    end(Status(refuse.code, how + refuse.reason));
+}
+
+void WorkerNode::handle_peer(PeerLinkId link, Message message) {
+    const bool stranger = neighbours_.is_stranger(link);
+    if (prober_.handle(link, head_.node(), message, stranger, clock_.now_us())) {
+        neighbours_.forget_stranger(link);
         return;
     }
     if (is_work(message)) {
-        if (previous_ && link == *previous_) handle_work(std::move(message));
+        if (neighbours_.is_previous(link)) handle_work(std::move(message));
         return;
     }
     const Assign& assign = session_.assignment();
     const auto* hello = std::get_if<PeerHello>(&message);
-    const bool expected = hello != nullptr && strangers_.contains(link) && has_stage() &&
-                          hello->epoch == epoch_ &&
+    const bool expected = hello != nullptr && stranger && has_stage() && hello->epoch == epoch_ &&
                           assign.ring.shape().previous(assign.stage_index) ==
                               std::optional<std::size_t>(hello->stage_index);
-    strangers_.erase(link);
-    if (!expected) {
-        log_(LogLevel::warning, "peer refused: it is not the stage before this one in epoch {}",
-             epoch_.epoch.value);
-        hub_->close(link);
+    if (expected) {
+        neighbours_.accept_previous(link);
         return;
     }
-    if (previous_) hub_->close(*previous_);
-    previous_ = link;
+    log_(LogLevel::warning, "peer refused: it is not the stage before this one in epoch {}",
+         epoch_.epoch.value);
+    neighbours_.refuse(link);
 }
 
 void WorkerNode::on_assign(const Assign& assign) {
-    if (assign.stage().node != node_) {
+    if (assign.stage().node != head_.node()) {
         end(make_error(StatusCode::data_loss, "the head assigned the stage of node {} to node {}",
-                       assign.stage().node.value, node_.value));
+                       assign.stage().node.value, head_.node().value));
         return;
     }
-    drop_peers();
     epoch_ = assign.epoch;
-    hub_->set_epoch(head_, epoch_);
+    neighbours_.begin(epoch_);
+    hub_->set_epoch(head_.link(), epoch_);
     pages_ready_ = false;
     progress_ = {};
     kv_blocks_ = 0;
@@ -263,15 +228,6 @@ void WorkerNode::on_assign(const Assign& assign) {
     session_.assign(assign);
 }
 
-void WorkerNode::drop_peers() {
-    if (next_) hub_->close(*next_);
-    if (previous_) hub_->close(*previous_);
-    next_.reset();
-    previous_.reset();
-    next_up_ = false;
-    next_interrupted_us_ = 0;
-}
-
 void WorkerNode::on_start(const StageStart& start) {
     kv_blocks_ = start.kv_blocks;
     const Status started = session_.start(start);
@@ -280,12 +236,12 @@ void WorkerNode::on_start(const StageStart& start) {
         return;
     }
     if (next_is_head()) return;
-    auto dialed = hub_->dial(next_address());
-    if (!dialed) {
-        fail_stage(dialed.error().code(), dialed.error().message());
-        return;
-    }
-    next_ = *dialed;
+    const Assign& assign = session_.assignment();
+    const Ring& ring = assign.ring;
+    const std::string& address = ring.stage(*ring.shape().next(assign.stage_index)).address;
+    const Status dialled =
+        neighbours_.dial_next(address, {epoch_, head_.node(), assign.stage_index});
+    if (!dialled.ok()) fail_stage(dialled.code(), dialled.message());
 }
 
 bool WorkerNode::has_stage() const {
@@ -294,13 +250,11 @@ bool WorkerNode::has_stage() const {
 
 /// The stage sends to the head: to its stage, or because no stage comes next.
 bool WorkerNode::next_is_head() const {
-    return has_stage() && session_.assignment().ring.next_node(node_) == kHeadNode;
+    return has_stage() && session_.assignment().ring.next_node(head_.node()) == kHeadNode;
 }
 
-/// What this stage dials; only when next_is_head() is false.
-const std::string& WorkerNode::next_address() const {
-    const Ring& ring = session_.assignment().ring;
-    return ring.stage(*ring.shape().next(session_.assignment().stage_index)).address;
+std::optional<PeerLinkId> WorkerNode::next_link() const {
+    return next_is_head() ? head_.link() : neighbours_.next();
 }
 
 void WorkerNode::handle_work(Message message) {
@@ -327,16 +281,14 @@ void WorkerNode::on_feedback(const TokenFeedback& tokens) {
 
 void WorkerNode::fail_stage(StatusCode code, const std::string& reason) {
     log_(LogLevel::error, "stage failed: {}", reason);
-    drop_peers();
+    neighbours_.drop();
     state_ = NodeState::joined;
     send_head(Lane::control, StageFailed{epoch_, code, reason});
 }
 
 void WorkerNode::report_ready() {
     if (!pages_ready_ || state_ != NodeState::loading) return;
-    // The next stage must know us before the first part can reach it: lanes do not wait for each
-    // other.
-    if (!next_is_head() && (!next_ || !next_up_ || hub_->pending_bytes(*next_) > 0)) return;
+    if (!next_is_head() && !neighbours_.next_ready()) return;
     state_ = NodeState::ready;
     send_head(Lane::control, StageReady{epoch_});
 }
@@ -381,14 +333,13 @@ void WorkerNode::send_next(Lane lane, const Message& message) {
         send_head(lane, message);
         return;
     }
-    if (!next_) return;  // lost; the head ends the epoch, or check_liveness tells it
-    const Status sent = hub_->send(*next_, lane, epoch_, encode_message(message));
+    const Status sent = neighbours_.send_next(lane, message);
     if (!sent.ok()) fail_stage(sent.code(), sent.message());
 }
 
 void WorkerNode::send_head(Lane lane, const Message& message) {
-    if (!head_up_) return;
-    const Status sent = hub_->send(head_, lane, epoch_, encode_message(message));
+    if (!head_.up()) return;
+    const Status sent = hub_->send(head_.link(), lane, epoch_, encode_message(message));
     if (!sent.ok()) log_(LogLevel::warning, "send to the head: {}", sent.message());
 }
 
@@ -399,7 +350,7 @@ void WorkerNode::farewell() {
 WorkerView WorkerNode::view() const {
     WorkerView view;
     view.state = state_;
-    view.welcomed = welcomed_;
+    view.welcomed = head_.welcomed();
     view.address = advertise_;
     view.layers = has_stage() ? session_.assignment().stage().layers : LayerRange{};
     view.loaded_bytes = static_cast<std::int64_t>(progress_.done_bytes);
@@ -407,10 +358,13 @@ WorkerView WorkerNode::view() const {
     view.kv_blocks = static_cast<std::int64_t>(kv_blocks_);
     view.epoch = epoch_.epoch.value;
     view.farewell = farewell_;
-    if (head_up_)
-        view.links.push_back(make_link_metrics(config_.identity.name, "head", hub_->stats(head_)));
-    if (next_ && next_up_)
-        view.links.push_back(make_link_metrics(config_.identity.name, "next", hub_->stats(*next_)));
+    const std::string& name = config_.identity.name;
+    if (head_.up()) {
+        view.links.push_back(make_link_metrics(name, "head", hub_->stats(head_.link())));
+    }
+    if (const auto next = neighbours_.next()) {
+        view.links.push_back(make_link_metrics(name, "next", hub_->stats(*next)));
+    }
     return view;
 }
 

@@ -2,18 +2,17 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
-#include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include <molink/worker.h>
 
 #include "base/log.h"
 #include "channel/channel_hub.h"
+#include "node/head_link.h"
 #include "node/link_prober.h"
 #include "node/node_identity.h"
+#include "node/stage_neighbours.h"
 #include "pipeline/stage_session.h"
 #include "wire/messages.h"
 
@@ -31,7 +30,7 @@ struct WorkerConfig {
 /// ends when the head says so or is lost. Thread: the node's loop.
 class WorkerNode final : public HubSink, public StagePorts {
 public:
-    /// `clock` and `executor` must outlive it; attach() must follow before anything else.
+    /// `clock` and `executor` must outlive it. Call attach() before anything else.
     WorkerNode(WorkerConfig config, const Clock& clock, StageExecutor& executor, Log log);
     ~WorkerNode() override;
 
@@ -46,7 +45,7 @@ public:
     /// Tells the head that this node leaves. Flush the hub afterwards.
     void farewell();
     /// Nothing is left to send to the head.
-    bool flushed() const { return !head_up_ || hub_->pending_bytes(head_) == 0; }
+    bool flushed() const { return !head_.up() || hub_->pending_bytes(head_.link()) == 0; }
 
     bool over() const { return outcome_.has_value(); }
     /// How it ended; only when over().
@@ -54,11 +53,11 @@ public:
     WorkerView view() const;
 
     // HubSink
-    void on_link_up(LinkId link, bool dialed) override;
-    void on_link_interrupted(LinkId link) override;
-    void on_link_resumed(LinkId link) override;
-    void on_link_lost(LinkId link, const Status& reason) override;
-    void on_message(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
+    void on_link_up(PeerLinkId link, bool dialed) override;
+    void on_link_interrupted(PeerLinkId link) override;
+    void on_link_resumed(PeerLinkId link) override;
+    void on_link_lost(PeerLinkId link, const Status& reason) override;
+    void on_message(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
     // StagePorts
     void stage_progress(const LoadProgress& progress) override;
     void stage_loaded(const StageLoaded& loaded) override;
@@ -74,50 +73,41 @@ private:
     void send_head(Lane lane, const Message& message);
     void handle_head(Message message);
     void report_probes(std::int64_t now_us);
-    void handle_peer(LinkId link, Message message);
+    void beat(std::int64_t now_us);
+    void handle_peer(PeerLinkId link, Message message);
     void on_assign(const Assign& assign);
     void on_start(const StageStart& start);
+    void on_refuse(const Refuse& refuse);
     void on_input(StageInput input);
     void on_feedback(const TokenFeedback& tokens);
     void handle_work(Message message);
     bool has_stage() const;
     bool next_is_head() const;
-    const std::string& next_address() const;
+    /// The link to the node that the stage sends to, once it is up.
+    std::optional<PeerLinkId> next_link() const;
     void send_next(Lane lane, const Message& message);
     void fail_stage(StatusCode code, const std::string& reason);
     void report_ready();
-    void drop_peers();
     void check_liveness(std::int64_t now_us);
 
     WorkerConfig config_;
     const Clock& clock_;
     Log log_;
-    StageSession session_;
-    LinkProber prober_;
     ChannelHub* hub_ = nullptr;
     std::string advertise_;
+    HeadLink head_;
+    StageNeighbours neighbours_;
+    LinkProber prober_;
+    StageSession session_;
 
-    std::int64_t started_us_ = 0;
-    LinkId head_;
-    bool head_up_ = false;
-    bool welcomed_ = false;
-    std::int64_t head_heard_us_ = 0;
-    std::int64_t head_interrupted_us_ = 0;  // 0: connected
-    std::optional<LinkId> next_;            // to the next stage, when that is a worker
-    bool next_up_ = false;
-    std::int64_t next_interrupted_us_ = 0;
-    std::map<LinkId, std::int64_t> strangers_;  // accepted, not introduced yet: since when
-    std::optional<LinkId> previous_;
+    NodeState state_ = NodeState::joined;
     bool pages_ready_ = false;
     PipelineEpoch epoch_;  // of the latest assignment; 0: none yet
-    NodeId node_{0};
-    std::string head_name_;
-    std::string farewell_;
     LoadProgress progress_;
     std::uint64_t kv_blocks_ = 0;
-    NodeState state_ = NodeState::joined;
     std::uint64_t heartbeat_ = 0;
     std::int64_t next_heartbeat_us_ = 0;
+    std::string farewell_;
     std::optional<Status> outcome_;
 };
 

@@ -62,7 +62,7 @@ std::optional<Token> EventChecker::expected_token(RequestId id, std::int32_t ind
     return tokens[static_cast<std::size_t>(at)];
 }
 
-void EventChecker::take(const RequestEvent& event) {
+void EventChecker::add_event(const RequestEvent& event) {
     std::string line =
         fmt::format("{} {} {} {} {};", event.request.value, event.index,
                     static_cast<int>(event.finish_reason), event.total_us, event.text);

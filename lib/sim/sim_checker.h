@@ -25,7 +25,7 @@ public:
         : layers_(layers), justified_(std::move(justified)) {}
 
     void add(RequestId id, const GenerateRequest& request);
-    void take(const RequestEvent& event);
+    void add_event(const RequestEvent& event);
     /// Everything that was added has ended. The first that has not, else empty.
     std::string unfinished() const;
 

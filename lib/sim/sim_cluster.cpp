@@ -40,7 +40,7 @@ std::unique_ptr<TransmitPolicy> make_transmit(const SimScenario& scenario,
 
 template <typename Node>
 std::int64_t SimCluster::Host<Node>::next_event_us() {
-    if (transport->take_changed()) {
+    if (transport->consume_change()) {
         due_us = std::min({transport->next_event_us(), node->next_timer_us(),
                            stage ? stage->next_event_us() : kNever});
     }

@@ -117,7 +117,7 @@ public:
     /// When poll() has something to do: the next arrival, or the end of the wait of the last poll.
     std::int64_t next_event_us() const;
     /// Whether next_event_us() may have changed since this was asked last.
-    bool take_changed() { return std::exchange(changed_, false); }
+    bool consume_change() { return std::exchange(changed_, false); }
     void reset_with(const std::string& other);
     void reset_all();
 

@@ -159,7 +159,7 @@ void World::submit(std::int64_t cancel_after_us) {
 }
 
 void World::on_request_event(RequestEvent event) {
-    checker_.take(event);
+    checker_.add_event(event);
     if (follow_ups_.empty() || event.tokens.empty() || checker_.ended(event.request)) return;
     const std::int64_t cancel_after_us = follow_ups_.front();
     follow_ups_.pop_front();

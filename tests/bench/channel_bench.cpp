@@ -128,7 +128,7 @@ std::int64_t VirtualRun::busy_us() const {
 ChannelFigures VirtualRun::run() {
     set_link(scene_.probed_at);
     (void)b_.transport.listen("inproc://b");
-    const LinkId link = *a_.hub->dial("inproc://b");
+    const PeerLinkId link = *a_.hub->dial("inproc://b");
     while (a_.listener.up.empty() || b_.listener.up.empty()) advance(1'000, {});
     if (scene_.probed) advance(kProbedWithinUs, {});
     set_link(1);

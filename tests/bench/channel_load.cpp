@@ -22,7 +22,7 @@ std::size_t padding(ByteSpan message) {
     return static_cast<std::size_t>(read_le<std::uint64_t>(message, 0)) - message.size();
 }
 
-ChannelLoad::ChannelLoad(const Clock& clock, ChannelHub& hub, LinkId link,
+ChannelLoad::ChannelLoad(const Clock& clock, ChannelHub& hub, PeerLinkId link,
                          const ChannelLoadOptions& options)
     : clock_(clock),
       hub_(hub),
@@ -66,7 +66,7 @@ bool ChannelLoad::tick() {
     return true;
 }
 
-void ChannelListener::on_message(LinkId, Lane lane, PipelineEpoch, Bytes message) {
+void ChannelListener::on_message(PeerLinkId, Lane lane, PipelineEpoch, Bytes message) {
     if (lane != Lane::decode) return;
     times_us.push_back(clock_.now_us() - read_le<std::int64_t>(message, 8));
 }

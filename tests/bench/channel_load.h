@@ -29,7 +29,7 @@ std::size_t padding(ByteSpan message);
 class ChannelLoad {
 public:
     /// `clock` and `hub` must outlive it.
-    ChannelLoad(const Clock& clock, ChannelHub& hub, LinkId link,
+    ChannelLoad(const Clock& clock, ChannelHub& hub, PeerLinkId link,
                 const ChannelLoadOptions& options);
     /// Queues what is due. True when that was something.
     bool tick();
@@ -42,7 +42,7 @@ private:
 
     const Clock& clock_;
     ChannelHub& hub_;
-    LinkId link_;
+    PeerLinkId link_;
     ChannelLoadOptions options_;
     Random random_;
     std::int64_t next_us_;
@@ -54,13 +54,13 @@ private:
 class ChannelListener final : public HubSink {
 public:
     explicit ChannelListener(const Clock& clock) : clock_(clock) {}
-    void on_link_up(LinkId link, bool) override { up.push_back(link); }
-    void on_link_interrupted(LinkId) override {}
-    void on_link_resumed(LinkId) override {}
-    void on_link_lost(LinkId, const Status& reason) override { lost = reason.to_string(); }
-    void on_message(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
+    void on_link_up(PeerLinkId link, bool) override { up.push_back(link); }
+    void on_link_interrupted(PeerLinkId) override {}
+    void on_link_resumed(PeerLinkId) override {}
+    void on_link_lost(PeerLinkId, const Status& reason) override { lost = reason.to_string(); }
+    void on_message(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
 
-    std::vector<LinkId> up;
+    std::vector<PeerLinkId> up;
     std::vector<std::int64_t> times_us;
     std::string lost;
 

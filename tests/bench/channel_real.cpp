@@ -55,7 +55,7 @@ ChannelFigures run_real(const LinkModel& link, const std::string& policy, std::u
     const int port = relay.add(port_of(*address),
                                {link.bytes_per_s, link.bytes_per_s, link.delay_us, link.jitter_us});
     Host a(policy, seed);
-    const LinkId to_b = a.hub->dial("tcp://127.0.0.1:" + std::to_string(port)).value();
+    const PeerLinkId to_b = a.hub->dial("tcp://127.0.0.1:" + std::to_string(port)).value();
     std::atomic<bool> stop = false;
     std::thread receiver([&] {
         while (!stop) b.hub->poll(kTurnUs);

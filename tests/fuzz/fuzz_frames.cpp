@@ -43,22 +43,22 @@ Bytes payload_of(const FrameHeader& header, std::size_t size) {
 /// Checks what the hub tells its node.
 class Node final : public HubSink {
 public:
-    void on_link_up(LinkId link, bool) override {
+    void on_link_up(PeerLinkId link, bool) override {
         FUZZ_CHECK(!up.contains(link) && !gone.contains(link));
         up.insert(link);
     }
-    void on_link_interrupted(LinkId link) override {
+    void on_link_interrupted(PeerLinkId link) override {
         FUZZ_CHECK(up.contains(link) && interrupted.insert(link).second);
     }
-    void on_link_resumed(LinkId link) override {
+    void on_link_resumed(PeerLinkId link) override {
         FUZZ_CHECK(up.contains(link) && interrupted.erase(link) == 1);
     }
-    void on_link_lost(LinkId link, const Status& reason) override {
+    void on_link_lost(PeerLinkId link, const Status& reason) override {
         FUZZ_CHECK(!reason.ok() && gone.insert(link).second);
         up.erase(link);
         interrupted.erase(link);
     }
-    void on_message(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override {
+    void on_message(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override {
         FUZZ_CHECK(up.contains(link));
         const Epoch least = current[{link, epoch.pipeline}];
         FUZZ_CHECK(lane == Lane::control || epoch.epoch >= least);
@@ -77,9 +77,9 @@ public:
         next += ahead + 1;
     }
 
-    std::set<LinkId> up, gone, interrupted;
-    std::map<std::pair<LinkId, Lane>, std::uint32_t> due;
-    std::map<std::pair<LinkId, PipelineId>, Epoch> current;
+    std::set<PeerLinkId> up, gone, interrupted;
+    std::map<std::pair<PeerLinkId, Lane>, std::uint32_t> due;
+    std::map<std::pair<PeerLinkId, PipelineId>, Epoch> current;
     std::size_t messages = 0;
 };
 
@@ -146,20 +146,20 @@ private:
 
     void poll() {
         hub_->poll(0);
-        for (const LinkId link : node_.up) {
+        for (const PeerLinkId link : node_.up) {
             const ChannelStats stats = hub_->stats(link);
             FUZZ_CHECK(stats.min_rtt_us >= 0 && stats.smoothed_rtt_us >= stats.min_rtt_us);
             FUZZ_CHECK(stats.link.bytes_per_s >= 0 && stats.link.bytes_per_s < 1e15);
             FUZZ_CHECK(hub_->pending_bytes(link) < (1u << 20));
         }
-        for (const LinkId link : node_.gone) FUZZ_CHECK(hub_->pending_bytes(link) == 0);
+        for (const PeerLinkId link : node_.gone) FUZZ_CHECK(hub_->pending_bytes(link) == 0);
     }
 
     PeerConnection* connection() {
         return peers_.empty() ? nullptr : &peers_[input_.below(peers_.size())];
     }
 
-    LinkId link() { return LinkId(input_.below(8)); }
+    PeerLinkId link() { return PeerLinkId(input_.below(8)); }
 
     /// Frames that the node sends tell its tokens to the peer.
     void note_sent(ConnectionId id, const FrameHeader& header) {
@@ -310,7 +310,7 @@ private:
     }
 
     void send() {
-        const LinkId target = link();
+        const PeerLinkId target = link();
         const auto lane = static_cast<Lane>(input_.below(kLaneCount));
         const std::uint8_t which = input_.u8();
         const PipelineEpoch epoch{PipelineId(which >> 6), Epoch(which % 8u)};
@@ -324,14 +324,14 @@ private:
     }
 
     void close() {
-        const LinkId target = link();
+        const PeerLinkId target = link();
         hub_->close(target);
         if (node_.up.erase(target) > 0) node_.gone.insert(target);
         node_.interrupted.erase(target);
     }
 
     void set_epoch() {
-        const LinkId target = link();
+        const PeerLinkId target = link();
         const PipelineId pipeline(input_.u8() % 2);
         Epoch& current = node_.current[{target, pipeline}];
         current = std::max(current, Epoch(static_cast<std::uint32_t>(input_.below(8))));

@@ -80,7 +80,7 @@ struct World {
     SimHost a{net, 1};
     SimHost b{net, 2};
     Stranger stranger{net};
-    LinkId link;
+    PeerLinkId link;
 };
 
 FrameHeader data(std::uint64_t token, std::uint64_t sequence) {
@@ -303,7 +303,7 @@ TEST_CASE("a refused peer that goes on talking is not answered again", "[channel
 TEST_CASE("a node may close a link when it hears of its cut from the peer", "[channel]") {
     World world;
     (void)world.open(77);
-    world.b.sink.at_interruption = [&](LinkId link) { world.b.hub->close(link); };
+    world.b.sink.at_interruption = [&](PeerLinkId link) { world.b.hub->close(link); };
     world.stranger.heard.clear();
     const Track track = GENERATE(Track::urgent, Track::bulky);
     FrameHeader again = world.hello(77, track);
@@ -324,7 +324,7 @@ TEST_CASE("rates stay within bounds whatever acknowledgements say", "[channel]")
         World world;
         (void)world.open(77);
         const ConnectionId bulky = world.stranger.up.back();
-        const LinkId link = world.b.sink.up.back();
+        const PeerLinkId link = world.b.sink.up.back();
         REQUIRE(world.b.hub->send(link, Lane::bulk, epoch_of(1), Bytes(4'000'000)).ok());
         FrameHeader ack;
         ack.type = FrameType::ack;

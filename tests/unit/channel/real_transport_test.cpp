@@ -40,7 +40,7 @@ std::unique_ptr<Transport> zmq() {
 void exchange(Host& a, Host& b, const std::string& address) {
     constexpr std::size_t kMessageBytes = 10'000'000;
     constexpr std::size_t kMessages = 10;
-    const LinkId forth = a.hub->dial(b.transport->listen(address).value()).value();
+    const PeerLinkId forth = a.hub->dial(b.transport->listen(address).value()).value();
     REQUIRE(poll_until({&a, &b}, [&] { return !a.sink.up.empty() && !b.sink.up.empty(); }));
     Bytes sent(kMessageBytes);
     for (std::size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<std::byte>(mix64(i));
@@ -81,7 +81,7 @@ TEST_CASE("a peer over ZeroMQ that comes back as another process", "[channel]") 
     Host a(zmq(), 1);
     auto b = std::make_unique<Host>(zmq(), 2);
     const std::string address = b->transport->listen("tcp://127.0.0.1:*").value();
-    const LinkId link = a.hub->dial(address).value();
+    const PeerLinkId link = a.hub->dial(address).value();
     REQUIRE(poll_until({&a, b.get()}, [&] { return !a.sink.up.empty(); }));
     b.reset();
     REQUIRE(poll_until({&a}, [&] { return a.sink.interrupted == 1; }));

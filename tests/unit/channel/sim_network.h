@@ -34,30 +34,30 @@ inline PipelineEpoch epoch_of(std::uint32_t epoch, std::uint16_t pipeline = 0) {
 /// Writes down what a hub says.
 struct RecordingSink final : HubSink {
     struct Message {
-        LinkId link;
+        PeerLinkId link;
         Lane lane;
         PipelineEpoch epoch;
         Bytes bytes;
         std::int64_t at_us;
     };
     explicit RecordingSink(const Clock& c) : clock(c) {}
-    void on_link_up(LinkId link, bool) override { up.push_back(link); }
-    void on_link_interrupted(LinkId link) override {
+    void on_link_up(PeerLinkId link, bool) override { up.push_back(link); }
+    void on_link_interrupted(PeerLinkId link) override {
         ++interrupted;
         if (at_interruption) at_interruption(link);
     }
-    void on_link_resumed(LinkId) override { ++resumed; }
-    void on_link_lost(LinkId, const Status& reason) override { lost.push_back(reason); }
-    void on_message(LinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override {
+    void on_link_resumed(PeerLinkId) override { ++resumed; }
+    void on_link_lost(PeerLinkId, const Status& reason) override { lost.push_back(reason); }
+    void on_message(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override {
         messages.push_back({link, lane, epoch, std::move(message), clock.now_us()});
     }
     const Clock& clock;
-    std::vector<LinkId> up;
+    std::vector<PeerLinkId> up;
     std::vector<Status> lost;
     std::vector<Message> messages;
     int interrupted = 0;
     int resumed = 0;
-    std::function<void(LinkId)> at_interruption;  // when set
+    std::function<void(PeerLinkId)> at_interruption;  // when set
 };
 
 /// A host: transport, hub and what it heard.
@@ -112,7 +112,7 @@ struct Pair {
     SimNetwork net;
     SimHost a;
     SimHost b;
-    LinkId link;
+    PeerLinkId link;
 };
 
 }  // namespace molink::test

@@ -307,7 +307,7 @@ TEST_CASE("a message of a pipeline that the head does not have costs the node th
     FoldWorker& worker = cluster.add_worker("a");
     REQUIRE(cluster.run_until_ready());
     const StageReady ready{{PipelineId(9), Epoch(1)}};
-    REQUIRE(worker.hub->send(LinkId(1), Lane::control, {}, encode_message(ready)).ok());
+    REQUIRE(worker.hub->send(PeerLinkId(1), Lane::control, {}, encode_message(ready)).ok());
     REQUIRE(cluster.run_until([&] { return worker.node->over(); }));
     REQUIRE(worker.node->outcome().message().find("pipeline 9") != std::string::npos);
 }

@@ -257,13 +257,13 @@ public:
         : transport_(cluster.network->make_transport()),
           hub(make_channel_hub(*transport_, cluster.clock, *this, {{}, {}, 77, 0})) {}
 
-    void on_link_up(LinkId link, bool) override {
+    void on_link_up(PeerLinkId link, bool) override {
         (void)hub->send(link, Lane::control, {}, encode_message(ProbeHello{NodeId(next_++)}));
     }
-    void on_link_interrupted(LinkId) override {}
-    void on_link_resumed(LinkId) override {}
-    void on_link_lost(LinkId, const Status&) override { ++lost; }
-    void on_message(LinkId, Lane, PipelineEpoch, Bytes) override {}
+    void on_link_interrupted(PeerLinkId) override {}
+    void on_link_resumed(PeerLinkId) override {}
+    void on_link_lost(PeerLinkId, const Status&) override { ++lost; }
+    void on_message(PeerLinkId, Lane, PipelineEpoch, Bytes) override {}
 
 private:
     std::unique_ptr<Transport> transport_;

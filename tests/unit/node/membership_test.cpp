@@ -29,10 +29,10 @@ struct Scene {
         membership.add_head(head);
     }
     NodeId join(std::uint64_t link, const Hello& words, std::int64_t now_us = 0) {
-        membership.add_stranger(LinkId(link), now_us);
+        membership.add_stranger(PeerLinkId(link), now_us);
         Member member = membership.introduce(words, now_us);
         const NodeId id = member.info.id;
-        membership.add(LinkId(link), std::move(member));
+        membership.add(PeerLinkId(link), std::move(member));
         return id;
     }
     std::int64_t share(NodeId node) { return membership.memory_share(*membership.find(node)); }
@@ -45,26 +45,26 @@ struct Scene {
 TEST_CASE("a link is a stranger's, a member's or dismissed") {
     Scene scene;
     Membership& membership = scene.membership;
-    membership.add_stranger(LinkId(5), 0);
-    REQUIRE(membership.is_stranger(LinkId(5)));
+    membership.add_stranger(PeerLinkId(5), 0);
+    REQUIRE(membership.is_stranger(PeerLinkId(5)));
     const NodeId node = scene.join(5, hello("w", "b", 50));
-    REQUIRE_FALSE(membership.is_stranger(LinkId(5)));
-    REQUIRE(membership.find_by_link(LinkId(5))->info.id == node);
+    REQUIRE_FALSE(membership.is_stranger(PeerLinkId(5)));
+    REQUIRE(membership.find_by_link(PeerLinkId(5))->info.id == node);
     REQUIRE(membership.find_by_address("tcp://w")->info.id == node);
-    membership.dismiss(LinkId(5), 10);
+    membership.dismiss(PeerLinkId(5), 10);
     membership.remove(node);
-    REQUIRE(membership.find_by_link(LinkId(5)) == nullptr);
+    REQUIRE(membership.find_by_link(PeerLinkId(5)) == nullptr);
     REQUIRE(membership.find(node) == nullptr);
-    REQUIRE(membership.is_dismissed(LinkId(5)));
-    REQUIRE(membership.release_dismissed(9, [](LinkId) { return false; }).empty());
-    REQUIRE(membership.release_dismissed(10, [](LinkId) { return false; }).size() == 1);
-    REQUIRE_FALSE(membership.is_dismissed(LinkId(5)));
+    REQUIRE(membership.is_dismissed(PeerLinkId(5)));
+    REQUIRE(membership.release_dismissed(9, [](PeerLinkId) { return false; }).empty());
+    REQUIRE(membership.release_dismissed(10, [](PeerLinkId) { return false; }).size() == 1);
+    REQUIRE_FALSE(membership.is_dismissed(PeerLinkId(5)));
 }
 
 TEST_CASE("an id is never used again") {
     Scene scene;
     const NodeId first = scene.join(1, hello("w", "b", 50));
-    scene.membership.dismiss(LinkId(1), 0);
+    scene.membership.dismiss(PeerLinkId(1), 0);
     scene.membership.remove(first);
     const NodeId second = scene.join(2, hello("w", "b", 50));
     REQUIRE(second != first);
@@ -94,7 +94,7 @@ TEST_CASE("a silent node is stalled before it is lost") {
     REQUIRE(membership.find(node)->info.state == NodeState::stalled);
     REQUIRE_FALSE(membership.note_silence(5 * kSecond));
     REQUIRE(membership.overdue(15 * kSecond).empty());
-    membership.on_heard(LinkId(1), 15 * kSecond);
+    membership.on_heard(PeerLinkId(1), 15 * kSecond);
     REQUIRE(membership.note_silence(15 * kSecond));
     REQUIRE(membership.find(node)->info.state == NodeState::joined);
     const auto losses = membership.overdue(31 * kSecond);
@@ -106,21 +106,22 @@ TEST_CASE("a reset that is not healed in time costs the node") {
     Scene scene;
     Membership& membership = scene.membership;
     const NodeId node = scene.join(1, hello("w", "b", 50));
-    REQUIRE(membership.on_interrupted(LinkId(2), kSecond) == nullptr);
-    REQUIRE(membership.on_interrupted(LinkId(1), kSecond)->info.id == node);
+    REQUIRE(membership.on_interrupted(PeerLinkId(2), kSecond) == nullptr);
+    REQUIRE(membership.on_interrupted(PeerLinkId(1), kSecond)->info.id == node);
     REQUIRE(membership.find(node)->info.state == NodeState::stalled);
     REQUIRE(membership.overdue(4 * kSecond).empty());
     REQUIRE(membership.overdue(4 * kSecond + 1).size() == 1);
-    membership.on_resumed(LinkId(1), 4 * kSecond);
+    membership.on_resumed(PeerLinkId(1), 4 * kSecond);
     REQUIRE(membership.overdue(5 * kSecond).empty());
     REQUIRE(membership.find(node)->info.state == NodeState::joined);
 }
 
 TEST_CASE("strangers must say hello in time") {
     Scene scene;
-    scene.membership.add_stranger(LinkId(1), 0);
-    scene.membership.add_stranger(LinkId(2), 0);
-    scene.membership.forget_link(LinkId(2));  // it serves a measurement
+    scene.membership.add_stranger(PeerLinkId(1), 0);
+    scene.membership.add_stranger(PeerLinkId(2), 0);
+    scene.membership.forget_link(PeerLinkId(2));  // it serves a measurement
     REQUIRE(scene.membership.late_strangers(kSecond).empty());
-    REQUIRE(scene.membership.late_strangers(100 * kSecond) == std::vector<LinkId>{LinkId(1)});
+    REQUIRE(scene.membership.late_strangers(100 * kSecond) ==
+            std::vector<PeerLinkId>{PeerLinkId(1)});
 }

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <molink/status.h>
+#include <molink/types.h>
+
+#include "channel/channel_hub.h"
+#include "wire/messages.h"
+
+namespace molink {
+
+/// A worker's association with its head: dialled, reached, welcomed, perhaps lost. Knows the
+/// deadlines, sends nothing. Thread: the node's loop.
+class HeadLink {
+public:
+    struct Patience {
+        std::int64_t join_within_us = 0;       ///< until the head welcomes the node
+        std::int64_t head_lost_after_us = 0;   ///< of silence
+        std::int64_t reconnect_within_us = 0;  ///< after a reset
+    };
+    HeadLink(std::string address, Patience patience)
+        : address_(std::move(address)), patience_(patience) {}
+
+    /// `link` was dialled.
+    void begin(PeerLinkId link, std::int64_t now_us);
+    PeerLinkId link() const { return link_; }
+    const std::string& address() const { return address_; }
+
+    void on_up(std::int64_t now_us);
+    void on_interrupted(std::int64_t now_us) { interrupted_us_ = now_us; }
+    void on_resumed(std::int64_t now_us);
+    void on_heard(std::int64_t now_us) { heard_us_ = now_us; }
+    void on_welcome(const Welcome& welcome);
+
+    /// Something can be sent.
+    bool up() const { return up_; }
+    bool welcomed() const { return welcomed_; }
+    /// The id that the head gave this node; the name of the head. Only when welcomed().
+    NodeId node() const { return node_; }
+    const std::string& name() const { return name_; }
+
+    /// Ok while the head is not overdue. Errors: unavailable, and why the head counts as lost.
+    Status check(std::int64_t now_us) const;
+
+private:
+    std::string address_;
+    Patience patience_;
+    PeerLinkId link_;
+    bool up_ = false;
+    bool welcomed_ = false;
+    NodeId node_{0};
+    std::string name_;
+    std::int64_t began_us_ = 0;
+    std::int64_t heard_us_ = 0;
+    std::int64_t interrupted_us_ = 0;  // since when; 0: connected
+};
+
+}  // namespace molink

@@ -1,0 +1,55 @@
+// When a worker gives its head up: three deadlines, each with its own words.
+#include "node/head_link.h"
+
+#include "support/catch.h"
+
+using namespace molink;
+
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000;
+
+HeadLink begun() {
+    HeadLink head("tcp://head:1", {10 * kSecond, 15 * kSecond, 3 * kSecond});
+    head.begin(PeerLinkId(4), kSecond);
+    return head;
+}
+
+HeadLink welcomed() {
+    HeadLink head = begun();
+    head.on_up(2 * kSecond);
+    head.on_welcome({NodeId(3), "h", 0});
+    return head;
+}
+
+}  // namespace
+
+TEST_CASE("a head must welcome the node in time") {
+    HeadLink head = begun();
+    head.on_up(2 * kSecond);  // reached, and it says nothing
+    REQUIRE(head.up());
+    REQUIRE(head.check(11 * kSecond).ok());
+    const Status late = head.check(11 * kSecond + 1);
+    REQUIRE(late.code() == StatusCode::unavailable);
+    REQUIRE(late.message() == "no head answered at tcp://head:1 within 10 s");
+}
+
+TEST_CASE("a welcomed node waits for a silent head until its limit") {
+    HeadLink head = welcomed();
+    REQUIRE(head.node() == NodeId(3));
+    REQUIRE(head.check(17 * kSecond).ok());
+    REQUIRE(head.check(18 * kSecond).message() ==
+            "the head 'h' was lost: no sign of life for 16.0 s");
+    head.on_heard(18 * kSecond);
+    REQUIRE(head.check(30 * kSecond).ok());
+}
+
+TEST_CASE("a reset of the head's link has a shorter limit") {
+    HeadLink head = welcomed();
+    head.on_interrupted(5 * kSecond);
+    REQUIRE(head.check(8 * kSecond).ok());
+    REQUIRE(head.check(8 * kSecond + 1).message().find("did not come back within 3.0 s") !=
+            std::string::npos);
+    head.on_resumed(8 * kSecond);
+    REQUIRE(head.check(20 * kSecond).ok());
+}
