@@ -59,9 +59,9 @@ struct NodeOptions {
     std::int64_t memory_bytes = 0;
     /// Layers this node must hold; not set: the partitioner decides.
     std::optional<LayerRange> layers;
-    /// Kernels: "cpu". "timed" computes nothing: stages take the times of `timed`, links carry real
-    /// bytes, tokens are made up but known; of the model folder only config.json is read. All nodes
-    /// must agree.
+    /// Kernels, and the device after a colon when it is not the first: "cpu", "cpu:0". "timed"
+    /// computes nothing: stages take the times of `timed`, links carry real bytes, tokens are made
+    /// up but known; of the model folder only config.json is read. All nodes are timed, or none.
     std::string backend = "cpu";
     TimedProfile timed;
     /// Largest log level that is written.

@@ -3,12 +3,19 @@
 #include <cstdint>
 
 // Plain argument structs, one per op, shared with device code: C++17, raw pointers, shapes in
-// brackets, row-major, no ownership. All activations are float32. Pointers are to device memory of
-// the backend that gets the call. No op allocates.
+// brackets, row-major, no ownership. Every pointer is to device memory of the backend whose stream
+// gets the call; the host must not follow it. No op allocates.
+//
+// The residual, logits and the weights of norms are float32. What flows between ops has the element
+// type that the arguments name: BackendTraits::activations, or float32.
 namespace molink {
 
-/// Element type of a KV cache or of values to convert.
+/// Element type of activations, of a KV cache or of values to convert.
 enum class ElementType : std::uint8_t { f32, f16, bf16 };
+
+constexpr std::int64_t element_bytes(ElementType type) {
+    return type == ElementType::f32 ? 4 : 2;
+}
 
 /// out[r, :] = table[ids[r], :] * scale
 struct EmbedArgs {
@@ -21,51 +28,58 @@ struct EmbedArgs {
     float scale = 1.0f;
 };
 
-/// out[r, :] = x[r, :] / sqrt(mean(x[r, :]^2) + epsilon) * weight. Sums over 16 virtual lanes.
+/// out[r, g, :] = x[r, g, :] / sqrt(mean(x[r, g, :]^2) + epsilon) * weight. Sums over 16 virtual
+/// lanes. A row has one group, or as many as it has attention heads to be normalised one by one.
 struct RmsNormArgs {
-    const float* x = nullptr;       ///< [rows, width], rows x_stride apart
+    const void* x = nullptr;        ///< [rows, groups, width], rows x_stride apart
     const float* weight = nullptr;  ///< [width]
-    float* out = nullptr;           ///< [rows, width], rows out_stride apart; may be x
+    void* out = nullptr;            ///< [rows, groups, width], rows out_stride apart; may be x
     std::int64_t rows = 0;
+    std::int64_t groups = 1;
     std::int64_t width = 0;
     std::int64_t x_stride = 0;    ///< elements
     std::int64_t out_stride = 0;  ///< elements
     float epsilon = 1e-5f;
+    ElementType x_type = ElementType::f32;
+    ElementType out_type = ElementType::f32;
 };
 
 /// x[r, :] += bias
 struct AddBiasArgs {
-    float* x = nullptr;           ///< [rows, width]
+    void* x = nullptr;            ///< [rows, width]
     const float* bias = nullptr;  ///< [width]
     std::int64_t rows = 0;
     std::int64_t width = 0;
+    ElementType x_type = ElementType::f32;
 };
 
 /// x[i] += y[i] * scale
 struct AddArgs {
-    float* x = nullptr;        ///< [count]
-    const float* y = nullptr;  ///< [count]
+    float* x = nullptr;       ///< [count]
+    const void* y = nullptr;  ///< [count]
     std::int64_t count = 0;
     float scale = 1.0f;
+    ElementType y_type = ElementType::f32;
 };
 
 enum class GateKind : std::uint8_t { silu, gelu, gelu_tanh, relu, relu_squared };
 
 /// out[r, i] = act(gate[r, i]) * up[r, i]; up == nullptr: act(gate) alone.
 struct GateArgs {
-    const float* gate = nullptr;  ///< [rows, width], rows gate_stride apart
-    const float* up = nullptr;    ///< [rows, width], rows up_stride apart, or nullptr
-    float* out = nullptr;         ///< [rows, width] contiguous
+    const void* gate = nullptr;  ///< [rows, width], rows gate_stride apart
+    const void* up = nullptr;    ///< [rows, width], rows up_stride apart, or nullptr
+    void* out = nullptr;         ///< [rows, width] contiguous
     std::int64_t rows = 0;
     std::int64_t width = 0;
     std::int64_t gate_stride = 0;  ///< elements
     std::int64_t up_stride = 0;    ///< elements
     GateKind kind = GateKind::silu;
+    ElementType type = ElementType::f32;  ///< of gate, up and out
 };
 
 /// Rotates the first rotary_dim entries of every head in place.
 struct RopeArgs {
-    float* x = nullptr;                       ///< [rows, heads, head_dim], rows row_stride apart
+    void* x = nullptr;                        ///< [rows, heads, head_dim], rows row_stride apart
     const std::int32_t* positions = nullptr;  ///< [rows]
     const float* cos = nullptr;               ///< [context, rotary_dim / 2]
     const float* sin = nullptr;               ///< [context, rotary_dim / 2]
@@ -75,10 +89,11 @@ struct RopeArgs {
     std::int64_t rotary_dim = 0;
     std::int64_t row_stride = 0;  ///< elements
     bool interleaved = false;
+    ElementType x_type = ElementType::f32;
 };
 
-/// One layer's pages of KV cache. A page holds block_tokens positions of all KV heads; how it is
-/// laid out inside is the backend's own business (Backend::kv_block_bytes).
+/// One layer's pages of KV cache. A page holds block_tokens positions of all KV heads; the backend
+/// decides how it is laid out inside (Backend::kv_block_bytes).
 struct KvPages {
     void* base = nullptr;  ///< first byte of page 0 of this layer
     std::int64_t block_bytes = 0;
@@ -91,6 +106,7 @@ struct KvPages {
 /// Where the rows of a ragged batch stand. Row r belongs to sequence sequence_of_row[r], at
 /// absolute position positions[r]; the blocks of sequence s are block_ids[block_offsets[s] ..
 /// block_offsets[s + 1]), block k holding positions [k * block_tokens, (k + 1) * block_tokens).
+/// The plain fields are what the host needs to launch ops.
 struct BatchArgs {
     const std::int32_t* positions = nullptr;        ///< [rows]
     const std::int32_t* sequence_of_row = nullptr;  ///< [rows], non-decreasing
@@ -98,16 +114,21 @@ struct BatchArgs {
     const std::uint32_t* block_ids = nullptr;       ///< [block_offsets[sequences]]
     std::int64_t rows = 0;
     std::int64_t sequences = 0;
+    std::int64_t longest = 0;  ///< 1 + the largest of positions
+
+    /// Every row belongs to a sequence of its own.
+    constexpr bool decode() const { return rows == sequences; }
 };
 
 /// Rounds k and v to the page type and stores them at each row's position.
 struct KvWriteArgs {
     KvPages pages;
     BatchArgs batch;
-    const float* k = nullptr;   ///< [rows, kv_heads, head_dim], rows k_stride apart
-    const float* v = nullptr;   ///< [rows, kv_heads, head_dim], rows v_stride apart
-    std::int64_t k_stride = 0;  ///< elements
-    std::int64_t v_stride = 0;  ///< elements
+    const void* k = nullptr;              ///< [rows, kv_heads, head_dim], rows k_stride apart
+    const void* v = nullptr;              ///< [rows, kv_heads, head_dim], rows v_stride apart
+    std::int64_t k_stride = 0;            ///< elements
+    std::int64_t v_stride = 0;            ///< elements
+    ElementType type = ElementType::f32;  ///< of k and v
 };
 
 /// Causal attention over the pages (which already hold this batch's rows): row r sees positions
@@ -116,13 +137,14 @@ struct KvWriteArgs {
 struct AttentionArgs {
     KvPages pages;
     BatchArgs batch;
-    const float* q = nullptr;   ///< [rows, heads, head_dim], rows q_stride apart
-    float* out = nullptr;       ///< [rows, heads, head_dim] contiguous
+    const void* q = nullptr;    ///< [rows, q_heads, head_dim], rows q_stride apart
+    void* out = nullptr;        ///< [rows, q_heads, head_dim] contiguous
     std::int64_t q_stride = 0;  ///< elements
-    std::int32_t heads = 0;     ///< a multiple of pages.kv_heads
+    std::int32_t q_heads = 0;   ///< a multiple of pages.kv_heads
     float scale = 1.0f;
-    float soft_cap = 0;       ///< 0: off
-    std::int32_t window = 0;  ///< 0: all
+    float soft_cap = 0;                   ///< 0: off
+    std::int32_t window = 0;              ///< 0: all
+    ElementType type = ElementType::f32;  ///< of q and out
 };
 
 /// out[r, :] = x[rows_to_take[r], :]
@@ -166,12 +188,14 @@ class PackedMatrix;
 /// rows, threads or SIMD width.
 struct MatmulArgs {
     const PackedMatrix* weight = nullptr;  ///< [n, k], packed by this backend
-    const float* x = nullptr;              ///< [rows, k], rows x_stride apart
-    float* y = nullptr;                    ///< [rows, n], rows y_stride apart
+    const void* x = nullptr;               ///< [rows, k], rows x_stride apart
+    void* y = nullptr;                     ///< [rows, n], rows y_stride apart
     std::int64_t rows = 0;
     std::int64_t x_stride = 0;  ///< elements
     std::int64_t y_stride = 0;  ///< elements
     void* workspace = nullptr;  ///< Backend::matmul_workspace_bytes(rows, k) bytes, 64-byte aligned
+    ElementType x_type = ElementType::f32;
+    ElementType y_type = ElementType::f32;
 };
 
 }  // namespace molink

@@ -1,35 +1,98 @@
-// The backends that are compiled in. A new one is a
-// folder and a row here; the op conformance test then
-// runs on it unchanged.
+// The backends of this process: those that are compiled in, each a folder and a row here, and those
+// that were registered, by a plug-in when it is loaded or by tests. The op conformance test runs on
+// all of them unchanged.
+#include "backend/registry.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include <fmt/format.h>
+
 #include "backend/cpu/cpu_backend.h"
 #include "base/error.h"
 
 namespace molink {
 namespace {
 
-struct Row {
-    std::string_view name;
-    Result<std::unique_ptr<Backend>> (*make)(const BackendOptions&);
-};
+/// Entries are never removed.
+class Registry {
+public:
+    static Registry& instance() {
+        static Registry registry;
+        return registry;
+    }
 
-constexpr Row kBackends[] = {{"cpu", &CpuBackend::make}};
+    std::vector<std::string> names() {
+        const std::lock_guard lock(mutex_);
+        std::vector<std::string> names;
+        for (const BackendEntry& entry : entries_) names.push_back(entry.name);
+        return names;
+    }
+
+    Result<BackendEntry> find(std::string_view name) {
+        {
+            const std::lock_guard lock(mutex_);
+            for (const BackendEntry& entry : entries_) {
+                if (entry.name == name) return entry;
+            }
+        }
+        return make_error(StatusCode::not_found, "no backend '{}'; known: {}", name,
+                          fmt::join(names(), ", "));
+    }
+
+    Status add(BackendEntry entry) {
+        const std::lock_guard lock(mutex_);
+        for (const BackendEntry& known : entries_) {
+            if (known.name != entry.name) continue;
+            return make_error(StatusCode::failed_precondition,
+                              "register backend '{}': the name is taken", entry.name);
+        }
+        entries_.push_back(std::move(entry));
+        return {};
+    }
+
+private:
+    std::mutex mutex_;
+    std::vector<BackendEntry> entries_{{"cpu", &CpuBackend::devices, &CpuBackend::make}};
+};
 
 }  // namespace
 
-std::vector<std::string_view> backend_names() {
-    std::vector<std::string_view> names;
-    for (const Row& row : kBackends) names.push_back(row.name);
-    return names;
+Status register_backend(BackendEntry entry) {
+    return Registry::instance().add(std::move(entry));
+}
+
+std::vector<std::string> backend_names() {
+    return Registry::instance().names();
+}
+
+Result<std::vector<std::string>> backend_devices(std::string_view name) {
+    MOLINK_ASSIGN_OR_RETURN(const BackendEntry entry, Registry::instance().find(name));
+    return entry.devices();
 }
 
 Result<std::unique_ptr<Backend>> make_backend(std::string_view name,
                                               const BackendOptions& options) {
-    std::string known;
-    for (const Row& row : kBackends) {
-        if (row.name == name) return row.make(options);
-        known += (known.empty() ? "" : ", ") + std::string(row.name);
+    MOLINK_ASSIGN_OR_RETURN(const BackendEntry entry, Registry::instance().find(name));
+    const std::vector<std::string> devices = entry.devices();
+    if (devices.empty()) {
+        return make_error(StatusCode::not_found, "backend '{}' has no device here", name);
     }
-    return make_error(StatusCode::not_found, "no backend '{}'; known: {}", name, known);
+    BackendOptions chosen = options;
+    if (chosen.device.empty()) chosen.device = devices.front();
+    if (std::find(devices.begin(), devices.end(), chosen.device) == devices.end()) {
+        return make_error(StatusCode::not_found, "backend '{}' has no device '{}'; known: {}", name,
+                          chosen.device, fmt::join(devices, ", "));
+    }
+    return entry.make(chosen);
+}
+
+Result<std::unique_ptr<Backend>> open_device(std::string_view text, int threads) {
+    const std::size_t colon = text.find(':');
+    BackendOptions options;
+    if (colon != std::string_view::npos) options.device = text.substr(colon + 1);
+    options.threads = threads;
+    return make_backend(text.substr(0, colon), options);
 }
 
 }  // namespace molink

@@ -11,6 +11,9 @@ namespace molink {
 
 namespace {
 
+void* data(const std::unique_ptr<DeviceBuffer>& buffer) {
+    return buffer->data();
+}
 float* floats(const std::unique_ptr<DeviceBuffer>& buffer) {
     return static_cast<float*>(buffer->data());
 }
@@ -29,11 +32,11 @@ GateKind gate_kind(ActivationKind kind) {
 }  // namespace
 
 Model::Model(Backend& backend, const ModelSpec& spec, const ModelPart& part)
-    : backend_(backend), spec_(spec), part_(part) {}
+    : backend_(backend), traits_(backend.traits()), spec_(spec), part_(part) {}
 
 Model::~Model() = default;
 
-void Model::embed(const std::int32_t* ids, std::int64_t rows, float* hidden) {
+void Model::embed(Stream& stream, const std::int32_t* ids, std::int64_t rows, float* hidden) {
     EmbedArgs args;
     args.table = embedding_->data();
     args.table_type = embedding_type_;
@@ -42,10 +45,11 @@ void Model::embed(const std::int32_t* ids, std::int64_t rows, float* hidden) {
     args.rows = rows;
     args.hidden = spec_.hidden;
     args.scale = spec_.embedding_scale;
-    backend_.embed(args);
+    stream.embed(args);
 }
 
-void Model::norm(const float* x, const DeviceBuffer& weight, std::int64_t rows, float* out) {
+void Model::norm(Stream& stream, const float* x, const DeviceBuffer& weight, std::int64_t rows,
+                 void* out) {
     RmsNormArgs args;
     args.x = x;
     args.weight = static_cast<const float*>(const_cast<DeviceBuffer&>(weight).data());
@@ -53,11 +57,12 @@ void Model::norm(const float* x, const DeviceBuffer& weight, std::int64_t rows, 
     args.rows = rows;
     args.width = args.x_stride = args.out_stride = spec_.hidden;
     args.epsilon = spec_.norm.epsilon;
-    backend_.rms_norm(args);
+    args.out_type = traits_.activations;
+    stream.rms_norm(args);
 }
 
-void Model::product(const PackedMatrix& weight, const DeviceBuffer* bias, const float* x,
-                    std::int64_t rows, float* y) {
+MatmulArgs Model::product_args(const PackedMatrix& weight, const void* x, std::int64_t rows,
+                               void* y) {
     MatmulArgs args;
     args.weight = &weight;
     args.x = x;
@@ -66,29 +71,41 @@ void Model::product(const PackedMatrix& weight, const DeviceBuffer* bias, const 
     args.x_stride = weight.k;
     args.y_stride = weight.n;
     args.workspace = buffers_->workspace->data();
-    backend_.matmul(args);
-    if (bias == nullptr) return;
-    AddBiasArgs add;
-    add.x = y;
-    add.bias = static_cast<const float*>(const_cast<DeviceBuffer*>(bias)->data());
-    add.rows = rows;
-    add.width = weight.n;
-    backend_.add_bias(add);
+    args.x_type = args.y_type = traits_.activations;
+    return args;
 }
 
-void Model::attention(const Layer& layer, const BatchArgs& batch, const KvPages& pages,
+void Model::product(Stream& stream, const MatmulArgs& args, const DeviceBuffer* bias) {
+    stream.matmul(args);
+    if (bias == nullptr) return;
+    AddBiasArgs add;
+    add.x = args.y;
+    add.x_type = args.y_type;
+    add.bias = static_cast<const float*>(const_cast<DeviceBuffer*>(bias)->data());
+    add.rows = args.rows;
+    add.width = args.weight->n;
+    stream.add_bias(add);
+}
+
+void Model::attention(Stream& stream, const BatchArgs& batch, const KvPages& pages,
                       std::size_t index, float* hidden) {
+    const Layer& layer = layers_[index];
     const AttentionSpec& spec = spec_.attention;
     const LayerSpec& kind = spec_.layer_specs[static_cast<std::size_t>(part_.layers.begin) + index];
     const std::int64_t q_width = std::int64_t{spec.heads} * spec.head_dim;
     const std::int64_t kv_width = std::int64_t{spec.kv_heads} * spec.head_dim;
     const std::int64_t stride = q_width + 2 * kv_width;
-    float* qkv = floats(buffers_->qkv);
-    norm(hidden, *layer.attention_norm, batch.rows, floats(buffers_->normed));
-    product(*layer.qkv, layer.qkv_bias.get(), floats(buffers_->normed), batch.rows, qkv);
+    auto* const qkv = static_cast<std::byte*>(data(buffers_->qkv));
+    const auto column = [&](std::int64_t at) {
+        return qkv + at * element_bytes(traits_.activations);
+    };
+    norm(stream, hidden, *layer.attention_norm, batch.rows, data(buffers_->normed));
+    product(stream, product_args(*layer.qkv, data(buffers_->normed), batch.rows, qkv),
+            layer.qkv_bias.get());
     if (kind.rope) {
         RopeArgs rope;
         rope.x = qkv;
+        rope.x_type = traits_.activations;
         rope.positions = batch.positions;
         rope.cos = floats(buffers_->cos);
         rope.sin = floats(buffers_->sin);
@@ -98,62 +115,71 @@ void Model::attention(const Layer& layer, const BatchArgs& batch, const KvPages&
         rope.rotary_dim = spec_.rope.rotary_dim;
         rope.row_stride = stride;
         rope.interleaved = spec_.rope.interleaved;
-        backend_.rope(rope);
+        stream.rope(rope);
     }
-    KvWriteArgs write{pages, batch, qkv + q_width, qkv + q_width + kv_width, stride, stride};
-    backend_.kv_write(write);
+    stream.kv_write({pages, batch, column(q_width), column(q_width + kv_width), stride, stride,
+                     traits_.activations});
     AttentionArgs attend;
     attend.pages = pages;
     attend.batch = batch;
     attend.q = qkv;
-    attend.out = floats(buffers_->attended);
+    attend.out = data(buffers_->attended);
     attend.q_stride = stride;
-    attend.heads = spec.heads;
+    attend.q_heads = spec.heads;
     attend.scale =
         spec.scale != 0 ? spec.scale : 1.0f / std::sqrt(static_cast<float>(spec.head_dim));
     attend.soft_cap = spec.soft_cap;
     attend.window = kind.sliding_window;
-    backend_.attention(attend);
-    product(*layer.o, layer.o_bias.get(), floats(buffers_->attended), batch.rows,
-            floats(buffers_->projected));
-    backend_.add(
-        {hidden, floats(buffers_->projected), batch.rows * spec_.hidden, spec_.residual_scale});
+    attend.type = traits_.activations;
+    stream.attention(attend);
+    product(stream,
+            product_args(*layer.o, data(buffers_->attended), batch.rows, data(buffers_->projected)),
+            layer.o_bias.get());
+    stream.add({hidden, data(buffers_->projected), batch.rows * spec_.hidden, spec_.residual_scale,
+                traits_.activations});
 }
 
-void Model::mlp(const Layer& layer, std::int64_t rows, float* hidden) {
-    norm(hidden, *layer.mlp_norm, rows, floats(buffers_->normed));
-    float* gate_up = floats(buffers_->gate_up);
-    product(*layer.gate_up, layer.gate_up_bias.get(), floats(buffers_->normed), rows, gate_up);
+void Model::mlp(Stream& stream, const Layer& layer, std::int64_t rows, float* hidden) {
+    norm(stream, hidden, *layer.mlp_norm, rows, data(buffers_->normed));
+    auto* const gate_up = static_cast<std::byte*>(data(buffers_->gate_up));
+    product(stream, product_args(*layer.gate_up, data(buffers_->normed), rows, gate_up),
+            layer.gate_up_bias.get());
     GateArgs gate;
     gate.gate = gate_up;
-    gate.up = gate_up + spec_.mlp.ffn;
-    gate.out = floats(buffers_->activated);
+    gate.up = gate_up + spec_.mlp.ffn * element_bytes(traits_.activations);
+    gate.out = data(buffers_->activated);
     gate.rows = rows;
     gate.width = spec_.mlp.ffn;
     gate.gate_stride = gate.up_stride = 2 * std::int64_t{spec_.mlp.ffn};
     gate.kind = gate_kind(spec_.mlp.activation);
-    backend_.gate(gate);
-    product(*layer.down, layer.down_bias.get(), floats(buffers_->activated), rows,
-            floats(buffers_->projected));
-    backend_.add({hidden, floats(buffers_->projected), rows * spec_.hidden, spec_.residual_scale});
+    gate.type = traits_.activations;
+    stream.gate(gate);
+    product(stream,
+            product_args(*layer.down, data(buffers_->activated), rows, data(buffers_->projected)),
+            layer.down_bias.get());
+    stream.add({hidden, data(buffers_->projected), rows * spec_.hidden, spec_.residual_scale,
+                traits_.activations});
 }
 
-void Model::run_layers(const BatchArgs& batch, const std::vector<KvPages>& pages, float* hidden) {
+void Model::run_layers(Stream& stream, const BatchArgs& batch, const std::vector<KvPages>& pages,
+                       float* hidden) {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-        attention(layers_[i], batch, pages[i], i, hidden);
-        mlp(layers_[i], batch.rows, hidden);
+        attention(stream, batch, pages[i], i, hidden);
+        mlp(stream, layers_[i], batch.rows, hidden);
     }
 }
 
-const float* Model::logits(const float* hidden, const std::int32_t* rows_to_take,
+const float* Model::logits(Stream& stream, const float* hidden, const std::int32_t* rows_to_take,
                            std::int64_t rows) {
     float* taken = floats(buffers_->taken);
-    backend_.gather_rows({hidden, rows_to_take, taken, rows, spec_.hidden});
-    norm(taken, *final_norm_, rows, taken);
+    stream.gather_rows({hidden, rows_to_take, taken, rows, spec_.hidden});
+    norm(stream, taken, *final_norm_, rows, data(buffers_->normed));
     float* out = floats(buffers_->logits);
-    product(*head_, nullptr, taken, rows, out);
+    MatmulArgs args = product_args(*head_, data(buffers_->normed), rows, out);
+    args.y_type = ElementType::f32;
+    stream.matmul(args);
     if (spec_.logit_scale != 1.0f || spec_.logit_soft_cap != 0) {
-        backend_.scale_cap({out, rows * spec_.vocabulary, spec_.logit_scale, spec_.logit_soft_cap});
+        stream.scale_cap({out, rows * spec_.vocabulary, spec_.logit_scale, spec_.logit_soft_cap});
     }
     return out;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backend/device_copier.h"
 #include "base/error.h"
 #include "model/model_parts.h"
 #include "model/rope_table.h"
@@ -45,7 +46,11 @@ std::uint64_t layer_bytes(const Backend& backend, const ModelSpec& spec, WeightS
 class Packer {
 public:
     Packer(Backend& backend, const Checkpoint& checkpoint, WeightStorage storage)
-        : backend_(backend), checkpoint_(checkpoint), storage_(storage) {}
+        : backend_(backend),
+          checkpoint_(checkpoint),
+          storage_(storage),
+          stream_(backend.make_stream()),
+          copier_(backend, *stream_) {}
 
     struct Source {
         const std::string& name;
@@ -71,8 +76,7 @@ public:
     }
 
     /// Vectors as float32, one after the other; an empty name stands for zeros.
-    Status vectors(std::initializer_list<Source> sources,
-                   std::unique_ptr<DeviceBuffer>& out) const {
+    Status vectors(std::initializer_list<Source> sources, std::unique_ptr<DeviceBuffer>& out) {
         std::vector<float> values;
         bool any = false;
         for (const Source& source : sources) {
@@ -85,9 +89,13 @@ public:
             widen(view, values.data() + begin);
         }
         if (!any) return {};
-        MOLINK_ASSIGN_OR_RETURN(out, backend_.allocate(values.size() * sizeof(float)));
-        backend_.copy_to_device(out->data(), values.data(), values.size() * sizeof(float));
-        return {};
+        return upload(values.data(), values.size() * sizeof(float), out);
+    }
+
+    /// Host memory of any kind, as it is.
+    Status upload(const void* from, std::size_t bytes, std::unique_ptr<DeviceBuffer>& out) {
+        MOLINK_ASSIGN_OR_RETURN(out, backend_.allocate(bytes));
+        return copier_.to_device(out->data(), from, bytes);
     }
 
     static void widen(const TensorView& view, float* out) {
@@ -108,9 +116,17 @@ private:
     Backend& backend_;
     const Checkpoint& checkpoint_;
     WeightStorage storage_;
+    std::unique_ptr<Stream> stream_;
+    DeviceCopier copier_;
 };
 
 }  // namespace
+
+DeviceBatch::Bounds ModelBounds::batch() const {
+    const std::int64_t blocks = (std::int64_t{max_context} + block_tokens - 1) / block_tokens;
+    const std::int64_t sequences = std::min(max_rows, max_sequences);
+    return {max_rows, sequences, sequences * blocks};
+}
 
 std::uint64_t part_weight_bytes(const Backend& backend, const ModelSpec& spec,
                                 const ModelPart& part, WeightStorage storage) {
@@ -131,52 +147,65 @@ std::uint64_t part_weight_bytes(const Backend& backend, const ModelSpec& spec,
 std::uint64_t part_workspace_bytes(const Backend& backend, const ModelSpec& spec,
                                    const ModelBounds& bounds) {
     const Widths w(spec);
-    const auto rows = static_cast<std::uint64_t>(bounds.max_rows);
-    const auto per_row = static_cast<std::uint64_t>(2 * w.hidden + 2 * w.q + 2 * w.kv + 3 * w.ffn);
+    const BackendTraits traits = backend.traits();
     const std::int64_t widest = std::max({w.hidden, w.q, w.ffn});
-    return rows * per_row * 4 +
-           static_cast<std::uint64_t>(kLogitRows * (w.hidden + w.vocabulary)) * 4 +
-           backend.matmul_workspace_bytes(std::max(bounds.max_rows, kLogitRows), widest) +
+    const std::int32_t norm_rows = std::max(bounds.max_rows, traits.logit_rows);
+    return traits.activation_bytes(bounds.max_rows, w.hidden + 2 * w.q + 2 * w.kv + 3 * w.ffn) +
+           traits.activation_bytes(norm_rows, w.hidden) +
+           static_cast<std::uint64_t>(traits.logit_rows * (w.hidden + w.vocabulary)) * 4 +
+           backend.matmul_workspace_bytes(norm_rows, widest) +
            static_cast<std::uint64_t>(bounds.max_context) *
                static_cast<std::uint64_t>(spec.rope.rotary_dim) * 4 +
-           rows * static_cast<std::uint64_t>(w.hidden) * 4;  // the stage's hidden rows
+           // What the stage holds for each part under way: hidden rows and the part's record.
+           static_cast<std::uint64_t>(1 + traits.parts_ahead) *
+               (static_cast<std::uint64_t>(bounds.max_rows * w.hidden) * 4 +
+                DeviceBatch::bytes(bounds.batch()));
 }
 
 Status Model::make_buffers(const ModelBounds& bounds) {
     const Widths w(spec_);
     buffers_ = std::make_unique<Buffers>();
-    const auto make = [&](std::unique_ptr<DeviceBuffer>& buffer, std::int64_t rows,
-                          std::int64_t width) -> Status {
-        MOLINK_ASSIGN_OR_RETURN(buffer,
-                                backend_.allocate(static_cast<std::size_t>(rows * width) * 4));
+    const auto make = [&](std::unique_ptr<DeviceBuffer>& buffer, std::size_t bytes) -> Status {
+        MOLINK_ASSIGN_OR_RETURN(buffer, backend_.allocate(bytes));
         return {};
     };
+    const auto activations = [&](std::unique_ptr<DeviceBuffer>& buffer, std::int64_t rows,
+                                 std::int64_t width) {
+        return make(buffer, traits_.activation_bytes(rows, width));
+    };
+    const auto floats = [&](std::unique_ptr<DeviceBuffer>& buffer, std::int64_t rows,
+                            std::int64_t width) {
+        return make(buffer, static_cast<std::size_t>(rows * width) * sizeof(float));
+    };
     const std::int64_t rows = bounds.max_rows;
-    MOLINK_RETURN_IF_ERROR(make(buffers_->normed, rows, w.hidden));
-    MOLINK_RETURN_IF_ERROR(make(buffers_->qkv, rows, w.q + 2 * w.kv));
-    MOLINK_RETURN_IF_ERROR(make(buffers_->attended, rows, w.q));
-    MOLINK_RETURN_IF_ERROR(make(buffers_->projected, rows, w.hidden));
-    MOLINK_RETURN_IF_ERROR(make(buffers_->gate_up, rows, 2 * w.ffn));
-    MOLINK_RETURN_IF_ERROR(make(buffers_->activated, rows, w.ffn));
-    MOLINK_RETURN_IF_ERROR(make(buffers_->taken, kLogitRows, w.hidden));
-    if (part_.has_head) MOLINK_RETURN_IF_ERROR(make(buffers_->logits, kLogitRows, w.vocabulary));
+    const std::int64_t norm_rows = std::max<std::int64_t>(rows, traits_.logit_rows);
+    MOLINK_RETURN_IF_ERROR(activations(buffers_->normed, norm_rows, w.hidden));
+    MOLINK_RETURN_IF_ERROR(activations(buffers_->qkv, rows, w.q + 2 * w.kv));
+    MOLINK_RETURN_IF_ERROR(activations(buffers_->attended, rows, w.q));
+    MOLINK_RETURN_IF_ERROR(activations(buffers_->projected, rows, w.hidden));
+    MOLINK_RETURN_IF_ERROR(activations(buffers_->gate_up, rows, 2 * w.ffn));
+    MOLINK_RETURN_IF_ERROR(activations(buffers_->activated, rows, w.ffn));
+    if (part_.has_head) {
+        MOLINK_RETURN_IF_ERROR(floats(buffers_->taken, traits_.logit_rows, w.hidden));
+        MOLINK_RETURN_IF_ERROR(floats(buffers_->logits, traits_.logit_rows, w.vocabulary));
+    }
     const std::int64_t widest = std::max({w.hidden, w.q, w.ffn});
-    MOLINK_ASSIGN_OR_RETURN(buffers_->workspace,
-                            backend_.allocate(backend_.matmul_workspace_bytes(
-                                std::max<std::int64_t>(rows, kLogitRows), widest)));
+    MOLINK_RETURN_IF_ERROR(
+        make(buffers_->workspace, backend_.matmul_workspace_bytes(norm_rows, widest)));
     const RopeTable table = make_rope_table(spec_.rope, bounds.max_context);
     const std::size_t bytes = table.cos.size() * sizeof(float);
-    MOLINK_ASSIGN_OR_RETURN(buffers_->cos, backend_.allocate(bytes));
-    MOLINK_ASSIGN_OR_RETURN(buffers_->sin, backend_.allocate(bytes));
-    backend_.copy_to_device(buffers_->cos->data(), table.cos.data(), bytes);
-    backend_.copy_to_device(buffers_->sin->data(), table.sin.data(), bytes);
-    return {};
+    const std::unique_ptr<Stream> stream = backend_.make_stream();
+    DeviceCopier copier(backend_, *stream);
+    MOLINK_RETURN_IF_ERROR(make(buffers_->cos, bytes));
+    MOLINK_RETURN_IF_ERROR(make(buffers_->sin, bytes));
+    MOLINK_RETURN_IF_ERROR(copier.to_device(buffers_->cos->data(), table.cos.data(), bytes));
+    return copier.to_device(buffers_->sin->data(), table.sin.data(), bytes);
 }
 
 Status Model::load_layer(const Checkpoint& checkpoint, const LayerTensors& names,
                          WeightStorage storage, Layer& layer) {
     const Widths w(spec_);
-    const Packer packer(backend_, checkpoint, storage);
+    Packer packer(backend_, checkpoint, storage);
     MOLINK_RETURN_IF_ERROR(
         packer.vectors({{names.attention_norm, w.hidden}}, layer.attention_norm));
     MOLINK_RETURN_IF_ERROR(
@@ -198,15 +227,12 @@ Status Model::load_outer(const Checkpoint& checkpoint, const Described& describe
                          WeightStorage storage) {
     const Widths w(spec_);
     const OuterTensors names = described.architecture->outer_tensors(spec_);
-    const Packer packer(backend_, checkpoint, storage);
+    Packer packer(backend_, checkpoint, storage);
     if (part_.has_embedding) {
         const std::int64_t shape[2] = {w.vocabulary, w.hidden};
         MOLINK_ASSIGN_OR_RETURN(const TensorView view, checkpoint.tensor(names.embedding, shape));
-        embedding_type_ = view.type == DataType::f32   ? ElementType::f32
-                          : view.type == DataType::f16 ? ElementType::f16
-                                                       : ElementType::bf16;
-        MOLINK_ASSIGN_OR_RETURN(embedding_, backend_.allocate(view.bytes));
-        backend_.copy_to_device(embedding_->data(), view.data, view.bytes);
+        embedding_type_ = element_type(view.type);
+        MOLINK_RETURN_IF_ERROR(packer.upload(view.data, view.bytes, embedding_));
         checkpoint.release(view);
     }
     if (!part_.has_head) return {};

@@ -20,16 +20,16 @@ struct Model::Layer {
     std::unique_ptr<DeviceBuffer> down_bias;
 };
 
-/// Buffers for one batch, float32.
+/// Buffers for one part. Activations have the type of the device's traits, the rest is float32.
 struct Model::Buffers {
-    std::unique_ptr<DeviceBuffer> normed;     ///< [max_rows, hidden]
+    std::unique_ptr<DeviceBuffer> normed;     ///< [max_rows or logit_rows, hidden]
     std::unique_ptr<DeviceBuffer> qkv;        ///< [max_rows, q + k + v]
-    std::unique_ptr<DeviceBuffer> attended;   ///< [max_rows, heads * head_dim]
+    std::unique_ptr<DeviceBuffer> attended;   ///< [max_rows, q_heads * head_dim]
     std::unique_ptr<DeviceBuffer> projected;  ///< [max_rows, hidden]
     std::unique_ptr<DeviceBuffer> gate_up;    ///< [max_rows, 2 ffn]
     std::unique_ptr<DeviceBuffer> activated;  ///< [max_rows, ffn]
-    std::unique_ptr<DeviceBuffer> taken;      ///< [kLogitRows, hidden]
-    std::unique_ptr<DeviceBuffer> logits;     ///< [kLogitRows, vocabulary]; last stage only
+    std::unique_ptr<DeviceBuffer> taken;      ///< [logit_rows, hidden], float32
+    std::unique_ptr<DeviceBuffer> logits;     ///< [logit_rows, vocabulary]; with the LM head only
     std::unique_ptr<DeviceBuffer> workspace;  ///< of matmul
     std::unique_ptr<DeviceBuffer> cos;        ///< [max_context, rotary_dim / 2]
     std::unique_ptr<DeviceBuffer> sin;

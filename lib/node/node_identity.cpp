@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/host_id.h"
 #include "loader/model_hash.h"
 #include "model/model.h"
 #include "stage/fold_model.h"
@@ -32,6 +33,11 @@ Status check_q8(const ModelSpec& spec) {
             width);
     }
     return {};
+}
+
+/// Timed nodes count the CPU's bytes.
+std::string_view kernels_of(const NodeOptions& options) {
+    return options.backend == kTimedBackend ? "cpu" : std::string_view(options.backend);
 }
 
 /// Not of a real model: heads and workers that share config.json may work together, and none of
@@ -91,9 +97,7 @@ ModelSpec stored_spec(const NodeIdentity& identity) {
 }
 
 Result<std::unique_ptr<Backend>> make_layout_backend(const NodeOptions& options) {
-    BackendOptions backend;
-    backend.threads = 1;
-    return make_backend(options.backend == kTimedBackend ? "cpu" : options.backend, backend);
+    return open_device(kernels_of(options), 1);
 }
 
 Result<NodeIdentity> describe_identity(const NodeOptions& options) {
@@ -118,22 +122,23 @@ Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string
         MOLINK_ASSIGN_OR_RETURN(identity.model_hash, model_hash(options.model_dir));
     }
     identity.name = options.name.empty() ? default_name : options.name;
-    identity.host_id = identity.memory_domain = host_id();
+    // Without a stage of its own the node runs nothing on the device.
+    MOLINK_ASSIGN_OR_RETURN(const auto backend, open_device(kernels_of(options),
+                                                            probe && !timed ? options.threads : 1));
+    const DeviceMemory memory = backend->memory();
+    identity.host_id = host_id();
+    identity.memory_domain = memory.domain;
     identity.memory_own = options.memory_bytes > 0;
     identity.memory_bytes =
         identity.memory_own
             ? options.memory_bytes
-            : static_cast<std::int64_t>(kShareOfAvailable *
-                                        static_cast<double>(available_memory_bytes()));
+            : static_cast<std::int64_t>(kShareOfAvailable * static_cast<double>(memory.free_bytes));
     if (!probe) return identity;
     if (timed) {
         identity.profile = timed_profile(options.timed);
         return identity;
     }
     MOLINK_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(options.model_dir));
-    BackendOptions backend_options;
-    backend_options.threads = options.threads;
-    MOLINK_ASSIGN_OR_RETURN(auto backend, make_backend(options.backend, backend_options));
     const Clock& clock = options.clock != nullptr ? *options.clock : steady_clock();
     MOLINK_ASSIGN_OR_RETURN(identity.profile, probe_node(*backend, checkpoint, described,
                                                          storage_of(options.weights), clock));
@@ -163,7 +168,7 @@ Result<PartitionInput> make_partition_input(const EngineOptions& options,
     PartitionInput input;
     PartitionModel& model = input.model;
     model.tied_embeddings = spec.tied_embeddings;
-    const ElementType kv = options.kv_type == DataType::f16 ? ElementType::f16 : ElementType::f32;
+    const ElementType kv = element_type(options.kv_type);
     const auto kv_block = static_cast<std::int64_t>(backend->kv_block_bytes(
         options.block_tokens, spec.attention.kv_heads, spec.attention.head_dim, kv));
     for (std::int32_t i = 0; i < spec.layers; ++i) {
@@ -178,8 +183,9 @@ Result<PartitionInput> make_partition_input(const EngineOptions& options,
     }
     model.embedding_bytes = bytes({{0, 0}, true, false});
     model.lm_head_bytes = bytes({{0, 0}, false, true});
-    model.workspace_bytes = static_cast<std::int64_t>(
-        part_workspace_bytes(*backend, spec, {options.max_step_tokens, context}));
+    model.workspace_bytes = static_cast<std::int64_t>(part_workspace_bytes(
+        *backend, spec,
+        {options.max_step_tokens, context, options.max_running, options.block_tokens}));
     model.block_tokens = options.block_tokens;
     set_kv_bounds(model, context, options.max_running);
     model.activation_row_bytes = activation_row_bytes(options.wire_type, spec.hidden);

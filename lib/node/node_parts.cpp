@@ -43,7 +43,7 @@ Result<std::unique_ptr<StageWork>> make_node_work(const NodeOptions& options,
         timed.shape = {options.block_tokens, identity.spec.hidden};
         timed.spec = stored_spec(identity);
         timed.storage = storage_of(options.weights);
-        timed.kv_type = options.kv_type == DataType::f16 ? ElementType::f16 : ElementType::f32;
+        timed.kv_type = element_type(options.kv_type);
         return make_timed_work(timed);
     }
     ModelWorkOptions model;

@@ -4,11 +4,12 @@
 #include "stage/device_probe.h"
 
 #include <algorithm>
-#include <fstream>
-#include <limits>
-#include <numeric>
+#include <optional>
+#include <span>
 #include <vector>
 
+#include "backend/device_batch.h"
+#include "backend/device_copier.h"
 #include "base/error.h"
 
 namespace molink {
@@ -24,28 +25,91 @@ constexpr std::int64_t kBudgetUs = 300'000;
 /// run again and again would look faster than that.
 constexpr std::uint64_t kColdBytes = std::uint64_t{96} << 20;
 
-/// Time of run() when little else runs, from 3 to 15 repetitions: their lower quartile. Nodes are
-/// profiled while they start, often several on one machine, and a plan made from what they took
+/// Layers of the model on the device, with hidden rows and one KV block that all layers and
+/// sequences share: rows may, since each has a position of its own.
+class ProbedLayers {
+public:
+    static Result<std::unique_ptr<ProbedLayers>> load(Backend& backend,
+                                                      const Checkpoint& checkpoint,
+                                                      const Described& described,
+                                                      WeightStorage storage, LayerRange layers) {
+        auto probed = std::make_unique<ProbedLayers>();
+        MOLINK_RETURN_IF_ERROR(probed->make(backend, checkpoint, described, storage, layers));
+        return probed;
+    }
+
+    std::int32_t max_rows() const { return max_rows_; }
+
+    /// Time of `rows` rows at positions [0, rows): all of one sequence, or each of its own.
+    Result<double> run_us(std::int32_t rows, bool decode) {
+        constexpr std::uint32_t kBlock = 0;
+        batch_->clear();
+        for (std::int32_t row = 0; row < rows; ++row) {
+            if (row == 0 || decode) batch_->add_sequence({&kBlock, 1});
+            batch_->add_row(row, 0);
+        }
+        batch_->upload(*stream_);
+        // Values would grow from run to run.
+        stream_->upload(hidden_->data(), ones_->data(), ones_->bytes());
+        const Mark begin = stream_->record();
+        model_->run_layers(*stream_, batch_->args(), pages_, static_cast<float*>(hidden_->data()));
+        const Mark end = stream_->record();
+        MOLINK_RETURN_IF_ERROR(stream_->wait(end));
+        return static_cast<double>(stream_->elapsed_us(begin, end));
+    }
+
+private:
+    Status make(Backend& backend, const Checkpoint& checkpoint, const Described& described,
+                WeightStorage storage, LayerRange layers) {
+        const ModelSpec& spec = described.spec;
+        max_rows_ = std::min(kSliceRows, spec.context);
+        stream_ = backend.make_stream();
+        const ModelBounds bounds{max_rows_, max_rows_, max_rows_, kBlockTokens};
+        MOLINK_ASSIGN_OR_RETURN(model_, Model::load(backend, checkpoint, described,
+                                                    {layers, false, false}, storage, bounds));
+        MOLINK_ASSIGN_OR_RETURN(batch_, DeviceBatch::make(backend, bounds.batch()));
+        KvPages pages;
+        pages.block_tokens = kBlockTokens;
+        pages.kv_heads = spec.attention.kv_heads;
+        pages.head_dim = spec.attention.head_dim;
+        const std::size_t block =
+            backend.kv_block_bytes(kBlockTokens, pages.kv_heads, pages.head_dim, pages.type);
+        pages.block_bytes = static_cast<std::int64_t>(block);
+        MOLINK_ASSIGN_OR_RETURN(page_, backend.allocate(block));
+        pages.base = page_->data();
+        pages_.assign(static_cast<std::size_t>(layers.size()), pages);
+        const std::size_t values =
+            static_cast<std::size_t>(max_rows_) * static_cast<std::size_t>(spec.hidden);
+        MOLINK_ASSIGN_OR_RETURN(hidden_, backend.allocate(values * sizeof(float)));
+        MOLINK_ASSIGN_OR_RETURN(ones_, backend.allocate_host(values * sizeof(float)));
+        std::fill_n(static_cast<float*>(ones_->data()), values, 1.0f);
+        return {};
+    }
+
+    std::int32_t max_rows_ = 0;
+    std::unique_ptr<Stream> stream_;
+    std::unique_ptr<Model> model_;
+    std::optional<DeviceBatch> batch_;
+    std::unique_ptr<DeviceBuffer> page_;
+    std::vector<KvPages> pages_;  // [layers]
+    std::unique_ptr<DeviceBuffer> hidden_;
+    std::unique_ptr<PinnedBuffer> ones_;
+};
+
+/// Time of `rows` rows when little else runs, from 3 to 15 repetitions: their lower quartile. Nodes
+/// are profiled while they start, often several on one machine, and a plan made from what they took
 /// from each other would stay.
-template <typename Run>
-double quiet_us(const Clock& clock, const Run& run) {
-    run();  // pages and caches
+Result<double> quiet_us(const Clock& clock, ProbedLayers& layers, std::int32_t rows, bool decode) {
+    MOLINK_RETURN_IF_ERROR(layers.run_us(rows, decode).status());  // pages and caches
     std::vector<double> times;
     const std::int64_t begin = clock.now_us();
     while (times.size() < 3 || (times.size() < 15 && clock.now_us() - begin < kBudgetUs)) {
-        const std::int64_t before = clock.now_us();
-        run();
-        times.push_back(static_cast<double>(clock.now_us() - before));
+        MOLINK_ASSIGN_OR_RETURN(const double time_us, layers.run_us(rows, decode));
+        times.push_back(time_us);
     }
     const auto quartile = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 4);
     std::nth_element(times.begin(), quartile, times.end());
     return std::max(*quartile, 1.0);
-}
-
-std::int64_t read_number(const char* path, std::int64_t missing) {
-    std::ifstream file(path);
-    std::int64_t value = 0;
-    return file >> value ? value : missing;
 }
 
 }  // namespace
@@ -59,84 +123,24 @@ Result<NodeProfile> probe_node(Backend& backend, const Checkpoint& checkpoint,
     const std::uint64_t cold = (kColdBytes + layer_bytes - 1) / layer_bytes;
     const auto layers = static_cast<std::int32_t>(
         std::min<std::uint64_t>(cold, static_cast<std::uint64_t>(spec.layers)));
-    const ModelPart part{{0, layers}, false, false};
-    const std::int32_t rows = std::min(kSliceRows, spec.context);
-    MOLINK_ASSIGN_OR_RETURN(
-        auto model, Model::load(backend, checkpoint, described, part, storage, {rows, rows}));
-    KvPages pages;
-    pages.block_tokens = kBlockTokens;
-    pages.kv_heads = spec.attention.kv_heads;
-    pages.head_dim = spec.attention.head_dim;
-    const std::size_t block =
-        backend.kv_block_bytes(kBlockTokens, pages.kv_heads, pages.head_dim, pages.type);
-    pages.block_bytes = static_cast<std::int64_t>(block);
-    MOLINK_ASSIGN_OR_RETURN(auto page, backend.allocate(block));
-    pages.base = page->data();
-    const auto width = static_cast<std::size_t>(spec.hidden);
-    MOLINK_ASSIGN_OR_RETURN(
-        auto hidden, backend.allocate(static_cast<std::size_t>(rows) * width * sizeof(float)));
-    const std::vector<float> ones(static_cast<std::size_t>(rows) * width, 1.0f);
-    std::vector<std::int32_t> positions(static_cast<std::size_t>(rows));
-    for (std::int32_t i = 0; i < rows; ++i) positions[static_cast<std::size_t>(i)] = i;
-    const std::vector<std::int32_t> sequence(positions.size(), 0);
-    const std::vector<KvPages> all_pages(static_cast<std::size_t>(layers), pages);  // one for all
-    const std::int64_t offsets[2] = {0, 1};
-    const std::uint32_t blocks[1] = {0};
-    const auto run = [&](std::int64_t count) {
-        backend.copy_to_device(hidden->data(), ones.data(), ones.size() * sizeof(float));
-        const BatchArgs batch{positions.data(), sequence.data(), offsets, blocks, count, 1};
-        model->run_layers(batch, all_pages, static_cast<float*>(hidden->data()));
-    };
-    // Rows of as many sequences; they may share a block, since each has a position of its own.
-    std::vector<std::int64_t> own_offsets(positions.size() + 1);
-    std::iota(own_offsets.begin(), own_offsets.end(), 0);
-    const std::vector<std::uint32_t> shared(positions.size(), 0);
-    const auto run_decode = [&](std::int64_t count) {
-        backend.copy_to_device(hidden->data(), ones.data(), ones.size() * sizeof(float));
-        const BatchArgs batch{
-            positions.data(), positions.data(), own_offsets.data(), shared.data(), count, count};
-        model->run_layers(batch, all_pages, static_cast<float*>(hidden->data()));
-    };
+    MOLINK_ASSIGN_OR_RETURN(const auto probed, ProbedLayers::load(backend, checkpoint, described,
+                                                                  storage, {0, layers}));
+    const std::int32_t rows = probed->max_rows();
     NodeProfile profile;
-    profile.prefill_row_layer_us = quiet_us(clock, [&] { run(rows); }) / layers / rows;
-    profile.decode_layer_us = quiet_us(clock, [&] { run(1); }) / layers;
+    MOLINK_ASSIGN_OR_RETURN(const double slice_us, quiet_us(clock, *probed, rows, false));
+    MOLINK_ASSIGN_OR_RETURN(const double row_us, quiet_us(clock, *probed, 1, true));
+    profile.prefill_row_layer_us = slice_us / layers / rows;
+    profile.decode_layer_us = row_us / layers;
     if (const std::int32_t batch = std::min(kDecodeRows, rows); batch > 1) {
-        const double batch_us = quiet_us(clock, [&] { run_decode(batch); }) / layers;
+        MOLINK_ASSIGN_OR_RETURN(const double batch_us, quiet_us(clock, *probed, batch, true));
         profile.decode_row_layer_us =
-            std::max((batch_us - profile.decode_layer_us) / (batch - 1), kLeastRowUs);
+            std::max((batch_us / layers - profile.decode_layer_us) / (batch - 1), kLeastRowUs);
     }
     const ModelPart head{{0, 0}, false, true};
     profile.lm_head_row_us = profile.decode_layer_us *
                              static_cast<double>(part_weight_bytes(backend, spec, head, storage)) /
                              static_cast<double>(layer_bytes);
     return profile;
-}
-
-std::int64_t available_memory_bytes() {
-    std::int64_t available = std::numeric_limits<std::int64_t>::max();
-    std::ifstream info("/proc/meminfo");
-    std::string key;
-    std::int64_t kib = 0;
-    std::string unit;
-    while (info >> key >> kib) {
-        if (key == "MemAvailable:") {
-            available = kib * 1024;
-            break;
-        }
-        std::getline(info, unit);
-    }
-    const std::int64_t limit = read_number("/sys/fs/cgroup/memory.max", -1);
-    const std::int64_t used = read_number("/sys/fs/cgroup/memory.current", 0);
-    if (limit >= 0) available = std::min(available, std::max<std::int64_t>(limit - used, 0));
-    return available == std::numeric_limits<std::int64_t>::max() ? std::int64_t{1} << 30
-                                                                 : available;
-}
-
-std::string host_id() {
-    std::ifstream file("/proc/sys/kernel/random/boot_id");
-    std::string id;
-    if (!(file >> id)) id = "unknown";
-    return id;
 }
 
 }  // namespace molink

@@ -1,8 +1,5 @@
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 #include <molink/clock.h>
 #include <molink/status.h>
 
@@ -14,17 +11,11 @@
 namespace molink {
 
 /// Measures this machine with the model's own first layer: one decode row, 16 of them and a
-/// slice of 64, each the median of several; the LM head is derived from the bytes it touches. Takes
-/// about a second at most.
+/// slice of 64, each by the device's own time and the lower quartile of several runs; the LM head
+/// is derived from the bytes it touches. Takes about a second at most. Errors: of Model::load, of
+/// the device.
 Result<NodeProfile> probe_node(Backend& backend, const Checkpoint& checkpoint,
                                const Described& described, WeightStorage storage,
                                const Clock& clock);
-
-/// Memory that this process may still use, bytes: what the system calls available, within the
-/// control group's limit.
-std::int64_t available_memory_bytes();
-
-/// Equal for processes on one machine, different between machines.
-std::string host_id();
 
 }  // namespace molink

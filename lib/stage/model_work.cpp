@@ -26,19 +26,23 @@ public:
     Result<Loaded> load(const StageConfig& config, const Progress& progress) override {
         runner_.reset();
         const ModelPart part{config.layers, config.has_embedding(), config.has_lm_head()};
-        const ModelBounds bounds{config.max_rows, config.max_context};
+        const ModelBounds bounds{config.max_rows, config.max_context, config.max_sequences,
+                                 options_.block_tokens};
         const WeightStorage storage =
             options_.weights == WeightMode::q8_0 ? WeightStorage::q8_0 : WeightStorage::native;
         MOLINK_ASSIGN_OR_RETURN(auto model, Model::load(*backend_, checkpoint_, described_, part,
                                                         storage, bounds, progress));
-        runner_ = std::make_unique<StageRunner>(*backend_, std::move(model), described_.spec,
-                                                config, options_.kv_type, options_.block_tokens);
+        runner_ = std::make_unique<StageRunner>(
+            *backend_, std::move(model), described_.spec, config,
+            StageKvLayout{element_type(options_.kv_type), options_.block_tokens});
         MOLINK_ASSIGN_OR_RETURN(const std::uint64_t capacity, runner_->block_capacity());
         return Loaded{runner_->weight_bytes(), capacity};
     }
 
     Status start(std::uint64_t kv_blocks) override { return runner_->start(kv_blocks); }
-    Result<StageOutput> run(StageInput input) override { return runner_->run(std::move(input)); }
+    std::int32_t parts_at_once() const override { return 1 + backend_->traits().parts_ahead; }
+    Status begin(StageInput input) override { return runner_->begin(std::move(input)); }
+    Result<StageOutput> finish() override { return runner_->finish(); }
 
 private:
     ModelWorkOptions options_;
@@ -54,9 +58,7 @@ Result<std::unique_ptr<StageWork>> make_model_work(const ModelWorkOptions& optio
     MOLINK_ASSIGN_OR_RETURN(const ConfigFile config, ConfigFile::load(options.model_dir));
     MOLINK_ASSIGN_OR_RETURN(Described described, describe_model(config));
     MOLINK_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::open(options.model_dir));
-    BackendOptions backend_options;
-    backend_options.threads = options.threads;
-    MOLINK_ASSIGN_OR_RETURN(auto backend, make_backend(options.backend, backend_options));
+    MOLINK_ASSIGN_OR_RETURN(auto backend, open_device(options.backend, options.threads));
     return std::unique_ptr<StageWork>(std::make_unique<ModelWork>(
         options, std::move(backend), std::move(checkpoint), std::move(described)));
 }

@@ -17,11 +17,11 @@ struct ModelWorkOptions {
     DataType kv_type = DataType::f32;
     std::int32_t block_tokens = 16;
     std::int32_t threads = 0;
-    std::string backend = "cpu";
+    std::string backend = "cpu";  ///< as open_device takes it
 };
 
 /// The layers of a real model on a backend of this machine.
-/// Errors: of make_backend, ConfigFile and Checkpoint.
+/// Errors: of open_device, ConfigFile and Checkpoint.
 Result<std::unique_ptr<StageWork>> make_model_work(const ModelWorkOptions& options);
 
 }  // namespace molink

@@ -16,13 +16,50 @@ bool needs_history(const SamplingParams& params) {
            params.frequency_penalty != 0;
 }
 
-}  // namespace
+/// Stop tokens may not be chosen for `position` yet.
+bool forbids_stops(const SequenceOpen& open, std::int32_t position) {
+    return position - open.prompt_count < open.min_tokens && !open.stop_tokens.empty();
+}
 
-SampledRows RunSampler::sample(const RowSpan& span, StageSequence& sequence,
-                               std::span<const float> logits) {
+SampledRows begin_sampling(const RowSpan& span) {
     SampledRows sampled;
     sampled.sequence = span.sequence;
     sampled.position = span.end() - span.sampled + 1;
+    return sampled;
+}
+
+/// Is `token`, which was sampled for `position`, the draft that stands there? The last row of a
+/// span, whose successor is at the span's end, has no draft.
+bool accepts_draft(const RowSpan& span, const StageSequence& sequence, std::int32_t position,
+                   Token token) {
+    return position < span.end() && sequence.tokens[static_cast<std::size_t>(position)] == token;
+}
+
+}  // namespace
+
+bool RunSampler::is_greedy(const RowSpan& span, const StageSequence& sequence) {
+    const SequenceOpen& open = sequence.open;
+    const SamplingParams& params = open.sampling;
+    return !open.hash_logits && open.logprobs < 0 && !(params.temperature > 0) &&
+           !needs_history(params) && params.logit_bias.empty() &&
+           !forbids_stops(open, span.end() - span.sampled + 1);
+}
+
+SampledRows RunSampler::keep_accepted(const RowSpan& span, const StageSequence& sequence,
+                                      std::span<const Token> tokens) {
+    SampledRows sampled = begin_sampling(span);
+    for (const Token token : tokens) {
+        const std::int32_t position =
+            sampled.position + static_cast<std::int32_t>(sampled.tokens.size());
+        sampled.tokens.push_back(token);
+        if (!accepts_draft(span, sequence, position, token)) break;
+    }
+    return sampled;
+}
+
+SampledRows RunSampler::sample(const RowSpan& span, StageSequence& sequence,
+                               std::span<const float> logits) {
+    SampledRows sampled = begin_sampling(span);
     const std::int32_t rows = logit_row_count(span, sequence);
     const std::size_t width = rows > 0 ? logits.size() / static_cast<std::size_t>(rows) : 0;
     for (std::int32_t i = 0; i < rows; ++i) {
@@ -40,12 +77,11 @@ SampledRows RunSampler::sample(const RowSpan& span, StageSequence& sequence,
                 ? sequence.tokens[static_cast<std::size_t>(position)]
                 : choose(sequence, row,
                          canary(Canary::random_position) ? span.position + 1 : position);
-        const Token draft = verifies ? sequence.tokens[static_cast<std::size_t>(position)] : token;
         sampled.tokens.push_back(token);
         if (sequence.open.logprobs >= 0) {
             sampled.logprobs.push_back(log_probabilities(row, token, sequence.open.logprobs));
         }
-        if (token != draft) break;
+        if (!accepts_draft(span, sequence, position, token)) break;
     }
     return sampled;
 }
@@ -55,7 +91,7 @@ Token RunSampler::choose(const StageSequence& sequence, std::span<const float> r
     const SequenceOpen& open = sequence.open;
     const SamplingParams& params = open.sampling;
     std::span<const Token> forbidden;
-    if (position - open.prompt_count < open.min_tokens) forbidden = open.stop_tokens;
+    if (forbids_stops(open, position)) forbidden = open.stop_tokens;
     if (needs_history(params) || !params.logit_bias.empty() || !forbidden.empty()) {
         adjusted_.assign(row.begin(), row.end());
         adjust_logits(adjusted_, params, sequence.history, forbidden);

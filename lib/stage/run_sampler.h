@@ -18,6 +18,15 @@ public:
     /// grows.
     SampledRows sample(const RowSpan& span, StageSequence& sequence, std::span<const float> logits);
 
+    /// The tokens of the rows are those of the largest logits, the lowest id among equals, and
+    /// nothing else is asked for: no draw, penalty, bias, forbidden token, log-probability or hash.
+    /// An argmax on the device then does what sample() would do.
+    static bool is_greedy(const RowSpan& span, const StageSequence& sequence);
+    /// What sample() returns for a greedy span. `tokens` are those of the largest logits, [sampled
+    /// rows of the span].
+    static SampledRows keep_accepted(const RowSpan& span, const StageSequence& sequence,
+                                     std::span<const Token> tokens);
+
 private:
     Token choose(const StageSequence& sequence, std::span<const float> row, std::int32_t position);
 

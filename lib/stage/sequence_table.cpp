@@ -139,6 +139,12 @@ Status SequenceTable::apply(const PartPlan& part) {
         return make_error(StatusCode::data_loss, "part {} has {} rows; 1 to {} are permitted",
                           part.key.id.value, rows, bounds_.max_rows);
     }
+    const std::size_t sequences =
+        std::visit([](const auto& list) { return list.size(); }, part.rows);
+    if (sequences > static_cast<std::size_t>(bounds_.max_sequences)) {
+        return make_error(StatusCode::data_loss, "part {} has {} sequences; 1 to {} are permitted",
+                          part.key.id.value, sequences, bounds_.max_sequences);
+    }
     for (SequenceId id : part.releases) sequences_.erase(id);
     for (const SequenceOpen& item : part.opens) MOLINK_RETURN_IF_ERROR(open(part, item));
     Status status;

@@ -17,8 +17,9 @@ Result<std::uint64_t> offered_blocks(const Backend& backend, const ModelSpec& sp
     StageMemory memory;
     memory.memory_bytes = static_cast<std::int64_t>(config.memory_bytes);
     memory.weight_bytes = static_cast<std::int64_t>(weight_bytes);
-    memory.workspace_bytes = static_cast<std::int64_t>(
-        part_workspace_bytes(backend, spec, {config.max_rows, config.max_context}));
+    memory.workspace_bytes = static_cast<std::int64_t>(part_workspace_bytes(
+        backend, spec,
+        {config.max_rows, config.max_context, config.max_sequences, kv.block_tokens}));
     memory.kv_block_bytes = config.layers.size() * static_cast<std::int64_t>(layer_block);
     memory.max_blocks = static_cast<std::int64_t>(config.max_kv_blocks);
     const std::string stage =

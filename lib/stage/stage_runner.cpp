@@ -1,10 +1,16 @@
 // One part through one stage: tokens or activations in, layers, activations or sampled tokens out.
-// The ragged batch is built anew for every part from the sequence table. Rows whose logits nobody
-// asks for never meet the LM head; where that is on the first stage, they do not go back to it.
+// Everything that ops read is on the device: the record of the part goes up first, rows of the
+// stage before after it, and what comes back is fetched behind a mark. Rows for the next stage are
+// copied out by a stream of their own. Rows whose logits nobody asks for never meet the LM head;
+// where that is on the first stage, they do not go back to it.
 #include "stage/stage_runner.h"
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
+#include <unordered_set>
+
+#include <fmt/format.h>
 
 #include "base/error.h"
 #include "stage/stage_memory.h"
@@ -14,158 +20,206 @@
 namespace molink {
 
 StageRunner::StageRunner(Backend& backend, std::unique_ptr<Model> model, const ModelSpec& spec,
-                         const StageConfig& config, DataType kv_type, std::int32_t block_tokens)
+                         const StageConfig& config, const StageKvLayout& kv)
     : backend_(backend),
+      traits_(backend.traits()),
+      compute_(backend.make_stream()),
+      copies_out_(backend.make_stream()),
       model_(std::move(model)),
       spec_(spec),
       config_(config),
-      kv_type_(kv_type == DataType::f16 ? ElementType::f16 : ElementType::f32),
-      block_tokens_(block_tokens) {}
+      kv_(kv) {}
 
-Result<std::uint64_t> StageRunner::block_capacity() const {
-    return offered_blocks(backend_, spec_, config_, weight_bytes(), {kv_type_, block_tokens_});
+StageRunner::~StageRunner() {
+    // An error changes nothing here: a stream that failed does nothing more.
+    static_cast<void>(compute_->wait(compute_->record()));
+    static_cast<void>(copies_out_->wait(copies_out_->record()));
 }
 
-Status StageRunner::start(std::uint64_t kv_blocks) {
+ModelBounds StageRunner::bounds() const {
+    return {config_.max_rows, config_.max_context, config_.max_sequences, kv_.block_tokens};
+}
+
+Result<std::uint64_t> StageRunner::block_capacity() const {
+    return offered_blocks(backend_, spec_, config_, weight_bytes(), kv_);
+}
+
+Status StageRunner::allocate_pages(std::uint64_t kv_blocks) {
     const AttentionSpec& attention = spec_.attention;
     const std::size_t block =
-        backend_.kv_block_bytes(block_tokens_, attention.kv_heads, attention.head_dim, kv_type_);
+        backend_.kv_block_bytes(kv_.block_tokens, attention.kv_heads, attention.head_dim, kv_.type);
     for (std::int32_t i = 0; i < config_.layers.size(); ++i) {
         MOLINK_ASSIGN_OR_RETURN(auto buffer, backend_.allocate(block * kv_blocks));
         KvPages pages;
         pages.base = buffer->data();
         pages.block_bytes = static_cast<std::int64_t>(block);
-        pages.block_tokens = block_tokens_;
+        pages.block_tokens = kv_.block_tokens;
         pages.kv_heads = attention.kv_heads;
         pages.head_dim = attention.head_dim;
-        pages.type = kv_type_;
+        pages.type = kv_.type;
         pages_.push_back(pages);
         page_buffers_.push_back(std::move(buffer));
     }
+    if (!traits_.prefaults) return {};
     // A block for every sequence, and what one part of prompts fills.
-    const std::int32_t ahead = config_.max_sequences + config_.max_rows / block_tokens_;
+    const std::int32_t ahead = config_.max_sequences + config_.max_rows / kv_.block_tokens;
     prefault_ = std::make_unique<KvPrefault>(page_buffers_, block, kv_blocks,
                                              static_cast<std::uint64_t>(ahead));
-    const auto values =
-        static_cast<std::size_t>(config_.max_rows) * static_cast<std::size_t>(spec_.hidden);
-    MOLINK_ASSIGN_OR_RETURN(hidden_, backend_.allocate(values * sizeof(float)));
-    host_hidden_.reserve(values);
+    return {};
+}
+
+Status StageRunner::start(std::uint64_t kv_blocks) {
+    MOLINK_RETURN_IF_ERROR(allocate_pages(kv_blocks));
+    PartSlot::Bounds slot_bounds;
+    slot_bounds.batch = bounds().batch();
+    slot_bounds.hidden = spec_.hidden;
+    slot_bounds.vocabulary = spec_.vocabulary;
+    slot_bounds.has_lm_head = config_.has_lm_head();
+    for (std::int32_t i = 0; i <= traits_.parts_ahead; ++i) {
+        MOLINK_ASSIGN_OR_RETURN(PartSlot slot, PartSlot::make(backend_, slot_bounds));
+        slots_.push_back(std::move(slot));
+    }
     SequenceTable::Bounds bounds;
     bounds.max_rows = config_.max_rows;
     bounds.max_sequences = config_.max_sequences;
     bounds.max_context = config_.max_context;
-    bounds.block_tokens = block_tokens_;
+    bounds.block_tokens = kv_.block_tokens;
     bounds.vocabulary = spec_.vocabulary;
     bounds.kv_blocks = kv_blocks;
     table_ = std::make_unique<SequenceTable>(bounds);
     return {};
 }
 
-Status StageRunner::gather(const PartPlan& plan, std::span<const RowSpan> spans) {
-    MOLINK_RETURN_IF_ERROR(table_->apply(plan));
-    ids_.clear();
-    positions_.clear();
-    sequence_of_row_.clear();
-    block_ids_.clear();
-    block_offsets_.assign(1, 0);
-    for (std::size_t s = 0; s < spans.size(); ++s) {
-        const RowSpan& span = spans[s];
-        const StageSequence& sequence = table_->at(span.sequence);
-        for (std::int32_t position = span.position; position < span.end(); ++position) {
-            positions_.push_back(position);
-            sequence_of_row_.push_back(static_cast<std::int32_t>(s));
-            ids_.push_back(sequence.tokens[static_cast<std::size_t>(position)]);
+Status StageRunner::begin(StageInput input) {
+    PartSlot& slot = slots_[(oldest_ + begun_) % slots_.size()];
+    slot.input = std::move(input);
+    MOLINK_RETURN_IF_ERROR(
+        std::visit([&](const auto& part) { return enqueue(part, slot); }, slot.input));
+    slot.done = slot.last->record();
+    ++begun_;
+    return {};
+}
+
+Result<StageOutput> StageRunner::finish() {
+    PartSlot& slot = slots_[oldest_];
+    oldest_ = (oldest_ + 1) % slots_.size();
+    --begun_;
+    const Status done = slot.last->wait(slot.done);
+    if (!done.ok()) return done.with_context(fmt::format("part {}", key_of(slot.input).id.value));
+    return std::visit([&](auto& part) { return output(part, slot); }, slot.input);
+}
+
+/// What finish() reads of the sequences of parts under way must not change before.
+Status StageRunner::check_under_way(const PartPlan& plan) const {
+    if (begun_ == 0) return {};
+    std::unordered_set<SequenceId> under_way;
+    for (std::size_t i = 0; i < begun_; ++i) {
+        for (const RowSpan& span : slots_[(oldest_ + i) % slots_.size()].spans) {
+            under_way.insert(span.sequence);
         }
-        block_ids_.insert(block_ids_.end(), sequence.blocks.begin(), sequence.blocks.end());
-        block_offsets_.push_back(static_cast<std::int64_t>(block_ids_.size()));
     }
+    std::optional<SequenceId> early;
+    for (const SequenceId id : plan.releases) {
+        if (under_way.contains(id)) early = id;
+    }
+    if (const auto* decode = std::get_if<std::vector<DecodeRows>>(&plan.rows)) {
+        for (const DecodeRows& rows : *decode) {
+            if (under_way.contains(rows.sequence)) early = rows.sequence;
+        }
+    }
+    if (!early) return {};
+    return make_error(StatusCode::data_loss,
+                      "part {} decodes or releases sequence {}, which has a part under way",
+                      plan.key.id.value, early->value);
+}
+
+Status StageRunner::enqueue(const PartPlan& part, PartSlot& slot) {
+    return enqueue_layers(part, nullptr, slot);
+}
+
+Status StageRunner::enqueue(const ForwardedPart& part, PartSlot& slot) {
+    return enqueue_layers(part.plan, &part.activations, slot);
+}
+
+Status StageRunner::enqueue_layers(const PartPlan& plan, const ActivationRows* activations,
+                                   PartSlot& slot) {
+    if ((activations == nullptr) != config_.has_embedding()) {
+        return make_error(StatusCode::data_loss, "part {} comes {} activations to stage {}",
+                          plan.key.id.value, activations == nullptr ? "without" : "with",
+                          config_.stage);
+    }
+    MOLINK_RETURN_IF_ERROR(gather(plan, slot));
+    DeviceBatch& batch = slot.batch();
+    const bool samples = config_.samples(slot.input);
+    if (samples) MOLINK_RETURN_IF_ERROR(list_logit_rows(false, slot));
+    batch.upload(*compute_);
+    if (activations == nullptr) {
+        model_->embed(*compute_, batch.tokens(), batch.rows(), slot.hidden());
+    } else {
+        MOLINK_RETURN_IF_ERROR(upload_activations(*activations, slot));
+    }
+    model_->run_layers(*compute_, batch.args(), pages_, slot.hidden());
+    if (samples) {
+        enqueue_sampling(slot);
+    } else if (config_.is_last()) {
+        enqueue_rows_out(needed_rows(slot.spans), slot);
+    } else {
+        std::vector<std::int32_t> all(static_cast<std::size_t>(batch.rows()));
+        std::iota(all.begin(), all.end(), 0);
+        enqueue_rows_out(all, slot);
+    }
+    return {};
+}
+
+/// A part that returns to the LM head.
+Status StageRunner::enqueue(const ReturnedPart& part, PartSlot& slot) {
+    if (!config_.ring.returns() || !config_.has_lm_head()) {
+        return make_error(StatusCode::data_loss, "part {} came back to a stage without LM head",
+                          part.key.id.value);
+    }
+    MOLINK_RETURN_IF_ERROR(table_->check_returned(part));
+    slot.spans = part.spans;
+    slot.batch().clear();
+    MOLINK_RETURN_IF_ERROR(list_logit_rows(true, slot));
+    slot.batch().upload(*compute_);
+    MOLINK_RETURN_IF_ERROR(upload_activations(part.activations, slot));
+    enqueue_sampling(slot);
+    return {};
+}
+
+Status StageRunner::gather(const PartPlan& plan, PartSlot& slot) {
+    MOLINK_RETURN_IF_ERROR(check_under_way(plan));
+    MOLINK_RETURN_IF_ERROR(table_->apply(plan));
+    slot.spans = spans_of(plan.rows);
+    DeviceBatch& batch = slot.batch();
+    batch.clear();
+    for (const RowSpan& span : slot.spans) {
+        const StageSequence& sequence = table_->at(span.sequence);
+        const auto blocks = static_cast<std::size_t>((span.end() - 1) / kv_.block_tokens + 1);
+        batch.add_sequence(std::span(sequence.blocks).first(blocks));
+        for (std::int32_t position = span.position; position < span.end(); ++position) {
+            batch.add_row(position, sequence.tokens[static_cast<std::size_t>(position)]);
+        }
+    }
+    if (prefault_ == nullptr) return {};
     for_each_sequence(plan.rows, [&](const auto& rows) {
         for (const BlockId block : rows.new_blocks) prefault_->used(block.value);
     });
     return {};
 }
 
-Status StageRunner::read_rows(const ActivationRows& rows) {
-    host_hidden_.resize(static_cast<std::size_t>(rows.rows) * width());
-    MOLINK_RETURN_IF_ERROR(decode_activations(rows.type, rows.bytes, host_hidden_, width()));
-    backend_.copy_to_device(hidden_->data(), host_hidden_.data(),
-                            host_hidden_.size() * sizeof(float));
+Status StageRunner::upload_activations(const ActivationRows& rows, PartSlot& slot) {
+    const auto count = static_cast<std::size_t>(rows.rows);
+    MOLINK_RETURN_IF_ERROR(
+        decode_activations(rows.type, rows.bytes, slot.host_rows(count), slot.width()));
+    slot.upload_rows(*compute_, count);
     return {};
 }
 
-Result<StageOutput> StageRunner::run(StageInput input) {
-    if (const auto* returned = std::get_if<ReturnedPart>(&input)) return sample_returned(*returned);
-    if (auto* plan = std::get_if<PartPlan>(&input)) {
-        return run_layers(std::move(*plan), nullptr, {});
-    }
-    auto& forwarded = std::get<ForwardedPart>(input);
-    return run_layers(std::move(forwarded.plan), &forwarded.activations,
-                      std::move(forwarded.stage_times));
-}
-
-Result<StageOutput> StageRunner::run_layers(PartPlan plan, const ActivationRows* input,
-                                            std::vector<StageTime> times) {
-    if ((input == nullptr) != config_.has_embedding()) {
-        return make_error(StatusCode::data_loss, "part {} comes {} activations to stage {}",
-                          plan.key.id.value, input == nullptr ? "without" : "with", config_.stage);
-    }
-    const std::vector<RowSpan> spans = spans_of(plan.rows);
-    MOLINK_RETURN_IF_ERROR(gather(plan, spans));
-    const auto rows = static_cast<std::int64_t>(positions_.size());
-    auto* hidden = static_cast<float*>(hidden_->data());
-    if (input != nullptr) {
-        MOLINK_RETURN_IF_ERROR(read_rows(*input));
-    } else {
-        model_->embed(ids_.data(), rows, hidden);
-    }
-    BatchArgs batch;
-    batch.positions = positions_.data();
-    batch.sequence_of_row = sequence_of_row_.data();
-    batch.block_offsets = block_offsets_.data();
-    batch.block_ids = block_ids_.data();
-    batch.rows = rows;
-    batch.sequences = static_cast<std::int64_t>(spans.size());
-    model_->run_layers(batch, pages_, hidden);
-    if (!config_.is_last()) {
-        std::vector<std::int32_t> all(positions_.size());
-        std::iota(all.begin(), all.end(), 0);
-        return StageOutput(ForwardedPart{std::move(plan), encode_rows(all), std::move(times)});
-    }
-    const std::vector<std::int32_t> needed = needed_rows(spans);
-    if (config_.ring.returns()) {
-        return StageOutput(make_returned(plan, encode_rows(needed), std::move(times)));
-    }
-    return StageOutput(RetiredPart{plan.key, plan.kind(), sample(spans, needed), std::move(times)});
-}
-
-/// Samples a part that returns to the LM head.
-Result<StageOutput> StageRunner::sample_returned(const ReturnedPart& part) {
-    if (!config_.ring.returns() || !config_.has_lm_head()) {
-        return make_error(StatusCode::data_loss, "part {} came back to a stage without LM head",
-                          part.key.id.value);
-    }
-    MOLINK_RETURN_IF_ERROR(table_->check_returned(part));
-    MOLINK_RETURN_IF_ERROR(read_rows(part.activations));
-    std::vector<std::int32_t> rows(static_cast<std::size_t>(part.activations.rows));
-    std::iota(rows.begin(), rows.end(), 0);
-    return StageOutput(
-        RetiredPart{part.key, part.kind, sample(part.spans, rows), part.stage_times});
-}
-
-/// Copies neighbouring rows at once.
-ActivationRows StageRunner::encode_rows(std::span<const std::int32_t> rows) {
-    host_hidden_.resize(rows.size() * width());
-    const auto* hidden = static_cast<const float*>(hidden_->data());
-    for (std::size_t i = 0; i < rows.size();) {
-        std::size_t end = i + 1;
-        while (end < rows.size() && rows[end] == rows[end - 1] + 1) ++end;
-        backend_.copy_to_host(host_hidden_.data() + i * width(),
-                              hidden + static_cast<std::size_t>(rows[i]) * width(),
-                              (end - i) * width() * sizeof(float));
-        i = end;
-    }
-    return {config_.activation_type, static_cast<std::int32_t>(rows.size()),
-            encode_activations(config_.activation_type, host_hidden_, width())};
+void StageRunner::enqueue_rows_out(std::span<const std::int32_t> rows, PartSlot& slot) {
+    copies_out_->after(*compute_, compute_->record());
+    slot.download_rows(*copies_out_, rows);
+    slot.last = copies_out_.get();
 }
 
 std::vector<std::int32_t> StageRunner::needed_rows(std::span<const RowSpan> spans) const {
@@ -179,28 +233,80 @@ std::vector<std::int32_t> StageRunner::needed_rows(std::span<const RowSpan> span
     return needed;
 }
 
-std::vector<SampledRows> StageRunner::sample(std::span<const RowSpan> spans,
-                                             std::span<const std::int32_t> rows) {
-    const auto vocabulary = static_cast<std::size_t>(spec_.vocabulary);
-    logits_.resize(rows.size() * vocabulary);
-    const auto* hidden = static_cast<const float*>(hidden_->data());
-    for (std::size_t done = 0; done < rows.size(); done += kLogitRows) {
-        const std::size_t now = std::min<std::size_t>(kLogitRows, rows.size() - done);
-        const float* out =
-            model_->logits(hidden, rows.data() + done, static_cast<std::int64_t>(now));
-        backend_.copy_to_host(logits_.data() + done * vocabulary, out,
-                              now * vocabulary * sizeof(float));
+/// Rows that the host samples come first, greedy ones after them.
+Status StageRunner::list_logit_rows(bool returned, PartSlot& slot) {
+    std::int64_t host = 0;
+    for (const bool greedy : {false, true}) {
+        std::int32_t row = 0;
+        for (const RowSpan& span : slot.spans) {
+            const StageSequence& sequence = table_->at(span.sequence);
+            const std::int32_t count = logit_row_count(span, sequence);
+            row += returned ? count : span.count;
+            if (RunSampler::is_greedy(span, sequence) != greedy) continue;
+            for (std::int32_t i = row - count; i < row; ++i) slot.batch().add_wanted(i);
+        }
+        if (!greedy) host = slot.batch().wanted_count();
     }
+    return slot.split_sampling(backend_, host);
+}
+
+void StageRunner::enqueue_sampling(PartSlot& slot) {
+    const DeviceBatch& batch = slot.batch();
+    const std::int64_t wanted = batch.wanted_count();
+    for (std::int64_t done = 0; done < wanted; done += traits_.logit_rows) {
+        const std::int64_t now = std::min<std::int64_t>(traits_.logit_rows, wanted - done);
+        const float* logits = model_->logits(*compute_, slot.hidden(), batch.wanted() + done, now);
+        slot.enqueue_sampling(*compute_, logits, done, now);
+    }
+    slot.download_best(*compute_);
+    slot.last = compute_.get();
+}
+
+StageOutput StageRunner::output(PartPlan& part, PartSlot& slot) {
+    return output_of_layers(part, {}, slot);
+}
+
+StageOutput StageRunner::output(ForwardedPart& part, PartSlot& slot) {
+    return output_of_layers(part.plan, std::move(part.stage_times), slot);
+}
+
+StageOutput StageRunner::output_of_layers(PartPlan& plan, std::vector<StageTime> times,
+                                          PartSlot& slot) {
+    if (!config_.is_last()) {
+        return ForwardedPart{std::move(plan), encode_rows(slot), std::move(times)};
+    }
+    if (config_.ring.returns()) {
+        return make_returned(plan, encode_rows(slot), std::move(times));
+    }
+    return RetiredPart{plan.key, plan.kind(), sample(slot), std::move(times)};
+}
+
+StageOutput StageRunner::output(ReturnedPart& part, PartSlot& slot) {
+    return RetiredPart{part.key, part.kind, sample(slot), std::move(part.stage_times)};
+}
+
+ActivationRows StageRunner::encode_rows(PartSlot& slot) const {
+    const std::size_t rows = slot.rows_out;
+    return {config_.activation_type, static_cast<std::int32_t>(rows),
+            encode_activations(config_.activation_type, slot.host_rows(rows), slot.width())};
+}
+
+std::vector<SampledRows> StageRunner::sample(PartSlot& slot) {
+    const auto vocabulary = static_cast<std::size_t>(spec_.vocabulary);
+    const float* logits = slot.host_logits();
+    const Token* best = slot.host_best();
     std::vector<SampledRows> sampled;
-    std::size_t first = 0;  // of the sequence among the rows
-    for (const RowSpan& span : spans) {
+    for (const RowSpan& span : slot.spans) {
         StageSequence& sequence = table_->at(span.sequence);
-        const auto count = static_cast<std::size_t>(logit_row_count(span, sequence));
-        if (count == 0) continue;
-        const auto logits =
-            std::span<const float>(logits_).subspan(first * vocabulary, count * vocabulary);
-        sampled.push_back(sampler_.sample(span, sequence, logits));
-        first += count;
+        const auto rows = static_cast<std::size_t>(logit_row_count(span, sequence));
+        if (rows == 0) continue;
+        if (RunSampler::is_greedy(span, sequence)) {
+            sampled.push_back(RunSampler::keep_accepted(span, sequence, {best, rows}));
+            best += rows;
+        } else {
+            sampled.push_back(sampler_.sample(span, sequence, {logits, rows * vocabulary}));
+            logits += rows * vocabulary;
+        }
     }
     return sampled;
 }

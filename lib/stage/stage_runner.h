@@ -10,62 +10,78 @@
 #include "backend/backend.h"
 #include "model/model.h"
 #include "stage/kv_prefault.h"
+#include "stage/part_slot.h"
 #include "stage/run_sampler.h"
 #include "stage/sequence_table.h"
 #include "stage/stage_executor.h"
+#include "stage/stage_memory.h"
 
 namespace molink {
 
-/// The layers of one epoch with their KV pages: runs parts. Thread: the stage's compute thread.
+/// The layers of one epoch with their KV pages: runs parts. Parts are computed in the order in
+/// which they begin; the next may begin before the one before it is finished, as many as the device
+/// takes ahead. Thread: the stage's compute thread.
 class StageRunner {
 public:
     /// `backend` must outlive it.
     StageRunner(Backend& backend, std::unique_ptr<Model> model, const ModelSpec& spec,
-                const StageConfig& config, DataType kv_type, std::int32_t block_tokens);
+                const StageConfig& config, const StageKvLayout& kv);
+    /// Waits for what is under way.
+    ~StageRunner();
 
     /// KV blocks that fit into the stage's memory beside weights and workspace.
     /// Errors: resource_exhausted, with the numbers, when not one fits.
     Result<std::uint64_t> block_capacity() const;
     /// Allocates the pages. Errors: resource_exhausted.
     Status start(std::uint64_t kv_blocks);
-    /// Runs a part. Errors: data_loss when it does not fit what the stage knows.
-    Result<StageOutput> run(StageInput input);
+    /// Enqueues a part; at most BackendTraits::parts_ahead others are under way. Errors: data_loss
+    /// when it does not fit what the stage knows, resource_exhausted. Nothing can be run then.
+    Status begin(StageInput input);
+    /// Waits for the oldest part under way. Errors: those of the device; nothing can be run then.
+    Result<StageOutput> finish();
 
     std::uint64_t weight_bytes() const { return model_->weight_bytes(); }
 
 private:
-    Result<StageOutput> run_layers(PartPlan plan, const ActivationRows* input,
-                                   std::vector<StageTime> times);
-    Status gather(const PartPlan& plan, std::span<const RowSpan> spans);
-    Status read_rows(const ActivationRows& rows);
-    Result<StageOutput> sample_returned(const ReturnedPart& part);
-    /// Rows whose logits are needed, as indices into the rows of the part.
+    ModelBounds bounds() const;
+    Status allocate_pages(std::uint64_t kv_blocks);
+    Status enqueue_layers(const PartPlan& plan, const ActivationRows* activations, PartSlot& slot);
+    Status enqueue(const PartPlan& part, PartSlot& slot);
+    Status enqueue(const ForwardedPart& part, PartSlot& slot);
+    Status enqueue(const ReturnedPart& part, PartSlot& slot);
+    Status check_under_way(const PartPlan& plan) const;
+    Status gather(const PartPlan& plan, PartSlot& slot);
+    Status upload_activations(const ActivationRows& rows, PartSlot& slot);
+    /// Enqueues the copy of rows of the slot for another stage.
+    void enqueue_rows_out(std::span<const std::int32_t> rows, PartSlot& slot);
+    /// Lists the rows that need logits. `returned`: the slot's hidden rows are these rows alone.
+    Status list_logit_rows(bool returned, PartSlot& slot);
+    /// Enqueues final norm, LM head and sampling of the listed rows.
+    void enqueue_sampling(PartSlot& slot);
+
+    StageOutput output(PartPlan& part, PartSlot& slot);
+    StageOutput output(ForwardedPart& part, PartSlot& slot);
+    StageOutput output(ReturnedPart& part, PartSlot& slot);
+    StageOutput output_of_layers(PartPlan& plan, std::vector<StageTime> times, PartSlot& slot);
+    ActivationRows encode_rows(PartSlot& slot) const;
+    std::vector<SampledRows> sample(PartSlot& slot);
     std::vector<std::int32_t> needed_rows(std::span<const RowSpan> spans) const;
-    /// Rows of hidden_ in the format of links.
-    ActivationRows encode_rows(std::span<const std::int32_t> rows);
-    /// Final norm, LM head and sampling; `rows` of hidden_ are those that need logits.
-    std::vector<SampledRows> sample(std::span<const RowSpan> spans,
-                                    std::span<const std::int32_t> rows);
-    std::size_t width() const { return static_cast<std::size_t>(spec_.hidden); }
 
     Backend& backend_;
+    BackendTraits traits_;
+    std::unique_ptr<Stream> compute_;
+    std::unique_ptr<Stream> copies_out_;  // so that rows leave while the next part computes
     std::unique_ptr<Model> model_;
     ModelSpec spec_;
     StageConfig config_;
-    ElementType kv_type_;
-    std::int32_t block_tokens_;
+    StageKvLayout kv_;
     std::unique_ptr<SequenceTable> table_;
     std::vector<std::unique_ptr<DeviceBuffer>> page_buffers_;  // [layers]
     std::vector<KvPages> pages_;
     std::unique_ptr<KvPrefault> prefault_;  // of page_buffers_
-    std::unique_ptr<DeviceBuffer> hidden_;  // [max_rows, hidden]
-    std::vector<float> host_hidden_;        // for the wire
-    std::vector<std::int32_t> ids_;
-    std::vector<std::int32_t> positions_;
-    std::vector<std::int32_t> sequence_of_row_;
-    std::vector<std::int64_t> block_offsets_;
-    std::vector<std::uint32_t> block_ids_;
-    std::vector<float> logits_;
+    std::vector<PartSlot> slots_;           // used in turn
+    std::size_t oldest_ = 0;                // slot of the oldest part under way
+    std::size_t begun_ = 0;                 // parts under way
     RunSampler sampler_;
 };
 

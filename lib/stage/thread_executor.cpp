@@ -1,7 +1,8 @@
 // The compute thread of a node. Calls from the loop only queue; results wait in a queue until the
-// loop takes them. A new load() makes everything of the epoch before it void, also a load under
-// way. Work with a service time of its own ends when that is over: it begins when the part is there
-// and the one before it is done, so that a thread that wakes up late does not slow the stage down.
+// loop fetches them. A new load() makes everything of the epoch before it void, also a load under
+// way. Where the work permits it, the next part begins before the oldest one is finished. Work with
+// a service time of its own ends when that is over: it begins when the part is there and the one
+// before it is done, so that a thread that wakes up late does not slow the stage down.
 #include "stage/thread_executor.h"
 
 #include <algorithm>
@@ -83,7 +84,11 @@ private:
     void run();
     void do_load(const StageConfig& config);
     void do_start(std::uint64_t kv_blocks);
-    void do_part(PartQueue::Waiting waiting);
+    void begin_part(PartQueue::Waiting waiting);
+    void finish_part();
+    bool may_begin() const {
+        return begun_.size() < static_cast<std::size_t>(work_->parts_at_once());
+    }
     void wait_until(std::int64_t end_us);
     /// Another load() or the end has made everything of this epoch void.
     bool outdated() const { return load_number_ != wanted_load_.load(); }
@@ -110,6 +115,14 @@ private:
     bool loaded_ = false;
     bool ready_ = false;
     std::int64_t busy_until_us_ = 0;
+    /// A part under way, apart from what the work knows of it.
+    struct Begun {
+        std::int64_t arrival_us = 0;
+        std::int64_t begin_us = 0;
+        std::int64_t service_us = 0;
+        bool returned = false;
+    };
+    std::deque<Begun> begun_;
     std::thread thread_;
 };
 
@@ -125,6 +138,7 @@ void ThreadExecutor::push(StageEvent event) {
 
 void ThreadExecutor::fail(const Status& status) {
     ready_ = false;
+    begun_.clear();
     StageEvent event;
     event.kind = StageEventKind::failed;
     event.status = status;
@@ -135,7 +149,9 @@ void ThreadExecutor::run() {
     name_this_thread("molink-compute");
     std::unique_lock lock(mutex_);
     while (true) {
-        signal_.wait(lock, [&] { return stopping_ || load_ || start_ || !parts_.empty(); });
+        signal_.wait(lock, [&] {
+            return stopping_ || load_ || start_ || !parts_.empty() || !begun_.empty();
+        });
         if (stopping_) return;
         if (load_) {
             const StageConfig config = *std::exchange(load_, std::nullopt);
@@ -146,10 +162,13 @@ void ThreadExecutor::run() {
             const std::uint64_t blocks = *std::exchange(start_, std::nullopt);
             lock.unlock();
             do_start(blocks);
-        } else {
+        } else if (!parts_.empty() && may_begin()) {
             std::optional<PartQueue::Waiting> waiting = parts_.pop();
             lock.unlock();
-            do_part(std::move(*waiting));
+            begin_part(std::move(*waiting));
+        } else {
+            lock.unlock();
+            finish_part();
         }
         lock.lock();
     }
@@ -157,6 +176,7 @@ void ThreadExecutor::run() {
 
 void ThreadExecutor::do_load(const StageConfig& config) {
     loaded_ = ready_ = false;
+    begun_.clear();
     epoch_ = config.epoch;
     const auto progress = [&](std::uint64_t done, std::uint64_t total) {
         StageEvent event;
@@ -201,29 +221,43 @@ void ThreadExecutor::wait_until(std::int64_t end_us) {
     signal_.wait_for(lock, left, [&] { return stopping_ || outdated(); });
 }
 
-void ThreadExecutor::do_part(PartQueue::Waiting waiting) {
+void ThreadExecutor::begin_part(PartQueue::Waiting waiting) {
     if (key_of(waiting.input).epoch != epoch_) return;
     if (!ready_) {
         fail(make_error(StatusCode::failed_precondition, "part {} for a stage that is not ready",
                         key_of(waiting.input).id.value));
         return;
     }
-    const std::int64_t service_us = work_->service_us(waiting.input);
-    const std::int64_t begin_us =
-        service_us > 0 ? std::max(waiting.arrival_us, busy_until_us_) : clock_.now_us();
-    const bool returned = is_returned(waiting.input);
-    auto result = work_->run(std::move(waiting.input));
+    Begun begun;
+    begun.arrival_us = waiting.arrival_us;
+    begun.service_us = work_->service_us(waiting.input);
+    begun.begin_us = begun.service_us > 0 ? waiting.arrival_us : clock_.now_us();
+    begun.returned = is_returned(waiting.input);
+    const Status status = work_->begin(std::move(waiting.input));
+    if (!status.ok()) {
+        fail(status);
+        return;
+    }
+    begun_.push_back(begun);
+}
+
+/// A part's time begins when the one before it is done, so that no time counts twice.
+void ThreadExecutor::finish_part() {
+    auto result = work_->finish();
     if (!result) {
         fail(result.error());
         return;
     }
-    busy_until_us_ = service_us > 0 ? begin_us + service_us : clock_.now_us();
-    if (service_us > 0) wait_until(busy_until_us_);
+    const Begun begun = begun_.front();
+    begun_.pop_front();
+    const std::int64_t begin_us = std::max(begun.begin_us, busy_until_us_);
+    busy_until_us_ = begun.service_us > 0 ? begin_us + begun.service_us : clock_.now_us();
+    if (begun.service_us > 0) wait_until(busy_until_us_);
     StageTime time;
     time.compute_us = static_cast<std::uint32_t>(busy_until_us_ - begin_us);
     time.wait_us =
-        static_cast<std::uint32_t>(std::max<std::int64_t>(begin_us - waiting.arrival_us, 0));
-    add_stage_time(*result, returned, time);
+        static_cast<std::uint32_t>(std::max<std::int64_t>(begin_us - begun.arrival_us, 0));
+    add_stage_time(*result, begun.returned, time);
     StageEvent event;
     event.kind = StageEventKind::result;
     event.result = std::move(*result);

@@ -31,13 +31,13 @@ public:
         return {};
     }
 
-    Result<StageOutput> run(StageInput input) override {
-        auto result = runner_->run(std::move(input));
-        if (result && !runner_->violation().empty()) {
-            return Status(StatusCode::data_loss, runner_->violation());
-        }
-        return result;
+    Status begin(StageInput input) override {
+        MOLINK_ASSIGN_OR_RETURN(output_, runner_->run(std::move(input)));
+        if (runner_->violation().empty()) return {};
+        return Status(StatusCode::data_loss, runner_->violation());
     }
+
+    Result<StageOutput> finish() override { return std::move(output_); }
 
     std::int64_t service_us(const StageInput& input) const override {
         const std::int32_t rows = row_count(input);
@@ -50,6 +50,7 @@ private:
     TimedWorkOptions options_;
     StageConfig config_;
     std::unique_ptr<FoldRunner> runner_;
+    StageOutput output_;  // of the part under way
 };
 
 }  // namespace

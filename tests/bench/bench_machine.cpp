@@ -60,7 +60,7 @@ std::string cpu_model() {
 }
 
 ReadBench::ReadBench(Backend& backend, std::size_t bytes) : count_(bytes / 8) {
-    auto buffer = backend.allocate(bytes);
+    auto buffer = backend.allocate_host(bytes);
     if (!buffer) return;
     buffer_ = std::move(*buffer);
     data_ = static_cast<std::uint64_t*>(buffer_->data());

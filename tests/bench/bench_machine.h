@@ -29,7 +29,7 @@ public:
     double run(ThreadPool& pool);
 
 private:
-    std::unique_ptr<DeviceBuffer> buffer_;
+    std::unique_ptr<PinnedBuffer> buffer_;
     std::uint64_t* data_ = nullptr;
     std::size_t count_;
 };

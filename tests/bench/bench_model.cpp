@@ -17,12 +17,15 @@ constexpr std::int64_t kQkv = 3 * kHidden;
 constexpr ElementType kKvType = ElementType::f16;
 constexpr std::int64_t kPromptBlocks = kMaxRows / kBlockTokens;
 
+void must(const Status& status) {
+    if (status.ok()) return;
+    std::fprintf(stderr, "ops_bench: %s\n", status.to_string().c_str());
+    std::exit(1);
+}
+
 template <typename T>
 T must(Result<T> result) {
-    if (!result) {
-        std::fprintf(stderr, "ops_bench: %s\n", result.status().to_string().c_str());
-        std::exit(1);
-    }
+    must(result.status());
     return std::move(result).value();
 }
 
@@ -76,15 +79,24 @@ std::size_t Weights::bytes() const {
 }
 
 template <typename T>
-T* BenchModel::allocate(std::int64_t count) {
-    buffers_.push_back(must(backend_.allocate(static_cast<std::size_t>(count) * sizeof(T))));
-    T* data = static_cast<T*>(buffers_.back()->data());
-    for (std::int64_t i = 0; i < count; ++i) data[i] = T{};
-    return data;
+T* BenchModel::put(const std::vector<T>& values) {
+    const std::size_t bytes = values.size() * sizeof(T);
+    buffers_.push_back(must(backend_.allocate(bytes)));
+    must(copier_.to_device(buffers_.back()->data(), values.data(), bytes));
+    return static_cast<T*>(buffers_.back()->data());
+}
+
+template <typename T>
+T* BenchModel::allocate(std::int64_t count, T value) {
+    return put(std::vector<T>(static_cast<std::size_t>(count), value));
 }
 
 BenchModel::BenchModel(Backend& backend, std::int32_t context)
     : backend_(backend),
+      stream_(backend.make_stream()),
+      copier_(backend, *stream_),
+      batch_(must(DeviceBatch::make(backend,
+                                    {kMaxRows, kMaxBatch, kMaxBatch * (kMaxRows / kBlockTokens)}))),
       context_(context),
       sequence_blocks_((context + kBlockTokens - 1) / kBlockTokens),
       blocks_(std::max(kMaxBatch * sequence_blocks_, kPromptBlocks)) {
@@ -97,26 +109,16 @@ BenchModel::BenchModel(Backend& backend, std::int32_t context)
     wide_ = allocate<float>(kMaxRows * 2 * kFfn);
     gated_ = allocate<float>(kMaxRows * kFfn);
     logits_ = allocate<float>(kMaxBatch * kVocabulary);
-    ones_ = allocate<float>(kHidden);
-    cos_ = allocate<float>(kMaxRows * kHeadDim / 2);
-    sin_ = allocate<float>(kMaxRows * kHeadDim / 2);
-    table_ = allocate<float>(kMaxRows * kHidden);
+    ones_ = allocate<float>(kHidden, 1.0f);
+    cos_ = allocate<float>(kMaxRows * kHeadDim / 2, 0.8f);
+    sin_ = allocate<float>(kMaxRows * kHeadDim / 2, 0.6f);
     workspace_ = allocate<std::byte>(
         static_cast<std::int64_t>(backend.matmul_workspace_bytes(kMaxRows, kFfn)));
-    ids_ = allocate<std::int32_t>(kMaxRows);
-    positions_ = allocate<std::int32_t>(kMaxRows);
-    sequence_of_row_ = allocate<std::int32_t>(kMaxRows);
     best_ = allocate<std::int32_t>(kMaxBatch);
-    block_offsets_ = allocate<std::int64_t>(kMaxBatch + 1);
-    block_ids_ = allocate<std::uint32_t>(blocks_);
-    for (std::int64_t i = 0; i < blocks_; ++i) block_ids_[i] = static_cast<std::uint32_t>(i);
+    std::vector<float> table(static_cast<std::size_t>(kMaxRows * kHidden));
     Random random(4);
-    for (std::int64_t i = 0; i < kMaxRows * kHidden; ++i) {
-        table_[i] = static_cast<float>(random.uniform() - 0.5);
-    }
-    for (std::int64_t i = 0; i < kMaxRows * kHeadDim / 2; ++i) cos_[i] = 0.8f, sin_[i] = 0.6f;
-    for (std::int64_t i = 0; i < kHidden; ++i) ones_[i] = 1.0f;
-    for (std::int32_t i = 0; i < kMaxRows; ++i) ids_[i] = i;
+    for (float& value : table) value = static_cast<float>(random.uniform() - 0.5);
+    table_ = put(table);
 }
 
 template <typename Body>
@@ -136,7 +138,7 @@ void BenchModel::matmul(const char* kind, const PackedMatrix& weight, const floa
     args.x_stride = weight.k;
     args.y_stride = weight.n;
     args.workspace = workspace_;
-    timed(kind, [&] { backend_.matmul(args); });
+    timed(kind, [&] { stream_->matmul(args); });
 }
 
 void BenchModel::norm(const float* x, float* out, std::int64_t rows) {
@@ -146,7 +148,7 @@ void BenchModel::norm(const float* x, float* out, std::int64_t rows) {
     args.out = out;
     args.rows = rows;
     args.width = args.x_stride = args.out_stride = kHidden;
-    timed("rms_norm", [&] { backend_.rms_norm(args); });
+    timed("rms_norm", [&] { stream_->rms_norm(args); });
 }
 
 void BenchModel::add(std::int64_t rows) {
@@ -154,20 +156,20 @@ void BenchModel::add(std::int64_t rows) {
     args.x = x_;
     args.y = mixed_;
     args.count = rows * kHidden;
-    timed("add", [&] { backend_.add(args); });
+    timed("add", [&] { stream_->add(args); });
 }
 
 void BenchModel::attention(std::int64_t index, std::int64_t rows) {
     RopeArgs rope;
     rope.x = qkv_;
-    rope.positions = positions_;
+    rope.positions = batch_.args().positions;
     rope.cos = cos_;
     rope.sin = sin_;
     rope.rows = rows;
     rope.heads = 2 * kHeads;  // q and k stand side by side
     rope.head_dim = rope.rotary_dim = kHeadDim;
     rope.row_stride = kQkv;
-    timed("rope", [&] { backend_.rope(rope); });
+    timed("rope", [&] { stream_->rope(rope); });
     KvWriteArgs write;
     write.pages.base =
         pages_ + static_cast<std::size_t>(index) * page_bytes_ * static_cast<std::size_t>(blocks_);
@@ -176,25 +178,20 @@ void BenchModel::attention(std::int64_t index, std::int64_t rows) {
     write.pages.kv_heads = kHeads;
     write.pages.head_dim = kHeadDim;
     write.pages.type = kKvType;
-    write.batch.positions = positions_;
-    write.batch.sequence_of_row = sequence_of_row_;
-    write.batch.block_offsets = block_offsets_;
-    write.batch.block_ids = block_ids_;
-    write.batch.rows = rows;
-    write.batch.sequences = sequences_;
+    write.batch = batch_.args();
     write.k = qkv_ + kHidden;
     write.v = qkv_ + 2 * kHidden;
     write.k_stride = write.v_stride = kQkv;
-    timed("kv_write", [&] { backend_.kv_write(write); });
+    timed("kv_write", [&] { stream_->kv_write(write); });
     AttentionArgs args;
     args.pages = write.pages;
     args.batch = write.batch;
     args.q = qkv_;
     args.q_stride = kQkv;
     args.out = normed_;
-    args.heads = kHeads;
+    args.q_heads = kHeads;
     args.scale = 0.125f;
-    timed("attention", [&] { backend_.attention(args); });
+    timed("attention", [&] { stream_->attention(args); });
 }
 
 void BenchModel::layer(const Weights::Layer& weights, std::int64_t index, std::int64_t rows) {
@@ -212,28 +209,32 @@ void BenchModel::layer(const Weights::Layer& weights, std::int64_t index, std::i
     gate.rows = rows;
     gate.width = kFfn;
     gate.gate_stride = gate.up_stride = 2 * kFfn;
-    timed("gate", [&] { backend_.gate(gate); });
+    timed("gate", [&] { stream_->gate(gate); });
     matmul("matmul", *weights.down, gated_, rows, mixed_);
     add(rows);
 }
 
-void BenchModel::prefill(const Weights& weights, std::int32_t first, std::int32_t rows) {
-    for (std::int32_t r = 0; r < rows; ++r) {
-        positions_[r] = first + r;
-        sequence_of_row_[r] = 0;
+void BenchModel::add_sequence(std::int64_t first_block, std::int64_t blocks) {
+    std::vector<std::uint32_t> ids;
+    for (std::int64_t i = 0; i < blocks; ++i) {
+        ids.push_back(static_cast<std::uint32_t>(first_block + i));
     }
-    sequences_ = 1;
-    block_offsets_[1] = kPromptBlocks;
+    batch_.add_sequence(ids);
+}
+
+void BenchModel::prefill(const Weights& weights, std::int32_t first, std::int32_t rows) {
+    batch_.clear();
+    add_sequence(0, kPromptBlocks);
+    for (std::int32_t r = 0; r < rows; ++r) batch_.add_row(first + r, r);
     forward(weights, rows);
 }
 
 void BenchModel::decode(const Weights& weights, std::int32_t sequences) {
+    batch_.clear();
     for (std::int32_t r = 0; r < sequences; ++r) {
-        positions_[r] = context_ - 1;
-        sequence_of_row_[r] = r;
-        block_offsets_[r + 1] = (r + 1) * sequence_blocks_;
+        add_sequence(r * sequence_blocks_, sequence_blocks_);
+        batch_.add_row(context_ - 1, r);
     }
-    sequences_ = sequences;
     forward(weights, sequences);
     norm(x_, normed_, sequences);
     matmul("lm_head", *weights.head, normed_, sequences, logits_);
@@ -242,17 +243,18 @@ void BenchModel::decode(const Weights& weights, std::int32_t sequences) {
     argmax.out = best_;
     argmax.rows = sequences;
     argmax.width = kVocabulary;
-    timed("argmax", [&] { backend_.argmax(argmax); });
+    timed("argmax", [&] { stream_->argmax(argmax); });
 }
 
 void BenchModel::forward(const Weights& weights, std::int64_t rows) {
+    batch_.upload(*stream_);
     EmbedArgs embed;
     embed.table = table_;
-    embed.ids = ids_;
+    embed.ids = batch_.tokens();
     embed.out = x_;
     embed.rows = rows;
     embed.hidden = kHidden;
-    timed("embed", [&] { backend_.embed(embed); });
+    timed("embed", [&] { stream_->embed(embed); });
     for (std::int64_t i = 0; i < kLayers; ++i) {
         layer(weights.layers[static_cast<std::size_t>(i)], i, rows);
     }

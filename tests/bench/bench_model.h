@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/device_batch.h"
+#include "backend/device_copier.h"
 
 namespace molink::bench {
 
@@ -51,7 +53,11 @@ public:
 
 private:
     template <typename T>
-    T* allocate(std::int64_t count);
+    T* allocate(std::int64_t count, T value = {});
+    template <typename T>
+    T* put(const std::vector<T>& values);
+    /// Appends a sequence whose blocks follow each other.
+    void add_sequence(std::int64_t first_block, std::int64_t blocks);
     void forward(const Weights& weights, std::int64_t rows);
     void layer(const Weights::Layer& weights, std::int64_t index, std::int64_t rows);
     void attention(std::int64_t index, std::int64_t rows);
@@ -63,6 +69,9 @@ private:
     void timed(const char* kind, const Body& body);
 
     Backend& backend_;
+    std::unique_ptr<Stream> stream_;
+    DeviceCopier copier_;
+    DeviceBatch batch_;
     std::vector<std::unique_ptr<DeviceBuffer>> buffers_;
     std::int32_t context_;
     std::int64_t sequence_blocks_, blocks_;
@@ -70,10 +79,7 @@ private:
     std::byte* pages_;
     float *x_, *normed_, *qkv_, *mixed_, *wide_, *gated_, *logits_, *ones_, *cos_, *sin_, *table_;
     void* workspace_;
-    std::int32_t *ids_, *positions_, *sequence_of_row_, *best_;
-    std::int64_t sequences_ = 1;  // of the batch
-    std::int64_t* block_offsets_;
-    std::uint32_t* block_ids_;
+    std::int32_t* best_;
 };
 
 }  // namespace molink::bench

@@ -5,10 +5,13 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/device_batch.h"
+#include "backend/device_copier.h"
 #include "loader/checkpoint.h"
 #include "loader/config_file.h"
 #include "model/model.h"
@@ -34,12 +37,17 @@ T must(Result<T> result) {
 class Reference {
 public:
     Reference(const std::string& name, WeightStorage storage, ElementType kv)
-        : backend_(must(make_backend("cpu", {1}))),
+        : backend_(must(make_backend("cpu", {"", 1}))),
+          stream_(backend_->make_stream()),
+          copier_(*backend_, *stream_),
           checkpoint_(must(Checkpoint::open(kData / name))),
           described_(must(describe_model(must(ConfigFile::load(kData / name))))) {
         const ModelSpec& spec = described_.spec;
+        const ModelBounds bounds{kMaxRows, spec.context, 1, kBlockTokens};
         model_ = must(Model::load(*backend_, checkpoint_, described_,
-                                  {{0, spec.layers}, true, true}, storage, {64, spec.context}));
+                                  {{0, spec.layers}, true, true}, storage, bounds));
+        batch_ = must(DeviceBatch::make(*backend_, bounds.batch()));
+        hidden_ = must(backend_->allocate(kMaxRows * static_cast<std::size_t>(spec.hidden) * 4));
         const auto blocks = static_cast<std::size_t>(spec.context / kBlockTokens);
         const std::size_t bytes = backend_->kv_block_bytes(kBlockTokens, spec.attention.kv_heads,
                                                            spec.attention.head_dim, kv);
@@ -53,35 +61,43 @@ public:
 
     /// Logits of every row of `tokens` at positions from `first`.
     std::vector<float> run(const std::vector<std::int32_t>& tokens, std::int32_t first) {
-        const auto rows = static_cast<std::int64_t>(tokens.size());
-        const ModelSpec& spec = described_.spec;
-        std::vector<std::int32_t> positions;
-        for (std::int32_t i = 0; i < rows; ++i) positions.push_back(first + i);
-        const std::vector<std::int32_t> sequence(tokens.size(), 0);
-        const std::int64_t offsets[2] = {0, static_cast<std::int64_t>(ids_.size())};
-        const BatchArgs batch{positions.data(), sequence.data(), offsets, ids_.data(), rows, 1};
-        std::vector<float> hidden(tokens.size() * static_cast<std::size_t>(spec.hidden));
-        model_->embed(tokens.data(), rows, hidden.data());
-        model_->run_layers(batch, pages_, hidden.data());
-        std::vector<float> logits;
-        for (std::int32_t at = 0; at < rows; at += kLogitRows) {
-            std::vector<std::int32_t> take;
-            for (std::int32_t i = at; i < std::min<std::int64_t>(rows, at + kLogitRows); ++i) {
-                take.push_back(i);
-            }
-            const float* out =
-                model_->logits(hidden.data(), take.data(), static_cast<std::int64_t>(take.size()));
-            logits.insert(logits.end(), out,
-                          out + take.size() * static_cast<std::size_t>(spec.vocabulary));
+        const auto rows = static_cast<std::int32_t>(tokens.size());
+        batch_->clear();
+        batch_->add_sequence(ids_);
+        for (std::int32_t i = 0; i < rows; ++i) {
+            batch_->add_row(first + i, tokens[static_cast<std::size_t>(i)]);
+            batch_->add_wanted(i);
+        }
+        batch_->upload(*stream_);
+        auto* const hidden = static_cast<float*>(hidden_->data());
+        model_->embed(*stream_, batch_->tokens(), rows, hidden);
+        model_->run_layers(*stream_, batch_->args(), pages_, hidden);
+        const auto vocabulary = static_cast<std::size_t>(described_.spec.vocabulary);
+        const std::int32_t most = backend_->traits().logit_rows;
+        std::vector<float> logits(tokens.size() * vocabulary);
+        for (std::int32_t at = 0; at < rows; at += most) {
+            const std::int32_t now = std::min(most, rows - at);
+            const float* out = model_->logits(*stream_, hidden, batch_->wanted() + at, now);
+            const Status copied =
+                copier_.to_host(logits.data() + static_cast<std::size_t>(at) * vocabulary, out,
+                                static_cast<std::size_t>(now) * vocabulary * sizeof(float));
+            INFO(copied.to_string());
+            REQUIRE(copied.ok());
         }
         return logits;
     }
 
 private:
+    static constexpr std::int32_t kMaxRows = 64;
+
     std::unique_ptr<Backend> backend_;
+    std::unique_ptr<Stream> stream_;
+    DeviceCopier copier_;
     Checkpoint checkpoint_;
     Described described_;
     std::unique_ptr<Model> model_;
+    std::optional<DeviceBatch> batch_;
+    std::unique_ptr<DeviceBuffer> hidden_;
     std::vector<std::unique_ptr<DeviceBuffer>> buffers_;
     std::vector<KvPages> pages_;
     std::vector<std::uint32_t> ids_;

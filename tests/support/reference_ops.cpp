@@ -21,6 +21,10 @@ float element(const void* from, ElementType type, std::int64_t index) {
     return type == ElementType::f16 ? f16_to_f32(bits) : bf16_to_f32(bits);
 }
 
+const float* floats(const void* values) {
+    return static_cast<const float*>(values);
+}
+
 double activate(GateKind kind, double x) {
     switch (kind) {
         case GateKind::silu: return x / (1 + std::exp(-x));
@@ -75,12 +79,15 @@ std::vector<double> reference_embed(const EmbedArgs& args) {
 std::vector<double> reference_rms_norm(const RmsNormArgs& args) {
     std::vector<double> out;
     for (std::int64_t r = 0; r < args.rows; ++r) {
-        const float* x = args.x + r * args.x_stride;
-        double sum = 0;
-        for (std::int64_t i = 0; i < args.width; ++i) sum += double{x[i]} * double{x[i]};
-        const double root = std::sqrt(sum / static_cast<double>(args.width) + double{args.epsilon});
-        for (std::int64_t i = 0; i < args.width; ++i) {
-            out.push_back(double{x[i]} / root * double{args.weight[i]});
+        for (std::int64_t g = 0; g < args.groups; ++g) {
+            const float* x = floats(args.x) + r * args.x_stride + g * args.width;
+            double sum = 0;
+            for (std::int64_t i = 0; i < args.width; ++i) sum += double{x[i]} * double{x[i]};
+            const double root =
+                std::sqrt(sum / static_cast<double>(args.width) + double{args.epsilon});
+            for (std::int64_t i = 0; i < args.width; ++i) {
+                out.push_back(double{x[i]} / root * double{args.weight[i]});
+            }
         }
     }
     return out;
@@ -89,7 +96,7 @@ std::vector<double> reference_rms_norm(const RmsNormArgs& args) {
 std::vector<double> reference_add(const AddArgs& args) {
     std::vector<double> out;
     for (std::int64_t i = 0; i < args.count; ++i) {
-        out.push_back(double{args.x[i]} + double{args.y[i]} * double{args.scale});
+        out.push_back(double{args.x[i]} + double{floats(args.y)[i]} * double{args.scale});
     }
     return out;
 }
@@ -97,7 +104,7 @@ std::vector<double> reference_add(const AddArgs& args) {
 std::vector<double> reference_add_bias(const AddBiasArgs& args) {
     std::vector<double> out;
     for (std::int64_t i = 0; i < args.rows * args.width; ++i) {
-        out.push_back(double{args.x[i]} + double{args.bias[i % args.width]});
+        out.push_back(double{floats(args.x)[i]} + double{args.bias[i % args.width]});
     }
     return out;
 }
@@ -106,8 +113,10 @@ std::vector<double> reference_gate(const GateArgs& args) {
     std::vector<double> out;
     for (std::int64_t r = 0; r < args.rows; ++r) {
         for (std::int64_t i = 0; i < args.width; ++i) {
-            const double value = activate(args.kind, double{args.gate[r * args.gate_stride + i]});
-            const double up = args.up == nullptr ? 1.0 : double{args.up[r * args.up_stride + i]};
+            const double value =
+                activate(args.kind, double{floats(args.gate)[r * args.gate_stride + i]});
+            const double up =
+                args.up == nullptr ? 1.0 : double{floats(args.up)[r * args.up_stride + i]};
             out.push_back(value * up);
         }
     }
@@ -119,7 +128,7 @@ std::vector<double> reference_rope(const RopeArgs& args) {
     const std::int64_t half = args.rotary_dim / 2;
     for (std::int64_t r = 0; r < args.rows; ++r) {
         for (std::int64_t h = 0; h < args.heads; ++h) {
-            const float* x = args.x + r * args.row_stride + h * args.head_dim;
+            const float* x = floats(args.x) + r * args.row_stride + h * args.head_dim;
             std::vector<double> head(x, x + args.head_dim);
             for (std::int64_t i = 0; i < half; ++i) {
                 const std::int64_t first = args.interleaved ? 2 * i : i;
@@ -172,9 +181,9 @@ std::vector<double> reference_attention(const AttentionArgs& args,
         const std::int64_t last = args.batch.positions[r];
         const std::int64_t first =
             args.window > 0 ? std::max<std::int64_t>(0, last - args.window + 1) : 0;
-        for (std::int64_t h = 0; h < args.heads; ++h) {
-            const std::int64_t kv_head = h / (args.heads / kv_heads);
-            const float* q = args.q + r * args.q_stride + h * dim;
+        for (std::int64_t h = 0; h < args.q_heads; ++h) {
+            const std::int64_t kv_head = h / (args.q_heads / kv_heads);
+            const float* q = floats(args.q) + r * args.q_stride + h * dim;
             const auto row = [&](const std::vector<float>& of, std::int64_t p) {
                 return of.data() + (p * kv_heads + kv_head) * dim;
             };

@@ -8,8 +8,8 @@
 namespace molink::test {
 
 // The ops of a backend once more: naive, one value after the other, in double. Pointers in the
-// arguments are to host memory; the result is returned, contiguous, never written through the
-// arguments.
+// arguments are to host memory of float32, whatever types they name; the result is returned,
+// contiguous, never written through the arguments.
 
 std::vector<double> reference_embed(const EmbedArgs& args);
 std::vector<double> reference_rms_norm(const RmsNormArgs& args);
@@ -30,7 +30,7 @@ struct DenseKv {
     std::vector<float> v;
 };
 
-/// [rows, heads, head_dim]; args.pages.base and the block table are not looked at.
+/// [rows, q_heads, head_dim]; args.pages.base and the block table are not looked at.
 std::vector<double> reference_attention(const AttentionArgs& args,
                                         const std::vector<DenseKv>& sequences);
 

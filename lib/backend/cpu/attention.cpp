@@ -264,8 +264,8 @@ void start_item(const AttentionArgs& args, std::int64_t row, std::int64_t head,
                 AttentionItem& item) {
     const std::int64_t head_dim = args.pages.head_dim;
     const std::int64_t position = args.batch.positions[row];
-    item.q = args.q + row * args.q_stride + head * head_dim;
-    item.out = args.out + (row * args.heads + head) * head_dim;
+    item.q = floats(args.q) + row * args.q_stride + head * head_dim;
+    item.out = floats(args.out) + (row * args.q_heads + head) * head_dim;
     item.last = position;
     item.first = args.window > 0 ? std::max<std::int64_t>(0, position - args.window + 1) : 0;
     item.maximum = -std::numeric_limits<float>::infinity();
@@ -279,7 +279,7 @@ void attend_pairs(const AttentionArgs& args, AttentionPart part, std::int64_t fr
                   std::size_t count) {
     constexpr std::int32_t kMostHeads = kStreamed / I;
     AttentionItem heads[kMostHeads][I];
-    const std::int64_t group = args.heads / args.pages.kv_heads;
+    const std::int64_t group = args.q_heads / args.pages.kv_heads;
     const std::int32_t end = part.kv_head + part.kv_heads;
     for (; part.kv_head < end; part.kv_head += part.kv_heads) {
         part.kv_heads = std::min(end - part.kv_head, kMostHeads);
@@ -296,7 +296,7 @@ void attend_pairs(const AttentionArgs& args, AttentionPart part, std::int64_t fr
 
 template <typename T>
 void part_of(const AttentionArgs& args, const AttentionPart& part) {
-    const std::int64_t total = part.rows * (args.heads / args.pages.kv_heads);
+    const std::int64_t total = part.rows * (args.q_heads / args.pages.kv_heads);
     for (std::int64_t done = 0; done < total; done += kItems) {
         const auto count = static_cast<std::size_t>(std::min<std::int64_t>(kItems, total - done));
         if (count == 1) {

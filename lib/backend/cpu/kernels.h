@@ -13,6 +13,14 @@
 // called. All promise the same bits on every target (lib/DESIGN.md, Numbers).
 namespace molink::cpu {
 
+/// Activations of this backend are float32, whatever an op's arguments could say.
+inline const float* floats(const void* values) {
+    return static_cast<const float*>(values);
+}
+inline float* floats(void* values) {
+    return static_cast<float*>(values);
+}
+
 /// Rows that the widest kernel takes at once.
 inline constexpr std::size_t kMaxTileRows = 12;
 

@@ -141,7 +141,7 @@ void interleave(const MatmulArgs& args, std::size_t first, std::size_t rows, flo
             for (std::size_t i = 0; i < k; ++i) out[i * tile + r] = 0;
             continue;
         }
-        const float* row = args.x + (first + r) * static_cast<std::size_t>(args.x_stride);
+        const float* row = floats(args.x) + (first + r) * static_cast<std::size_t>(args.x_stride);
         for (std::size_t i = 0; i < k; ++i) out[i * tile + r] = row[i];
     }
 }
@@ -156,7 +156,7 @@ void matmul_float(const MatmulArgs& args, ThreadPool& pool) {
     const auto& matrix = static_cast<const CpuMatrix&>(*args.weight);
     const auto rows = static_cast<std::size_t>(args.rows);
     const auto k = static_cast<std::size_t>(matrix.k);
-    const float* x = args.x;
+    const float* x = floats(args.x);
     if (rows > 1) {
         float* interleaved = static_cast<float*>(args.workspace);
         const std::size_t tiles = (rows + kMaxTileRows - 1) / kMaxTileRows;
@@ -173,7 +173,7 @@ void matmul_float(const MatmulArgs& args, ThreadPool& pool) {
     pool.parallel_for(matrix.panels(), chunk, [&](std::size_t begin, std::size_t end) {
         for (std::size_t panel = begin; panel < end; ++panel) {
             HWY_DYNAMIC_DISPATCH(float_panel)
-            (matrix, panel, x, args.y, static_cast<std::size_t>(args.y_stride), rows);
+            (matrix, panel, x, floats(args.y), static_cast<std::size_t>(args.y_stride), rows);
         }
     });
 }

@@ -376,14 +376,15 @@ void matmul_q8(const MatmulArgs& args, ThreadPool& pool) {
     pool.parallel_for(rows, 8, [&](std::size_t begin, std::size_t end) {
         for (std::size_t row = begin; row < end; ++row) {
             HWY_DYNAMIC_DISPATCH(quantise_row)
-            (args.x + row * static_cast<std::size_t>(args.x_stride), row, quantised);
+            (floats(args.x) + row * static_cast<std::size_t>(args.x_stride), row, quantised);
         }
     });
     const std::size_t chunk = panels_per_chunk(matrix.panels(), pool.threads());
     pool.parallel_for(matrix.panels(), chunk, [&](std::size_t begin, std::size_t end) {
         for (std::size_t panel = begin; panel < end; ++panel) {
             HWY_DYNAMIC_DISPATCH(q8_panel)
-            (matrix, panel, quantised, args.y, static_cast<std::size_t>(args.y_stride), rows);
+            (matrix, panel, quantised, floats(args.y), static_cast<std::size_t>(args.y_stride),
+             rows);
         }
     });
 }

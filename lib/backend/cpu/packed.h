@@ -18,7 +18,7 @@ inline constexpr std::size_t kPanel = 64;
 /// Values along k that share a scale in Q8_0.
 inline constexpr std::size_t kGroup = 32;
 
-/// Zero-filled host memory, 64-byte aligned.
+/// Host memory, 64-byte aligned.
 class HostBuffer final : public DeviceBuffer {
 public:
     static Result<std::unique_ptr<HostBuffer>> make(std::size_t bytes);

@@ -50,10 +50,10 @@ HWY_INLINE void store_some(hn::Vec<F32> value, float* to, std::size_t count) {
     std::memcpy(to, padded, count * sizeof(float));
 }
 
-void rms_norm(const RmsNormArgs& args, std::int64_t row) {
+void rms_norm(const RmsNormArgs& args, std::int64_t row, std::int64_t group) {
     const F32 d;
-    const float* x = args.x + row * args.x_stride;
-    float* out = args.out + row * args.out_stride;
+    const float* x = floats(args.x) + row * args.x_stride + group * args.width;
+    float* out = floats(args.out) + row * args.out_stride + group * args.width;
     const auto width = static_cast<std::size_t>(args.width);
     HWY_ALIGN float lanes[16] = {};
     std::size_t i = 0;
@@ -98,9 +98,9 @@ HWY_INLINE hn::Vec<F32> activate(GateKind kind, hn::Vec<F32> x) {
 }
 
 void gate(const GateArgs& args, std::int64_t row) {
-    const float* in = args.gate + row * args.gate_stride;
-    const float* up = args.up == nullptr ? nullptr : args.up + row * args.up_stride;
-    float* out = args.out + row * args.width;
+    const float* in = floats(args.gate) + row * args.gate_stride;
+    const float* up = args.up == nullptr ? nullptr : floats(args.up) + row * args.up_stride;
+    float* out = floats(args.out) + row * args.width;
     for_vectors(static_cast<std::size_t>(args.width),
                 [&](std::size_t at, std::size_t count) HWY_ATTR {
                     auto value = activate(args.kind, load_some(in + at, count));
@@ -124,12 +124,12 @@ void scale_and_cap(const ScaleCapArgs& args) {
 void add_scaled(const AddArgs& args) {
     const F32 d;
     const auto scale = hn::Set(d, args.scale);
-    for_vectors(
-        static_cast<std::size_t>(args.count), [&](std::size_t at, std::size_t count) HWY_ATTR {
-            const auto sum =
-                hn::MulAdd(load_some(args.y + at, count), scale, load_some(args.x + at, count));
-            store_some(sum, args.x + at, count);
-        });
+    const float* y = floats(args.y);
+    for_vectors(static_cast<std::size_t>(args.count), [&](std::size_t at,
+                                                          std::size_t count) HWY_ATTR {
+        const auto sum = hn::MulAdd(load_some(y + at, count), scale, load_some(args.x + at, count));
+        store_some(sum, args.x + at, count);
+    });
 }
 
 /// Half of a rotation: a' = a c - b s, b' = b c + a s.
@@ -144,7 +144,7 @@ void rope(const RopeArgs& args, std::int64_t row) {
     const float* cos = args.cos + args.positions[row] * half;
     const float* sin = args.sin + args.positions[row] * half;
     for (std::int64_t head = 0; head < args.heads; ++head) {
-        float* x = args.x + row * args.row_stride + head * args.head_dim;
+        float* x = floats(args.x) + row * args.row_stride + head * args.head_dim;
         if (args.interleaved) {
             for (std::int64_t i = 0; i < half; ++i) {
                 rotate(x[2 * i], x[2 * i + 1], cos[i], sin[i]);
@@ -239,7 +239,9 @@ HWY_EXPORT(rope);
 HWY_EXPORT(convert_vectors);
 
 void rms_norm_row(const RmsNormArgs& args, std::int64_t row) {
-    HWY_DYNAMIC_DISPATCH(rms_norm)(args, row);
+    for (std::int64_t group = 0; group < args.groups; ++group) {
+        HWY_DYNAMIC_DISPATCH(rms_norm)(args, row, group);
+    }
 }
 void gate_row(const GateArgs& args, std::int64_t row) {
     HWY_DYNAMIC_DISPATCH(gate)(args, row);
@@ -256,7 +258,7 @@ void rope_row(const RopeArgs& args, std::int64_t row) {
 
 void add_bias_row(const AddBiasArgs& args, std::int64_t row) {
     AddArgs one;
-    one.x = args.x + row * args.width;
+    one.x = floats(args.x) + row * args.width;
     one.y = args.bias;
     one.count = args.width;
     add(one);

@@ -126,7 +126,9 @@ private:
         part.key.epoch = kEpoch;
         part.key.id = PartId(next_part_++);
         const double begin_us = cpu_us();
-        must(work_->run(std::move(part)));
+        const Status begun = work_->begin(std::move(part));
+        if (!begun.ok()) throw std::runtime_error(begun.message());
+        must(work_->finish());
         return cpu_us() - begin_us;
     }
 

@@ -6,18 +6,26 @@
 namespace molink::test {
 namespace {
 
-void check(OpFixture& f, const KvShape& shape) {
-    INFO("block " << shape.block_tokens << " heads " << shape.heads << "/" << shape.kv_heads
+void check_activations(OpFixture& f, const KvShape& shape) {
+    INFO("block " << shape.block_tokens << " heads " << shape.q_heads << "/" << shape.kv_heads
                   << " dim " << shape.head_dim << " type " << static_cast<int>(shape.type)
                   << " window " << shape.window << " cap " << shape.soft_cap);
+    const double tolerance = tolerance_of(shape.activations, 5e-6);
     PagedKv kv(f, shape, {1, 37, 16, 70, 65});
     const std::vector<TokenRow> all = kv.all_rows();
     kv.write(all);
-    require_close(kv.attend(all), kv.reference(all), 5e-6);
+    require_close(kv.attend(all), kv.reference(all), tolerance);
     // The last token of each sequence (decode), some rows of a prompt and a skipped sequence.
     const std::vector<TokenRow> ragged{{0, 0},  {1, 36}, {3, 40}, {3, 41},
                                        {3, 42}, {3, 43}, {3, 44}, {4, 64}};
-    require_close(kv.attend(ragged), kv.reference(ragged), 5e-6);
+    require_close(kv.attend(ragged), kv.reference(ragged), tolerance);
+}
+
+void check(OpFixture& f, KvShape shape) {
+    for (const ElementType type : f.activation_types()) {
+        shape.activations = type;
+        check_activations(f, shape);
+    }
 }
 
 TEST_CASE("attention over block and head sizes") {
@@ -40,7 +48,7 @@ TEST_CASE("attention with one, some and all KV heads") {
     on_every_backend([](OpFixture& f) {
         for (const std::int32_t kv_heads : {1, 2, 3, 6}) {
             KvShape shape;
-            shape.heads = 6;
+            shape.q_heads = 6;
             shape.kv_heads = kv_heads;
             shape.head_dim = 24;
             check(f, shape);

@@ -23,9 +23,10 @@ std::vector<float> run_gate(OpFixture& f, GateKind kind) {
     args.gate_stride = 1001;
     args.kind = kind;
     args.gate = f.put(f.values(3003, -90, 90));
-    args.out = f.out(3003);
-    f.backend().gate(args);
-    return f.get(args.out, 3003);
+    float* out = f.out(3003);
+    args.out = out;
+    f.stream().gate(args);
+    return f.get(out, 3003);
 }
 
 std::vector<float> run_rms_norm(OpFixture& f, std::int64_t width) {
@@ -36,9 +37,10 @@ std::vector<float> run_rms_norm(OpFixture& f, std::int64_t width) {
     args.out_stride = width;
     args.x = f.put(f.values(40 * width));
     args.weight = f.put(f.values(width));
-    args.out = f.out(40 * width);
-    f.backend().rms_norm(args);
-    return f.get(args.out, 40 * width);
+    float* out = f.out(40 * width);
+    args.out = out;
+    f.stream().rms_norm(args);
+    return f.get(out, 40 * width);
 }
 
 std::vector<float> run_rope(OpFixture& f, bool interleaved) {
@@ -49,12 +51,13 @@ std::vector<float> run_rope(OpFixture& f, bool interleaved) {
     args.rotary_dim = 38;
     args.row_stride = 5 * 44;
     args.interleaved = interleaved;
-    args.x = f.put(f.values(9 * 5 * 44));
+    float* x = f.put(f.values(9 * 5 * 44));
+    args.x = x;
     args.positions = f.put(std::vector<std::int32_t>{8, 7, 6, 5, 4, 3, 2, 1, 0});
     args.cos = f.put(f.values(9 * 19));
     args.sin = f.put(f.values(9 * 19));
-    f.backend().rope(args);
-    return f.get(args.x, 9 * 5 * 44);
+    f.stream().rope(args);
+    return f.get(x, 9 * 5 * 44);
 }
 
 std::vector<float> run_elementwise(OpFixture& f) {
@@ -63,13 +66,13 @@ std::vector<float> run_elementwise(OpFixture& f) {
     add.scale = 0.37f;
     add.x = f.put(f.values(add.count));
     add.y = f.put(f.values(add.count));
-    f.backend().add(add);
+    f.stream().add(add);
     ScaleCapArgs cap;
     cap.x = add.x;
     cap.count = add.count;
     cap.scale = 3.3f;
     cap.cap = 2.1f;
-    f.backend().scale_cap(cap);
+    f.stream().scale_cap(cap);
     return f.get(add.x, add.count);
 }
 
@@ -80,14 +83,14 @@ std::vector<float> run_convert(OpFixture& f, ElementType type) {
     args.in = f.put(f.values(args.count, -7e4, 7e4));
     args.out = f.garbage(6002);
     args.out_type = type;
-    f.backend().convert(args);
+    f.stream().convert(args);
     ConvertArgs back;
     back.count = args.count;
     back.in = args.out;
     back.in_type = type;
     float* to = f.out(back.count);
     back.out = to;
-    f.backend().convert(back);
+    f.stream().convert(back);
     return f.get(to, back.count);
 }
 
@@ -212,7 +215,7 @@ TEST_CASE("attention in one batch equals slices, blocks of any size and stranger
     for (const ElementType type : {ElementType::f32, ElementType::f16}) {
         KvShape shape;
         shape.type = type;
-        shape.heads = 6;
+        shape.q_heads = 6;
         shape.kv_heads = 3;
         shape.head_dim = 40;
         OpFixture whole_fixture(*backend, 9);
@@ -246,7 +249,7 @@ TEST_CASE("tokens decoded together equal tokens decoded alone") {
     const std::unique_ptr<Backend> backend = backend_of("cpu", 3);
     OpFixture f(*backend, 10);
     KvShape shape;
-    shape.heads = 8;
+    shape.q_heads = 8;
     shape.kv_heads = 2;
     PagedKv kv(f, shape, {5, 64, 100, 17, 16});
     kv.write(kv.all_rows());

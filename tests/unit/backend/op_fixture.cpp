@@ -9,6 +9,41 @@
 
 namespace molink::test {
 
+void* OpFixture::put_as(ElementType type, std::vector<float>& values) {
+    if (type == ElementType::f32) return put(values);
+    std::vector<std::uint16_t> narrow;
+    for (float& x : values) {
+        narrow.push_back(type == ElementType::f16 ? f32_to_f16(x) : f32_to_bf16(x));
+        x = reference_round(x, type);
+    }
+    return put(narrow);
+}
+
+std::vector<float> OpFixture::get_as(ElementType type, const void* from, std::int64_t count) {
+    if (type == ElementType::f32) return get(static_cast<const float*>(from), count);
+    std::vector<float> values;
+    for (const std::uint16_t bits : get(static_cast<const std::uint16_t*>(from), count)) {
+        values.push_back(type == ElementType::f16 ? f16_to_f32(bits) : bf16_to_f32(bits));
+    }
+    return values;
+}
+
+std::vector<float> OpFixture::matmul(const PackedMatrix& weight, const std::vector<float>& x,
+                                     std::int64_t rows, std::int64_t x_stride,
+                                     std::int64_t y_stride) {
+    MatmulArgs args;
+    args.weight = &weight;
+    args.x = put(x);
+    float* y = out(rows * y_stride);
+    args.y = y;
+    args.rows = rows;
+    args.x_stride = x_stride;
+    args.y_stride = y_stride;
+    args.workspace = garbage(backend_.matmul_workspace_bytes(rows, weight.k));
+    stream_->matmul(args);
+    return get(y, rows * y_stride);
+}
+
 TestMatrix::TestMatrix(OpFixture& fixture, std::int64_t n, std::int64_t k, DataType type,
                        std::int64_t parts) {
     const DataType stored = type == DataType::q8_0 ? DataType::f32 : type;
@@ -43,7 +78,9 @@ PagedKv::PagedKv(OpFixture& fixture, KvShape shape, std::vector<std::int32_t> le
     : fixture_(fixture), shape_(shape), lengths_(std::move(lengths)) {
     std::vector<std::int64_t> offsets{0};
     for (const std::int32_t length : lengths_) {
-        qkv_.push_back(fixture.values(length * stride()));
+        std::vector<float> values = fixture.values(length * stride());
+        for (float& x : values) x = reference_round(x, shape.activations);
+        qkv_.push_back(std::move(values));
         offsets.push_back(offsets.back() + (length + shape.block_tokens - 1) / shape.block_tokens);
     }
     std::vector<std::uint32_t> ids(static_cast<std::size_t>(offsets.back()) + 3);
@@ -63,14 +100,14 @@ PagedKv::PagedKv(OpFixture& fixture, KvShape shape, std::vector<std::int32_t> le
     block_ids_ = fixture.put(ids);
 }
 
-float* PagedKv::gather(const std::vector<TokenRow>& rows) {
+std::byte* PagedKv::gather(const std::vector<TokenRow>& rows) {
     std::vector<float> host;
     for (const TokenRow& row : rows) {
         const std::vector<float>& all = qkv_[static_cast<std::size_t>(row.sequence)];
         const auto begin = all.begin() + row.position * stride();
         host.insert(host.end(), begin, begin + stride());
     }
-    return fixture_.put(host);
+    return static_cast<std::byte*>(fixture_.put_as(shape_.activations, host));
 }
 
 BatchArgs PagedKv::batch(const std::vector<TokenRow>& rows) {
@@ -81,6 +118,7 @@ BatchArgs PagedKv::batch(const std::vector<TokenRow>& rows) {
         sequences.push_back(row.sequence);
     }
     BatchArgs args;
+    args.longest = 1 + *std::max_element(positions.begin(), positions.end());
     args.positions = fixture_.put(positions);
     args.sequence_of_row = fixture_.put(sequences);
     args.block_offsets = block_offsets_;
@@ -94,18 +132,21 @@ void PagedKv::write(const std::vector<TokenRow>& rows) {
     KvWriteArgs args;
     args.pages = pages_;
     args.batch = batch(rows);
-    args.k = gather(rows) + row_width();
-    args.v = args.k + std::int64_t{shape_.kv_heads} * shape_.head_dim;
+    const std::int64_t element = element_bytes(shape_.activations);
+    const std::byte* k = gather(rows) + row_width() * element;
+    args.k = k;
+    args.v = k + std::int64_t{shape_.kv_heads} * shape_.head_dim * element;
+    args.type = shape_.activations;
     args.k_stride = stride();
     args.v_stride = stride();
-    fixture_.backend().kv_write(args);
+    fixture_.stream().kv_write(args);
 }
 
 AttentionArgs PagedKv::attention_args() const {
     AttentionArgs args;
     args.pages = pages_;
     args.q_stride = stride();
-    args.heads = shape_.heads;
+    args.q_heads = shape_.q_heads;
     args.scale = shape_.sharpness / std::sqrt(static_cast<float>(shape_.head_dim));
     args.soft_cap = shape_.soft_cap;
     args.window = shape_.window;
@@ -116,9 +157,10 @@ std::vector<float> PagedKv::attend(const std::vector<TokenRow>& rows) {
     AttentionArgs args = attention_args();
     args.batch = batch(rows);
     args.q = gather(rows);
-    args.out = fixture_.out(args.batch.rows * row_width());
-    fixture_.backend().attention(args);
-    return fixture_.get(args.out, args.batch.rows * row_width());
+    args.out = fixture_.out_as(shape_.activations, args.batch.rows * row_width());
+    args.type = shape_.activations;
+    fixture_.stream().attention(args);
+    return fixture_.get_as(shape_.activations, args.out, args.batch.rows * row_width());
 }
 
 std::vector<double> PagedKv::reference(const std::vector<TokenRow>& rows) const {

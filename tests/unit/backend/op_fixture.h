@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/device_copier.h"
 #include "base/random.h"
 #include "support/catch.h"
 #include "support/reference_ops.h"
@@ -19,9 +20,13 @@ namespace molink::test {
 class OpFixture {
 public:
     explicit OpFixture(Backend& backend, std::uint64_t seed = 1)
-        : backend_(backend), random_(seed) {}
+        : backend_(backend),
+          stream_(backend.make_stream()),
+          copier_(backend, *stream_),
+          random_(seed) {}
 
     Backend& backend() { return backend_; }
+    Stream& stream() { return *stream_; }
     Random& random() { return random_; }
 
     std::vector<float> values(std::int64_t count, double low = -1, double high = 1) {
@@ -34,49 +39,54 @@ public:
         auto buffer = backend_.allocate(bytes);
         REQUIRE(buffer);
         const std::vector<std::uint8_t> fill(bytes, 0xff);
-        backend_.copy_to_device((*buffer)->data(), fill.data(), bytes);
+        require_ok(copier_.to_device((*buffer)->data(), fill.data(), bytes));
         buffers_.push_back(std::move(*buffer));
         return static_cast<std::byte*>(buffers_.back()->data());
     }
     template <typename T>
     T* put(const std::vector<T>& host) {
         std::byte* to = garbage(host.size() * sizeof(T));
-        backend_.copy_to_device(to, host.data(), host.size() * sizeof(T));
+        require_ok(copier_.to_device(to, host.data(), host.size() * sizeof(T)));
         return reinterpret_cast<T*>(to);
     }
+    /// Types that activations may have: float32, and that of the device's traits.
+    std::vector<ElementType> activation_types() const {
+        const ElementType own = backend_.traits().activations;
+        if (own == ElementType::f32) return {own};
+        return {ElementType::f32, own};
+    }
+    /// Values of that type; the host's `values` become what the device sees.
+    void* put_as(ElementType type, std::vector<float>& values);
+    /// Device memory for values of that type, NaN.
+    void* out_as(ElementType type, std::int64_t count) {
+        return garbage(static_cast<std::size_t>(count * element_bytes(type)));
+    }
+    std::vector<float> get_as(ElementType type, const void* from, std::int64_t count);
     float* out(std::int64_t count) {
         return reinterpret_cast<float*>(garbage(static_cast<std::size_t>(count) * sizeof(float)));
     }
     template <typename T>
     std::vector<T> get(const T* from, std::int64_t count) {
         std::vector<T> host(static_cast<std::size_t>(count));
-        backend_.copy_to_host(host.data(), from, host.size() * sizeof(T));
+        require_ok(copier_.to_host(host.data(), from, host.size() * sizeof(T)));
         return host;
     }
-    /// y [rows, y_stride] of x [rows, x_stride]; what matmul leaves alone is NaN.
+    /// y [rows, y_stride] of x [rows, x_stride] of float32; what matmul leaves alone is NaN.
     std::vector<float> matmul(const PackedMatrix& weight, const std::vector<float>& x,
                               std::int64_t rows, std::int64_t x_stride, std::int64_t y_stride);
 
 private:
+    static void require_ok(const Status& status) {
+        INFO(status.to_string());
+        REQUIRE(status.ok());
+    }
+
     Backend& backend_;
+    std::unique_ptr<Stream> stream_;
+    DeviceCopier copier_;
     Random random_;
     std::vector<std::unique_ptr<DeviceBuffer>> buffers_;
 };
-
-inline std::vector<float> OpFixture::matmul(const PackedMatrix& weight, const std::vector<float>& x,
-                                            std::int64_t rows, std::int64_t x_stride,
-                                            std::int64_t y_stride) {
-    MatmulArgs args;
-    args.weight = &weight;
-    args.x = put(x);
-    args.y = out(rows * y_stride);
-    args.rows = rows;
-    args.x_stride = x_stride;
-    args.y_stride = y_stride;
-    args.workspace = garbage(backend_.matmul_workspace_bytes(rows, weight.k));
-    backend_.matmul(args);
-    return get(args.y, rows * y_stride);
-}
 
 inline std::unique_ptr<Backend> backend_of(std::string_view name, int threads) {
     BackendOptions options;
@@ -86,12 +96,13 @@ inline std::unique_ptr<Backend> backend_of(std::string_view name, int threads) {
     return std::move(*backend);
 }
 
-/// Runs body(fixture) on every compiled backend, with one thread and with three.
+/// Runs body(fixture) on every backend that has a device here, with one thread and with three.
 template <typename Body>
 void on_every_backend(const Body& body) {
-    for (const std::string_view name : backend_names()) {
+    for (const std::string& name : backend_names()) {
+        if (backend_devices(name)->empty()) continue;
         for (const int threads : {1, 3}) {
-            INFO("backend " << std::string(name) << ", " << threads << " threads");
+            INFO("backend " << name << ", " << threads << " threads");
             const std::unique_ptr<Backend> backend = backend_of(name, threads);
             REQUIRE(backend->name() == name);
             REQUIRE(!backend->description().empty());
@@ -99,6 +110,13 @@ void on_every_backend(const Body& body) {
             body(fixture);
         }
     }
+}
+
+/// A tolerance of float32 results, for results rounded to `type`.
+inline double tolerance_of(ElementType type, double tolerance) {
+    return type == ElementType::f32    ? tolerance
+           : type == ElementType::bf16 ? tolerance + 0x1.0p-8
+                                       : tolerance + 0x1.0p-11;
 }
 
 /// Requires |got - want| <= tolerance * max(1, |want|) for every value.
@@ -145,13 +163,14 @@ struct TokenRow {
 
 struct KvShape {
     std::int32_t block_tokens = 16;
-    std::int32_t heads = 4;
+    std::int32_t q_heads = 4;
     std::int32_t kv_heads = 2;
     std::int32_t head_dim = 64;
     ElementType type = ElementType::f32;
     std::int32_t window = 0;
     float soft_cap = 0;
     float sharpness = 2.5f;  ///< the scale of scores is this over sqrt(head_dim)
+    ElementType activations = ElementType::f32;
 };
 
 /// Sequences with a random q, k, v for every position, and their pages on a backend (NaN until
@@ -162,19 +181,19 @@ public:
 
     /// Writes K and V of these rows (of one or more sequences, in order) as one batch.
     void write(const std::vector<TokenRow>& rows);
-    /// Attention of these rows as one batch: [rows, heads, head_dim].
+    /// Attention of these rows as one batch: [rows, q_heads, head_dim].
     std::vector<float> attend(const std::vector<TokenRow>& rows);
     std::vector<double> reference(const std::vector<TokenRow>& rows) const;
     /// All rows of all sequences.
     std::vector<TokenRow> all_rows() const;
-    std::int64_t row_width() const { return std::int64_t{shape_.heads} * shape_.head_dim; }
+    std::int64_t row_width() const { return std::int64_t{shape_.q_heads} * shape_.head_dim; }
 
 private:
     std::int64_t stride() const {
         return row_width() + std::int64_t{2} * shape_.kv_heads * shape_.head_dim + 3;
     }
     /// q, k and v of the rows side by side, on the device.
-    float* gather(const std::vector<TokenRow>& rows);
+    std::byte* gather(const std::vector<TokenRow>& rows);
     BatchArgs batch(const std::vector<TokenRow>& rows);
     AttentionArgs attention_args() const;
 

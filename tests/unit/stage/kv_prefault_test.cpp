@@ -101,7 +101,7 @@ TEST_CASE("small blocks go by pieces of a huge page") {
 }
 
 TEST_CASE("memory of the CPU backend becomes resident and keeps what it holds") {
-    const auto backend = make_backend("cpu", {.threads = 1});
+    const auto backend = open_device("cpu", 1);
     REQUIRE(backend);
     constexpr std::size_t kBytes = 8 * kMiB;
     const auto buffer = (*backend)->allocate(kBytes);

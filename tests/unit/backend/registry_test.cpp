@@ -1,0 +1,53 @@
+// Which devices there are, and what is said about those that are not.
+#include <algorithm>
+
+#include "backend/registry.h"
+#include "support/catch.h"
+
+namespace molink::test {
+namespace {
+
+TEST_CASE("devices are opened by the text that users give") {
+    for (const char* text : {"cpu", "cpu:0"}) {
+        auto device = open_device(text, 1);
+        REQUIRE(device);
+        REQUIRE((*device)->name() == "cpu");
+        const DeviceMemory memory = (*device)->memory();
+        REQUIRE(!memory.domain.empty());
+        REQUIRE(memory.free_bytes > 0);
+        REQUIRE(memory.free_bytes <= memory.total_bytes);
+    }
+    const auto devices = backend_devices("cpu");
+    REQUIRE(devices);
+    REQUIRE(*devices == std::vector<std::string>{"0"});
+}
+
+TEST_CASE("what is not there is named beside what is") {
+    const auto no_backend = open_device("gpu:0", 1);
+    REQUIRE(!no_backend);
+    REQUIRE(no_backend.error().code() == StatusCode::not_found);
+    REQUIRE(no_backend.error().message().find("no backend 'gpu'; known: cpu") == 0);
+    const auto no_device = open_device("cpu:1", 1);
+    REQUIRE(!no_device);
+    REQUIRE(no_device.error().code() == StatusCode::not_found);
+    REQUIRE(no_device.error().message() == "backend 'cpu' has no device '1'; known: 0");
+}
+
+TEST_CASE("a registered backend is known by its name, and names are taken once") {
+    BackendEntry entry;
+    entry.name = "absent";
+    entry.devices = [] { return std::vector<std::string>{}; };
+    REQUIRE(register_backend({"cpu", entry.devices, {}}).code() == StatusCode::failed_precondition);
+    static const Status registered = register_backend(entry);
+    REQUIRE(registered.ok());
+    REQUIRE(register_backend(entry).code() == StatusCode::failed_precondition);
+    const std::vector<std::string> names = backend_names();
+    REQUIRE(names.front() == "cpu");
+    REQUIRE(std::count(names.begin(), names.end(), "absent") == 1);
+    const auto device = open_device("absent", 1);
+    REQUIRE(!device);
+    REQUIRE(device.error().message() == "backend 'absent' has no device here");
+}
+
+}  // namespace
+}  // namespace molink::test
