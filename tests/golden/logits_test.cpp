@@ -16,6 +16,7 @@
 #include "loader/config_file.h"
 #include "model/model.h"
 #include "support/catch.h"
+#include "support/foreign_backend.h"
 
 using namespace molink;
 
@@ -36,8 +37,9 @@ T must(Result<T> result) {
 /// A whole model in one range with pages for one sequence.
 class Reference {
 public:
-    Reference(const std::string& name, WeightStorage storage, ElementType kv)
-        : backend_(must(make_backend("cpu", {"", 1}))),
+    Reference(const std::string& device, const std::string& name, WeightStorage storage,
+              ElementType kv)
+        : backend_(must(open_device(device, 1))),
           stream_(backend_->make_stream()),
           copier_(*backend_, *stream_),
           checkpoint_(must(Checkpoint::open(kData / name))),
@@ -151,16 +153,23 @@ double rms_error_of(const std::vector<float>& ours, const float* expected) {
     return std::sqrt(difference / size);
 }
 
+/// The CPU, and a device whose memory the host cannot see, which works late.
+std::vector<std::string> devices() {
+    test::register_foreign_backend();
+    return {"cpu", "foreign:0", "foreign:1"};
+}
+
 const std::vector<std::string> kModels{"llama2_mha_f32", "llama3_gqa_bf16", "llama31_rope_f16",
                                        "llama_linear_f32", "llama_bias_sharded_f32"};
 
 }  // namespace
 
 TEST_CASE("logits equal those of transformers") {
+    const std::string device = GENERATE(from_range(devices()));
     for (const std::string& name : kModels) {
         for (std::size_t slice : {48u, 7u, 1u}) {
             const Golden golden(name);
-            Reference model(name, WeightStorage::native, ElementType::f32);
+            Reference model(device, name, WeightStorage::native, ElementType::f32);
             std::vector<float> prefill;
             for (std::size_t at = 0; at < golden.prompt.size(); at += slice) {
                 const std::size_t end = std::min(at + slice, golden.prompt.size());
@@ -170,7 +179,7 @@ TEST_CASE("logits equal those of transformers") {
                 const auto logits = model.run(rows, static_cast<std::int32_t>(at));
                 prefill.insert(prefill.end(), logits.begin(), logits.end());
             }
-            INFO(name << ", slices of " << slice);
+            INFO(name << ", slices of " << slice << ", " << device);
             REQUIRE(prefill.size() == golden.prefill.size());
             REQUIRE(error_of(prefill, golden.prefill.data()) < 1e-4);
             const std::size_t vocabulary = golden.prefill.size() / golden.prompt.size();
@@ -186,12 +195,13 @@ TEST_CASE("logits equal those of transformers") {
 }
 
 TEST_CASE("quantised weights and half-precision caches stay near") {
+    const std::string device = GENERATE(from_range(devices()));
     for (const std::string& name : kModels) {
         const Golden golden(name);
-        Reference half(name, WeightStorage::native, ElementType::f16);
-        INFO(name);
+        Reference half(device, name, WeightStorage::native, ElementType::f16);
+        INFO(name << ", " << device);
         REQUIRE(error_of(half.run(golden.prompt, 0), golden.prefill.data()) < 5e-3);
-        Reference quantised(name, WeightStorage::q8_0, ElementType::f32);
+        Reference quantised(device, name, WeightStorage::q8_0, ElementType::f32);
         REQUIRE(rms_error_of(quantised.run(golden.prompt, 0), golden.prefill.data()) < 0.15);
     }
 }

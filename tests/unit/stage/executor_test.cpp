@@ -8,6 +8,7 @@
 #include "stage/model_work.h"
 #include "stage/thread_executor.h"
 #include "support/catch.h"
+#include "support/foreign_backend.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
@@ -18,8 +19,9 @@ namespace {
 /// An executor and a way to wait for its events.
 class Stage {
 public:
-    explicit Stage(const std::string& model) {
+    explicit Stage(const std::string& model, const std::string& device = "cpu") {
         ModelWorkOptions options;
+        options.backend = device;
         options.model_dir = model;
         options.threads = 1;
         auto work = make_model_work(options);
@@ -60,6 +62,12 @@ private:
     std::condition_variable signal_;
     int notified_ = 0;
 };
+
+/// The CPU, and a device whose memory the host cannot see, which works late.
+std::vector<std::string> devices() {
+    test::register_foreign_backend();
+    return {"cpu", "foreign:0", "foreign:1"};
+}
 
 PipelineEpoch epoch_of(std::uint32_t epoch) {
     return {PipelineId(0), Epoch(epoch)};
@@ -172,14 +180,19 @@ TEST_CASE("a chain of stages gives the hashes of one") {
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
     std::vector<std::uint64_t> expected;
+    const std::vector<std::string> all = devices();
     for (std::int32_t stages : {1, 2, 3, 6}) {
+        // Every stage on another device.
+        const auto device = [&](std::int32_t stage) {
+            return all[static_cast<std::size_t>(stage) % all.size()];
+        };
         StageInput input = opening_plan();
         for (std::int32_t i = 0; i + 1 < stages; ++i) {
-            Stage stage(dir.string());
+            Stage stage(dir.string(), device(i));
             stage.bring_up(config_of(i, stages));
             input = input_of(run(stage, std::move(input)));
         }
-        Stage last(dir.string());
+        Stage last(dir.string(), device(stages - 1));
         last.bring_up(config_of(stages - 1, stages));
         const auto retired = std::get<RetiredPart>(run(last, std::move(input)));
         REQUIRE(retired.key == opening_plan().key);
@@ -194,9 +207,11 @@ TEST_CASE("a chain of stages gives the hashes of one") {
 }
 
 TEST_CASE("drafts are kept as far as they are what is sampled, and the rest is undone") {
+    const std::string device = GENERATE(from_range(devices()));
+    INFO(device);
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
-    Stage stage(dir.string());
+    Stage stage(dir.string(), device);
     // Token by token: what greedy sampling gives without drafts.
     stage.bring_up(config_of(0, 1));
     std::vector<Token> tokens = std::get<RetiredPart>(run(stage, opening_plan())).sampled[0].tokens;
@@ -221,6 +236,123 @@ TEST_CASE("drafts are kept as far as they are what is sampled, and the rest is u
     part = std::get<RetiredPart>(run(stage, decode_plan(11, tokens[2], {tokens[3]}, 2)));
     REQUIRE(part.sampled[0].tokens == std::vector<Token>{tokens[3], tokens[4]});
     REQUIRE(part.sampled[0].logit_hashes == std::vector<std::uint64_t>{hashes[2], hashes[3]});
+}
+
+TEST_CASE("greedy tokens are the same whether logits come to the host or not") {
+    const std::string device = GENERATE(from_range(devices()));
+    INFO(device);
+    TempDir dir;
+    REQUIRE(write_tiny_model(dir.path()).ok());
+    Stage stage(dir.string(), device);
+    std::vector<std::vector<Token>> outputs;
+    for (std::uint32_t epoch : {1u, 2u}) {
+        stage.bring_up(config_of(0, 1, epoch));
+        PartPlan opening = opening_plan(epoch);
+        opening.opens[0].hash_logits = epoch == 1;
+        std::vector<Token> tokens = std::get<RetiredPart>(run(stage, opening)).sampled[0].tokens;
+        while (tokens.size() < 6) {  // what one block holds, drafts included
+            const auto position = static_cast<std::int32_t>(8 + tokens.size());
+            const PartPlan plan = decode_plan(position, tokens.back(), {7, 8}, epoch);
+            const auto part = std::get<RetiredPart>(run(stage, plan));
+            REQUIRE(part.sampled[0].logit_hashes.empty() == (epoch == 2));
+            const std::vector<Token>& more = part.sampled[0].tokens;
+            tokens.insert(tokens.end(), more.begin(), more.end());
+        }
+        outputs.push_back(tokens);
+    }
+    REQUIRE(outputs[0] == outputs[1]);
+}
+
+TEST_CASE("parts that stand behind each other give what they give one by one") {
+    const std::string device = GENERATE(from_range(devices()));
+    INFO(device);
+    TempDir dir;
+    REQUIRE(write_tiny_model(dir.path()).ok());
+    const auto slice = [](std::uint32_t epoch, std::int32_t position) {
+        PartPlan plan = opening_plan(epoch);
+        plan.key.id = PartId(static_cast<std::uint64_t>(position) + 1);
+        if (position > 0) plan.opens.clear();
+        plan.rows = std::vector<PrefillRows>{{SequenceId(5), position, 3, position == 6, {}}};
+        if (position == 0) prompt_of(plan).new_blocks = {BlockId(3)};
+        return plan;
+    };
+    Stage first(dir.string(), device);
+    Stage second(dir.string(), device);
+    std::vector<std::vector<std::uint64_t>> expected;
+    for (std::uint32_t epoch : {1u, 2u}) {
+        first.bring_up(config_of(0, 2, epoch));
+        second.bring_up(config_of(1, 2, epoch));
+        std::vector<StageOutput> forwarded;
+        std::vector<StageOutput> outputs;
+        if (epoch == 1) {
+            for (std::int32_t at : {0, 3, 6}) forwarded.push_back(run(first, slice(epoch, at)));
+            for (StageOutput& part : forwarded) {
+                outputs.push_back(run(second, input_of(std::move(part))));
+            }
+        } else {
+            for (std::int32_t at : {0, 3, 6}) first.executor->submit(slice(epoch, at), 0);
+            for (int i = 0; i < 3; ++i) forwarded.push_back(first.next().result);
+            for (StageOutput& part : forwarded) {
+                second.executor->submit(input_of(std::move(part)), 0);
+            }
+            for (int i = 0; i < 3; ++i) outputs.push_back(second.next().result);
+        }
+        for (std::size_t i = 0; i < 3; ++i) {
+            const auto& retired = std::get<RetiredPart>(outputs[i]);
+            REQUIRE(retired.key.id == PartId(3 * i + 1));
+            if (epoch == 1) expected.push_back(retired.sampled[0].logit_hashes);
+            REQUIRE(retired.sampled[0].logit_hashes == expected[i]);
+        }
+    }
+}
+
+TEST_CASE("an error of the device ends the epoch and names part, device and op") {
+    TempDir dir;
+    REQUIRE(write_tiny_model(dir.path()).ok());
+    for (const char* op : {"upload", "embed", "attention", "matmul", "download"}) {
+        test::ForeignOptions options;
+        options.name = std::string("failing ") + op;
+        options.failing_op = op;
+        // Loading uploads tensors; parts go on until the call comes.
+        options.fail_at = std::string(op) == "upload" ? 30 : 3;
+        test::register_foreign_backend(options);
+        Stage stage(dir.string(), options.name);
+        stage.bring_up(config_of(0, 1));
+        PartPlan opening = opening_plan();
+        prompt_of(opening).new_blocks = {BlockId(3), BlockId(4), BlockId(5)};
+        stage.executor->submit(opening, 0);
+        StageEvent event = stage.next();
+        for (std::int32_t i = 0; i < 35 && event.kind == StageEventKind::result; ++i) {
+            const Token token = std::get<RetiredPart>(event.result).sampled[0].tokens.back();
+            stage.executor->submit(decode_plan(9 + i, token, {}), 0);
+            event = stage.next();
+        }
+        REQUIRE(event.kind == StageEventKind::failed);
+        REQUIRE(event.status.code() == StatusCode::unavailable);
+        INFO(event.status.message());
+        const std::string words = options.name + ":0: " + op + " failed";
+        REQUIRE(event.status.message().find(words) != std::string::npos);
+        REQUIRE(event.status.message().find("part ") == 0);
+    }
+}
+
+TEST_CASE("a device without memory for the pages is an error with the numbers") {
+    TempDir dir;
+    REQUIRE(write_tiny_model(dir.path()).ok());
+    test::ForeignOptions options;
+    options.name = "small";
+    options.memory_bytes = 1'500'000;
+    test::register_foreign_backend(options);
+    Stage stage(dir.string(), "small");
+    stage.executor->load(config_of(0, 1));
+    REQUIRE(stage.next().kind == StageEventKind::loaded);
+    stage.executor->start(200);
+    const StageEvent event = stage.next();
+    REQUIRE(event.kind == StageEventKind::failed);
+    REQUIRE(event.status.code() == StatusCode::resource_exhausted);
+    INFO(event.status.message());
+    REQUIRE(event.status.message().find("small:0: ") == 0);
+    REQUIRE(event.status.message().find("of 1500000 are free") != std::string::npos);
 }
 
 TEST_CASE("parts that cannot be right fail the stage with the numbers") {
