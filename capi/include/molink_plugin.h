@@ -68,7 +68,7 @@ MOLINK_CAPI const molink_sequence* molink_view_prefilling(const molink_view* vie
 MOLINK_CAPI const molink_sequence* molink_view_decodable(const molink_view* view, size_t index);
 
 MOLINK_CAPI int32_t molink_view_running(const molink_view* view); /* admitted, not finished */
-MOLINK_CAPI int32_t molink_view_decoding_in_flight(const molink_view* view); /* decode rows */
+MOLINK_CAPI int32_t molink_view_decoding_in_flight(const molink_view* view); /* sequences */
 MOLINK_CAPI int32_t molink_view_micro_batches_in_flight(const molink_view* view);
 MOLINK_CAPI int32_t molink_view_decode_parts_in_flight(const molink_view* view);
 MOLINK_CAPI int32_t molink_view_prefill_parts_in_flight(const molink_view* view);

@@ -6,12 +6,54 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { kRequests = 8, kTokens = 24 };
+enum { kRequests = 8, kTokens = 24, kKnown = 128, kMostDrafts = 4 };
 
 typedef struct {
-    int wrong; /* a decode of a sequence that does not exist, in every plan */
-    int plans, rows_observed, parts_observed, destroyed;
+    int wrong;  /* a decode of a sequence that does not exist, in every plan */
+    int drafts; /* what the sequence that is furthest has said, or a made-up token */
+    int plans, rows_observed, parts_observed, drafted, destroyed;
+    int32_t known[kKnown];
+    size_t known_count;
 } policy;
+
+/* All requests ask the same, so the longest sequence is the best drafter. */
+static void learn(policy* self, const molink_view* view) {
+    size_t i;
+    for (i = 0; i < molink_view_decodable_count(view); ++i) {
+        size_t count = 0;
+        const int32_t* tokens = molink_sequence_tokens(molink_view_decodable(view, i), &count);
+        if (count <= self->known_count || count > kKnown) continue;
+        memcpy(self->known, tokens, count * sizeof(*tokens));
+        self->known_count = count;
+    }
+}
+
+/* Drafts within the blocks that the sequence holds. Returns how many rows the run has. */
+static int32_t decode_with_drafts(policy* self, const molink_view* view,
+                                  const molink_sequence* sequence, int32_t rows,
+                                  molink_plan* plan) {
+    const int32_t scheduled = molink_sequence_scheduled(sequence);
+    const int32_t room =
+        (molink_sequence_blocks_held(sequence) + molink_sequence_blocks_needed(sequence)) *
+            molink_view_block_tokens(view) -
+        scheduled - 1;
+    int32_t most = molink_sequence_max_tokens(sequence) - 2 - scheduled;
+    int32_t drafts[kMostDrafts];
+    int32_t i;
+    if (most > room) most = room;
+    if (most > rows - 1) most = rows - 1;
+    if (most > kMostDrafts) most = kMostDrafts;
+    if (most > molink_view_max_drafts(view)) most = molink_view_max_drafts(view);
+    if (most < 0) most = 0;
+    for (i = 0; i < most; ++i) {
+        const size_t position = (size_t)(scheduled + 1 + i);
+        drafts[i] = position < self->known_count ? self->known[position] : 1;
+    }
+    CHECK(molink_view_vocabulary(view) > 1);
+    self->drafted += most;
+    molink_plan_decode_drafts(plan, molink_sequence_id(sequence), drafts, (size_t)most);
+    return 1 + most;
+}
 
 /* Everything that can decode, then one slice: what is begun before what waits. */
 static void plan_step(void* user_data, const molink_view* view, molink_plan* plan) {
@@ -22,13 +64,18 @@ static void plan_step(void* user_data, const molink_view* view, molink_plan* pla
     size_t i;
     CHECK(self->destroyed == 0);
     ++self->plans;
+    learn(self, view);
     if (self->wrong) molink_plan_decode(plan, 0xFFFFFFFFFFu);
     for (i = 0; i < molink_view_decodable_count(view) && rows > 0; ++i) {
         const molink_sequence* sequence = molink_view_decodable(view, i);
         if (molink_sequence_blocks_needed(sequence) > blocks) break;
         blocks -= molink_sequence_blocks_needed(sequence);
-        molink_plan_decode(plan, molink_sequence_id(sequence));
-        --rows;
+        if (self->drafts) {
+            rows -= decode_with_drafts(self, view, sequence, rows, plan);
+        } else {
+            molink_plan_decode(plan, molink_sequence_id(sequence));
+            --rows;
+        }
     }
     if (molink_view_prefill_parts_in_flight(view) > 0 || rows == 0) return;
     if (next == NULL && molink_view_running(view) < molink_view_max_running(view)) {
@@ -96,22 +143,27 @@ static void serve(const char* model, policy* self, const char* expected) {
     CHECK(self->destroyed == 1);
     /* All but the first token of each is a decode row. */
     CHECK(self->parts_observed > 0 && self->rows_observed >= kRequests * (kTokens - 1));
+    CHECK(self->drafts ? self->drafted > 0 : self->drafted == 0);
 }
 
 /* Accessors take NULL and give nothing. */
 static void nothing(void) {
+    size_t count = 1;
     CHECK(molink_view_waiting_count(NULL) == 0 && molink_view_waiting(NULL, 0) == NULL);
     CHECK(molink_view_free_blocks(NULL) == 0 && molink_view_stage_link_delay_us(NULL, 3) == 0);
     CHECK(molink_sequence_id(NULL) == 0 && molink_sequence_prompt_tokens(NULL) == 0);
+    CHECK(molink_sequence_tokens(NULL, &count) == NULL && count == 0);
+    CHECK(molink_sequence_request(NULL) == 0 && molink_sequence_completion(NULL) == 0);
+    CHECK(molink_view_max_drafts(NULL) == 0 && molink_view_vocabulary(NULL) == 0);
     CHECK(molink_report_rows(NULL) == 0 && molink_report_compute_us(NULL, 0) == 0);
     molink_plan_decode(NULL, 1);
+    molink_plan_decode_drafts(NULL, 1, NULL, 0);
     molink_plan_prefill(NULL, 1, 1);
     molink_plan_preempt(NULL, 1);
 }
 
 int main(int argc, char** argv) {
-    policy right = {0, 0, 0, 0, 0};
-    policy wrong = {1, 0, 0, 0, 0};
+    static policy right, wrong, drafting;
     char expected[1024];
     molink_engine* engine;
     if (argc < 2) return 2;
@@ -120,6 +172,9 @@ int main(int argc, char** argv) {
     CHECK_OK(molink_engine_destroy(engine));
     nothing();
     serve(argv[1], &right, expected);
+    wrong.wrong = 1;
     serve(argv[1], &wrong, expected);
+    drafting.drafts = 1;
+    serve(argv[1], &drafting, expected);
     return 0;
 }
