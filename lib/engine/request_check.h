@@ -7,8 +7,8 @@
 
 namespace molink {
 
-/// Every limit that request.h states, apart from those of the prompt. Errors: invalid_argument
-/// naming the field, its value and what is permitted.
+/// Checks the limits that request.h states, except those of the prompt. Errors: invalid_argument
+/// naming the field, its value and the permitted range.
 Status check_request(const GenerateRequest& request, std::int32_t vocabulary, bool has_tokenizer);
 
 }  // namespace molink

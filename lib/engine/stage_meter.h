@@ -11,23 +11,24 @@
 
 namespace molink {
 
-/// Smoothed service times of the stages, from what retired parts report. Thread: the head's loop.
+/// Estimates the service times of the stages from the reports of retired parts. Thread: the head's
+/// loop.
 class StageMeter {
 public:
-    /// Begins anew with what is known of the stages before anything ran.
+    /// Starts again from the profiles of the stages.
     void reset(std::span<const StageView> stages);
-    /// A retired part of `rows` rows; times are [stages].
+    /// Adds a retired part of `rows` rows. `times`: [stages].
     void add(PartKind kind, std::int32_t rows, std::span<const StageTime> times);
     /// Copies what was measured into the views [stages].
     void fill(std::span<StageView> views) const;
     const std::vector<StageMetrics>& totals() const { return totals_; }
 
 private:
-    /// A line through (rows, time), older parts forgotten; the slope leans on the profile's as far
-    /// as sizes are alike and times scatter.
+    /// A line through (rows, time) that forgets older parts. Its slope leans on the profile's when
+    /// parts are of similar size or times scatter.
     class Line {
     public:
-        /// `product_row_us`: of a row where products, not reading the weights, take the time.
+        /// `product_row_us`: the time of a row when products take longer than reading the weights.
         void begin(const ServiceTime& known, double product_row_us);
         void add(double rows, double us);
         ServiceTime fit() const;

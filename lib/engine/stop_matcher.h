@@ -14,10 +14,10 @@ public:
     /// `stops` must outlive it; none is empty.
     explicit StopMatcher(const std::vector<std::string>& stops) : stops_(&stops) {}
 
-    /// The text that became sure. Sets `stopped` when a stop string is complete; the text before
-    /// the first one is then all that is left.
+    /// Returns the text that can no longer become a stop string. Sets `stopped` when a stop string
+    /// is complete, and returns the text before the first one.
     std::string push(std::string_view text, bool& stopped);
-    /// The end of the output: what was held back.
+    /// Returns what was held back, at the end of the output.
     std::string flush();
 
 private:

@@ -8,10 +8,10 @@
 
 namespace molink {
 
-/// True for addresses that cannot be reached from another machine: loopback TCP, ipc and inproc.
+/// Returns true for addresses that other machines cannot reach: loopback TCP, ipc and inproc.
 bool is_local_address(std::string_view address);
 
-/// True for addresses one can listen at but not dial: 0.0.0.0, [::] and *.
+/// Returns true for addresses that a node can listen at but nobody can dial: 0.0.0.0, [::] and *.
 bool is_wildcard_address(std::string_view address);
 
 /// Refuses an address that is not local unless `insecure`. `option` names it in the error.

@@ -28,13 +28,13 @@ public:
     /// What is missing, for people; empty when nothing is.
     std::string missing(const std::vector<NodeInfo>& members) const;
 
-    /// Whom to ask next for the links that a plan over `order` has to know; nobody is going when
-    /// all that can be known is.
+    /// Returns which nodes to ask next for the links that a plan over `order` needs. The survey is
+    /// over when the turn is not going.
     LinkSurvey::Turn survey(const std::vector<NodeId>& order, std::int64_t now_us);
-    /// Asked for by survey(), and not answered yet.
+    /// Returns true while these two measure.
     bool surveys(NodeId a, NodeId b) const { return survey_.under_way(a, b); }
     bool surveying() const { return survey_.going(); }
-    /// A result that `reporter` sent. False when nobody asked for it.
+    /// Adds a result that `reporter` sent. Returns false when nobody asked for it.
     bool on_probe(NodeId reporter, const LinkProbe& probe, std::int64_t now_us);
     void forget(NodeId node) { survey_.forget(node); }
     std::int64_t next_timer_us() const { return survey_.next_timer_us(); }

@@ -15,11 +15,11 @@ namespace molink {
 class Delivery final : public RequestEventSink {
 public:
     Delivery();
-    /// Delivers what is queued, then ends.
+    /// Delivers what is queued, then stops.
     ~Delivery() override;
 
-    /// Thread: any. Before the first event of `request`, which has so many completions. False when
-    /// more than `limit` completions would then wait for their last event.
+    /// Adds a request before its first event. Returns false when more than `limit` completions
+    /// would then wait for their last event. Thread: any.
     bool add(RequestId request, std::size_t completions, std::size_t limit,
              RequestCallback callback);
     /// Forgets a request that never got an event.
@@ -27,8 +27,8 @@ public:
     /// Thread: any.
     void on_request_event(RequestEvent event) override;
     bool on_delivery_thread() const;
-    /// Delivers what is queued and joins the thread; from the delivery thread itself it only
-    /// arranges for the end.
+    /// Delivers what is queued and joins the thread. On the delivery thread itself it only asks for
+    /// the end.
     void stop();
 
 private:

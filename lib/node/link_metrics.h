@@ -10,7 +10,7 @@
 
 namespace molink {
 
-/// A channel's counters as the public metrics show them.
+/// Converts a channel's counters to public metrics.
 inline LinkMetrics make_link_metrics(const std::string& node, const std::string& peer,
                                      const ChannelStats& stats) {
     LinkMetrics metrics;
@@ -30,7 +30,7 @@ inline LinkMetrics make_link_metrics(const std::string& node, const std::string&
     return metrics;
 }
 
-/// They as they travel to the head.
+/// Converts metrics to the form in which they travel to the head.
 inline LinkReport make_link_report(const LinkMetrics& metrics) {
     LinkReport report;
     report.sent_bytes = metrics.sent_bytes;
@@ -53,7 +53,7 @@ inline LinkModel link_model(const LinkReport& report) {
     return {report.bytes_per_s, report.delay_us, report.jitter_us};
 }
 
-/// And back; lanes that an older node does not know stay 0.
+/// Converts them back. Lanes that an older node does not know stay 0.
 inline LinkMetrics make_link_metrics(const std::string& node, const std::string& peer,
                                      const LinkReport& report) {
     LinkMetrics metrics;

@@ -12,11 +12,11 @@
 
 namespace molink {
 
-/// Measures links of this node: links of their own, dialled or accepted, that carry probe trains
-/// and are closed afterwards. Of two nodes one measures first, then the other: acknowledgements
-/// that wait behind trains the other way would tell nothing. Whoever was asked to measure the
-/// other does so on a link that it dialled, the head on that of the worker. Thread: the node's
-/// loop.
+/// Measures links of this node over peer links that exist for nothing else: they are dialled or
+/// accepted, carry probe trains and are closed. Of two nodes, one measures first and then the
+/// other, because acknowledgements that wait behind trains the other way would tell nothing. A
+/// worker that is asked to measure the link to a peer dials it; the head measures on the worker's
+/// peer link. Thread: the node's loop.
 class LinkProber {
 public:
     explicit LinkProber(Log log) : log_(log) {}
@@ -25,17 +25,17 @@ public:
 
     /// Measures the link from this node (`self`) to the one that listens at `target.address`.
     void dial(NodeId self, const ProbeLink& target, std::int64_t now_us);
-    /// A message of one of these links, or of one that becomes one: its other end wants it
-    /// measured, and it is `welcome`. False: of neither.
+    /// Handles a message of a peer link that is being measured. A ProbeHello from any other link
+    /// begins to measure it when that is `welcome`. Returns false when the message is neither.
     bool handle(PeerLinkId link, NodeId self, const Message& message, bool welcome,
                 std::int64_t now_us);
-    /// Is it one of these links? The calls below are for those alone.
+    /// Returns true when the link is being measured. The calls below are for such links only.
     bool owns(PeerLinkId link) const { return probes_.contains(link); }
     void on_link_up(PeerLinkId link);
     void on_link_lost(PeerLinkId link);
 
-    /// Goes on with what has been acknowledged or has taken too long. Gives what is known at the
-    /// end of links this node dialled: the way back, when that was measured, then the way there.
+    /// Continues after acknowledgements and time-outs. Returns the results of links that this node
+    /// dialled and that are done: the way back, if it was measured, then the way there.
     std::vector<LinkProbe> pump(std::int64_t now_us);
     /// When pump() is due at the latest.
     std::int64_t next_timer_us() const;

@@ -13,34 +13,34 @@
 
 namespace molink {
 
-/// What the head knows of the links between all nodes, and who has to measure next. Pairs follow a
-/// round-robin tournament, and a node measures with one other at a time, so that no uplink carries
-/// two measurements. At most kMaxProbeRounds others for each node, and no new pair after
-/// kSurveyWithinUs; links that stay unknown get what their ends have shown elsewhere. Pure: told
-/// the time, sends nothing. Thread: the node's loop.
+/// What the head knows of the links between all nodes, and which pair measures next. Pairs follow a
+/// round-robin tournament. A node measures with one other node at a time, so that no uplink carries
+/// two measurements. Each node measures with at most kMaxProbeRounds others, and no pair begins
+/// after kSurveyWithinUs; for links that stay unknown, links() uses what their ends have shown
+/// elsewhere. Pure: takes the time as an argument and sends nothing. Thread: the node's loop.
 class LinkSurvey {
 public:
-    /// The first one measures first. Node 0, the head, dials nobody and comes second.
+    /// The first node measures first. The head dials nobody, so it comes second.
     using Pair = std::pair<NodeId, NodeId>;
     struct Turn {
-        std::vector<Pair> begin;  ///< are to be asked now
-        std::vector<Pair> late;   ///< have not answered in time
-        bool going = false;       ///< something is still under way
+        std::vector<Pair> begin;  ///< pairs to ask now
+        std::vector<Pair> late;   ///< pairs that have not answered in time
+        bool going = false;       ///< measurements are under way
     };
 
-    /// The links between `nodes` are wanted. Call again when something happened or at
-    /// next_timer_us(), until it is not going() any more.
+    /// Surveys the links between `nodes`. Call it again after each result and at next_timer_us(),
+    /// until going() is false.
     Turn advance(const std::vector<NodeId>& nodes, std::int64_t now_us);
     bool going() const { return began_us_ >= 0; }
     std::int64_t next_timer_us() const;
-    /// Are these two measuring right now?
+    /// Returns true while these two measure.
     bool under_way(NodeId a, NodeId b) const { return active_.contains(pair_of(a, b)); }
-    /// A result that `reporter` sent. False when nobody asked for it.
+    /// Adds a result that `reporter` sent. Returns false when nobody asked for it.
     bool add_result(NodeId reporter, const LinkProbe& probe, std::int64_t now_us);
-    /// The node is gone.
+    /// Forgets a node that is gone.
     void forget(NodeId node);
 
-    /// All that is known or can be guessed between `nodes`, in their order.
+    /// Returns what is known, or can be guessed, of the links between `nodes`, in their order.
     std::vector<PartitionLink> links(const std::vector<NodeId>& nodes) const;
 
 private:

@@ -49,19 +49,19 @@ struct NodeIdentity {
 Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string& default_name,
                                    bool probe);
 
-/// The part of it that config.json alone tells: model, storage types. No hash, name or memory.
+/// Returns what config.json alone tells: model and storage types; no hash, name or memory.
 Result<NodeIdentity> describe_identity(const NodeOptions& options);
 
 /// The model as its files hold it: what counts against a node's memory.
 ModelSpec stored_spec(const NodeIdentity& identity);
 
-/// A backend that is only asked how many bytes things take. Timed nodes count those of the CPU.
+/// Makes a backend that only answers how many bytes things take. Timed nodes count as the CPU does.
 Result<std::unique_ptr<Backend>> make_layout_backend(const NodeOptions& options);
 
-/// Positions of one sequence: the model's, or fewer when the options say so.
+/// Returns the positions that one sequence may have: the model's, or fewer by option.
 std::int32_t context_of(const EngineOptions& options, const ModelSpec& spec);
 
-/// Sizes and work that a partitioner needs to know; nodes and links are for the head to add.
+/// Describes the model and the work for a partitioner. The head adds nodes and links.
 Result<PartitionInput> make_partition_input(const EngineOptions& options,
                                             const NodeIdentity& identity);
 
@@ -69,11 +69,11 @@ Result<PartitionInput> make_partition_input(const EngineOptions& options,
 /// numbers.
 Status check_vocabulary(const Tokenizer& tokenizer, const ModelSpec& spec, const std::string& file);
 
-/// What a worker tells the head. `advertise`: what others dial.
+/// Returns what a worker tells the head. `advertise`: the address that others dial.
 Hello make_hello(const NodeIdentity& identity, const std::string& advertise);
 
-/// May a node that says `hello` work with a head of this identity? Errors are sent to the node:
-/// failed_precondition naming both values, for protocol, model, weights, KV type, block size;
+/// Checks whether a node that says `hello` can work with a head of this identity. Errors, for the
+/// node: failed_precondition naming both values, for protocol, model, weights, KV type, block size;
 /// resource_exhausted when its memory cannot hold a single layer of `model`.
 Status check_hello(const Hello& hello, const NodeIdentity& head, const PartitionModel& model);
 

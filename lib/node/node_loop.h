@@ -12,28 +12,28 @@
 
 namespace molink {
 
-/// The thread that owns a node and its sockets. Everything of the node runs here; other threads
-/// post.
+/// The thread that owns a node and its sockets. All of the node's code runs on it; other threads
+/// post tasks.
 class NodeLoop {
 public:
     using Task = std::function<void()>;
 
-    /// `hub` and `clock` must outlive it. `tick` runs after every poll, `next_timer_us` says when
-    /// at the latest.
+    /// `hub` and `clock` must outlive it. `tick` runs after each poll, and at next_timer_us() at
+    /// the latest.
     NodeLoop(ChannelHub& hub, const Clock& clock, Task tick,
              std::function<std::int64_t()> next_timer_us);
-    /// Stops.
+    /// Calls stop() if nobody has.
     ~NodeLoop();
 
     void start();
-    /// Runs `task` on the loop, in order of posting; dropped after stop(). Thread: any.
-    /// False when the loop has been stopped.
+    /// Runs `task` on the loop, in order of posting. Returns false, and drops the task, after
+    /// stop(). Thread: any.
     bool post(Task task);
-    /// Runs `task` on the loop and waits for it; on the calling thread when the loop is not
-    /// running.
+    /// Runs `task` on the loop and waits for its end. Runs it on the calling thread when the loop
+    /// is not running.
     void call(const Task& task);
-    /// Runs what was posted, then `last`, then polls until `flushed` or kFarewellUs have passed,
-    /// and joins the thread. Thread: any but the loop; once.
+    /// Runs what was posted, then `last`; polls until `flushed` returns true or kFarewellUs have
+    /// passed; joins the thread. Call it once. Thread: any but the loop.
     void stop(const Task& last = {}, const std::function<bool()>& flushed = {});
 
 private:

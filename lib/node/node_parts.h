@@ -15,7 +15,7 @@
 
 namespace molink {
 
-/// What head and worker are both made of.
+/// The parts that a head and a worker have in common.
 struct NodeParts {
     const Clock* clock = nullptr;
     Log log;
@@ -27,11 +27,11 @@ struct NodeParts {
 /// Makes the transport and listens. Errors: as Transport::listen.
 Result<NodeParts> open_node_parts(const NodeOptions& options);
 
-/// The hub over these parts.
+/// Makes the hub over these parts.
 std::unique_ptr<ChannelHub> make_node_hub(const NodeParts& parts, const NodeOptions& options,
                                           HubSink& sink);
 
-/// The stage executor of this node; `transport` is woken when it has something.
+/// Makes the stage executor of this node. It wakes the transport when it has an event.
 Result<std::unique_ptr<StageExecutor>> make_node_executor(const NodeOptions& options,
                                                           const NodeIdentity& identity,
                                                           const NodeParts& parts);

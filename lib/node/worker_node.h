@@ -26,8 +26,8 @@ struct WorkerConfig {
     std::int64_t reconnect_within_us = 0;
 };
 
-/// A worker as a state machine without I/O: joins, holds the stage it is assigned, passes parts on,
-/// ends when the head says so or is lost. Thread: the node's loop.
+/// A worker as a state machine without I/O. It joins the head, holds the stage that it is assigned,
+/// passes parts on, and ends when the head says so or is lost. Thread: the node's loop.
 class WorkerNode final : public HubSink, public StagePorts {
 public:
     /// `clock` and `executor` must outlive it. Call attach() before anything else.
@@ -48,7 +48,7 @@ public:
     bool flushed() const { return !head_.up() || hub_->pending_bytes(head_.link()) == 0; }
 
     bool over() const { return outcome_.has_value(); }
-    /// How it ended; only when over().
+    /// Returns how it ended. Only when over().
     const Status& outcome() const { return *outcome_; }
     WorkerView view() const;
 
