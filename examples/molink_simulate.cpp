@@ -16,6 +16,7 @@
 
 #include <molink/sim.h>
 
+#include "simulate/compare_command.h"
 #include "simulate/study_command.h"
 
 #ifdef MOLINK_CANARY
@@ -24,6 +25,9 @@
 
 namespace molink::examples {
 namespace {
+
+/// The default beside every other built-in scheduler.
+const std::vector<std::string> kCompared{"adaptive", "single", "depth", "molink-paper"};
 
 struct SimulateFlags {
     std::string scenario_file;
@@ -175,12 +179,15 @@ int run(int argc, char** argv) {
     app.add_option("scenario", flags.scenario_file, "Scenario file (JSON)");
     app.add_option("--seed", flags.seed, "One scenario with every option drawn from this seed");
     app.add_option("--swarm", flags.seeds, "So many seeds, one after the other");
-    app.add_option("--first", flags.first, "First seed of --swarm")->capture_default_str();
-    app.add_option("--threads", flags.threads, "Threads of --swarm")
+    app.add_option("--first", flags.first, "First seed of --swarm and --compare")
+        ->capture_default_str();
+    app.add_option("--threads", flags.threads, "Threads of --swarm and --compare")
         ->check(CLI::Range(1, 256))
         ->capture_default_str();
     StudyCommand study;
     study.add_flags(app);
+    CompareCommand compare;
+    compare.add_flags(app);
     app.add_flag("--quiet", flags.quiet, "Only failures");
 #ifdef MOLINK_CANARY
     app.add_option("--canary", flags.canary, "The planted bug to switch on");
@@ -201,6 +208,10 @@ int run(int argc, char** argv) {
     }
 #endif
     if (study.wanted()) return study.run();
+    if (compare.wanted()) {
+        const bool given = app.count("--scheduler") > 0;
+        return compare.run(given ? study.schedulers() : kCompared, flags.first, flags.threads);
+    }
     if (!flags.scenario_file.empty()) return run_file(flags);
     if (flags.seeds > 0) return Swarm(flags).run();
     if (app.count("--seed") > 0) {

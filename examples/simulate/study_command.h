@@ -21,6 +21,7 @@ class StudyCommand {
 public:
     void add_flags(CLI::App& app);
     bool wanted() const { return !cluster_file_.empty() || !workload_file_.empty(); }
+    const std::vector<std::string>& schedulers() const { return schedulers_; }
     /// The exit status: 0, 1 a study failed, 2 wrong flags or input.
     int run() const;
 

@@ -49,7 +49,7 @@ struct StudyCluster {
     bool head_stage = true;            ///< the head holds a stage too
     bool direct_feedback = true;       ///< as EngineOptions::direct_feedback
     bool probe_links = true;           ///< as EngineOptions::probe_links
-    std::int64_t max_frame_bytes = 0;  ///< 0: 2 ms of the fastest link, 16 to 256 KiB
+    std::int64_t max_frame_bytes = 0;  ///< 0: 2 ms of the slowest link, 16 to 256 KiB
     std::int32_t max_running = 256;
     std::int32_t max_step_tokens = 512;
     std::int32_t max_slice_tokens = 256;
@@ -69,7 +69,8 @@ struct StudyRequest {
 
 /// What is asked for, from the moment the cluster serves.
 struct StudyWorkload {
-    double poisson_per_s = 0;         ///< independent arrivals; 0: bursts
+    double poisson_per_s = 0;         ///< independent arrivals; 0: streams or bursts
+    std::int32_t streams = 0;         ///< so many at any time: one ends, the next begins; 0: bursts
     std::int32_t burst = 0;           ///< so many at once ...
     double burst_every_s = 1;         ///< ... every so often
     std::string trace_file;           ///< named by the file; whoever reads it fills `trace`
@@ -95,6 +96,13 @@ struct StudyOptions {
     std::string wire = "f16";
     bool token_times = false;  ///< keep when each token came
     double trace_limit_s = 0;  ///< of the timeline, from the first arrival; 0: none is kept
+};
+
+/// A study with nothing left to choose but its policies.
+struct StudyCase {
+    StudyCluster cluster;
+    StudyWorkload workload;
+    StudyOptions options;
 };
 
 /// Shares of a set of times.
@@ -189,6 +197,10 @@ MOLINK_EXPORT Result<StudyReport> run_study(const StudyCluster& cluster,
                                             const StudyWorkload& workload,
                                             const StudyOptions& options,
                                             const SimPolicies& policies = {});
+
+/// A study with every option drawn from the seed, small enough for a second: one to six nodes, of
+/// GPUs or CPUs, and a load of up to 96 requests. The scheduler is the default.
+MOLINK_EXPORT StudyCase swarm_study(std::uint64_t seed);
 
 /// Reports as one JSON document.
 MOLINK_EXPORT std::string study_json(const std::vector<StudyReport>& reports);

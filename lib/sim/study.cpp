@@ -32,6 +32,7 @@ private:
     SimPolicies metered(const SimPolicies& policies);
     void observe();
     Status serve();
+    std::int64_t next_arrival_us() const;
     void submit_due();
     bool turn();
     void fail(const std::string& what);
@@ -42,6 +43,7 @@ private:
     const StudyOptions& options_;
     std::uint64_t seed_;
     double poisson_per_s_;
+    std::size_t streams_;  // 0: requests come at their times
     double settle_s_;
     double stop_s_;
     std::vector<PlannedLoad> load_;
@@ -62,6 +64,7 @@ StudyRun::StudyRun(StudySetup setup, const StudyWorkload& workload, const StudyO
       options_(options),
       seed_(workload.seed),
       poisson_per_s_(workload.trace.empty() ? workload.poisson_per_s : 0),
+      streams_(static_cast<std::size_t>(closed_streams(workload))),
       settle_s_(workload.settle_s),
       stop_s_(workload.stop_s),
       load_(plan_load(workload)),
@@ -130,8 +133,14 @@ Status StudyRun::serve() {
     return {};
 }
 
+std::int64_t StudyRun::next_arrival_us() const {
+    if (next_ == load_.size()) return kNever;
+    if (streams_ == 0) return begin_us_ + load_[next_].arrival_us;
+    return next_ < meter_.ended() + streams_ ? cluster_.clock.now : kNever;
+}
+
 void StudyRun::submit_due() {
-    while (next_ < load_.size() && begin_us_ + load_[next_].arrival_us <= cluster_.clock.now) {
+    while (next_arrival_us() <= cluster_.clock.now) {
         const PlannedLoad& planned = load_[next_];
         AdmittedRequest request;
         request.id = RequestId(next_ + 1);
@@ -156,11 +165,13 @@ bool StudyRun::turn() {
     if (meter_.ended() == load_.size() || !failure_.empty() || !meter_.failure().empty()) {
         return false;
     }
-    const std::int64_t arrival =
-        next_ < load_.size() ? begin_us_ + load_[next_].arrival_us : kNever;
-    const std::int64_t next = std::min(arrival, cluster_.next_event_us());
+    const std::int64_t next = std::min(next_arrival_us(), cluster_.next_event_us());
     turns_at_once_ = next > cluster_.clock.now ? 0 : turns_at_once_ + 1;
-    if (turns_at_once_ > limits::kMaxTurnsAtOnce) fail("nodes go in circles; time stands still");
+    if (turns_at_once_ > limits::kMaxTurnsAtOnce) {
+        const std::vector<std::string> gone = cluster_.finished_workers();
+        fail(gone.empty() ? "nodes go in circles; time stands still"
+                          : fmt::format("node '{}' has given up", gone.front()));
+    }
     if (next > kLongestUs) fail("nothing happens any more");
     if (stop_s_ > 0 && static_cast<double>(next - begin_us_) > stop_s_ * 1e6) return false;
     cluster_.clock.now = std::max(cluster_.clock.now, next);

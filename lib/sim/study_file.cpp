@@ -176,19 +176,21 @@ void read_tokens(JsonReader& reader, const char* key, TokenQuantiles& to) {
 
 void read_arrivals(JsonReader& reader, StudyWorkload& workload) {
     reader.number("poisson", workload.poisson_per_s);
+    reader.integer("streams", workload.streams);
     reader.integer("burst", workload.burst);
     reader.number("every_s", workload.burst_every_s);
     reader.text("trace", workload.trace_file);
-    const int kinds = (workload.poisson_per_s != 0 ? 1 : 0) + (workload.burst != 0 ? 1 : 0) +
-                      (workload.trace_file.empty() ? 0 : 1);
-    if (kinds != 1) reader.fail("poisson", "burst or trace: give exactly one of the three");
+    const int kinds = (workload.poisson_per_s != 0 ? 1 : 0) + (workload.streams != 0 ? 1 : 0) +
+                      (workload.burst != 0 ? 1 : 0) + (workload.trace_file.empty() ? 0 : 1);
+    if (kinds != 1) reader.fail("poisson", "streams, burst or trace: give exactly one of them");
 }
 
 void read_workload(JsonReader& reader, StudyWorkload& workload) {
     if (reader.get("arrivals") == nullptr) {
-        reader.fail("arrivals",
-                    "is missing: {\"poisson\": 2}, {\"burst\": 8, \"every_s\": 1} or "
-                    "{\"trace\": \"file.csv\"}");
+        reader.fail(
+            "arrivals",
+            "is missing: {\"poisson\": 2}, {\"streams\": 16}, {\"burst\": 8, \"every_s\": 1} "
+            "or {\"trace\": \"file.csv\"}");
     }
     reader.object("arrivals", [&](JsonReader& item) { read_arrivals(item, workload); });
     read_tokens(reader, "prompt_tokens", workload.prompt);

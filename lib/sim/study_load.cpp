@@ -71,6 +71,9 @@ Status check_workload(const StudyWorkload& workload) {
     MOLINK_RETURN_IF_ERROR(check_number("count", workload.count, 1, limits::kMaxStudyRequests));
     MOLINK_RETURN_IF_ERROR(check_quantiles("prompt_tokens", workload.prompt));
     MOLINK_RETURN_IF_ERROR(check_quantiles("output_tokens", workload.output));
+    if (closed_streams(workload) != 0) {
+        return check_number("arrivals.streams", workload.streams, 1, kMostRequests);
+    }
     if (workload.poisson_per_s == 0) {
         MOLINK_RETURN_IF_ERROR(
             check_number("arrivals.burst", workload.burst, 1, limits::kMaxStudyRequests));
@@ -95,7 +98,7 @@ std::vector<PlannedLoad> plan_load(const StudyWorkload& workload) {
         };
         if (workload.poisson_per_s > 0) {
             if (i > 0) at_s += -std::log1p(-uniform(gap)) / workload.poisson_per_s;
-        } else {
+        } else if (closed_streams(workload) == 0) {
             at_s = i / workload.burst * workload.burst_every_s;
         }
         load.push_back({static_cast<std::int64_t>(at_s * 1e6),
@@ -103,6 +106,10 @@ std::vector<PlannedLoad> plan_load(const StudyWorkload& workload) {
                         draw_tokens(workload.output, uniform(output_share))});
     }
     return load;
+}
+
+std::int32_t closed_streams(const StudyWorkload& workload) {
+    return workload.trace.empty() && workload.poisson_per_s == 0 ? workload.streams : 0;
 }
 
 }  // namespace sim

@@ -38,10 +38,13 @@ Result<std::int64_t> row_bytes(const std::string& wire, std::int32_t hidden) {
 
 std::int64_t frame_limit(const StudyCluster& cluster) {
     if (cluster.max_frame_bytes > 0) return cluster.max_frame_bytes;
-    double fastest = cluster.link.bytes_per_s;
-    for (const SimLink& link : cluster.links) fastest = std::max(fastest, link.model.bytes_per_s);
-    return std::clamp(static_cast<std::int64_t>(fastest * kFrameSeconds), kSmallestFrame,
-                      kLargestFrame);
+    double least = kLargestFrame;
+    const auto note = [&](const LinkModel& link) {
+        if (link.bytes_per_s > 0) least = std::min(least, link.bytes_per_s * kFrameSeconds);
+    };
+    note(cluster.link);
+    for (const SimLink& link : cluster.links) note(link.model);
+    return std::max(static_cast<std::int64_t>(least), kSmallestFrame);
 }
 
 PartitionModel partition_model(const ModelSpec& spec, const StudyCluster& cluster,

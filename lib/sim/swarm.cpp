@@ -5,31 +5,14 @@
 
 #include <molink/sim.h>
 
-#include "base/random.h"
+#include "sim/draw.h"
 
 namespace molink {
 namespace {
 
-class Draw {
-public:
-    explicit Draw(std::uint64_t seed) : random_(seed ^ 0x737761726dull) {}
+using sim::Draw;
 
-    std::int64_t between(std::int64_t low, std::int64_t high) {
-        return low +
-               static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(high - low) + 1));
-    }
-    std::int32_t count(std::int32_t low, std::int32_t high) {
-        return static_cast<std::int32_t>(between(low, high));
-    }
-    bool chance(double share) { return random_.uniform() < share; }
-    template <typename T>
-    T one_of(std::initializer_list<T> values) {
-        return *(values.begin() + static_cast<std::ptrdiff_t>(random_.below(values.size())));
-    }
-
-private:
-    Random random_;
-};
+constexpr std::uint64_t kSwarm = 0x737761726d;
 
 LinkModel draw_link(Draw& draw) {
     LinkModel link;
@@ -177,7 +160,7 @@ void fix_order(Draw& draw, SimScenario& scenario) {
 }  // namespace
 
 SimScenario swarm_scenario(std::uint64_t seed) {
-    Draw draw(seed);
+    Draw draw(seed ^ kSwarm);
     SimScenario scenario;
     scenario.seed = seed;
     draw_workload(draw, scenario);
