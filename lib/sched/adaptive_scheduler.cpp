@@ -2,7 +2,8 @@
 // cuts prompts into slices that flow through it, and lets lanes and stages sort out who goes first:
 // decode overtakes prefill everywhere, so prefill may fill whatever decode leaves. What it bounds
 // is only what cannot be overtaken: a slice that a stage has begun, and, by shorter prompts, slices
-// that are under way: no more of them than keep the slowest stage or link busy. Among prompts the
+// that are under way: no more of them than keep the slowest stage or link busy. While prompts keep
+// a stage busy, decode parts that are small waste its time, so they are spaced. Among prompts the
 // one with the least left goes first (Schrage, 1968: no order has a smaller mean time), but every
 // one gains on the others while it waits.
 #include <array>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "sched/decode_cycles.h"
+#include "sched/decode_spacing.h"
 #include "sched/ring_model.h"
 #include "sched/step_parts.h"
 
@@ -31,11 +33,13 @@ constexpr std::int32_t kMostPrefillParts = 64;
 constexpr double kAging = 0.1;
 /// Waiting prompts that are compared, the oldest.
 constexpr std::size_t kPromptLookahead = 64;
+/// For comparing sums of the same terms in different orders.
+constexpr double kRounding = 1 - 1e-9;
 /// Rows by which the time of one is told.
 constexpr double kTypicalSlice = 64;
 /// A slice may hold up a stage for this many times what it costs however few its rows: with smaller
-/// ones the stage would mostly read weights.
-constexpr double kBaseShare = 4;
+/// ones the stage would read weights for more than a tenth of the time.
+constexpr double kBaseShare = 10;
 /// Rows of a slice; few sizes, so that few sizes of message and step occur.
 constexpr std::array<std::int32_t, 16> kSlices{8,   16,  24,  32,  48,   64,   96,   128,
                                                192, 256, 384, 512, 1024, 1536, 2048, 4096};
@@ -52,15 +56,62 @@ public:
         StepBudget budget{view.max_step_tokens, view.free_blocks};
         if (!view.decodable.empty()) {
             micro_batches_ = choose_micro_batches(view, ring, population);
-            if (view.decode_parts_in_flight < micro_batches_) {
-                plan_decode_rows(view, decode_rows(view, ring, population), budget, plan);
-                if (!plan.preempt.empty()) return;
-            }
         }
-        plan_prefill(view, ring, population, budget, plan);
+        DecodeLoad decode = ring.decode_load(population, micro_batches_);
+        const double spacing_us = space(view, ring, decode);
+        const bool room = !view.decodable.empty() && view.decode_parts_in_flight < micro_batches_;
+        const bool early = static_cast<double>(view.now_us) - last_decode_us_ < spacing_us;
+        if (room && !early) plan_decode(view, ring, population, budget, plan);
+        if (!plan.preempt.empty()) return;
+        plan_prefill(view, ring, population, decode, budget, plan);
+        if (room && early && plan.empty() && !prefill_fills(view, ring, decode)) {
+            plan_decode(view, ring, population, budget, plan);
+        }
     }
 
 private:
+    /// Sequences that decode once every prompt that can be admitted is computed.
+    static std::int32_t potential(const SchedulerView& view, std::int32_t population) {
+        std::int32_t count = std::max(view.running, population);
+        std::int64_t blocks = view.free_blocks;
+        for (const SequenceView* sequence :
+             view.waiting.first(std::min(view.waiting.size(), kPromptLookahead))) {
+            blocks -= sequence->blocks_needed;
+            if (count >= view.max_running || blocks < 0) break;
+            ++count;
+        }
+        return count;
+    }
+
+    /// Between the beginnings of two decode parts while prompts compute, us; `decode` becomes the
+    /// load that this makes. A goal for gaps goes before.
+    double space(const SchedulerView& view, const RingModel& ring, DecodeLoad& decode) const {
+        const bool prompts =
+            view.prefill_parts_in_flight > 0 || can_prefill(view, view.max_running);
+        if (!prompts || options_.latency_goal_us > 0 || decode.parts == 0) return 0;
+        const std::int32_t later = potential(view, decode_population(view));
+        const double spacing_us = decode_spacing_us(ring, decode, later);
+        decode.pause_us = std::max(spacing_us - decode.cycle_us / decode.parts, 0.0);
+        decode.cycle_us += decode.parts * decode.pause_us;
+        return spacing_us;
+    }
+
+    /// The slices under way keep the ring busy without decode: it may wait until one is back.
+    static bool prefill_fills(const SchedulerView& view, const RingModel& ring,
+                              const DecodeLoad& decode) {
+        if (view.prefill_parts_in_flight == 0) return false;
+        const double rows =
+            static_cast<double>(view.prefill_rows_in_flight) / view.prefill_parts_in_flight;
+        return view.prefill_parts_in_flight * ring.pace_us(rows, decode) >=
+               ring.passage_us(rows, decode) * kRounding;
+    }
+
+    void plan_decode(const SchedulerView& view, const RingModel& ring, std::int32_t population,
+                     StepBudget& budget, StepPlan& plan) {
+        plan_decode_rows(view, decode_rows(view, ring, population), budget, plan);
+        if (!plan.decode.empty()) last_decode_us_ = static_cast<double>(view.now_us);
+    }
+
     /// An equal share, or all rows that are ready when they are few more and hardly take longer:
     /// what one leaves behind waits for the next. But what became unequal stays so, and the largest
     /// micro-batch sets the cycle.
@@ -79,7 +130,8 @@ private:
             return std::clamp(static_cast<std::int32_t>(view.stages.size()), 1,
                               std::min(population, DecodeCycles::kMost));
         }
-        const bool prompts = can_prefill(view, view.max_running);
+        const bool prompts =
+            prefill_fills(view, ring, ring.decode_load(population, micro_batches_));
         return DecodeCycles(ring, population).choose(micro_batches_, prompts);
     }
 
@@ -91,14 +143,22 @@ private:
                ring.passage_us(slice, decode);
     }
 
+    /// Rows that a slice may have: several prompts share one.
+    static std::int32_t most_rows(const SchedulerView& view) {
+        const std::int64_t prompts = std::ssize(view.prefilling) + std::ssize(view.waiting);
+        return static_cast<std::int32_t>(
+            std::min<std::int64_t>(view.max_step_tokens, view.max_slice_tokens * prompts));
+    }
+
     /// The largest of those that take hardly longer than the best; while others decode, none that
-    /// holds up a stage for longer than the bound, or than a decode part does.
+    /// holds up a stage for longer than the bound, than a decode part does or than decode waits.
     std::int32_t choose_slice(const SchedulerView& view, const RingModel& ring,
                               const DecodeLoad& decode, std::int32_t rows) const {
-        const std::int32_t most = std::min(view.max_slice_tokens, view.max_step_tokens);
-        const double bound = std::max({static_cast<double>(options_.hol_bound_us),
-                                       ring.slowest_stage_us(PartKind::decode, decode.rows),
-                                       kBaseShare * ring.slowest_stage_us(PartKind::prefill, 0)});
+        const std::int32_t most = most_rows(view);
+        const double bound =
+            std::max({static_cast<double>(options_.hol_bound_us),
+                      ring.slowest_stage_us(PartKind::decode, decode.rows),
+                      kBaseShare * ring.slowest_stage_us(PartKind::prefill, 0), decode.pause_us});
         std::array<double, kSlices.size()> us{};
         std::size_t sizes = 0;
         for (const std::int32_t candidate : kSlices) {
@@ -191,11 +251,10 @@ private:
     }
 
     void plan_prefill(const SchedulerView& view, const RingModel& ring, std::int32_t population,
-                      const StepBudget& budget, StepPlan& plan) {
+                      const DecodeLoad& decode, const StepBudget& budget, StepPlan& plan) {
         const std::int32_t running = admissible(view, ring, population);
         if (view.prefill_parts_in_flight >= kMostPrefillParts || !can_prefill(view, running))
             return;
-        const DecodeLoad decode = ring.decode_load(population, micro_batches_);
         // Short prompts share a slice. The slices of one are alike to its end: a smaller one would
         // only wait behind those before it.
         std::int64_t left = 0;
@@ -225,8 +284,9 @@ private:
 
     AdaptiveSchedulerOptions options_;
     std::int32_t micro_batches_ = 0;
-    std::vector<Prompt> prompts_;  // of this call
-    double credit_ = 0;            // rows of prefill, when there is a latency goal
+    double last_decode_us_ = -HUGE_VAL;  // when the last decode part began
+    std::vector<Prompt> prompts_;        // of this call
+    double credit_ = 0;                  // rows of prefill, when there is a latency goal
     std::int64_t credit_us_ = 0;
 };
 

@@ -23,6 +23,10 @@ constexpr double kShareBesidePrompts = 0.25;
 constexpr double kNearBesidePrompts = 2.0;
 /// A number in use is kept while it is within this much, and not far above the fewest.
 constexpr double kKeep = 1.05;
+/// Where decode takes no more than this of any stage or link more micro-batches cost nobody. Rows
+/// need not wait for each other then, and where a link's rate is not known smaller messages are
+/// sooner through it.
+constexpr double kIdle = 0.25;
 
 }  // namespace
 
@@ -36,6 +40,15 @@ DecodeCycles::DecodeCycles(const RingModel& ring, std::int32_t population)
 
 double DecodeCycles::busy(std::int32_t n) const {
     return n * ring_.slowest_stage_us(PartKind::decode, ceil_div(population_, n)) / us(n);
+}
+
+double DecodeCycles::used(std::int32_t n) const {
+    return n * ring_.slowest_us(PartKind::decode, ceil_div(population_, n)) / us(n);
+}
+
+std::int32_t DecodeCycles::most_while_idle(std::int32_t n) const {
+    while (n < most_ && used(n + 1) <= kIdle && us(n + 1) <= us(best_) * kKeep) ++n;
+    return n;
 }
 
 std::int32_t DecodeCycles::fewest_near_best() const {
@@ -66,7 +79,7 @@ bool DecodeCycles::keeps(std::int32_t now, std::int32_t fewest, bool prompts) co
 std::int32_t DecodeCycles::choose(std::int32_t now, bool prompts) const {
     now = std::min(now, most_);
     const std::int32_t fewest = prompts ? fewest_beside_prompts() : fewest_near_best();
-    return keeps(now, fewest, prompts) ? now : fewest;
+    return most_while_idle(keeps(now, fewest, prompts) ? now : fewest);
 }
 
 }  // namespace molink

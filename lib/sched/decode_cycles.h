@@ -16,16 +16,19 @@ public:
     /// `population` >= 1.
     DecodeCycles(const RingModel& ring, std::int32_t population);
 
-    /// Micro-batches to keep under way. `now`: in use, 0: none yet; `prompts`: some wait or
-    /// compute.
+    /// Micro-batches to keep under way. `now`: in use, 0: none yet; `prompts`: they fill what
+    /// decode leaves of the ring.
     std::int32_t choose(std::int32_t now, bool prompts) const;
 
 private:
     double us(std::int32_t n) const { return us_[static_cast<std::size_t>(n)]; }
     /// Share of a cycle in which the slowest stage computes.
     double busy(std::int32_t n) const;
+    /// The same of the slowest stage or link.
+    double used(std::int32_t n) const;
     std::int32_t fewest_near_best() const;
     std::int32_t fewest_beside_prompts() const;
+    std::int32_t most_while_idle(std::int32_t n) const;
     bool keeps(std::int32_t now, std::int32_t fewest, bool prompts) const;
 
     const RingModel& ring_;

@@ -104,6 +104,18 @@ double RingModel::pace_us(double rows, const DecodeLoad& decode) const {
     return slowest;
 }
 
+const StageView* RingModel::slowest_prefill_stage(double rows, const DecodeLoad& decode) const {
+    const StageView* slowest = nullptr;
+    double pace_us = 0;
+    for (std::size_t i = 0; i < view_.stages.size(); ++i) {
+        const Beside times = beside(i, rows, decode);
+        if (times.stage_us > pace_us) slowest = &view_.stages[i];
+        if (times.link_us > std::max(pace_us, times.stage_us)) slowest = nullptr;
+        pace_us = std::max({pace_us, times.stage_us, times.link_us});
+    }
+    return slowest;
+}
+
 double RingModel::passage_us(double rows, const DecodeLoad& decode) const {
     double sum = delay_us();
     for (std::size_t i = 0; i < view_.stages.size(); ++i) {

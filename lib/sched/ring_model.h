@@ -11,6 +11,7 @@ struct DecodeLoad {
     std::int32_t parts = 0;  ///< micro-batches; 0: none decode
     double rows = 0;         ///< of each
     double cycle_us = 1;
+    double pause_us = 0;  ///< of the cycle, for each part: prompts have the ring to themselves
 };
 
 /// Predicted times of the ring of stages and links, from what the view knows. Unknown rates and
@@ -38,6 +39,8 @@ public:
     /// Between two prefill parts that follow each other, us: the slowest stage or link in what
     /// decode leaves of it.
     double pace_us(double rows, const DecodeLoad& decode) const;
+    /// The stage that sets that pace; null: a link does.
+    const StageView* slowest_prefill_stage(double rows, const DecodeLoad& decode) const;
     /// Once round for a prefill part in what decode leaves, us.
     double passage_us(double rows, const DecodeLoad& decode) const;
 

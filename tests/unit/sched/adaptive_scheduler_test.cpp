@@ -121,14 +121,84 @@ TEST_CASE("a slice is no smaller than reading a stage's weights is worth") {
     scene.prefilling = {&scene.sequences[39]};
     scene.view.decoding_in_flight = 4;
     const auto slice = [&] { return scene.plan(*make_adaptive_scheduler()).prefill.at(0).count; };
-    REQUIRE(slice() == 24);  // 13.6 ms, four times what it costs without rows is 16
+    REQUIRE(slice() == 64);  // 29.6 ms, ten times what it costs without rows is 40
     for (StageView& stage : scene.stages) stage.prefill.base_us = 400;
     REQUIRE(slice() == 24);  // 10 ms, the head-of-line bound
-    for (StageView& stage : scene.stages) stage.prefill.base_us = 6000;
-    REQUIRE(slice() == 32);
+    for (StageView& stage : scene.stages) stage.prefill.base_us = 2000;
+    REQUIRE(slice() == 32);  // 14.8 ms of 20
 }
 
-TEST_CASE("decode takes less of its stages while prompts wait") {
+TEST_CASE("a head that serves alone decodes few rows no more often than prompts can bear") {
+    Scene scene = weak_ring();
+    scene.stages.resize(1);
+    scene.stages[0].decode = scene.stages[0].prefill = {10'000, 1'000};
+    scene.stages[0].link_to_next = {};
+    scene.view.max_running = 32;
+    scene.view.running = 4;
+    scene.decode(4);
+    for (std::size_t i = 4; i < 32; ++i) scene.waiting.push_back(&scene.sequences[i]);
+    // A part of 4 rows takes 14 ms; among 32 rows they would take 5.25: once in 437.5 ms is enough.
+    const auto scheduler = make_adaptive_scheduler();
+    const std::int64_t begin_us = scene.view.now_us = 1'000'000;
+    REQUIRE(scene.plan(*scheduler).decode.size() == 4);
+    // A slice is under way, others wait: they go first, in slices as large as the wait permits.
+    scene.view.prefill_parts_in_flight = 1;
+    scene.view.prefill_rows_in_flight = 128;
+    scene.view.now_us = begin_us + 437'000;
+    const StepPlan held = scene.plan(*scheduler);
+    REQUIRE(held.decode.empty());
+    REQUIRE(held.prefill.size() > 1);
+    scene.view.now_us = begin_us + 438'000;
+    REQUIRE(scene.plan(*scheduler).decode.size() == 4);
+    // The last slice is under way: it is waited for; without one there is nothing to wait for.
+    scene.view.now_us += 1'000;
+    REQUIRE(scene.plan(*scheduler).decode.empty());
+    scene.waiting.clear();
+    scene.view.running = 32;
+    REQUIRE(scene.plan(*scheduler).decode.empty());
+    scene.view.prefill_parts_in_flight = scene.view.prefill_rows_in_flight = 0;
+    REQUIRE(scene.plan(*scheduler).decode.size() == 4);
+}
+
+TEST_CASE("a goal for gaps goes before the spacing of decode parts") {
+    Scene scene = weak_ring();
+    scene.stages.resize(1);
+    scene.stages[0].decode = scene.stages[0].prefill = {10'000, 1'000};
+    scene.stages[0].link_to_next = {};
+    scene.view.running = 4;
+    scene.decode(4);
+    scene.waiting = {&scene.sequences[39]};
+    AdaptiveSchedulerOptions goal;
+    goal.latency_goal_us = 50'000;
+    const auto scheduler = make_adaptive_scheduler(goal);
+    scene.view.now_us = 1'000'000;
+    REQUIRE(scene.plan(*scheduler).decode.size() == 4);
+    scene.view.prefill_parts_in_flight = 1;
+    scene.view.prefill_rows_in_flight = 128;
+    REQUIRE(scene.plan(*scheduler).decode.size() == 4);
+}
+
+TEST_CASE("decode waits for no slice that leaves stages idle") {
+    Scene scene = weak_ring();
+    for (StageView& stage : scene.stages) {
+        stage.decode = stage.prefill = {10'000, 1'000};
+        stage.link_to_next = {125e7, 0, 0};
+    }
+    scene.view.max_running = 32;
+    scene.view.running = 32;
+    scene.decode(4);
+    const auto scheduler = make_adaptive_scheduler();
+    scene.view.now_us = 1'000'000;
+    scene.view.prefill_parts_in_flight = 4;
+    scene.view.prefill_rows_in_flight = 256;
+    REQUIRE(!scene.plan(*scheduler).decode.empty());
+    REQUIRE(scene.plan(*scheduler).decode.empty());
+    scene.view.prefill_parts_in_flight = 1;  // of three stages two have nothing to do
+    scene.view.prefill_rows_in_flight = 64;
+    REQUIRE(!scene.plan(*scheduler).decode.empty());
+}
+
+TEST_CASE("decode takes less of its stages while prompts fill them") {
     Scene scene = weak_ring();
     for (StageView& stage : scene.stages) {
         stage.decode = {3000, 900};
@@ -143,6 +213,9 @@ TEST_CASE("decode takes less of its stages while prompts wait") {
     beside.decode(8);
     beside.view.decoding_in_flight = beside.view.decode_parts_in_flight = 0;
     beside.waiting = {&beside.sequences[39]};
+    beside.view.max_running = 8;
+    beside.view.prefill_parts_in_flight = 4;
+    beside.view.prefill_rows_in_flight = 256;
     REQUIRE(launches(beside, *make_adaptive_scheduler()) == std::vector<std::size_t>{8});
     // Where stages wait for the way round anyway, nothing is gained by it.
     for (StageView& stage : beside.stages) stage.link_to_next.delay_us = 200'000;

@@ -40,8 +40,9 @@ TEST_CASE("decode cycles: the fewest micro-batches near the best cycle") {
 }
 
 TEST_CASE("decode cycles: a number in use stays while it is hardly worse and stages rest") {
-    // Rows cost next to nothing: every number has a cycle of 22 ms.
-    const TwoStages ring({1'000, 1});
+    // Rows cost next to nothing: every number has a cycle of 32 ms, 6 ms of them on each stage for
+    // one micro-batch and all but 2 for five.
+    const TwoStages ring({6'000, 1});
     REQUIRE(ring.choose(16, 0, false) == 1);
     REQUIRE(ring.choose(16, 2, false) == 2);
     REQUIRE(ring.choose(16, 3, false) == 1);  // too far above
@@ -53,4 +54,14 @@ TEST_CASE("decode cycles: beside prompts decode takes less of a stage") {
     const TwoStages ring({1'000, 1'000});
     // One would take 54 ms, more than twice the best of 26; two take 38.
     REQUIRE(ring.choose(16, 0, true) == 2);
+}
+
+TEST_CASE("decode cycles: while stages have little to do more micro-batches are under way") {
+    // Every number has a cycle of 22 ms; five take 5 ms of it on each stage, six more than a
+    // quarter.
+    const TwoStages ring({1'000, 1});
+    REQUIRE(ring.choose(16, 0, false) == 5);
+    REQUIRE(ring.choose(16, 5, false) == 5);
+    REQUIRE(ring.choose(3, 0, false) == 3);
+    REQUIRE(ring.choose(16, 0, true) == 5);
 }

@@ -44,3 +44,23 @@ TEST_CASE("prefill has what decode leaves of a stage or link, and never nothing"
     REQUIRE(ring.pace_us(8, ring.decode_load(64, 64)) == Approx(20'000));
     REQUIRE(ring.decode_load(0, 4).parts == 0);
 }
+
+TEST_CASE("the stage that prompts wait for, unless it is a link") {
+    std::vector<StageView> stages(2);
+    stages[0].prefill = {1'000, 10};
+    stages[1].prefill = {500, 30};
+    for (StageView& stage : stages) stage.row_bytes = 1'000;
+    SchedulerView view;
+    view.stages = stages;
+    const RingModel ring(view);
+    REQUIRE(ring.slowest_prefill_stage(8, {}) == &stages[0]);
+    REQUIRE(ring.slowest_prefill_stage(100, {}) == &stages[1]);
+    // 100 rows take 3.5 ms of the second stage, and 105 ms of a link of 1 MB/s.
+    stages[0].link_to_next.bytes_per_s = 1e6;
+    REQUIRE(ring.slowest_prefill_stage(100, {}) == nullptr);
+    // Decode leaves a quarter of the first stage and everything of the second.
+    stages[0].link_to_next.bytes_per_s = 0;
+    stages[0].decode = {3'000, 0};
+    const DecodeLoad decode{1, 4, 4'000, 0};
+    REQUIRE(ring.slowest_prefill_stage(100, decode) == &stages[0]);
+}
