@@ -15,60 +15,64 @@
 namespace molink {
 
 enum class NodeState : std::uint8_t {
-    joined,   ///< accepted, holds nothing yet
+    joined,   ///< accepted, has no layers yet
     loading,  ///< reading its layers
     ready,    ///< serves its stage
-    stalled,  ///< silent or its connection was reset; waited for
-    lost,     ///< given up
+    stalled,  ///< silent, or its connection was reset; the head still waits for it
+    lost,     ///< the head no longer waits for it
 };
 
-/// "joined", ... Static storage.
+/// Returns the name of a state, such as "joined". Static storage.
 MOLINK_EXPORT std::string_view node_state_name(NodeState state);
 
 /// One node of a cluster.
 struct NodeInfo {
     NodeId id;
     std::string name;
-    std::string address;  ///< what others dial; empty for the head's own stage
-    std::string host_id;  ///< equal on one machine
+    std::string address;  ///< other nodes connect to it; empty for the head's own stage
+    std::string host_id;  ///< equal for all nodes on one machine
     NodeState state = NodeState::joined;
-    std::int64_t memory_bytes = 0;           ///< its share: weights, workspace and KV
-    std::optional<LayerRange> fixed_layers;  ///< the operator's override
-    double decode_layer_us = 0;              ///< measured: one layer, one row
-    LayerRange layers;                       ///< empty while it holds none
+    std::int64_t memory_bytes = 0;           ///< for weights, workspace and KV together
+    std::optional<LayerRange> fixed_layers;  ///< set by the operator
+    double decode_layer_us = 0;              ///< measured time of one layer for one row
+    LayerRange layers;                       ///< empty while the node has none
     std::int64_t weight_bytes = 0;
-    std::int64_t loaded_bytes = 0;  ///< of weight_bytes, while loading
+    std::int64_t loaded_bytes = 0;  ///< part of weight_bytes that is loaded
     std::int64_t kv_blocks = 0;
-    std::int64_t last_heard_us = 0;  ///< head's clock
-    std::string left_out;            ///< why the pipeline does without it; empty when it does not
+    std::int64_t last_heard_us = 0;  ///< by the head's clock
+    std::string left_out;            ///< why the pipeline does not use the node; empty if it does
 };
 
-/// Decides who belongs to a cluster, when it is complete, and in which order its nodes stand. It
-/// does not decide when a silent node is lost; NodeOptions::node_lost_after_us does. Pure policy:
-/// sends nothing, reads no clock. Thread: the head's loop. Deterministic.
+/// Decides which nodes belong to a cluster, when the cluster is complete, and the order of its
+/// nodes. It does not decide when a silent node is lost: NodeOptions::node_lost_after_us does. An
+/// implementation is a pure policy: it sends nothing, reads no clock and is deterministic. Thread:
+/// the head's loop.
 class MOLINK_EXPORT Cluster {
 public:
     virtual ~Cluster();
     /// Short name for logs. Static storage.
     virtual std::string_view name() const = 0;
-    /// Whether `node` may join `members`, which include the head's own stage. Errors are sent to
-    /// the node.
+    /// Returns ok when `node` may join `members`, which include the head's own stage. An error is
+    /// sent to the node.
     virtual Status admit(const NodeInfo& node, std::span<const NodeInfo> members) = 0;
-    /// Returns the nodes that form the pipeline, in order; none while some are missing. The head's
-    /// own stage, when there is one, is expected first.
+    /// Returns the nodes that form the pipeline, in order, or none while some are missing. The
+    /// head's own stage, if there is one, must come first.
     virtual std::vector<NodeId> select(std::span<const NodeInfo> members) = 0;
-    /// Whether stages must follow the order of select(). If not, the partitioner may change it.
+    /// Returns true when stages must follow the order of select(). Otherwise the partitioner may
+    /// change the order.
     virtual bool fixed_order() const { return false; }
-    /// Returns what is missing, for people: "2 of 3 nodes are here; missing 1". Empty if complete.
+    /// Returns a readable text of what is missing, such as "2 of 3 nodes are here; missing 1". The
+    /// text is empty when the cluster is complete.
     virtual std::string missing(std::span<const NodeInfo> members) = 0;
 };
 
-/// Anyone who knows the head's address may join; complete with `stages` nodes. Order: the head,
-/// then as overrides ask, then by arrival, as long as the partitioner finds no better one.
+/// Any node that knows the head's address may join. The cluster is complete with `stages` nodes.
+/// Order: a node that is fixed to the first layers, nodes without fixed layers by arrival, then the
+/// other fixed nodes by their layers. The partitioner may choose a better order.
 MOLINK_EXPORT std::unique_ptr<Cluster> make_seed_cluster(std::int32_t stages);
 
-/// Exactly the nodes of these names, in this order; others are refused. The head's own stage is
-/// called by the engine's node name.
+/// The cluster consists of the nodes with these names, in this order. Other nodes are refused. The
+/// head's own stage has the engine's node name.
 MOLINK_EXPORT std::unique_ptr<Cluster> make_static_cluster(std::vector<std::string> names);
 
 }  // namespace molink

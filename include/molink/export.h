@@ -1,6 +1,6 @@
 #pragma once
 
-/// Marks what a shared build of the library exports.
+/// Marks symbols that a shared build of the library exports.
 #if defined(_WIN32)
 #define MOLINK_EXPORT
 #else

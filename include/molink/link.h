@@ -4,8 +4,8 @@
 
 namespace molink {
 
-/// The one description of a link (one direction between two nodes), used by meter, scheduler view,
-/// partitioner, shaper and simulator.
+/// Properties of a link, which is one direction between two nodes. Meter, scheduler view,
+/// partitioner, shaper and simulator all use this type.
 struct LinkModel {
     double bytes_per_s = 0;      ///< delivery rate; 0: unknown or unlimited
     std::int64_t delay_us = 0;   ///< one-way propagation

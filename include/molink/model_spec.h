@@ -22,7 +22,7 @@ enum class MixerKind : std::uint8_t { attention, mamba };
 /// Rotary position embedding. Field names follow the checkpoints' configuration.
 struct RopeSpec {
     double theta = 10000.0;
-    std::int32_t rotary_dim = 0;  ///< leading dimensions of a head that rotate; head_dim when full
+    std::int32_t rotary_dim = 0;  ///< dimensions of an attention head that rotate; head_dim: all
     bool interleaved = false;     ///< pairs (2i, 2i+1) instead of (i, i + rotary_dim / 2)
     RopeScalingKind scaling = RopeScalingKind::none;
     double factor = 1.0;
@@ -31,7 +31,7 @@ struct RopeSpec {
     double beta_fast = 32.0;            ///< yarn
     double beta_slow = 1.0;             ///< yarn
     double attention_factor = 0.0;      ///< yarn; 0: derived from factor
-    std::int32_t original_context = 0;  ///< llama3, yarn, dynamic: positions trained before scaling
+    std::int32_t original_context = 0;  ///< of llama3, yarn, dynamic: context before scaling
 };
 
 /// Multi-head latent attention (low-rank queries and keys/values).
@@ -48,9 +48,9 @@ struct AttentionSpec {
     std::int32_t kv_heads = 0;  ///< = heads: MHA; 1: MQA; between: GQA
     std::int32_t head_dim = 0;
     bool q_bias = false, k_bias = false, v_bias = false, o_bias = false;
-    bool qk_norm = false;  ///< norm over each head of q and k before rope
-    float scale = 0;       ///< of q.k; 0: 1/sqrt(head_dim)
-    float soft_cap = 0;    ///< c * tanh(x / c) on scores; 0: off
+    bool qk_norm = false;  ///< norm of each attention head's q and k before rope
+    float scale = 0;       ///< factor of q.k; 0: 1/sqrt(head_dim)
+    float soft_cap = 0;    ///< c in c * tanh(x / c), applied to scores; 0: off
     std::optional<LatentSpec> latent;
 };
 
@@ -74,10 +74,10 @@ struct NormSpec {
     NormKind kind = NormKind::rms;
     NormPlacement placement = NormPlacement::before;
     float epsilon = 1e-5f;
-    bool unit_offset = false;  ///< weight is stored minus one
+    bool unit_offset = false;  ///< the stored weight is the real one minus 1
 };
 
-/// Recurrent mixer beside attention.
+/// Recurrent mixer, used instead of attention in some layers.
 struct MambaSpec {
     std::int32_t state = 0;
     std::int32_t conv = 0;
@@ -87,19 +87,19 @@ struct MambaSpec {
 
 struct LayerSpec {
     MixerKind mixer = MixerKind::attention;
-    std::int32_t sliding_window = 0;  ///< positions a token sees; 0: all
-    bool rope = true;                 ///< some models leave it out in some layers
+    std::int32_t sliding_window = 0;  ///< positions that a token attends to; 0: all
+    bool rope = true;                 ///< false in layers without rotary embedding
     bool moe = false;                 ///< MlpSpec::moe applies to this layer
 };
 
-/// What a model is, independent of where its numbers are stored. Made by an architecture file from
-/// config.json; everything a partitioner, a stage and the weight loader need to know.
+/// Description of a model, independent of where its weights are stored. An architecture file makes
+/// it from config.json. It holds all that a partitioner, a stage and the weight loader need.
 struct ModelSpec {
     std::string architecture;  ///< as in config.json, for example "LlamaForCausalLM"
     std::int32_t hidden = 0;
     std::int32_t layers = 0;
     std::int32_t vocabulary = 0;
-    std::int32_t context = 0;  ///< largest number of positions
+    std::int32_t context = 0;  ///< maximum number of positions
     AttentionSpec attention;
     MlpSpec mlp;
     NormSpec norm;
@@ -114,17 +114,18 @@ struct ModelSpec {
     float residual_scale = 1.0f;
     float logit_scale = 1.0f;
     float logit_soft_cap = 0;              ///< 0: off
-    DataType stored_type = DataType::f32;  ///< of most weights in the checkpoint
+    DataType stored_type = DataType::f32;  ///< type of most weights in the checkpoint
     Token bos_token = -1;                  ///< -1: none
-    std::vector<Token> eos_tokens;         ///< any of these ends a sequence
+    std::vector<Token> eos_tokens;         ///< each of them ends a sequence
 };
 
-/// Parameters of the largest layer (attention, MLP, norms), of one layer, of the embedding.
+/// Numbers of parameters: of the largest layer (attention, MLP and norms), of the given layer, and
+/// of the embedding.
 MOLINK_EXPORT std::int64_t layer_parameters(const ModelSpec& spec);
 MOLINK_EXPORT std::int64_t layer_parameters(const ModelSpec& spec, std::int32_t layer);
 MOLINK_EXPORT std::int64_t embedding_parameters(const ModelSpec& spec);
 
-/// Bytes of KV cache that one position takes in one layer with elements of `kv_type`.
+/// Bytes of KV cache for one position in one layer with elements of `kv_type`.
 MOLINK_EXPORT std::int64_t kv_bytes_per_position(const ModelSpec& spec, DataType kv_type);
 
 }  // namespace molink

@@ -23,9 +23,9 @@ struct PartitionNode {
     double decode_layer_us = 0;       ///< the measured layer, one row
     double prefill_row_layer_us = 0;  ///< the measured layer, per row of a long slice
     double lm_head_row_us = 0;        ///< LM head, one row
-    /// The layers that an operator demands for this node; the node is then never left out.
+    /// Layers that the operator fixed for this node. Such a node is never left out.
     std::optional<LayerRange> fixed;
-    /// The measured layer, every further row of a decode part; 0: as long as a row of a slice.
+    /// The measured layer, for each further row of a decode part; 0: prefill_row_layer_us.
     double decode_row_layer_us = 0;
 };
 
@@ -54,14 +54,14 @@ struct PartitionLayer {
 struct PartitionModel {
     std::vector<PartitionLayer> layers;
     std::int64_t embedding_bytes = 0;
-    std::int64_t lm_head_bytes = 0;         ///< also with tied embeddings: it is a second copy
+    std::int64_t lm_head_bytes = 0;         ///< also with tied embeddings, as a second copy
     std::int64_t workspace_bytes = 0;       ///< per node
-    std::int64_t min_blocks = 0;            ///< a pipeline with fewer KV blocks is of no use
-    std::int64_t max_blocks = 0;            ///< more KV blocks are of no use; 0: every block is
-    std::int32_t max_sequences = 0;         ///< that hold state at once
+    std::int64_t min_blocks = 0;            ///< a pipeline with fewer KV blocks is useless
+    std::int64_t max_blocks = 0;            ///< further KV blocks are useless; 0: no limit
+    std::int32_t max_sequences = 0;         ///< sequences that hold state at the same time
     std::int32_t block_tokens = 16;         ///< positions of one KV block
-    std::int64_t activation_row_bytes = 0;  ///< one row between stages, see activation_row_bytes()
-    std::int64_t token_row_bytes = 64;      ///< one row from the head or to it
+    std::int64_t activation_row_bytes = 0;  ///< one row between stages; see activation_row_bytes()
+    std::int64_t token_row_bytes = 64;      ///< one row from or to the head
     bool tied_embeddings = false;           ///< the LM head may be on the first stage
 
     std::int32_t layer_count() const { return static_cast<std::int32_t>(layers.size()); }
@@ -72,24 +72,24 @@ struct PartitionModel {
 MOLINK_EXPORT void set_kv_bounds(PartitionModel& model, std::int32_t context,
                                  std::int32_t max_running);
 
-/// Bytes of a row of `hidden` activations that goes from stage to stage as `wire_type`; 0 for types
+/// Bytes of one row of `hidden` activations between stages, in the format `wire_type`; 0 for types
 /// that activations cannot have.
 MOLINK_EXPORT std::int64_t activation_row_bytes(DataType wire_type, std::int32_t hidden);
 
 /// What the pipeline is expected to do.
 struct PartitionWorkload {
-    std::int32_t running = 16;  ///< sequences at once
+    std::int32_t running = 16;  ///< running sequences
     std::int32_t prompt_tokens = 512;
     std::int32_t output_tokens = 128;
-    std::int32_t slice_tokens = 256;  ///< tokens of a prompt that are computed as one
+    std::int32_t slice_tokens = 256;  ///< tokens of a prompt that are computed together
 };
 
 /// What a partition is optimised for.
 enum class PartitionObjective : std::int32_t {
-    /// Many sequences, with prompts and output in the workload's proportion: the slowest stage or
-    /// link is as fast as possible.
+    /// For many sequences, with prompts and output in the workload's proportion: minimises the time
+    /// of the slowest stage or link.
     throughput = 0,
-    latency = 1,  ///< one sequence: a token's way round the ring is as short as possible
+    latency = 1,  ///< for one sequence: minimises a token's time round the ring
 };
 
 /// "throughput" or "latency". Static storage.
@@ -97,8 +97,9 @@ MOLINK_EXPORT std::string_view partition_objective_name(PartitionObjective objec
 /// Errors: invalid_argument, listing the permitted names.
 MOLINK_EXPORT Result<PartitionObjective> parse_partition_objective(std::string_view name);
 
-/// Where the LM head is. It costs time in decode and hardly any in prefill. With tied embeddings it
-/// may be on the first stage; the last stage then sends a row of activations back for every token.
+/// Place of the LM head. It takes time in decode and very little in prefill. With tied embeddings
+/// it may be on the first stage; the last stage then sends a row of activations back for each
+/// token.
 enum class LmHead : std::int32_t {
     automatic = 0,  ///< the partitioner decides
     last = 1,       ///< on the last stage
@@ -110,13 +111,13 @@ MOLINK_EXPORT std::string_view lm_head_name(LmHead place);
 /// Errors: invalid_argument, listing the permitted names.
 MOLINK_EXPORT Result<LmHead> parse_lm_head(std::string_view name);
 
-/// What a partitioner plans from. The ring is head -> first stage -> ... -> last stage -> head:
-/// rows of activations travel between stages, tokens from the head and to it. With the LM head on
-/// the first stage the ring is head -> first stage -> ... -> last stage -> first stage -> head.
+/// Input of a partitioner. The ring is head -> first stage -> ... -> last stage -> head: rows of
+/// activations travel between stages, and tokens from and to the head. With the LM head on the
+/// first stage the ring is head -> first stage -> ... -> last stage -> first stage -> head.
 struct PartitionInput {
     PartitionModel model;
     std::vector<PartitionNode> nodes;
-    std::vector<PartitionLink> links;  ///< a link that is missing has no delay and no limit
+    std::vector<PartitionLink> links;  ///< a link that is not listed has no delay and no limit
     PartitionWorkload workload;
     PartitionObjective objective = PartitionObjective::throughput;
     bool pin_first = false;    ///< nodes.front() holds the first stage and is never left out
@@ -125,14 +126,14 @@ struct PartitionInput {
     LmHead lm_head = LmHead::automatic;
 };
 
-/// What one node holds, and what is predicted for it.
+/// The stage of one node and its prediction.
 struct StagePlan {
     NodeId node;
     LayerRange layers;
     bool has_embedding = false;
     bool has_lm_head = false;
     std::int64_t weight_bytes = 0;
-    std::int64_t kv_blocks = 0;       ///< that fit, at most max_blocks
+    std::int64_t kv_blocks = 0;       ///< KV blocks that fit, at most max_blocks
     std::int64_t kv_block_bytes = 0;  ///< one KV block, summed over the layers
     std::int64_t state_bytes = 0;     ///< state of max_sequences sequences
     double decode_us = 0;             ///< one row
@@ -150,18 +151,18 @@ struct StagePlan {
 enum class PartitionLimit : std::int32_t {
     stage = 0,    ///< computing on the stage `limit_stage`
     link = 1,     ///< the link from the stage `limit_stage` to the next one
-    latency = 2,  ///< the way round the ring: more sequences would cost nothing
+    latency = 2,  ///< time round the ring: further sequences would cost nothing
     kv = 3,       ///< memory for KV on the stage `limit_stage`: fewer sequences run than wanted
 };
 
 struct PartitionPrediction {
-    double tokens_per_s = 0;         ///< all sequences together, decoding
-    double tpot_us = 0;              ///< of one sequence while all are running
-    double ttft_us = 0;              ///< of a prompt while nothing else is running
-    double ring_us = 0;              ///< one token of a sequence that runs alone
-    std::int32_t running = 0;        ///< sequences that KV has room for, at most those wanted
+    double tokens_per_s = 0;   ///< all sequences together, decoding
+    double tpot_us = 0;        ///< of one sequence while all are running
+    double ttft_us = 0;        ///< of a prompt while nothing else is running
+    double ring_us = 0;        ///< one token of a sequence that runs alone
+    std::int32_t running = 0;  ///< sequences that fit into KV memory, at most workload.running
     std::int32_t micro_batches = 0;  ///< under way at once
-    std::int32_t batch_rows = 0;     ///< of one micro-batch
+    std::int32_t batch_rows = 0;     ///< rows of one micro-batch
     PartitionLimit limit = PartitionLimit::stage;
     std::size_t limit_stage = 0;
     std::string limit_text;  ///< "stage 'b'", "link 'a' -> 'b'"
@@ -177,7 +178,7 @@ struct PartitionPlan {
     std::vector<StagePlan> stages;  ///< in pipeline order; every stage has at least one layer
     std::vector<LeftOut> left_out;  ///< in the order of the input
     bool lm_head_first = false;     ///< the LM head is on the first of several stages
-    std::int64_t kv_blocks = 0;     ///< of the smallest stage
+    std::int64_t kv_blocks = 0;     ///< KV blocks of the smallest stage
     /// Time of the slowest stage or link for planned_rows(input) tokens of output and their share
     /// of the workload's prompts. `throughput` minimises it.
     double slowest_us = 0;
@@ -187,7 +188,7 @@ struct PartitionPlan {
 /// A plan and the input it was made from.
 struct PartitionReport {
     PartitionInput input;
-    PartitionPlan plan;  ///< has no stages while there is no plan
+    PartitionPlan plan;  ///< without stages while there is no plan
 };
 
 /// Decode rows of one micro-batch when every node has one micro-batch under way. Plans are compared
@@ -207,7 +208,7 @@ public:
 };
 
 struct PartitionerOptions {
-    std::optional<PartitionObjective> objective;  ///< not set: the input's
+    std::optional<PartitionObjective> objective;  ///< not set: the objective of the input
 };
 
 /// Gives all nodes the same number of layers, in the order of the input, as far as overrides and
@@ -218,13 +219,13 @@ MOLINK_EXPORT std::unique_ptr<Partitioner> make_even_partitioner();
 /// place of the LM head, within the memory of every node. Between equal plans the one with the LM
 /// head on the last stage wins.
 /// `throughput`: minimises the slowest stage or link; among plans within 2 % of that, maximises the
-/// KV blocks of the smallest stage; among those, takes the shortest way round the ring, where nodes
-/// are kept as long as all of them together lengthen it by at most a tenth. `latency`: minimises
-/// the way round the ring.
-/// Exact over all choices for up to 10 nodes (up to the work of 10 nodes and 160 layers), and in a
-/// fixed order for any number of nodes. For more nodes a heuristic finds the order: insertion, then
-/// local search (2-opt, moves of up to three neighbours, exchanges) over at most 30,000 orders; the
-/// layers for that order are exact.
+/// KV blocks of the smallest stage; among those, takes the shortest time round the ring. The last
+/// criterion keeps nodes as long as they lengthen that time by at most a tenth in total. `latency`:
+/// minimises the time round the ring.
+/// The result is exact over all choices for up to 10 nodes (up to the work of 10 nodes and 160
+/// layers). With a fixed order it is exact for any number of nodes. For more nodes a heuristic
+/// finds the order: insertion, then local search (2-opt, moves of up to three neighbours,
+/// exchanges) over at most 30,000 orders; the layers are exact for that order.
 MOLINK_EXPORT std::unique_ptr<Partitioner> make_cost_partitioner(
     const PartitionerOptions& options = {});
 
@@ -237,8 +238,8 @@ MOLINK_EXPORT Result<std::unique_ptr<Partitioner>> make_partitioner(
 /// Errors: internal when the node of a stage is unknown.
 MOLINK_EXPORT Status complete_partition(const PartitionInput& input, PartitionPlan& plan);
 
-/// Checks a plan against its input: nodes, order, coverage, overrides, memory. The head checks the
-/// plan of every partitioner with it.
+/// Checks a plan against its input: nodes, order, coverage, fixed layers and memory. The head
+/// checks every plan with this function.
 MOLINK_EXPORT Status check_partition(const PartitionInput& input, const PartitionPlan& plan);
 
 }  // namespace molink

@@ -15,7 +15,7 @@
 
 namespace molink {
 
-/// The dimensions of a Llama-type model.
+/// Dimensions of a model of the Llama family.
 struct ModelShape {
     std::int32_t hidden = 0;
     std::int32_t layers = 0;
@@ -28,7 +28,7 @@ struct ModelShape {
     bool tied_embeddings = false;
 };
 
-/// "160m" or "1b". Errors: invalid_argument, listing the known names.
+/// Returns the shape of "160m" or "1b". Errors: invalid_argument, listing the known names.
 MOLINK_EXPORT Result<ModelShape> shape_by_name(std::string_view name);
 
 struct RandomModelOptions {
@@ -40,18 +40,19 @@ struct RandomModelOptions {
         rope_scaling;  ///< kinds linear, dynamic, llama3 and yarn; nullopt: none
     double norm_epsilon = 1e-5;
     Token bos_token = -1;              ///< -1: none
-    std::vector<Token> eos_tokens;     ///< empty: none, so that outputs have the length asked for
-    std::int64_t max_shard_bytes = 0;  ///< 0: one file; else an index and shards of about this size
+    std::vector<Token> eos_tokens;     ///< empty: none, so that outputs have the requested length
+    std::int64_t max_shard_bytes = 0;  ///< 0: one file; otherwise the size of a shard
 };
 
-/// Called while writing, with bytes of weights written so far and in all.
+/// Called while the model is written, with the bytes of weights written so far and in total.
 using WriteProgress = std::function<void(std::int64_t written, std::int64_t total)>;
 
-/// Writes a Hugging Face folder (config.json, generation_config.json, safetensors) of random
-/// weights; makes `dir` when it is not there. The same options give the same bytes on every
-/// machine. Weights are scaled so that activations keep their size and logits spread. Memory: a few
-/// MB, whatever the model. Errors: invalid_argument (shape), failed_precondition (the folder holds
-/// a model), unavailable or resource_exhausted (cannot write; unfinished files are removed).
+/// Writes a Hugging Face folder (config.json, generation_config.json, safetensors) with random
+/// weights. Creates `dir` if it does not exist. The same options give the same bytes on every
+/// machine. Weights are scaled so that activations keep their magnitude and logits differ. The
+/// function needs a few MB of memory for any model. Errors: invalid_argument (shape),
+/// failed_precondition (the folder already holds a model), unavailable or resource_exhausted
+/// (cannot write; unfinished files are removed).
 MOLINK_EXPORT Status write_random_model(const std::filesystem::path& dir,
                                         const RandomModelOptions& options,
                                         const WriteProgress& progress = nullptr);

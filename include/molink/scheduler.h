@@ -13,13 +13,13 @@
 
 namespace molink {
 
-/// Where a sequence stands.
+/// State of a sequence.
 enum class SequenceState : std::uint8_t {
     waiting = 0,     ///< not admitted, or preempted
     prefilling = 1,  ///< admitted, prompt not fully scheduled
     in_flight = 2,   ///< waits for its next token
     decodable = 3,   ///< its next token can start
-    finished = 4,    ///< only its last parts are under way; in no queue
+    finished = 4,    ///< its last parts are under way; it is in no queue
 };
 
 /// One sequence as a scheduler sees it. Positions count from 0.
@@ -27,54 +27,56 @@ struct SequenceView {
     SequenceId id;
     RequestId request;            ///< sequences of one request are its completions
     std::int32_t completion = 0;  ///< 0 .. n - 1
-    /// By position: the prompt and the output that the head knows. With direct feedback the newest
-    /// token of a decodable sequence may not be among them yet.
+    /// The prompt and the output that the head knows, by position. With direct feedback the newest
+    /// token of a decodable sequence may still be missing.
     std::span<const Token> tokens;
     SequenceState state = SequenceState::waiting;
     std::int64_t arrival_us = 0;     ///< when the request was submitted
-    std::int32_t prompt_tokens = 0;  ///< tokens to prefill; after a preemption with those generated
-    std::int32_t max_tokens = 0;     ///< positions it may reach: prompt + output
-    /// Positions computed, under way or, while it waits, found in the prefix cache when it was last
-    /// looked up (the first few of the queue are looked up before every plan).
+    std::int32_t prompt_tokens = 0;  ///< tokens to prefill; after preemption with output
+    std::int32_t max_tokens = 0;     ///< maximum number of positions: prompt + output
+    /// Positions that are computed or under way. For a waiting sequence: positions found in the
+    /// prefix cache by the last look-up. The first few of the queue are looked up before every
+    /// plan.
     std::int32_t scheduled = 0;
     std::int32_t parts_in_flight = 0;
-    /// KV blocks that its next run takes out of free_blocks: of a waiting one its whole prompt's,
-    /// of a decodable one 0 or 1; a prefilling one has what it needs.
+    /// KV blocks that its next run takes from free_blocks: for a waiting sequence those of its
+    /// whole prompt, for a prefilling one 0, for a decodable one 0 or 1.
     std::int32_t blocks_needed = 0;
-    std::int32_t blocks_held = 0;  ///< what preempting it can free at most
-    /// Tokens to prefill that are neither computed nor under way.
+    std::int32_t blocks_held = 0;  ///< preemption frees at most this number
+    /// Returns the number of tokens to prefill that are neither computed nor under way.
     std::int32_t prompt_left() const { return prompt_tokens - scheduled; }
 };
 
-/// Service time of a part by its rows.
+/// Service time of a part as a function of its rows.
 struct ServiceTime {
-    double base_us = 0;  ///< however many rows
+    double base_us = 0;  ///< for any number of rows
     double row_us = 0;   ///< for each row
     double at(double rows) const { return base_us + rows * row_us; }
 };
 
-/// One stage: from its profile at first, then as measured, smoothed. 0 while unknown.
+/// One stage. Its times come from the node's profile at first and later from smoothed measurements.
+/// Unknown values are 0.
 struct StageView {
     ServiceTime decode;   ///< a decode part
     ServiceTime prefill;  ///< a prefill part
     LayerRange layers;
-    std::int32_t hidden = 0;     ///< values of a row
-    std::int64_t row_bytes = 0;  ///< of one row on a link between stages
-    LinkModel link_to_next;      ///< of the last stage: back to the head, or to the first stage
+    std::int32_t hidden = 0;     ///< number of values in a row
+    std::int64_t row_bytes = 0;  ///< one row on a link between stages
+    LinkModel link_to_next;      ///< from the last stage: to the head or to the first stage
     LinkCargo cargo = LinkCargo::activations;  ///< what that link carries
 };
 
-/// What the engine knows, read-only, valid during the call. Queues are in the order named; they are
-/// kept up incrementally, so looking at the first few costs nothing.
+/// State of the engine. Read-only and valid during the call. The comments give the order of each
+/// queue. Queues are maintained incrementally, so a look at the first few entries costs nothing.
 struct SchedulerView {
     std::int64_t now_us = 0;
-    std::uint64_t step_seed = 0;  ///< the only source of randomness a policy may use
-    /// Not admitted or preempted, by arrival. A prefill run of one of them admits it; its
-    /// blocks_needed must fit into free_blocks.
+    std::uint64_t step_seed = 0;  ///< the only randomness that a policy may use
+    /// Sequences that are not admitted or are preempted, by arrival. A prefill run admits a
+    /// sequence; its blocks_needed must fit into free_blocks.
     std::span<const SequenceView* const> waiting;
-    /// Admitted, prompt not fully scheduled, by admission.
+    /// Admitted sequences whose prompt is not fully scheduled, by admission.
     std::span<const SequenceView* const> prefilling;
-    /// Next token known and not under way, longest idle first.
+    /// Sequences whose next token can start, longest idle first.
     std::span<const SequenceView* const> decodable;
     std::int32_t running = 0;             ///< admitted and not finished
     std::int32_t decoding_in_flight = 0;  ///< sequences with decode rows under way
@@ -82,48 +84,47 @@ struct SchedulerView {
     std::int32_t decode_parts_in_flight = 0;
     std::int32_t prefill_parts_in_flight = 0;
     std::int32_t prefill_rows_in_flight = 0;
-    std::int64_t free_blocks = 0;       ///< neither held nor promised; what the prefix cache
-                                        ///< keeps beyond running sequences counts as free
+    std::int64_t free_blocks = 0;       ///< not held or reserved; includes cached ones
     std::span<const StageView> stages;  ///< [n_stages], n_stages >= 1
-    // Limits, from EngineOptions:
+    // Limits from EngineOptions:
     std::int32_t max_running = 0;
-    std::int32_t max_step_tokens = 0;   ///< rows of one micro-batch
-    std::int32_t max_slice_tokens = 0;  ///< rows of one prefill run
-    std::int32_t max_drafts = 0;        ///< of one decode run
+    std::int32_t max_step_tokens = 0;   ///< maximum rows of one micro-batch
+    std::int32_t max_slice_tokens = 0;  ///< maximum rows of one prefill run
+    std::int32_t max_drafts = 0;        ///< maximum drafts of one decode run
     std::int32_t block_tokens = 0;      ///< positions of one KV block
-    std::int32_t vocabulary = 0;        ///< tokens are below it
+    std::int32_t vocabulary = 0;        ///< every token is below this number
 };
 
-/// The next row of a decodable sequence, and one more for each draft. Drafts are tokens proposed
-/// for the positions behind the sequence's newest token. Those that are what the model samples
-/// itself are kept, up to the first that is not; so drafts change the speed of the output, never
+/// The next row of a decodable sequence, and one further row per draft. Drafts are proposed tokens
+/// for the positions after the sequence's newest token. A draft is kept if it equals the token that
+/// the model samples and all drafts before it are kept. Drafts therefore change the speed but not
 /// the output (Leviathan et al. 2023, speculative decoding, with a sampler that draws by position).
-/// The run covers positions [scheduled, scheduled + 1 + drafts): they need KV blocks beyond
-/// blocks_held, and the last one is below max_tokens - 1.
+/// The run covers the positions [scheduled, scheduled + 1 + drafts). They need KV blocks beyond
+/// blocks_held, and the last one must be below max_tokens - 1.
 struct DecodeRun {
     SequenceId sequence;
     std::vector<Token> drafts;
 };
 
-/// `count` positions of a prompt, from where the sequence stands.
+/// The next `count` positions of a sequence's prompt, from `scheduled` on.
 struct PrefillRun {
     SequenceId sequence;
     std::int32_t count = 0;
 };
 
-/// One micro-batch: its decode rows become one part, its prefill runs another. A plan names only
-/// what starts now; leave it empty to wait for the next event.
+/// One micro-batch. Its decode rows become one part and its prefill runs another. A plan contains
+/// only what starts now. An empty plan waits for the next event.
 struct StepPlan {
     std::vector<DecodeRun> decode;    ///< each from view.decodable, at most once
     std::vector<PrefillRun> prefill;  ///< each from view.prefilling or view.waiting, at most once
-    /// Sequences that give up their blocks before the rest of the plan starts, and are computed
-    /// anew later: each from view.prefilling or view.decodable, with no part in flight and not
-    /// otherwise in the plan. The rest may use the blocks only when a next view shows them as free.
+    /// Sequences that release their blocks before the rest of the plan starts, and are computed
+    /// again later. Each is from view.prefilling or view.decodable, has no part in flight and is
+    /// nowhere else in the plan. The blocks are usable only when a later view shows them as free.
     std::vector<SequenceId> preempt;
     bool empty() const { return decode.empty() && prefill.empty() && preempt.empty(); }
 };
 
-/// What one finished micro-batch part took.
+/// Times of one finished part.
 struct PartReport {
     PartKind kind = PartKind::decode;
     std::int32_t rows = 0;
@@ -131,86 +132,87 @@ struct PartReport {
     std::int64_t retired_us = 0;
     struct Stage {
         std::int64_t compute_us = 0;
-        std::int64_t wait_us = 0;  ///< queued at the stage
+        std::int64_t wait_us = 0;  ///< time in the queue of the stage
     };
     std::span<const Stage> stages;  ///< [n_stages]
 };
 
-/// Chooses what runs next. Pure policy: owns no blocks, sends nothing, reads no clock. The engine
-/// checks every plan before acting on it (lib/engine/plan_check.h), so a wrong plan costs an error
-/// in the log and a step of the built-in policy, never a corrupt cache.
+/// Chooses what runs next. An implementation is a pure policy: it owns no blocks, sends nothing and
+/// reads no clock. The engine checks every plan before it acts on it. A wrong plan is logged, and
+/// the built-in policy plans that step; it never corrupts a cache.
 ///
-/// Thread: called from one engine loop; never concurrently. Deterministic: equal calls, equal
-/// plans; take randomness from view.step_seed only.
+/// Thread: one engine loop; calls never overlap. Deterministic: equal calls give equal plans, and
+/// view.step_seed is the only source of randomness.
 class MOLINK_EXPORT Scheduler {
 public:
     virtual ~Scheduler();
     /// Short name for logs and metrics. Static storage.
     virtual std::string_view name() const = 0;
-    /// Fills `plan` (empty on entry) with one micro-batch. Called again, with the view brought up
-    /// to date, until it stays empty. An empty plan while nothing is under way would wait for ever,
-    /// so the built-in policy plans instead; it also preempts when blocks have run out and a policy
-    /// that never preempts is stuck.
+    /// Fills `plan`, which is empty on entry, with one micro-batch. The engine updates the view and
+    /// calls again until the plan stays empty. If nothing is under way, an empty plan would wait
+    /// forever; the built-in policy then plans instead. The built-in policy also preempts when no
+    /// blocks are left and a policy that never preempts is stuck.
     virtual void plan(const SchedulerView& view, StepPlan& plan) = 0;
-    /// Learns from a finished part. Default: ignores it.
+    /// Receives the times of a finished part. The default ignores them.
     virtual void observe(const PartReport& report);
 };
 
 struct DepthSchedulerOptions {
-    /// Micro-batches under way at once; 0: as many as there are stages. Limits: 0 .. 64.
+    /// Maximum number of micro-batches under way; 0: the number of stages. Limits: 0 .. 64.
     std::int32_t depth = 0;
-    /// Rows of a micro-batch; 0: what the engine permits.
+    /// Maximum rows of a micro-batch; 0: max_step_tokens.
     std::int32_t step_tokens = 0;
 };
 
-/// First come, first served with sliced prefill and continuous batching; running sequences are
-/// spread over `depth` micro-batches. Never fails.
+/// Serves requests in order of arrival, with sliced prefill and continuous batching. Spreads
+/// running sequences over `depth` micro-batches.
 MOLINK_EXPORT std::unique_ptr<Scheduler> make_depth_scheduler(
     const DepthSchedulerOptions& options = {});
 
-/// The constants of the paper's rule: with c(b) the decode time of a micro-batch of b requests plus
-/// compute_overhead_us, x(b) = 2 H b bytes over bytes_per_s plus transfer_overhead_us, P =
-/// pipeline_depth and R requests, the smallest N in P + 1 .. most with (N - P) c(R / N) >=
-/// P x(R / N), else `most`.
+/// Constants of the paper's rule for the number N of micro-batches. Let c(b) be the decode time of
+/// a micro-batch of b requests plus compute_overhead_us. Let x(b) be the time of 2 H b bytes at
+/// bytes_per_s plus transfer_overhead_us, with hidden size H. P is pipeline_depth and R is the
+/// number of requests. N is the smallest number in P + 1 .. most with (N - P) c(R / N) >= P x(R /
+/// N), or `most` if there is none.
 struct PaperSchedulerOptions {
     std::int32_t pipeline_depth = 2;
     std::int32_t most = 10;
     double compute_overhead_us = 5000;
     double transfer_overhead_us = 5000;
     double bytes_per_s = 125e6;
-    std::int32_t step_tokens = 0;  ///< rows of a micro-batch; 0: what the engine permits
+    std::int32_t step_tokens = 0;  ///< maximum rows of a micro-batch; 0: max_step_tokens
 };
 
-/// What the MoLink paper publishes (arXiv 2507.05043): prefill first, phases never mixed, as many
-/// micro-batches as the rule above says. For comparison.
+/// The published scheduler of MoLink (arXiv 2507.05043), for comparison: prefill first, prefill and
+/// decode never in one micro-batch, and the number of micro-batches from the rule above.
 MOLINK_EXPORT std::unique_ptr<Scheduler> make_paper_scheduler(
     const PaperSchedulerOptions& options = {});
 
 struct AdaptiveSchedulerOptions {
-    /// Longest time between two tokens of a sequence to aim at; 0: none. Binds admission, and
-    /// prefill beyond its guaranteed share.
+    /// Goal for the longest time between two tokens of a sequence; 0: none. It limits admission,
+    /// and prefill beyond its guaranteed share.
     std::int64_t latency_goal_us = 0;
-    /// Output tokens/s beyond which no more sequences are admitted; 0: none.
+    /// No more sequences are admitted above this number of output tokens/s; 0: no limit.
     double throughput_goal = 0;
-    /// How long a slice of a prompt may hold up a stage while others decode.
+    /// Maximum time for which a slice of a prompt may occupy a stage while other sequences decode.
     std::int64_t hol_bound_us = 10'000;
 };
 
-/// As many decode micro-batches as the measured stages and links need, prompts in slices that flow
-/// through what decode leaves. The default.
+/// The default. Uses as many decode micro-batches as the measured stages and links need. Prompts
+/// run in slices in the time that decode leaves.
 MOLINK_EXPORT std::unique_ptr<Scheduler> make_adaptive_scheduler(
     const AdaptiveSchedulerOptions& options = {});
 
-/// What can be told to a scheduler by name.
+/// Options of make_scheduler().
 struct SchedulerOptions {
-    std::int32_t step_tokens = 0;      ///< single, depth, molink-paper: rows of a micro-batch
+    std::int32_t step_tokens = 0;  ///< single, depth, molink-paper: maximum rows of a micro-batch
     std::int64_t latency_goal_us = 0;  ///< adaptive
     double throughput_goal = 0;        ///< adaptive: output tokens/s
 };
 
-/// "single" (one micro-batch under way), "depth" (as many as there are stages), "molink-paper",
-/// "adaptive". Errors: invalid_argument naming the known ones, or the option that the policy does
-/// not have.
+/// Makes "single" (one micro-batch under way), "depth" (as many as there are stages),
+/// "molink-paper" or "adaptive". Errors: invalid_argument, listing the known names or naming the
+/// option that the policy does not have.
 MOLINK_EXPORT Result<std::unique_ptr<Scheduler>> make_scheduler(
     std::string_view name, const SchedulerOptions& options = {});
 MOLINK_EXPORT std::span<const std::string_view> scheduler_names();

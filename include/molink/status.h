@@ -16,21 +16,21 @@ enum class StatusCode : std::int32_t {
     ok = 0,
     invalid_argument = 1,     ///< the caller passed something that can never work
     not_found = 2,            ///< a file, tensor, node or request that does not exist
-    failed_precondition = 3,  ///< right call, wrong state (not loaded yet, already closed)
+    failed_precondition = 3,  ///< wrong state for the call (not loaded yet, already closed)
     resource_exhausted = 4,   ///< memory, KV blocks or a queue limit
     unavailable = 5,          ///< a node or address cannot be reached
-    deadline_exceeded = 6,    ///< a bounded wait ended without an answer
-    cancelled = 7,            ///< the caller or a shutdown ended it
+    deadline_exceeded = 6,    ///< the time-out of a wait passed
+    cancelled = 7,            ///< ended by the caller or by a shutdown
     data_loss = 8,            ///< bytes that fail verification
-    unimplemented = 9,        ///< understood and not supported
+    unimplemented = 9,        ///< valid but not supported
     internal = 10,            ///< a defect of this library
 };
 
-/// Name of a code in snake_case. Static storage.
+/// Returns the name of a code in snake_case. Static storage.
 MOLINK_EXPORT std::string_view status_code_name(StatusCode code);
 
-/// Outcome of an operation: ok, or a code and a message that says what was attempted, on what,
-/// with the numbers. Value type; thread-compatible.
+/// Outcome of an operation: ok, or a code and a message. The message says what was attempted, on
+/// what, and with which numbers. Value type; thread-compatible.
 class [[nodiscard]] MOLINK_EXPORT Status {
 public:
     Status() = default;
@@ -39,9 +39,9 @@ public:
     bool ok() const { return code_ == StatusCode::ok; }
     StatusCode code() const { return code_; }
     const std::string& message() const { return message_; }
-    /// "not_found: no tensor ..." or "ok".
+    /// Returns "ok", or code and message, such as "not_found: no tensor 'x'".
     std::string to_string() const;
-    /// The same code with `context + ": "` before the message; ok stays ok.
+    /// Returns the status with `context + ": "` before its message. ok stays ok.
     Status with_context(std::string_view context) const;
 
 private:
@@ -49,8 +49,8 @@ private:
     std::string message_;
 };
 
-/// A value or the Status that explains its absence, shaped like std::expected<T, Status>.
-/// value() on an error is a programmer error and throws std::bad_variant_access.
+/// A value, or the Status that explains why there is none; similar to std::expected<T, Status>.
+/// value() must not be called on an error: it throws std::bad_variant_access.
 template <typename T>
 class [[nodiscard]] Result {
 public:
@@ -68,7 +68,7 @@ public:
     T* operator->() { return &value(); }
     const T* operator->() const { return &value(); }
     const Status& error() const { return std::get<1>(state_); }
-    /// ok or the error.
+    /// Returns ok or the error.
     Status status() const { return has_value() ? Status() : error(); }
 
 private:

@@ -13,34 +13,34 @@
 
 namespace molink {
 
-/// What a worker knows of itself.
+/// A copy of what a worker knows about itself.
 struct WorkerView {
     NodeState state = NodeState::joined;
     bool welcomed = false;  ///< the head accepted it
-    std::string address;    ///< what others dial
+    std::string address;    ///< other nodes connect to it
     LayerRange layers;
     std::int64_t weight_bytes = 0;
     std::int64_t loaded_bytes = 0;
     std::int64_t kv_blocks = 0;
     std::uint32_t epoch = 0;
-    std::string farewell;            ///< the head's words when it let this node go; empty before
-    std::vector<LinkMetrics> links;  ///< to the head and to the next stage
+    std::string farewell;  ///< the head's message when it dismissed this node; empty before
+    std::vector<LinkMetrics> links;  ///< peer links to the head and to the next stage
 };
 
-/// Joins a head, holds a range of layers and computes.
+/// A node that joins a head, holds a range of layers and computes them.
 /// Thread-safe. The destructor does what close() does.
 class MOLINK_EXPORT Worker {
 public:
     virtual ~Worker();
 
     /// Checks the options, reads the model's description, measures this machine (about a second),
-    /// listens and begins to dial the head. Errors as Engine::open.
+    /// listens and begins to connect to the head. Errors: those of Engine::open.
     static Result<std::unique_ptr<Worker>> open(WorkerOptions options);
 
-    /// Waits until the worker's part is over, at most timeout_us (kWaitForever: without limit). ok:
-    /// the head closed the cluster, or close() was called. Errors: deadline_exceeded (still
-    /// working), unavailable (head cannot be reached, or was lost), the head's refusal with its
-    /// reason, or invalid_argument (another negative time-out).
+    /// Waits until the worker has ended, for at most timeout_us (kWaitForever: without limit).
+    /// Returns ok when the head closed the cluster or close() was called. Errors: deadline_exceeded
+    /// (still working), unavailable (the head cannot be reached or was lost), invalid_argument (any
+    /// other negative time-out), or the error with which the head refused the node.
     virtual Status wait(std::int64_t timeout_us) = 0;
 
     virtual WorkerView view() const = 0;
