@@ -106,8 +106,9 @@ public:
     virtual std::unique_ptr<Stream> make_stream() = 0;
 
     /// Packs the rows of `parts` stacked on top of each other (equal k) as one matrix of `type`:
-    /// the stored type, or q8_0 (k must be a multiple of 32). The sources have been read when it
-    /// returns. Errors: invalid_argument, resource_exhausted.
+    /// the type of all parts, float32, or q8_0 (k must be a multiple of 32); for the last two the
+    /// parts may be of different types. The sources have been read when it returns. Errors:
+    /// invalid_argument, resource_exhausted.
     virtual Result<std::unique_ptr<PackedMatrix>> pack(const MatrixSource* parts, std::size_t count,
                                                        DataType type) = 0;
     /// Bytes that pack() will take for [n, k] of `type`.

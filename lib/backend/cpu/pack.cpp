@@ -22,16 +22,21 @@ struct Sources {
     const MatrixSource* parts;
     std::size_t count;
 
-    /// First byte of output row `row` over all parts, or null beyond them.
-    const std::byte* row(std::int64_t row, std::size_t row_bytes) const {
+    /// The part that output row `row` over all parts is in, or null beyond them; `row` becomes
+    /// its number there.
+    const MatrixSource* part_of(std::int64_t& row) const {
         for (std::size_t i = 0; i < count; ++i) {
-            if (row < parts[i].n) {
-                return static_cast<const std::byte*>(parts[i].data) +
-                       static_cast<std::size_t>(row) * row_bytes;
-            }
+            if (row < parts[i].n) return parts + i;
             row -= parts[i].n;
         }
         return nullptr;
+    }
+    /// First byte of output row `row`, or null beyond the last; only for parts of one type.
+    const std::byte* row(std::int64_t row, std::size_t row_bytes) const {
+        const MatrixSource* part = part_of(row);
+        if (part == nullptr) return nullptr;
+        return static_cast<const std::byte*>(part->data) +
+               static_cast<std::size_t>(row) * row_bytes;
     }
 };
 
@@ -80,38 +85,56 @@ void pack_group(const float* values, std::size_t lane, std::byte* group) {
     }
 }
 
-void pack_panel_q8(const Sources& sources, std::size_t panel, std::size_t k, std::byte* out) {
-    const DataType type = sources.parts[0].type;
-    const std::size_t row_bytes = k * data_type_bytes(type);
+/// Output row `row` over all parts, widened; zeros beyond them.
+void widen_row(const Sources& sources, std::int64_t row, std::vector<float>& values) {
+    const MatrixSource* part = sources.part_of(row);
+    if (part == nullptr) {
+        std::fill(values.begin(), values.end(), 0.0f);
+        return;
+    }
+    const std::size_t row_bytes = values.size() * data_type_bytes(part->type);
+    widen(static_cast<const std::byte*>(part->data) + static_cast<std::size_t>(row) * row_bytes,
+          part->type, values.size(), values.data());
+}
+
+/// A panel of float32 from parts of any type.
+void pack_panel_widened(const Sources& sources, std::size_t panel, std::size_t k, std::byte* out) {
+    auto* to = reinterpret_cast<float*>(out);
     std::vector<float> values(k);
     for (std::size_t lane = 0; lane < kPanel; ++lane) {
-        const std::byte* row =
-            sources.row(static_cast<std::int64_t>(panel * kPanel + lane), row_bytes);
-        if (row == nullptr) {
-            std::fill(values.begin(), values.end(), 0.0f);
-        } else {
-            widen(row, type, k, values.data());
-        }
+        widen_row(sources, static_cast<std::int64_t>(panel * kPanel + lane), values);
+        for (std::size_t i = 0; i < k; ++i) to[i * kPanel + lane] = values[i];
+    }
+}
+
+void pack_panel_q8(const Sources& sources, std::size_t panel, std::size_t k, std::byte* out) {
+    std::vector<float> values(k);
+    for (std::size_t lane = 0; lane < kPanel; ++lane) {
+        widen_row(sources, static_cast<std::int64_t>(panel * kPanel + lane), values);
         for (std::size_t group = 0; group < k / kGroup; ++group) {
             pack_group(values.data() + group * kGroup, lane, out + group * kQ8GroupBytes);
         }
     }
 }
 
+bool is_float(DataType type) {
+    return type == DataType::f32 || type == DataType::f16 || type == DataType::bf16;
+}
+
 Status check_sources(const MatrixSource* parts, std::size_t count, DataType type) {
     if (count == 0) return invalid_argument("pack of no matrix");
     for (std::size_t i = 0; i < count; ++i) {
         const MatrixSource& part = parts[i];
-        if (part.n <= 0 || part.k <= 0 || part.k != parts[0].k || part.type != parts[0].type) {
+        if (part.n <= 0 || part.k <= 0 || part.k != parts[0].k) {
             return invalid_argument("pack of [{}, {}] {} beside [{}, {}] {}", part.n, part.k,
                                     data_type_name(part.type), parts[0].n, parts[0].k,
                                     data_type_name(parts[0].type));
         }
-    }
-    const bool stored = type == parts[0].type && data_type_bytes(type) > 0 && type != DataType::i32;
-    if (!stored && type != DataType::q8_0) {
-        return invalid_argument("pack of {} as {}", data_type_name(parts[0].type),
-                                data_type_name(type));
+        const bool widens = type == DataType::q8_0 || type == DataType::f32;
+        if (!is_float(part.type) || (part.type != type && !widens)) {
+            return invalid_argument("pack of {} as {}", data_type_name(part.type),
+                                    data_type_name(type));
+        }
     }
     if (type == DataType::q8_0 && parts[0].k % static_cast<std::int64_t>(kGroup) != 0) {
         return invalid_argument("pack as q8_0 of width {}, which is not a multiple of {}",
@@ -184,12 +207,16 @@ Result<std::unique_ptr<CpuMatrix>> pack_matrix(const MatrixSource* parts, std::s
     auto* base = static_cast<std::byte*>(matrix->buffer->data());
     const std::size_t panel_bytes = matrix->panel_bytes();
     const bool tail = static_cast<std::size_t>(matrix->n) % kPanel != 0;
+    const bool widens = std::any_of(parts, parts + count,
+                                    [type](const MatrixSource& part) { return part.type != type; });
     pool.parallel_for(matrix->panels(), 1, [&](std::size_t begin, std::size_t end) {
         for (std::size_t panel = begin; panel < end; ++panel) {
             std::byte* out = base + panel * panel_bytes;
             if (tail && panel + 1 == matrix->panels()) std::memset(out, 0, panel_bytes);
             if (type == DataType::q8_0) {
                 pack_panel_q8(sources, panel, k, out);
+            } else if (widens) {
+                pack_panel_widened(sources, panel, k, out);
             } else if (type == DataType::f32) {
                 pack_panel<std::uint32_t>(sources, panel, k, out);
             } else {

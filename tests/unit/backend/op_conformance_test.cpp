@@ -488,6 +488,42 @@ TEST_CASE("matmul with zero rows of activations or zero weights") {
     });
 }
 
+TEST_CASE("a matrix of parts of different types gives what each part alone gives") {
+    on_every_backend([](OpFixture& f) {
+        constexpr std::int64_t kWidth = 96;
+        constexpr std::int64_t kRows = 3;
+        const TestMatrix half(f, 70, kWidth, DataType::f16);
+        const TestMatrix brain(f, 5, kWidth, DataType::bf16);
+        const TestMatrix full(f, 130, kWidth, DataType::f32);
+        std::vector<std::uint16_t> half_bits;
+        for (const float x : half.widened) half_bits.push_back(f32_to_f16(x));
+        std::vector<std::uint16_t> brain_bits;
+        for (const float x : brain.widened) brain_bits.push_back(f32_to_bf16(x));
+        const std::vector<MatrixSource> parts{{half_bits.data(), DataType::f16, 70, kWidth},
+                                              {brain_bits.data(), DataType::bf16, 5, kWidth},
+                                              {full.widened.data(), DataType::f32, 130, kWidth}};
+        auto packed = f.backend().pack(parts.data(), parts.size(), DataType::f32);
+        REQUIRE(packed);
+        REQUIRE((*packed)->n == 205);
+        const std::vector<float> x = f.values(kRows * kWidth);
+        const std::vector<float> together = f.matmul(**packed, x, kRows, kWidth, 205);
+        std::int64_t column = 0;
+        for (const TestMatrix* part : {&half, &brain, &full}) {
+            const std::int64_t n = part->packed->n;
+            const std::vector<float> alone = f.matmul(*part->packed, x, kRows, kWidth, n);
+            for (std::int64_t row = 0; row < kRows; ++row) {
+                const auto begin = together.begin() + row * 205 + column;
+                const auto own = alone.begin() + row * n;
+                REQUIRE(same_bits({begin, begin + n}, {own, own + n}));
+            }
+            column += n;
+        }
+        auto quantised = f.backend().pack(parts.data(), parts.size(), DataType::q8_0);
+        REQUIRE(quantised);
+        REQUIRE((*quantised)->n == 205);
+    });
+}
+
 TEST_CASE("pack refuses what it cannot hold") {
     on_every_backend([](OpFixture& f) {
         const std::vector<float> data(64 * 33, 1.0f);
@@ -503,6 +539,8 @@ TEST_CASE("pack refuses what it cannot hold") {
         REQUIRE(code({{data.data(), DataType::f32, 3, 33}, {data.data(), DataType::f32, 3, 32}},
                      DataType::f32) == invalid);
         REQUIRE(code({{data.data(), DataType::f32, 3, 32}, {data.data(), DataType::bf16, 3, 32}},
+                     DataType::bf16) == invalid);
+        REQUIRE(code({{data.data(), DataType::f32, 3, 32}, {data.data(), DataType::i32, 3, 32}},
                      DataType::f32) == invalid);
         REQUIRE(code({{data.data(), DataType::f32, 64, 33}}, DataType::f32) == StatusCode::ok);
     });
