@@ -18,12 +18,10 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "loader/json_parse.h"
+#include "loader/model_files.h"
 
 namespace molink {
 namespace {
-
-constexpr const char* kSingleName = "model.safetensors";
-constexpr const char* kIndexName = "model.safetensors.index.json";
 
 bool is_plain_file_name(const std::string& name) {
     if (name.empty() || name.size() > 255 || name == "." || name == "..") return false;
@@ -104,18 +102,22 @@ Result<Checkpoint> Checkpoint::open(const std::filesystem::path& dir) {
     auto state = std::make_unique<State>();
     state->dir = dir;
     std::error_code error;
-    if (std::filesystem::exists(dir / kSingleName, error)) {
-        state->files.push_back(kSingleName);
+    if (std::filesystem::exists(dir / model_files::kWeights, error)) {
+        state->files.push_back(model_files::kWeights);
         state->opened.resize(1);
         MOLINK_ASSIGN_OR_RETURN(const SafetensorsFile* file, state->shard(0));
         for (const TensorInfo& info : file->tensors()) state->index.emplace(info.name, 0);
-    } else if (std::filesystem::exists(dir / kIndexName, error)) {
-        MOLINK_RETURN_IF_ERROR(state->read_index((dir / kIndexName).string()));
+    } else if (std::filesystem::exists(dir / model_files::kWeightIndex, error)) {
+        MOLINK_RETURN_IF_ERROR(state->read_index((dir / model_files::kWeightIndex).string()));
     } else {
         return make_error(StatusCode::not_found, "open model {}: neither {} nor {} is there",
-                          dir.string(), kSingleName, kIndexName);
+                          dir.string(), model_files::kWeights, model_files::kWeightIndex);
     }
     return Checkpoint(std::move(state));
+}
+
+std::string Checkpoint::where() const {
+    return state_->dir.string();
 }
 
 bool Checkpoint::has(std::string_view name) const {
@@ -144,18 +146,6 @@ Result<TensorView> Checkpoint::tensor(std::string_view name) const {
     Result<const SafetensorsFile*> file = state_->shard(it->second);
     if (!file) return file.error().with_context("read tensor '" + printable(name) + "'");
     return file.value()->find(name);
-}
-
-Result<TensorView> Checkpoint::tensor(std::string_view name,
-                                      std::span<const std::int64_t> shape) const {
-    MOLINK_ASSIGN_OR_RETURN(TensorView view, tensor(name));
-    if (!std::equal(view.shape.begin(), view.shape.end(), shape.begin(), shape.end())) {
-        return make_error(StatusCode::data_loss,
-                          "read model {}: tensor '{}' has shape {}, the configuration asks for {}",
-                          state_->dir.string(), printable(name), shape_text(view.shape),
-                          shape_text({shape.begin(), shape.end()}));
-    }
-    return view;
 }
 
 void Checkpoint::will_need(const TensorView& tensor) const {

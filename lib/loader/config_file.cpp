@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "loader/json_parse.h"
+#include "loader/model_files.h"
 
 namespace molink {
 
@@ -203,6 +204,23 @@ Result<std::vector<std::int64_t>> ConfigObject::int64_list(std::string_view key,
     return list;
 }
 
+bool ConfigObject::is_list(std::string_view key) const {
+    const json* value = ConfigAccess::find(*this, key);
+    return value != nullptr && value->is_array();
+}
+
+Result<std::vector<ConfigObject>> ConfigObject::object_list(std::string_view key) const {
+    const json* value = ConfigAccess::find(*this, key);
+    if (value == nullptr) return missing(*this, key);
+    if (!value->is_array()) return wrong(*this, key, *value, "a list of objects");
+    std::vector<ConfigObject> list;
+    for (const json& element : *value) {
+        if (!element.is_object()) return wrong(*this, key, *value, "a list of objects");
+        list.push_back(ConfigAccess::child(*this, element, key));
+    }
+    return list;
+}
+
 Result<ConfigObject> ConfigObject::object(std::string_view key) const {
     const json* value = ConfigAccess::find(*this, key);
     if (value == nullptr) return missing(*this, key);
@@ -214,10 +232,15 @@ Result<std::optional<ConfigObject>> ConfigObject::optional_object(std::string_vi
     return if_present<ConfigObject>(*this, key, [&] { return object(key); });
 }
 
+Result<ConfigObject> ConfigObject::load(const std::filesystem::path& file) {
+    return ConfigAccess::load(file.string());
+}
+
 Result<ConfigFile> ConfigFile::load(const std::filesystem::path& dir) {
-    MOLINK_ASSIGN_OR_RETURN(ConfigObject root, ConfigAccess::load((dir / "config.json").string()));
+    MOLINK_ASSIGN_OR_RETURN(ConfigObject root,
+                            ConfigAccess::load((dir / model_files::kConfig).string()));
     ConfigFile config(std::move(root));
-    Result<ConfigObject> generation = ConfigAccess::load((dir / "generation_config.json").string());
+    Result<ConfigObject> generation = ConfigAccess::load((dir / model_files::kGeneration).string());
     if (generation) {
         config.generation_ = std::move(generation).value();
     } else if (generation.error().code() != StatusCode::not_found) {

@@ -24,6 +24,9 @@ public:
     static constexpr std::int64_t kMaxInt = std::numeric_limits<std::int64_t>::max();
     static constexpr double kMaxNumber = std::numeric_limits<double>::max();
 
+    /// Reads a file. Errors: as ConfigFile::load.
+    static Result<ConfigObject> load(const std::filesystem::path& file);
+
     /// Present and not null.
     bool has(std::string_view key) const;
     /// The keys, sorted.
@@ -51,6 +54,8 @@ public:
     /// gives an empty list.
     Result<std::vector<std::int64_t>> int64_list(std::string_view key, std::int64_t min = kMinInt,
                                                  std::int64_t max = kMaxInt) const;
+    bool is_list(std::string_view key) const;
+    Result<std::vector<ConfigObject>> object_list(std::string_view key) const;
     Result<ConfigObject> object(std::string_view key) const;
     Result<std::optional<ConfigObject>> optional_object(std::string_view key) const;
 

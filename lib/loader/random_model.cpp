@@ -16,6 +16,7 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "loader/file_writer.h"
+#include "loader/model_files.h"
 #include "tensor/dtype.h"
 
 namespace molink {
@@ -130,7 +131,7 @@ std::vector<Shard> plan_shards(std::vector<PlannedTensor> tensors, std::int64_t 
     for (std::size_t i = 0; i < shards.size(); ++i) {
         shards[i].file = max_bytes > 0
                              ? fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size())
-                             : std::string("model.safetensors");
+                             : std::string(model_files::kWeights);
     }
     return shards;
 }
@@ -308,7 +309,8 @@ std::string index_text(const std::vector<Shard>& shards, std::int64_t total) {
 }
 
 Status refuse_existing_model(const std::filesystem::path& dir) {
-    for (const char* name : {"config.json", "model.safetensors", "model.safetensors.index.json"}) {
+    for (const char* name :
+         {model_files::kConfig, model_files::kWeights, model_files::kWeightIndex}) {
         std::error_code error;
         if (std::filesystem::exists(dir / name, error)) {
             return make_error(
@@ -369,12 +371,12 @@ Status write_random_model(const std::filesystem::path& dir, const RandomModelOpt
     }
     if (options.max_shard_bytes > 0) {
         MOLINK_RETURN_IF_ERROR(
-            files.add_text("model.safetensors.index.json", index_text(shards, total)));
+            files.add_text(model_files::kWeightIndex, index_text(shards, total)));
     }
     ordered_json generation;
     set_tokens(generation, options);
-    MOLINK_RETURN_IF_ERROR(files.add_text("generation_config.json", generation.dump(2) + "\n"));
-    MOLINK_RETURN_IF_ERROR(files.add_text("config.json", config));
+    MOLINK_RETURN_IF_ERROR(files.add_text(model_files::kGeneration, generation.dump(2) + "\n"));
+    MOLINK_RETURN_IF_ERROR(files.add_text(model_files::kConfig, config));
     return files.commit();
 }
 

@@ -32,10 +32,6 @@ bool usable_type(std::string_view stored, DataType& type) {
 
 }  // namespace
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-    return fmt::format("[{}]", fmt::join(shape, ", "));
-}
-
 Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path) {
     SafetensorsFile out;
     MOLINK_ASSIGN_OR_RETURN(out.file_, MappedFile::open(path));

@@ -12,20 +12,9 @@
 #include <molink/types.h>
 
 #include "loader/mapped_file.h"
+#include "loader/weight_source.h"
 
 namespace molink {
-
-/// One tensor inside a mapped file.
-struct TensorView {
-    std::string name;
-    DataType type = DataType::f32;
-    std::vector<std::int64_t> shape;  ///< outermost first; empty: a scalar
-    const std::byte* data = nullptr;  ///< in the map; any alignment; lives as long as the file
-    std::size_t bytes = 0;
-};
-
-/// "[32000, 2048]".
-std::string shape_text(const std::vector<std::int64_t>& shape);
 
 /// What the header of a safetensors file says of one tensor.
 struct TensorInfo {

@@ -6,8 +6,8 @@
 #include <atomic>
 #include <cmath>
 #include <condition_variable>
-#include <filesystem>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -15,6 +15,7 @@
 #include "base/timeout.h"
 #include "engine/request_check.h"
 #include "kv/capacity.h"
+#include "loader/model_folder.h"
 #include "node/address.h"
 #include "node/delivery.h"
 #include "node/head_node.h"
@@ -99,10 +100,11 @@ Status EngineImpl::build(EngineOptions options) {
     max_active_ = static_cast<std::size_t>(options.max_running) +
                   static_cast<std::size_t>(options.max_waiting);
     MOLINK_ASSIGN_OR_RETURN(const PartitionInput asked, make_partition_input(options, identity));
-    const std::string tokenizer_file = options.model_dir + "/tokenizer.json";
-    if (options.backend != kTimedBackend && std::filesystem::exists(tokenizer_file)) {
-        MOLINK_ASSIGN_OR_RETURN(tokenizer_, Tokenizer::load(tokenizer_file));
-        MOLINK_RETURN_IF_ERROR(check_vocabulary(*tokenizer_, identity.spec, tokenizer_file));
+    MOLINK_ASSIGN_OR_RETURN(const ModelFolder folder, ModelFolder::open(options.model_dir));
+    const std::optional<std::string> tokenizer_file = folder.tokenizer_file();
+    if (options.backend != kTimedBackend && tokenizer_file) {
+        MOLINK_ASSIGN_OR_RETURN(tokenizer_, Tokenizer::load(*tokenizer_file));
+        MOLINK_RETURN_IF_ERROR(check_vocabulary(*tokenizer_, identity.spec, *tokenizer_file));
     }
     MOLINK_ASSIGN_OR_RETURN(parts_, open_node_parts(options));
     if (options.local_stage) {
