@@ -29,7 +29,6 @@ Status unsupported(const ModelSpec& spec, std::string_view field) {
 Status check_attention(const ModelSpec& spec) {
     const AttentionSpec& attention = spec.attention;
     if (attention.kind != AttentionKind::multi_head) return unsupported(spec, "latent attention");
-    if (attention.qk_norm) return unsupported(spec, "normalised queries and keys");
     if (attention.head_dim > 512) return unsupported(spec, "a head dimension above 512");
     if (spec.position != PositionKind::rope) return unsupported(spec, "positions other than rope");
     if (spec.rope.rotary_dim % 2 != 0) return unsupported(spec, "an odd rotary dimension");

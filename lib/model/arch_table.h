@@ -1,6 +1,5 @@
 #pragma once
 
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -8,24 +7,36 @@
 #include <molink/status.h>
 
 #include "loader/config_file.h"
+#include "loader/weight_source.h"
 
 namespace molink {
 
-/// Checkpoint names of one layer's tensors; an empty name means that the layer has none.
-struct LayerTensors {
-    std::string attention_norm;
-    std::string q, k, v, o;
-    std::string q_bias, k_bias, v_bias, o_bias;
-    std::string mlp_norm;
-    std::string gate, up, down;
-    std::string gate_bias, up_bias, down_bias;
+/// Where an attention mixer's weights are; empty: the layer has none.
+struct AttentionTensors {
+    TensorRef norm;  ///< in front of the mixer
+    TensorRef q, k, v, o;
+    TensorRef q_bias, k_bias, v_bias, o_bias;
+    TensorRef q_norm, k_norm;  ///< of each head, [head_dim]; both or none
 };
 
-/// Checkpoint names of what is not in a layer. `head` is the embedding's name when they are tied.
+/// The same of a dense feed-forward.
+struct DenseTensors {
+    TensorRef norm;  ///< in front of the feed-forward
+    TensorRef gate, up, down;
+    TensorRef gate_bias, up_bias, down_bias;
+};
+
+/// Weights of one layer: of the mixer and the feed-forward that its LayerSpec names.
+struct LayerTensors {
+    AttentionTensors attention;
+    DenseTensors dense;
+};
+
+/// What is not in a layer. `lm_head` is the embedding's tensor when they are tied.
 struct OuterTensors {
-    std::string embedding;
-    std::string final_norm;
-    std::string head;
+    TensorRef embedding;
+    TensorRef final_norm;
+    TensorRef lm_head;
 };
 
 /// What an architecture file states: the names it answers to in config.json, how the configuration

@@ -10,8 +10,10 @@
 
 #include "backend/backend.h"
 #include "backend/device_batch.h"
-#include "loader/checkpoint.h"
+#include "loader/weight_source.h"
 #include "model/arch_table.h"
+#include "model/layer.h"
+#include "model/weight_loader.h"
 
 namespace molink {
 
@@ -21,9 +23,6 @@ struct ModelPart {
     bool has_embedding = false;
     bool has_head = false;
 };
-
-/// Weights as stored, or matrices quantised while loading.
-enum class WeightStorage : std::uint8_t { native, q8_0 };
 
 /// Bounds that decide buffer sizes.
 struct ModelBounds {
@@ -44,18 +43,21 @@ std::uint64_t part_weight_bytes(const Backend& backend, const ModelSpec& spec,
 std::uint64_t part_workspace_bytes(const Backend& backend, const ModelSpec& spec,
                                    const ModelBounds& bounds);
 
+/// Bytes of one cache block of a layer.
+std::size_t layer_cache_block_bytes(const Backend& backend, const ModelSpec& spec,
+                                    std::int32_t layer, const CacheFormat& format);
+
 /// A range of layers of a model on a device, with its buffers. The residual stays float32. Pointers
 /// are to device memory; calls enqueue ops on a stream, the same one for all calls, because the
 /// buffers are shared. Thread: one caller at a time.
 class Model {
 public:
-    /// `backend` and `checkpoint` must outlive the call, `backend` the model.
-    /// Errors: not_found and data_loss of the checkpoint, resource_exhausted, cancelled.
-    static Result<std::unique_ptr<Model>> load(Backend& backend, const Checkpoint& checkpoint,
+    /// `backend` and `source` must outlive the call, `backend` the model.
+    /// Errors: not_found and data_loss of the source, resource_exhausted, cancelled.
+    static Result<std::unique_ptr<Model>> load(Backend& backend, const WeightSource& source,
                                                const Described& described, const ModelPart& part,
                                                WeightStorage storage, const ModelBounds& bounds,
                                                const LoadStep& step = {});
-    ~Model();
 
     const ModelPart& part() const { return part_; }
     std::uint64_t weight_bytes() const { return weight_bytes_; }
@@ -71,36 +73,37 @@ public:
     const float* logits(Stream& stream, const float* hidden, const std::int32_t* rows_to_take,
                         std::int64_t rows);
 
-private:
-    struct Layer;
-    struct Buffers;
+    /// Bytes of one cache block of the part's i-th layer.
+    std::size_t cache_block_bytes(std::size_t layer, const CacheFormat& format) const {
+        return layers_[layer].mixer->cache_block_bytes(backend_, format);
+    }
+    /// The pages of the part's i-th layer from `base` on, for run_layers().
+    KvPages cache_pages(std::size_t layer, const CacheFormat& format, void* base) const {
+        return layers_[layer].mixer->cache_pages(backend_, format, base);
+    }
 
+private:
     Model(Backend& backend, const ModelSpec& spec, const ModelPart& part);
-    Status load_layers(const Checkpoint& checkpoint, const Described& described,
-                       WeightStorage storage, const std::function<Status()>& progress);
-    Status load_layer(const Checkpoint& checkpoint, const LayerTensors& names,
-                      WeightStorage storage, Layer& layer);
-    Status load_outer(const Checkpoint& checkpoint, const Described& described,
-                      WeightStorage storage);
+    Status load_layers(WeightLoader& loader, const Described& described,
+                       const std::function<Status()>& progress);
+    Status load_outer(WeightLoader& loader, const Described& described);
     Status make_buffers(const ModelBounds& bounds);
-    void attention(Stream& stream, const BatchArgs& batch, const KvPages& pages, std::size_t index,
-                   float* hidden);
-    void mlp(Stream& stream, const Layer& layer, std::int64_t rows, float* hidden);
-    void norm(Stream& stream, const float* x, const DeviceBuffer& weight, std::int64_t rows,
-              void* out);
-    MatmulArgs product_args(const PackedMatrix& weight, const void* x, std::int64_t rows, void* y);
-    void product(Stream& stream, const MatmulArgs& args, const DeviceBuffer* bias);
+    Status upload_rope_table(std::int32_t context);
 
     Backend& backend_;
     BackendTraits traits_;
     ModelSpec spec_;
     ModelPart part_;
+    std::int64_t max_rows_ = 0;
     std::vector<Layer> layers_;
     std::unique_ptr<DeviceBuffer> embedding_;  // [vocabulary, hidden] as stored
     ElementType embedding_type_ = ElementType::f32;
     std::unique_ptr<DeviceBuffer> final_norm_;
-    std::unique_ptr<PackedMatrix> head_;
-    std::unique_ptr<Buffers> buffers_;
+    std::unique_ptr<PackedMatrix> lm_head_;
+    std::unique_ptr<DeviceBuffer> scratch_;  // of blocks and of the LM head, one at a time
+    std::unique_ptr<DeviceBuffer> logits_;   // [logit_rows, vocabulary]; with the LM head only
+    std::unique_ptr<DeviceBuffer> cos_;      // [max_context, rotary_dim / 2]
+    std::unique_ptr<DeviceBuffer> sin_;
     std::uint64_t weight_bytes_ = 0;
 };
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/host_id.h"
+#include "loader/model_folder.h"
 #include "loader/model_hash.h"
 #include "model/model.h"
 #include "stage/fold_model.h"
@@ -66,8 +67,8 @@ Status check_timed(const TimedProfile& timed) {
 }
 
 Result<Described> describe(const NodeOptions& options) {
-    MOLINK_ASSIGN_OR_RETURN(const ConfigFile config, ConfigFile::load(options.model_dir));
-    MOLINK_ASSIGN_OR_RETURN(Described described, describe_model(config));
+    MOLINK_ASSIGN_OR_RETURN(const ModelFolder folder, ModelFolder::open(options.model_dir));
+    MOLINK_ASSIGN_OR_RETURN(Described described, describe_model(folder.config()));
     MOLINK_RETURN_IF_ERROR(check_layers(options, described.spec));
     if (options.weights == WeightMode::q8_0) MOLINK_RETURN_IF_ERROR(check_q8(described.spec));
     return described;
@@ -138,9 +139,10 @@ Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string
         identity.profile = timed_profile(options.timed);
         return identity;
     }
-    MOLINK_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(options.model_dir));
+    MOLINK_ASSIGN_OR_RETURN(const ModelFolder folder, ModelFolder::open(options.model_dir));
+    MOLINK_ASSIGN_OR_RETURN(const auto weights, folder.open_weights());
     const Clock& clock = options.clock != nullptr ? *options.clock : steady_clock();
-    MOLINK_ASSIGN_OR_RETURN(identity.profile, probe_node(*backend, checkpoint, described,
+    MOLINK_ASSIGN_OR_RETURN(identity.profile, probe_node(*backend, *weights, described,
                                                          storage_of(options.weights), clock));
     identity.profile.threads = options.threads;
     return identity;
@@ -168,13 +170,12 @@ Result<PartitionInput> make_partition_input(const EngineOptions& options,
     PartitionInput input;
     PartitionModel& model = input.model;
     model.tied_embeddings = spec.tied_embeddings;
-    const ElementType kv = element_type(options.kv_type);
-    const auto kv_block = static_cast<std::int64_t>(backend->kv_block_bytes(
-        options.block_tokens, spec.attention.kv_heads, spec.attention.head_dim, kv));
+    const CacheFormat cache{element_type(options.kv_type), options.block_tokens};
     for (std::int32_t i = 0; i < spec.layers; ++i) {
         PartitionLayer layer;
         layer.weight_bytes = bytes({{i, i + 1}, false, false});
-        layer.kv_block_bytes = kv_block;
+        layer.kv_block_bytes =
+            static_cast<std::int64_t>(layer_cache_block_bytes(*backend, spec, i, cache));
         // Nodes measure the first layers; the time of others is taken to grow with their weights.
         layer.decode_cost = layer.prefill_cost =
             static_cast<double>(layer.weight_bytes) /

@@ -29,12 +29,11 @@ constexpr std::uint64_t kColdBytes = std::uint64_t{96} << 20;
 /// sequences share: rows may, since each has a position of its own.
 class ProbedLayers {
 public:
-    static Result<std::unique_ptr<ProbedLayers>> load(Backend& backend,
-                                                      const Checkpoint& checkpoint,
+    static Result<std::unique_ptr<ProbedLayers>> load(Backend& backend, const WeightSource& source,
                                                       const Described& described,
                                                       WeightStorage storage, LayerRange layers) {
         auto probed = std::make_unique<ProbedLayers>();
-        MOLINK_RETURN_IF_ERROR(probed->make(backend, checkpoint, described, storage, layers));
+        MOLINK_RETURN_IF_ERROR(probed->make(backend, source, described, storage, layers));
         return probed;
     }
 
@@ -59,25 +58,25 @@ public:
     }
 
 private:
-    Status make(Backend& backend, const Checkpoint& checkpoint, const Described& described,
+    Status make(Backend& backend, const WeightSource& source, const Described& described,
                 WeightStorage storage, LayerRange layers) {
         const ModelSpec& spec = described.spec;
         max_rows_ = std::min(kSliceRows, spec.context);
         stream_ = backend.make_stream();
         const ModelBounds bounds{max_rows_, max_rows_, max_rows_, kBlockTokens};
-        MOLINK_ASSIGN_OR_RETURN(model_, Model::load(backend, checkpoint, described,
+        MOLINK_ASSIGN_OR_RETURN(model_, Model::load(backend, source, described,
                                                     {layers, false, false}, storage, bounds));
         MOLINK_ASSIGN_OR_RETURN(batch_, DeviceBatch::make(backend, bounds.batch()));
-        KvPages pages;
-        pages.block_tokens = kBlockTokens;
-        pages.kv_heads = spec.attention.kv_heads;
-        pages.head_dim = spec.attention.head_dim;
-        const std::size_t block =
-            backend.kv_block_bytes(kBlockTokens, pages.kv_heads, pages.head_dim, pages.type);
-        pages.block_bytes = static_cast<std::int64_t>(block);
-        MOLINK_ASSIGN_OR_RETURN(page_, backend.allocate(block));
-        pages.base = page_->data();
-        pages_.assign(static_cast<std::size_t>(layers.size()), pages);
+        const CacheFormat format{ElementType::f32, kBlockTokens};
+        for (std::size_t i = 0; i < static_cast<std::size_t>(layers.size()); ++i) {
+            const std::size_t block = model_->cache_block_bytes(i, format);
+            if (page_ == nullptr || page_->bytes() < block) {
+                MOLINK_ASSIGN_OR_RETURN(page_, backend.allocate(block));
+            }
+        }
+        for (std::size_t i = 0; i < static_cast<std::size_t>(layers.size()); ++i) {
+            pages_.push_back(model_->cache_pages(i, format, page_->data()));
+        }
         const std::size_t values =
             static_cast<std::size_t>(max_rows_) * static_cast<std::size_t>(spec.hidden);
         MOLINK_ASSIGN_OR_RETURN(hidden_, backend.allocate(values * sizeof(float)));
@@ -114,7 +113,7 @@ Result<double> quiet_us(const Clock& clock, ProbedLayers& layers, std::int32_t r
 
 }  // namespace
 
-Result<NodeProfile> probe_node(Backend& backend, const Checkpoint& checkpoint,
+Result<NodeProfile> probe_node(Backend& backend, const WeightSource& source,
                                const Described& described, WeightStorage storage,
                                const Clock& clock) {
     const ModelSpec& spec = described.spec;
@@ -123,8 +122,8 @@ Result<NodeProfile> probe_node(Backend& backend, const Checkpoint& checkpoint,
     const std::uint64_t cold = (kColdBytes + layer_bytes - 1) / layer_bytes;
     const auto layers = static_cast<std::int32_t>(
         std::min<std::uint64_t>(cold, static_cast<std::uint64_t>(spec.layers)));
-    MOLINK_ASSIGN_OR_RETURN(const auto probed, ProbedLayers::load(backend, checkpoint, described,
-                                                                  storage, {0, layers}));
+    MOLINK_ASSIGN_OR_RETURN(const auto probed,
+                            ProbedLayers::load(backend, source, described, storage, {0, layers}));
     const std::int32_t rows = probed->max_rows();
     NodeProfile profile;
     MOLINK_ASSIGN_OR_RETURN(const double slice_us, quiet_us(clock, *probed, rows, false));

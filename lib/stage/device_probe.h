@@ -4,7 +4,7 @@
 #include <molink/status.h>
 
 #include "backend/backend.h"
-#include "loader/checkpoint.h"
+#include "loader/weight_source.h"
 #include "model/model.h"
 #include "wire/messages.h"
 
@@ -14,7 +14,7 @@ namespace molink {
 /// slice of 64, each by the device's own time and the lower quartile of several runs; the LM head
 /// is derived from the bytes it touches. Takes about a second at most. Errors: of Model::load, of
 /// the device.
-Result<NodeProfile> probe_node(Backend& backend, const Checkpoint& checkpoint,
+Result<NodeProfile> probe_node(Backend& backend, const WeightSource& source,
                                const Described& described, WeightStorage storage,
                                const Clock& clock);
 

@@ -16,10 +16,10 @@ constexpr std::size_t kPieceBytes = std::size_t{2} << 20;
 
 }  // namespace
 
-KvPrefault::KvPrefault(std::span<const std::unique_ptr<DeviceBuffer>> buffers,
-                       std::size_t block_bytes, std::uint64_t blocks, std::uint64_t ahead)
+KvPrefault::KvPrefault(std::span<const std::unique_ptr<DeviceBuffer>> buffers, std::uint64_t blocks,
+                       std::uint64_t ahead)
     : blocks_(blocks), ahead_(ahead), wanted_(std::min(blocks, ahead)) {
-    thread_ = std::thread([this, buffers, block_bytes] { run(buffers, block_bytes); });
+    thread_ = std::thread([this, buffers] { run(buffers); });
 }
 
 KvPrefault::~KvPrefault() {
@@ -35,10 +35,11 @@ void KvPrefault::used(std::uint32_t block) {
     wanted_.notify_one();
 }
 
-void KvPrefault::run(std::span<const std::unique_ptr<DeviceBuffer>> buffers,
-                     std::size_t block_bytes) {
+void KvPrefault::run(std::span<const std::unique_ptr<DeviceBuffer>> buffers) {
     name_this_thread("molink-prefault");
-    const std::uint64_t piece = std::max<std::uint64_t>(kPieceBytes / block_bytes, 1);
+    std::size_t largest = 1;  // block
+    for (const auto& buffer : buffers) largest = std::max(largest, buffer->bytes() / blocks_);
+    const std::uint64_t piece = std::max<std::uint64_t>(kPieceBytes / largest, 1);
     std::uint64_t done = 0;
     for (std::uint64_t wanted = wanted_.load(); wanted != kEnd; wanted = wanted_.load()) {
         if (done >= wanted) {
@@ -46,7 +47,10 @@ void KvPrefault::run(std::span<const std::unique_ptr<DeviceBuffer>> buffers,
             continue;
         }
         const std::uint64_t end = std::min(wanted, done + piece);
-        for (const auto& buffer : buffers) buffer->prefault(done * block_bytes, end * block_bytes);
+        for (const auto& buffer : buffers) {
+            const std::size_t block_bytes = buffer->bytes() / blocks_;
+            buffer->prefault(done * block_bytes, end * block_bytes);
+        }
         done = end;
     }
 }

@@ -16,10 +16,10 @@ namespace molink {
 /// on, so what comes next lies beyond the highest in use.
 class KvPrefault {
 public:
-    /// `buffers`, one per layer, hold `blocks` blocks each and must outlive it. `ahead`: blocks
-    /// that the next parts may take at most.
-    KvPrefault(std::span<const std::unique_ptr<DeviceBuffer>> buffers, std::size_t block_bytes,
-               std::uint64_t blocks, std::uint64_t ahead);
+    /// `buffers`, one per layer, hold `blocks` blocks each, of a size of their own, and must
+    /// outlive it. `ahead`: blocks that the next parts may take at most.
+    KvPrefault(std::span<const std::unique_ptr<DeviceBuffer>> buffers, std::uint64_t blocks,
+               std::uint64_t ahead);
     /// Ends its thread, after the piece under way.
     ~KvPrefault();
 
@@ -27,7 +27,7 @@ public:
     void used(std::uint32_t block);
 
 private:
-    void run(std::span<const std::unique_ptr<DeviceBuffer>> buffers, std::size_t block_bytes);
+    void run(std::span<const std::unique_ptr<DeviceBuffer>> buffers);
 
     const std::uint64_t blocks_;
     const std::uint64_t ahead_;

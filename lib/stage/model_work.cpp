@@ -7,7 +7,7 @@
 
 #include "backend/backend.h"
 #include "base/error.h"
-#include "loader/checkpoint.h"
+#include "loader/model_folder.h"
 #include "model/model.h"
 #include "stage/stage_runner.h"
 
@@ -17,10 +17,10 @@ namespace {
 class ModelWork final : public StageWork {
 public:
     ModelWork(const ModelWorkOptions& options, std::unique_ptr<Backend> backend,
-              Checkpoint checkpoint, Described described)
+              std::unique_ptr<WeightSource> weights, Described described)
         : options_(options),
           backend_(std::move(backend)),
-          checkpoint_(std::move(checkpoint)),
+          weights_(std::move(weights)),
           described_(std::move(described)) {}
 
     Result<Loaded> load(const StageConfig& config, const Progress& progress) override {
@@ -30,11 +30,11 @@ public:
                                  options_.block_tokens};
         const WeightStorage storage =
             options_.weights == WeightMode::q8_0 ? WeightStorage::q8_0 : WeightStorage::native;
-        MOLINK_ASSIGN_OR_RETURN(auto model, Model::load(*backend_, checkpoint_, described_, part,
+        MOLINK_ASSIGN_OR_RETURN(auto model, Model::load(*backend_, *weights_, described_, part,
                                                         storage, bounds, progress));
         runner_ = std::make_unique<StageRunner>(
             *backend_, std::move(model), described_.spec, config,
-            StageKvLayout{element_type(options_.kv_type), options_.block_tokens});
+            CacheFormat{element_type(options_.kv_type), options_.block_tokens});
         MOLINK_ASSIGN_OR_RETURN(const std::uint64_t capacity, runner_->block_capacity());
         return Loaded{runner_->weight_bytes(), capacity};
     }
@@ -47,7 +47,7 @@ public:
 private:
     ModelWorkOptions options_;
     std::unique_ptr<Backend> backend_;
-    Checkpoint checkpoint_;
+    std::unique_ptr<WeightSource> weights_;
     Described described_;
     std::unique_ptr<StageRunner> runner_;
 };
@@ -55,12 +55,12 @@ private:
 }  // namespace
 
 Result<std::unique_ptr<StageWork>> make_model_work(const ModelWorkOptions& options) {
-    MOLINK_ASSIGN_OR_RETURN(const ConfigFile config, ConfigFile::load(options.model_dir));
-    MOLINK_ASSIGN_OR_RETURN(Described described, describe_model(config));
-    MOLINK_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::open(options.model_dir));
+    MOLINK_ASSIGN_OR_RETURN(const ModelFolder folder, ModelFolder::open(options.model_dir));
+    MOLINK_ASSIGN_OR_RETURN(Described described, describe_model(folder.config()));
+    MOLINK_ASSIGN_OR_RETURN(auto weights, folder.open_weights());
     MOLINK_ASSIGN_OR_RETURN(auto backend, open_device(options.backend, options.threads));
     return std::unique_ptr<StageWork>(std::make_unique<ModelWork>(
-        options, std::move(backend), std::move(checkpoint), std::move(described)));
+        options, std::move(backend), std::move(weights), std::move(described)));
 }
 
 }  // namespace molink

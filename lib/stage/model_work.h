@@ -21,7 +21,7 @@ struct ModelWorkOptions {
 };
 
 /// The layers of a real model on a backend of this machine.
-/// Errors: of open_device, ConfigFile and Checkpoint.
+/// Errors: of open_device and ModelFolder.
 Result<std::unique_ptr<StageWork>> make_model_work(const ModelWorkOptions& options);
 
 }  // namespace molink

@@ -5,22 +5,23 @@
 
 #include "base/error.h"
 #include "kv/capacity.h"
-#include "model/model.h"
 
 namespace molink {
 
 Result<std::uint64_t> offered_blocks(const Backend& backend, const ModelSpec& spec,
                                      const StageConfig& config, std::uint64_t weight_bytes,
-                                     const StageKvLayout& kv) {
-    const std::size_t layer_block = backend.kv_block_bytes(kv.block_tokens, spec.attention.kv_heads,
-                                                           spec.attention.head_dim, kv.type);
+                                     const CacheFormat& cache) {
+    std::size_t block_bytes = 0;
+    for (std::int32_t i = config.layers.begin; i < config.layers.end; ++i) {
+        block_bytes += layer_cache_block_bytes(backend, spec, i, cache);
+    }
     StageMemory memory;
     memory.memory_bytes = static_cast<std::int64_t>(config.memory_bytes);
     memory.weight_bytes = static_cast<std::int64_t>(weight_bytes);
     memory.workspace_bytes = static_cast<std::int64_t>(part_workspace_bytes(
         backend, spec,
-        {config.max_rows, config.max_context, config.max_sequences, kv.block_tokens}));
-    memory.kv_block_bytes = config.layers.size() * static_cast<std::int64_t>(layer_block);
+        {config.max_rows, config.max_context, config.max_sequences, cache.block_tokens}));
+    memory.kv_block_bytes = static_cast<std::int64_t>(block_bytes);
     memory.max_blocks = static_cast<std::int64_t>(config.max_kv_blocks);
     const std::string stage =
         fmt::format("a stage of layers {}-{}", config.layers.begin, config.layers.end - 1);

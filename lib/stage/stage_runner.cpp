@@ -20,7 +20,7 @@
 namespace molink {
 
 StageRunner::StageRunner(Backend& backend, std::unique_ptr<Model> model, const ModelSpec& spec,
-                         const StageConfig& config, const StageKvLayout& kv)
+                         const StageConfig& config, const CacheFormat& cache)
     : backend_(backend),
       traits_(backend.traits()),
       compute_(backend.make_stream()),
@@ -28,7 +28,7 @@ StageRunner::StageRunner(Backend& backend, std::unique_ptr<Model> model, const M
       model_(std::move(model)),
       spec_(spec),
       config_(config),
-      kv_(kv) {}
+      cache_(cache) {}
 
 StageRunner::~StageRunner() {
     // An error changes nothing here: a stream that failed does nothing more.
@@ -37,34 +37,25 @@ StageRunner::~StageRunner() {
 }
 
 ModelBounds StageRunner::bounds() const {
-    return {config_.max_rows, config_.max_context, config_.max_sequences, kv_.block_tokens};
+    return {config_.max_rows, config_.max_context, config_.max_sequences, cache_.block_tokens};
 }
 
 Result<std::uint64_t> StageRunner::block_capacity() const {
-    return offered_blocks(backend_, spec_, config_, weight_bytes(), kv_);
+    return offered_blocks(backend_, spec_, config_, weight_bytes(), cache_);
 }
 
 Status StageRunner::allocate_pages(std::uint64_t kv_blocks) {
-    const AttentionSpec& attention = spec_.attention;
-    const std::size_t block =
-        backend_.kv_block_bytes(kv_.block_tokens, attention.kv_heads, attention.head_dim, kv_.type);
-    for (std::int32_t i = 0; i < config_.layers.size(); ++i) {
+    for (std::size_t i = 0; i < layer_count(); ++i) {
+        const std::size_t block = model_->cache_block_bytes(i, cache_);
         MOLINK_ASSIGN_OR_RETURN(auto buffer, backend_.allocate(block * kv_blocks));
-        KvPages pages;
-        pages.base = buffer->data();
-        pages.block_bytes = static_cast<std::int64_t>(block);
-        pages.block_tokens = kv_.block_tokens;
-        pages.kv_heads = attention.kv_heads;
-        pages.head_dim = attention.head_dim;
-        pages.type = kv_.type;
-        pages_.push_back(pages);
+        pages_.push_back(model_->cache_pages(i, cache_, buffer->data()));
         page_buffers_.push_back(std::move(buffer));
     }
     if (!traits_.prefaults) return {};
     // A block for every sequence, and what one part of prompts fills.
-    const std::int32_t ahead = config_.max_sequences + config_.max_rows / kv_.block_tokens;
-    prefault_ = std::make_unique<KvPrefault>(page_buffers_, block, kv_blocks,
-                                             static_cast<std::uint64_t>(ahead));
+    const std::int32_t ahead = config_.max_sequences + config_.max_rows / cache_.block_tokens;
+    prefault_ =
+        std::make_unique<KvPrefault>(page_buffers_, kv_blocks, static_cast<std::uint64_t>(ahead));
     return {};
 }
 
@@ -83,7 +74,7 @@ Status StageRunner::start(std::uint64_t kv_blocks) {
     bounds.max_rows = config_.max_rows;
     bounds.max_sequences = config_.max_sequences;
     bounds.max_context = config_.max_context;
-    bounds.block_tokens = kv_.block_tokens;
+    bounds.block_tokens = cache_.block_tokens;
     bounds.vocabulary = spec_.vocabulary;
     bounds.kv_blocks = kv_blocks;
     table_ = std::make_unique<SequenceTable>(bounds);
@@ -195,7 +186,7 @@ Status StageRunner::gather(const PartPlan& plan, PartSlot& slot) {
     batch.clear();
     for (const RowSpan& span : slot.spans) {
         const StageSequence& sequence = table_->at(span.sequence);
-        const auto blocks = static_cast<std::size_t>((span.end() - 1) / kv_.block_tokens + 1);
+        const auto blocks = static_cast<std::size_t>((span.end() - 1) / cache_.block_tokens + 1);
         batch.add_sequence(std::span(sequence.blocks).first(blocks));
         for (std::int32_t position = span.position; position < span.end(); ++position) {
             batch.add_row(position, sequence.tokens[static_cast<std::size_t>(position)]);

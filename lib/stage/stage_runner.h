@@ -25,7 +25,7 @@ class StageRunner {
 public:
     /// `backend` must outlive it.
     StageRunner(Backend& backend, std::unique_ptr<Model> model, const ModelSpec& spec,
-                const StageConfig& config, const StageKvLayout& kv);
+                const StageConfig& config, const CacheFormat& cache);
     /// Waits for what is under way.
     ~StageRunner();
 
@@ -44,6 +44,7 @@ public:
 
 private:
     ModelBounds bounds() const;
+    std::size_t layer_count() const { return static_cast<std::size_t>(config_.layers.size()); }
     Status allocate_pages(std::uint64_t kv_blocks);
     Status enqueue_layers(const PartPlan& plan, const ActivationRows* activations, PartSlot& slot);
     Status enqueue(const PartPlan& part, PartSlot& slot);
@@ -74,7 +75,7 @@ private:
     std::unique_ptr<Model> model_;
     ModelSpec spec_;
     StageConfig config_;
-    StageKvLayout kv_;
+    CacheFormat cache_;
     std::unique_ptr<SequenceTable> table_;
     std::vector<std::unique_ptr<DeviceBuffer>> page_buffers_;  // [layers]
     std::vector<KvPages> pages_;

@@ -96,7 +96,6 @@ TEST_CASE("a spec can say more than the blocks execute, and is then refused by f
         REQUIRE(status.message().find(words) != std::string::npos);
     };
     refuses([](ModelSpec& s) { s.attention.kind = AttentionKind::latent; }, "latent");
-    refuses([](ModelSpec& s) { s.attention.qk_norm = true; }, "normalised queries");
     refuses([](ModelSpec& s) { s.position = PositionKind::alibi; }, "rope");
     refuses([](ModelSpec& s) { s.norm.kind = NormKind::layer; }, "layer norm");
     refuses([](ModelSpec& s) { s.residual = ResidualKind::parallel; }, "parallel");

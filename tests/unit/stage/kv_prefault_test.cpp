@@ -21,8 +21,9 @@ constexpr std::size_t kMiB = std::size_t{1} << 20;
 /// Tells what it was asked for.
 class Recorder final : public DeviceBuffer {
 public:
+    explicit Recorder(std::size_t bytes) : bytes_(bytes) {}
     void* data() override { return nullptr; }
-    std::size_t bytes() const override { return 0; }
+    std::size_t bytes() const override { return bytes_; }
     void prefault(std::size_t begin, std::size_t end) override {
         const std::lock_guard lock(mutex_);
         ranges_.emplace_back(begin, end);
@@ -37,14 +38,15 @@ public:
     }
 
 private:
+    std::size_t bytes_;
     std::mutex mutex_;
     std::condition_variable signal_;
     std::vector<std::pair<std::size_t, std::size_t>> ranges_;
 };
 
-std::vector<std::unique_ptr<DeviceBuffer>> recorders(std::size_t layers) {
+std::vector<std::unique_ptr<DeviceBuffer>> recorders(std::size_t layers, std::size_t bytes) {
     std::vector<std::unique_ptr<DeviceBuffer>> buffers;
-    for (std::size_t i = 0; i < layers; ++i) buffers.push_back(std::make_unique<Recorder>());
+    for (std::size_t i = 0; i < layers; ++i) buffers.push_back(std::make_unique<Recorder>(bytes));
     return buffers;
 }
 
@@ -72,8 +74,8 @@ bool kernel_populates() {
 }  // namespace
 
 TEST_CASE("so many blocks as may be taken next are resident on every layer") {
-    const auto buffers = recorders(2);
-    KvPrefault prefault(buffers, kMiB, 40, 6);
+    const auto buffers = recorders(2, 40 * kMiB);
+    KvPrefault prefault(buffers, 40, 6);
     using Ranges = std::vector<std::pair<std::size_t, std::size_t>>;
     const Ranges first{{0, 2 * kMiB}, {2 * kMiB, 4 * kMiB}, {4 * kMiB, 6 * kMiB}};
     for (const auto& buffer : buffers) {
@@ -93,8 +95,8 @@ TEST_CASE("so many blocks as may be taken next are resident on every layer") {
 }
 
 TEST_CASE("small blocks go by pieces of a huge page") {
-    const auto buffers = recorders(1);
-    const KvPrefault prefault(buffers, 4096, 1'000'000, 600);
+    const auto buffers = recorders(1, std::size_t{1'000'000} * 4096);
+    const KvPrefault prefault(buffers, 1'000'000, 600);
     const auto ranges = static_cast<Recorder&>(*buffers[0]).wait_for(std::size_t{600} * 4096);
     CHECK(ranges.size() == 2);
     CHECK(ranges[0].second == 2 * kMiB);

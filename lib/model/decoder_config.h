@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+
+#include <molink/model_spec.h>
+#include <molink/status.h>
+
+#include "loader/config_file.h"
+#include "model/arch_table.h"
+
+namespace molink {
+
+/// The spec that config.json describes with the keys of Llama. Errors: as ConfigFile,
+/// unimplemented naming the key.
+Result<ModelSpec> decoder_spec(const ConfigFile& config);
+/// Names of tensors as Llama has them. Biases are there where the spec says so.
+LayerTensors decoder_layer_tensors(const ModelSpec& spec, std::int32_t layer);
+OuterTensors decoder_outer_tensors(const ModelSpec& spec);
+
+}  // namespace molink

@@ -1,0 +1,26 @@
+// Which mixer and which feed-forward a layer has. A new kind of either is a file of its own and a
+// case here; nothing else asks for kinds. Relies on check_supported(), which refuses the kinds that
+// nobody has written.
+#include "model/layer.h"
+
+#include <algorithm>
+
+#include "model/attention_mixer.h"
+#include "model/dense_feed_forward.h"
+
+namespace molink {
+
+std::size_t Layer::scratch_bytes(const Backend& backend, std::int64_t rows) const {
+    return std::max(mixer->scratch_bytes(backend, rows),
+                    feed_forward->scratch_bytes(backend, rows));
+}
+
+Layer make_layer(const ModelSpec& spec, std::int32_t index) {
+    const LayerSpec& kinds = spec.layer_specs[static_cast<std::size_t>(index)];
+    Layer layer;
+    layer.mixer = std::make_unique<AttentionMixer>(spec, kinds);
+    layer.feed_forward = std::make_unique<DenseFeedForward>(spec);
+    return layer;
+}
+
+}  // namespace molink
