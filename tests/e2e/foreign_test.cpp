@@ -3,6 +3,8 @@
 // fails there is said.
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <stdexcept>
 
 #include "support/catch.h"
@@ -59,6 +61,29 @@ std::vector<Completion> run(const std::string& model, const Setup& setup) {
     for (const RequestId id : ids) completions.push_back(requests.wait(id).front());
     return completions;
 }
+
+/// Waits for a line of a node's log.
+class LineWaiter final : public LogSink {
+public:
+    explicit LineWaiter(std::string words) : words_(std::move(words)) {}
+    void write(LogLevel, std::string_view line) override {
+        const std::lock_guard lock(mutex_);
+        if (line.find(words_) == std::string_view::npos) return;
+        line_ = line;
+        there_.notify_all();
+    }
+    std::string wait() {
+        std::unique_lock lock(mutex_);
+        there_.wait(lock, [&] { return !line_.empty(); });
+        return line_;
+    }
+
+private:
+    const std::string words_;
+    std::mutex mutex_;
+    std::condition_variable there_;
+    std::string line_;
+};
 
 void require_same(const std::vector<Completion>& got, const std::vector<Completion>& want) {
     REQUIRE(got.size() == want.size());
@@ -117,6 +142,37 @@ TEST_CASE("an error of the head's device ends its requests and says where") {
     });
     REQUIRE(requests.wait(id).front().reason == FinishReason::error);
     REQUIRE(said);
+}
+
+TEST_CASE("an error of a worker's device reaches the head with device and op") {
+    ForeignOptions options;
+    options.name = "breaks there";
+    options.failing_op = "gather_rows";  // of the LM head, which the last stage has
+    options.fail_at = 8;
+    register_foreign_backend(options);
+    TempDir dir;
+    REQUIRE(write_tiny_model(dir.path()).ok());
+    LineWaiter lost("was lost");
+    LocalClusterOptions cluster_options;
+    cluster_options.model_dir = dir.string();
+    cluster_options.nodes = 2;
+    cluster_options.each = [](NodeOptions& node) {
+        if (node.name == "worker1") node.backend = "breaks there:0";
+    };
+    cluster_options.engine = [&](EngineOptions& engine) {
+        engine.partitioner = make_even_partitioner();
+        engine.log = &lost;
+    };
+    LocalCluster cluster(cluster_options);
+    Requests requests(cluster.engine());
+    GenerateRequest request = request_of(0);
+    request.max_tokens = 200;
+    static_cast<void>(requests.submit(request));
+    const std::string line = lost.wait();
+    static_cast<void>(cluster.engine().close().ok());  // the request waits for another worker
+    INFO(line);
+    REQUIRE(line.find("worker1") != std::string::npos);
+    REQUIRE(line.find("breaks there:0: gather_rows failed") != std::string::npos);
 }
 
 TEST_CASE("a device without memory for its pages is said with the numbers") {
