@@ -11,8 +11,8 @@
 
 namespace molink::capi {
 
-/// Which threads are inside a callback of one handle, so that freeing the handle there can be
-/// refused instead of waiting for itself.
+/// The threads that are inside a callback of one handle. Freeing the handle on such a thread would
+/// wait for itself, so it is refused.
 class CallbackThreads {
 public:
     class Scope {
@@ -46,8 +46,7 @@ private:
     std::vector<std::thread::id> threads_;
 };
 
-/// A log callback as the library's sink. The finalizer is called by finalize(), once the node that
-/// writes here is closed.
+/// A log sink that calls a log callback.
 class LogCallback final : public LogSink {
 public:
     LogCallback(molink_log_fn log, void* user_data, CallbackThreads& threads)

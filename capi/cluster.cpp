@@ -1,6 +1,6 @@
-// The cluster as the head last published it: a snapshot that stands still while it is read. Structs
-// handed out point into the snapshot, so nothing is copied twice and their strings live as long as
-// it does.
+// Implements molink_engine_cluster and molink_cluster_*: snapshots of the cluster as the head last
+// published it. Structs that a caller receives point into the snapshot, so nothing is copied twice.
+// Their strings live as long as the snapshot.
 #include "guard.h"
 #include "handles.h"
 #include "structs.h"

@@ -1,6 +1,6 @@
-// molink_engine_*: one handle is a head, and with local_workers the workers around it. Nothing here
-// has a thread; progress is reported by whoever waits. Closing inside a callback is recognised by
-// the thread, before any lock is taken.
+// Implements molink_engine_*. A handle holds a head and, with local_workers, its workers. No thread
+// is started here: a caller that waits also reports progress. A close inside a callback is
+// recognised by its thread before any lock is taken.
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -25,7 +25,7 @@ Status inside_callback(const char* function) {
                       " inside a callback of the same handle; call it from another thread");
 }
 
-/// Shares the log and, in a local cluster, the links.
+/// Connects a node to the log and, in a local cluster, to the links.
 void connect_node(molink_engine& handle, NodeOptions& node) {
     node.log = handle.log.get();
     if (handle.network == nullptr) return;
@@ -97,7 +97,7 @@ void report(molink_engine& handle, const ClusterView& view, molink_progress& rep
     handle.options.progress(handle.options.progress_user_data, &progress);
 }
 
-/// A local worker that gave up says why; the head would only miss it.
+/// Returns the error of a local worker that ended. The head knows only that the worker is missing.
 Status check_workers(const molink_engine& handle) {
     for (const auto& worker : handle.workers) {
         const Status status = worker->wait(0);

@@ -1,6 +1,6 @@
-// Errors and versions. The error for lack of memory is a constant, because making one could fail
-// for the same reason; releasing it does nothing. Names come from the library, so that both
-// interfaces say the same words.
+// Errors and versions. The error for lack of memory is a constant, because allocating one could
+// fail for the same reason. Releasing it does nothing. Names of codes come from the library, so
+// both interfaces use the same ones.
 #include "guard.h"
 
 #include <molink/request.h>
@@ -9,7 +9,7 @@
 namespace molink::capi {
 namespace {
 
-/// Never changed and never freed; constant-initialised apart from its short string.
+/// This error is never changed and never freed. Its string is short enough to need no allocation.
 molink_error& no_memory() noexcept {
     static molink_error error{MOLINK_RESOURCE_EXHAUSTED, "out of memory"};
     return error;

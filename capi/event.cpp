@@ -1,6 +1,6 @@
-// A RequestEvent in C's terms. Log-probabilities become flat arrays, because an array of structs
-// could never get another field; everything else points into the event itself, which lives inside
-// its C face.
+// Fills a molink_event from a RequestEvent. Log-probabilities become flat arrays, because fields
+// could not be added to structs in an array. All other pointers refer to the RequestEvent, which is
+// stored in the same object.
 #include "event.h"
 
 #include <utility>

@@ -8,8 +8,8 @@
 
 namespace molink::capi {
 
-/// A RequestEvent with its C face, which points into it; a molink_event from a queue is one of
-/// these. Neither copied nor moved.
+/// A RequestEvent and the molink_event that points into it. Events from a queue have this type. It
+/// is neither copied nor moved, because that would break the pointers.
 class Event final : public molink_event {
 public:
     Event(RequestEvent event, void* data);

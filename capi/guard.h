@@ -15,13 +15,13 @@ struct molink_error {
 
 namespace molink::capi {
 
-/// The C shape of a status: nullptr when ok. Never throws; without memory for a message it returns
-/// one constant error.
+/// Converts a status; ok becomes nullptr. If there is no memory for a message, returns
+/// out_of_memory(), which is one constant error.
 molink_error* to_error(const Status& status) noexcept;
 molink_error* out_of_memory() noexcept;
 
-/// Runs the body of an entry point, a callable that returns Status, and turns whatever happens into
-/// an error. Every entry point that can fail is one call of this.
+/// Runs the body of an entry point, a callable that returns Status. Turns its status and its
+/// exceptions into an error. Every entry point that can fail is one call of this function.
 template <typename Body>
 molink_error* guarded(Body&& body) noexcept {
     try {
@@ -39,7 +39,7 @@ molink_error* guarded(Body&& body) noexcept {
     }
 }
 
-/// "molink_queue_next: queue is NULL"
+/// Makes an error such as "molink_queue_next: queue is NULL".
 inline Status null_argument(const char* function, const char* argument) {
     return Status(StatusCode::invalid_argument,
                   std::string(function) + ": " + argument + " is NULL");

@@ -12,20 +12,20 @@
 
 #include "callbacks.h"
 
-/// What the opaque handles are. Members are in the order of their lifetimes: the nodes write to the
-/// log until they are gone.
+/// The types behind the opaque handles. Members are in the order of their lifetimes: the nodes
+/// write to the log until they are destroyed.
 struct molink_engine {
-    molink_engine_options options{};  ///< its strings are not kept
+    molink_engine_options options{};  ///< its strings are valid only during molink_engine_create()
     molink::capi::CallbackThreads callbacks;
     std::unique_ptr<molink::capi::LogCallback> log;
-    std::shared_ptr<molink::InprocHub> network;  ///< of a local cluster
+    std::shared_ptr<molink::InprocHub> network;  ///< used by a local cluster
     std::unique_ptr<molink::Engine> engine;
     std::vector<std::unique_ptr<molink::Worker>> workers;
     std::string address;
     std::mutex closing;
 
     ~molink_engine() { static_cast<void>(close_nodes()); }
-    /// The head first, so that the workers hear of its end.
+    /// Closes the head first, so that the workers are told.
     molink::Status close_nodes() {
         const std::lock_guard lock(closing);
         if (engine == nullptr) return {};

@@ -1,6 +1,6 @@
-// Counters as a snapshot. One type serves engines and workers: a worker's has links alone. Structs
-// handed out point into the snapshot, arrays of lanes and buckets included, so they live as long as
-// it does.
+// Snapshots of the counters. Engines and workers use the same type; that of a worker has only
+// links. Structs that a caller receives point into the snapshot, including arrays of lanes and
+// buckets, and live as long as the snapshot.
 #include "guard.h"
 #include "handles.h"
 #include "structs.h"

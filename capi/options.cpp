@@ -1,6 +1,6 @@
-// C options and requests to C++ ones. Limits of numbers are checked by the engine, once for both
-// interfaces; here is only what a C++ type would rule out by itself: enumerators, lists without a
-// pointer, structs of another version.
+// Converts C options and requests to C++ ones. The engine checks the limits of numbers for both
+// interfaces. This file checks only what a C++ type would exclude: unknown enumerators, lists
+// without a pointer, and structs of another version.
 #include "options.h"
 
 #include "guard.h"
@@ -55,7 +55,7 @@ void fill_node(const T& in, NodeOptions& out) {
     }
     out.log_level = static_cast<LogLevel>(in.log_level);
     out.transmit = [name = text_or(in.transmit, "fair")] {
-        return std::move(*make_transmit_policy(name));  // check_node has seen the name
+        return std::move(*make_transmit_policy(name));  // check_node has checked the name
     };
 }
 
@@ -105,7 +105,7 @@ Status check_local_cluster(const molink_engine_options& options) {
     return {};
 }
 
-/// [count] values behind a C pointer. Errors: NULL with a count.
+/// Copies [count] values from a C pointer. Errors: invalid_argument (NULL with a count).
 template <typename T, typename U>
 Status read_list(const char* name, const T* values, std::size_t count, std::vector<U>& out) {
     if (count > 0 && values == nullptr) {
@@ -190,7 +190,7 @@ EngineOptions engine_options(const molink_engine_options& options) {
     out.probe_links = options.link_probes != 0;
     out.expected_prompt_tokens = options.expected_prompt_tokens;
     out.expected_output_tokens = options.expected_output_tokens;
-    out.scheduler = std::move(*named_scheduler(options));  // check_policies has seen the names
+    out.scheduler = std::move(*named_scheduler(options));  // check_policies has checked the names
     out.partitioner = std::move(*named_partitioner(options));
     return out;
 }

@@ -1,6 +1,6 @@
-// A scheduler behind a table of C functions, and the accessors it reads with. The opaque types of
-// molink_plugin.h are the library's own, so a view costs nothing however long its queues are; only
-// what a plug-in asks for is touched.
+// A scheduler that calls a table of C functions, and the accessors for these functions. The opaque
+// types of molink_plugin.h are the library's own types. A view is therefore not copied, and its
+// cost does not depend on the length of its queues.
 #include "plugin_scheduler.h"
 
 #include <span>
@@ -25,7 +25,7 @@ void PluginScheduler::plan(const SchedulerView& view, StepPlan& plan) {
         table_.plan(user_data_, reinterpret_cast<const molink_view*>(&view),
                     reinterpret_cast<molink_plan*>(&plan));
     } catch (...) {
-        plan = {};  // a plug-in in C++ threw although it must not; the built-in policy plans
+        plan = {};  // a plug-in in C++ broke its contract and threw; the built-in policy plans
     }
 }
 
@@ -35,7 +35,7 @@ void PluginScheduler::observe(const PartReport& report) {
     try {
         table_.observe(user_data_, reinterpret_cast<const molink_report*>(&report));
     } catch (...) {
-        return;  // as above
+        return;  // see above
     }
 }
 
@@ -89,7 +89,7 @@ PartReport::Stage stage_of(const molink_report* report, std::size_t stage) {
     return stage < stages.size() ? stages[stage] : PartReport::Stage{};
 }
 
-/// Without memory the plan stays as it is: a smaller plan is a plan.
+/// If there is no memory, the plan stays unchanged. A smaller plan is still valid.
 template <typename Add>
 void add_to(molink_plan* plan, Add&& add) noexcept {
     if (plan == nullptr) return;

@@ -12,14 +12,14 @@
 
 namespace molink::capi {
 
-/// A table of C functions as a Scheduler. It calls the table's destroy only after own().
+/// A Scheduler that calls a table of C functions. It calls the table's destroy only after own().
 class PluginScheduler final : public Scheduler {
 public:
     PluginScheduler(const molink_scheduler_vtable& table, void* user_data,
                     CallbackThreads& threads);
     ~PluginScheduler() override;
 
-    /// The engine was created: user_data is the engine's from now on.
+    /// Takes ownership of user_data. Call this when the engine was created.
     void own() { owned_ = true; }
 
     std::string_view name() const override { return name_; }
@@ -29,12 +29,12 @@ public:
 private:
     const molink_scheduler_vtable table_;
     void* const user_data_;
-    CallbackThreads& threads_;  ///< of the engine's handle, which outlives it
+    CallbackThreads& threads_;  ///< belongs to the engine's handle, which outlives this
     const std::string name_;
     bool owned_ = false;
 };
 
-/// Errors: invalid_argument (an entry that must not be NULL, a later version).
+/// Errors: invalid_argument (a required entry is NULL, or the table has a later version).
 Result<std::unique_ptr<PluginScheduler>> make_plugin_scheduler(const molink_scheduler_vtable* table,
                                                                void* user_data,
                                                                CallbackThreads& threads);

@@ -1,6 +1,6 @@
-// The pull-style twin of event callbacks. Requests push on the delivery thread of their engine;
-// any thread pulls. An event belongs to whoever took it, so it may outlive the queue, the engine
-// and the request.
+// Event queues, the alternative to event callbacks. Requests push events on the delivery thread of
+// their engine, and any thread can fetch them. The caller owns a fetched event, so it may outlive
+// the queue, the engine and the request.
 #include "queue.h"
 
 #include <chrono>
@@ -22,7 +22,7 @@ void EventQueue::push(const RequestEvent& event, void* user_data) {
 }
 
 std::unique_ptr<Event> EventQueue::next(std::int64_t timeout_us) {
-    // Longer waits would overflow the clock's arithmetic.
+    // A longer wait would overflow the clock's arithmetic.
     constexpr std::int64_t kLongest_us = std::int64_t{1} << 50;
     std::unique_lock lock(mutex_);
     const auto there = [&] { return closed_ || !events_.empty(); };

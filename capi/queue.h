@@ -11,14 +11,14 @@
 
 namespace molink::capi {
 
-/// Events on their way to whoever pulls them. Shared by the handle and the requests that write to
-/// it, because either may end first.
+/// Events that wait to be fetched. The handle and the requests that write to it share the queue,
+/// because either may end first.
 class EventQueue {
 public:
     void push(const RequestEvent& event, void* user_data);
-    /// The next event, or nullptr after timeout_us; kWaitForever: waits without limit.
+    /// Returns the next event, or nullptr after timeout_us (kWaitForever: waits without limit).
     std::unique_ptr<Event> next(std::int64_t timeout_us);
-    /// Drops what is there and what still comes.
+    /// Drops all events, including later ones.
     void close();
 
 private:

@@ -1,6 +1,6 @@
-// Submitting and cancelling. The engine promises one last event per accepted request and none for
-// a refused one; here that becomes the rule for finalizers. An exception of a callback, which it
-// must not throw, ends here.
+// Submits and cancels requests. The engine sends exactly one last event for an accepted request and
+// none for a refused one. The finalizer is called after that last event. Exceptions that a callback
+// throws against its contract are dropped here.
 #include <utility>
 
 #include "event.h"
@@ -16,7 +16,7 @@ struct Subscriber {
     molink_event_fn callback = nullptr;
     void* user_data = nullptr;
     molink_finalizer finalizer = nullptr;
-    CallbackThreads* threads = nullptr;  ///< of the engine, which outlives its callbacks
+    CallbackThreads* threads = nullptr;  ///< belongs to the engine, which outlives its callbacks
 
     void deliver(const RequestEvent& event) const noexcept {
         try {
@@ -24,14 +24,14 @@ struct Subscriber {
             const Event owned(event, user_data);
             callback(user_data, &owned);
         } catch (...) {
-            // A callback in C++ threw although it must not; its request goes on.
+            // A callback in C++ broke its contract and threw. Its request continues.
         }
         if (!event.last || finalizer == nullptr) return;
         try {
             const CallbackThreads::Scope scope(*threads);
             finalizer(user_data);
         } catch (...) {
-            // As above.
+            // See above.
         }
     }
 };

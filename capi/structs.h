@@ -15,14 +15,16 @@ inline Status struct_error(const char* name, std::size_t size, const std::string
                   std::string(name) + ": struct_size " + std::to_string(size) + " " + reason);
 }
 
-/// Could be sizeof of this struct in some version; anything else was never initialised.
+/// Returns whether `size` can be the size of this struct in some version. Other values mean that
+/// the struct was not initialised.
 template <typename T>
 bool is_plausible(std::size_t size) {
     return size >= sizeof(std::size_t) && size % alignof(T) == 0 && size <= 16 * sizeof(T);
 }
 
-/// Copies a struct that a client of any age filled over `out`, which holds the defaults. A client's
-/// fields beyond ours must be zero: it asks for something that this library does not know.
+/// Copies a client's struct over `out`, which holds the defaults. The client may have an older or a
+/// newer version of the struct. Fields that this library does not know must be zero, because they
+/// would ask for something that it cannot do.
 template <typename T>
 Status read_struct(const char* name, const T* in, T& out) {
     if (in == nullptr) {
@@ -44,7 +46,7 @@ Status read_struct(const char* name, const T* in, T& out) {
     return {};
 }
 
-/// Fills a client's struct as far as both sides know it; keeps its struct_size.
+/// Fills the fields of a client's struct that both sides know. Keeps its struct_size.
 template <typename T>
 Status write_struct(const char* name, const T& value, T* out) {
     if (out == nullptr) {
@@ -59,7 +61,8 @@ Status write_struct(const char* name, const T& value, T* out) {
     return {};
 }
 
-/// The _init functions: the defaults, and zeros in fields that only the client knows.
+/// Implements the _init functions: sets the defaults, and zeros in fields that only the client
+/// knows.
 template <typename T>
 Status init_struct(const char* name, const T& defaults, T* out, std::size_t size) {
     if (out == nullptr) {

@@ -1,6 +1,6 @@
-// molink_worker_*: a node that joins a head elsewhere. The address is kept beside the worker, so
-// that its text lives as long as the handle. There is no thread
-// here; the worker has its own.
+// Implements molink_worker_*: a node that joins a head.
+// The handle keeps a copy of the address, so that the string lives as long as the handle.
+// No thread is started here; the worker has its own.
 #include "guard.h"
 #include "handles.h"
 #include "options.h"
