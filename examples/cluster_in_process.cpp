@@ -1,5 +1,6 @@
-// A whole cluster inside one process: a head and two workers over in-process links, as a desktop
-// program or a test would embed it. Prints the split, then the text.
+// Runs a complete cluster inside one process: a head and two workers that are connected by
+// in-process links. A desktop program or a test can embed a cluster in this way. Prints the split
+// and then the text.
 #include <future>
 #include <iostream>
 #include <memory>

@@ -1,6 +1,6 @@
-// A scheduler of one's own: shortest prompt first, with everything that can decode decoding at
-// once. The same class runs in the simulator, over a slow link in virtual time, and in the real
-// engine. Argument: a model folder.
+// A user-defined scheduler. It decodes all sequences that can decode, and prefills the shortest
+// prompt first. The same class runs in the simulator, over a slow link in virtual time, and in the
+// real engine. Argument: a model folder.
 #include <algorithm>
 #include <cstdio>
 #include <future>
@@ -22,14 +22,14 @@ public:
             --rows;
         }
         if (view.prefill_parts_in_flight > 0 || rows == 0) return;
-        for (const auto* sequence : view.prefilling) {  // finish what was begun
+        for (const auto* sequence : view.prefilling) {  // first finish prompts that were started
             return prefill(*sequence, std::min(rows, view.max_slice_tokens), plan);
         }
         if (view.waiting.empty() || view.running >= view.max_running) return;
         const auto* next = *std::min_element(
             view.waiting.begin(), view.waiting.end(),
             [](const auto* a, const auto* b) { return a->prompt_tokens < b->prompt_tokens; });
-        if (next->blocks_needed > blocks) return;  // wait until somebody has finished
+        if (next->blocks_needed > blocks) return;  // wait until a sequence has finished
         prefill(*next, std::min(rows, view.max_slice_tokens), plan);
     }
 

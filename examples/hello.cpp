@@ -1,4 +1,4 @@
-// The smallest program: one process, one model, one prompt.
+// The smallest program: it runs one prompt on one model in one process.
 #include <future>
 #include <iostream>
 

@@ -1,7 +1,7 @@
-"""The smallest program in Python, with the standard library alone: hello.py [MODEL_FOLDER].
+"""The smallest program in Python, with only the standard library: hello.py [MODEL_FOLDER].
 
-The library is found by the loader, or named by MOLINK_LIBRARY. Structs of the C interface may be
-declared shorter than they are; the fields left out then have their defaults.
+MOLINK_LIBRARY names the library; without it the loader finds it. Structs of the C interface may be
+declared with only their leading fields; the other fields then have their defaults.
 """
 import ctypes
 import os

@@ -1,7 +1,7 @@
-// molink-generate: a head for one job. Takes in workers, shows how the model is split, streams the
-// text of one prompt or runs a file of them, and says what it took. Also writes random models for
-// benchmarks. Exit status: 0, 1 a request failed, 2 wrong flags or input, 3 the cluster could not
-// be built.
+// molink-generate: a head for one job. Accepts workers, shows the split of the model, streams the
+// text of one prompt or runs a file of prompts, and prints the times. Also writes random models for
+// benchmarks. Exit status: 0 success, 1 a request failed, 2 wrong flags or input, 3 the cluster
+// could not be built.
 #include <cstdio>
 #include <fstream>
 #include <future>
@@ -34,7 +34,7 @@ struct GenerateFlags {
     std::vector<std::string> make_random;
 };
 
-/// What became of one request.
+/// Result of one request.
 struct Outcome {
     std::string text;
     std::vector<Token> tokens;
@@ -53,7 +53,7 @@ Status bad(const std::string& text) {
 
 void add_flags(CLI::App& app, GenerateFlags& flags) {
     add_head_flags(app, flags.head);
-    app.add_option("--prompt", flags.prompt, "text to go on from");
+    app.add_option("--prompt", flags.prompt, "text to continue");
     app.add_option("--prompts", flags.prompts_file,
                    "file with one prompt per line; - is standard input");
     app.add_option("--prompt-ids", flags.prompt_ids, "token ids, for models without a tokenizer")
@@ -61,13 +61,13 @@ void add_flags(CLI::App& app, GenerateFlags& flags) {
     app.add_option("--max-tokens", flags.max_tokens, "tokens to generate; 0: up to the context")
         ->capture_default_str();
     app.add_option("--temperature", flags.temperature, "0: greedy")->capture_default_str();
-    app.add_option("--seed", flags.seed, "of sampling, or of --make-random (default: drawn)");
-    app.add_flag("--ignore-eos", flags.ignore_eos, "go on after the end-of-sequence token");
+    app.add_option("--seed", flags.seed, "seed of sampling or of --make-random (default: random)");
+    app.add_flag("--ignore-eos", flags.ignore_eos, "continue after the end-of-sequence token");
     app.add_flag("--json", flags.json, "one JSON object per request on standard output");
     app.add_flag("--hash-logits", flags.hash_logits,
                  "with --json: a hash of the logits per position");
     app.add_option("--make-random", flags.make_random,
-                   "160m|1b DIR: write a model of random weights and end")
+                   "160m|1b DIR: write a model with random weights and exit")
         ->expected(2);
 }
 
@@ -139,12 +139,12 @@ void print_json(const Outcome& outcome) {
     std::fflush(stdout);
 }
 
-/// Runs all requests; outcomes in the order of the requests.
+/// Runs all requests. The outcomes have the order of the requests.
 class Job {
 public:
     Job(Engine& engine, bool stream) : engine_(engine), stream_(stream) {}
 
-    /// Submits what the engine takes and waits until all have ended.
+    /// Submits the requests and waits until all accepted ones have ended.
     std::vector<Outcome> run(std::vector<GenerateRequest> requests) {
         outcomes_.resize(requests.size());
         for (std::size_t i = 0; i < requests.size(); ++i) {

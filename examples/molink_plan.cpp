@@ -1,6 +1,6 @@
-// molink-plan: shows how the layers would be split and what to expect, before anything is loaded;
-// from a file that describes a cluster, or from the nodes that join. Exit status: 0, 1 no plan is
-// possible, 2 wrong flags or input, 3 nodes are missing.
+// molink-plan: shows the split of the layers and its predicted speed before anything is loaded. The
+// input is a file that describes a cluster, or the nodes that join. Exit status: 0 success, 1 no
+// plan is possible, 2 wrong flags or input, 3 nodes are missing.
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -35,7 +35,7 @@ void add_flags(CLI::App& app, PlanFlags& flags) {
     add_node_flags(app, flags.head.node);
     app.add_option("--cluster", flags.cluster, "plan for the cluster of this JSON file");
     app.add_option("--nodes", flags.head.stages,
-                   "plan for so many nodes that join at --listen, this one included")
+                   "plan for this number of nodes, which join at --listen; includes this one")
         ->capture_default_str();
     app.add_flag("--no-local-stage", flags.head.no_local_stage, "this node holds no layers");
     app.add_option("--objective", flags.head.objective, "throughput or latency")
@@ -44,7 +44,7 @@ void add_flags(CLI::App& app, PlanFlags& flags) {
     app.add_option("--lm-head", flags.head.lm_head,
                    "stage with the LM head: auto, last or, with tied embeddings, first")
         ->capture_default_str();
-    app.add_option("--running", flags.head.max_running, "sequences at once")->capture_default_str();
+    app.add_option("--running", flags.head.max_running, "running sequences")->capture_default_str();
     app.add_option("--prompt", flags.head.expected_prompt, "tokens of a prompt")
         ->capture_default_str();
     app.add_option("--output", flags.head.expected_output, "tokens of an answer")
@@ -56,12 +56,12 @@ void add_flags(CLI::App& app, PlanFlags& flags) {
     app.add_option("--wait", flags.head.wait_s, "seconds to wait for the nodes")
         ->capture_default_str();
     app.add_option("--address-file", flags.head.address_file,
-                   "write the address that workers join at");
+                   "file that receives the address that workers join");
     app.add_flag("--json", flags.json, "one JSON object instead of a table");
 }
 
 Result<EngineOptions> make_options(PlanFlags& flags) {
-    // With --cluster the file names the model.
+    // With --cluster, the file names the model.
     if (!flags.cluster.empty()) flags.head.node.model = flags.cluster;
     EngineOptions options;
     Status applied = apply_head_flags(flags.head, options);

@@ -1,6 +1,7 @@
-// molink-serve: a head behind HTTP. Takes in workers, serves OpenAI's completions from the pipeline
-// and says how it is doing at /health, /cluster and /metrics. Answers while nodes are still
-// missing, with 503. Exit status: 0 after SIGINT or SIGTERM, 2 wrong flags or an address in use.
+// molink-serve: a head with an HTTP server. Accepts workers, serves OpenAI's completions from the
+// pipeline, and shows its state at /health, /cluster and /metrics. While nodes are missing, it
+// answers requests with 503. Exit status: 0 after SIGINT or SIGTERM, 2 wrong flags or an address in
+// use.
 #include <algorithm>
 #include <filesystem>
 #include <thread>
@@ -51,7 +52,7 @@ bool is_loopback(const std::string& host) {
     return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
 }
 
-/// A thread for every request that the engine may hold, and some that say no.
+/// One thread for each request that the engine may hold, and a few that refuse further requests.
 int default_threads(const ServeFlags& flags) {
     const int held = flags.head.max_running + flags.max_waiting;
     return std::min(std::max(4 * flags.head.max_running, held) + 16, 4096);
@@ -126,11 +127,12 @@ int run(int argc, char** argv) {
     app.add_option("--http", flags.http, "HOST:PORT to serve at; port 0: a free one")
         ->capture_default_str();
     app.add_option("--served-model-name", flags.model_name,
-                   "what requests call the model (default: its folder's name)");
-    app.add_option("--max-waiting", flags.max_waiting, "sequences that may wait; more get 429")
+                   "name of the model in requests (default: the name of its folder)");
+    app.add_option("--max-waiting", flags.max_waiting,
+                   "maximum number of waiting sequences; further ones get 429")
         ->capture_default_str();
     app.add_option("--http-threads", flags.http_threads,
-                   "connections served at once; 0: as many as requests may be held");
+                   "concurrent connections; 0: the maximum number of requests");
     CLI11_PARSE(app, argc, argv);
     return serve(flags);
 }

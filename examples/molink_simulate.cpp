@@ -1,7 +1,7 @@
-// molink-simulate: runs a scenario file, one seed of the swarm or many of them in the deterministic
-// simulator and prints how often each thing happened. A failure prints the one line that repeats
-// it. With a cluster and a workload it runs studies instead (simulate/). Exit status: 0, 1 an
-// invariant was violated, 2 wrong flags or input.
+// molink-simulate: runs a scenario file or seeds of the swarm in the deterministic simulator and
+// prints how often each kind of event happened. After a failure it prints the command that repeats
+// it. With a cluster and a workload it runs studies instead (simulate/). Exit status: 0 success, 1
+// an invariant was violated, 2 wrong flags or input.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -102,7 +102,7 @@ int run_scenario(const SimScenario& scenario, const std::string& repeat) {
     return 1;
 }
 
-/// Seeds of a swarm, dealt to threads; stops at the first failure.
+/// Runs the seeds of a swarm on several threads. Stops at the first failure.
 class Swarm {
 public:
     explicit Swarm(const SimulateFlags& flags) : flags_(flags), next_(flags.first) {}
@@ -178,7 +178,7 @@ int run(int argc, char** argv) {
     CLI::App app("Runs head and workers in virtual time and checks every invariant.");
     app.add_option("scenario", flags.scenario_file, "Scenario file (JSON)");
     app.add_option("--seed", flags.seed, "One scenario with every option drawn from this seed");
-    app.add_option("--swarm", flags.seeds, "So many seeds, one after the other");
+    app.add_option("--swarm", flags.seeds, "Run this number of seeds");
     app.add_option("--first", flags.first, "First seed of --swarm and --compare")
         ->capture_default_str();
     app.add_option("--threads", flags.threads, "Threads of --swarm and --compare")
@@ -188,7 +188,7 @@ int run(int argc, char** argv) {
     study.add_flags(app);
     CompareCommand compare;
     compare.add_flags(app);
-    app.add_flag("--quiet", flags.quiet, "Only failures");
+    app.add_flag("--quiet", flags.quiet, "Print only failures");
 #ifdef MOLINK_CANARY
     app.add_option("--canary", flags.canary, "The planted bug to switch on");
 #endif

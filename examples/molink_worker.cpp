@@ -1,6 +1,6 @@
-// molink-worker: joins a head with one line, holds the layers it is given, computes until the head
-// closes the cluster. Exit status: 0 closed by the head or by a signal, 1 lost or refused, 2 wrong
-// flags.
+// molink-worker: joins a head, holds the layers that the head assigns and computes until the head
+// closes the cluster. Exit status: 0 closed by the head or by a signal, 1 head lost or node
+// refused, 2 wrong flags.
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -20,7 +20,7 @@ int fail(const Status& status, int code) {
     return code;
 }
 
-/// Follows the worker until its work is over; `links` are its counters as last seen.
+/// Shows the worker's state until it ends. `links` receives its last counters.
 Status follow(Worker& worker, std::vector<LinkMetrics>& links) {
     std::uint32_t epoch = 0;
     while (!interrupted()) {
@@ -53,7 +53,7 @@ int run(int argc, char** argv) {
     double join_within_s = 60;
     add_node_flags(app, flags);
     app.add_option("--join", options.join, "address of the head");
-    app.add_option("--join-within", join_within_s, "seconds to go on dialling a head")
+    app.add_option("--join-within", join_within_s, "seconds to try to reach the head")
         ->capture_default_str();
     CLI11_PARSE(app, argc, argv);
     const Status applied = apply_node_flags(flags, options);

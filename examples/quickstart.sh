@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds MoLink and runs its main job: a head and two workers, three processes on this machine,
-# split the bundled model by themselves and stream a passage to the terminal.
+# Builds MoLink and runs a head and two workers as three processes on this machine. They split the
+# bundled model and stream a passage to the terminal.
 set -eu
 cd "$(dirname "$0")/.."
 . examples/packages.sh

@@ -1,5 +1,5 @@
-// What the programs show people. Everything but the generated text goes to standard error, so that
-// the text can be piped.
+// Console output of the programs. Only generated text goes to standard output, so that it can be
+// piped. Everything else goes to standard error.
 #include "common/console.h"
 
 #include <unistd.h>

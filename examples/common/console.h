@@ -9,7 +9,7 @@
 
 namespace molink::examples {
 
-/// Log lines to standard error: errors and warnings, everything when verbose.
+/// Writes log lines to standard error: errors and warnings, or all lines if verbose.
 class ConsoleLog final : public LogSink {
 public:
     explicit ConsoleLog(std::string program) : program_(std::move(program)) {}
@@ -19,7 +19,8 @@ private:
     std::string program_;
 };
 
-/// One line on standard error; the same place again on a terminal, else only when it changed much.
+/// A line of progress on standard error. On a terminal it is overwritten; otherwise it is printed
+/// only after large changes.
 class ProgressLine {
 public:
     void show(const std::string& text, int percent);
@@ -30,13 +31,13 @@ private:
     bool shown_ = false;
 };
 
-/// "17.3 MiB".
+/// Returns a text such as "17.3 MiB".
 std::string format_bytes(std::int64_t bytes);
 
-/// The split as a table on standard error: node, layers, memory, speed.
+/// Prints the split as a table on standard error: node, layers, memory, speed.
 void print_split(const ClusterView& view, const ModelSpec& spec, const NodeOptions& options);
 
-/// Bytes and round trip per link on standard error.
+/// Prints bytes and round-trip time of each peer link on standard error.
 void print_links(const std::vector<LinkMetrics>& links);
 
 /// Makes SIGINT and SIGTERM set a flag instead of ending the process.

@@ -1,5 +1,5 @@
-// What every head has in common on its command line: how many nodes, how large a step, where the
-// address goes, and the wait until the pipeline serves.
+// Command line flags that all head programs share, such as the number of nodes, the size of a step
+// and the address file. Also waits until the pipeline is ready and shows the progress.
 #include "common/head_flags.h"
 
 #include <algorithm>
@@ -13,11 +13,11 @@ namespace molink::examples {
 
 void add_head_flags(CLI::App& app, HeadFlags& flags) {
     add_node_flags(app, flags.node);
-    app.add_option("--stages", flags.stages, "nodes to wait for, this one's stage included")
+    app.add_option("--stages", flags.stages, "nodes of the pipeline, including this one's stage")
         ->capture_default_str();
     app.add_flag("--no-local-stage", flags.no_local_stage, "hold no layers here");
     app.add_flag("--no-direct-feedback", flags.no_direct_feedback,
-                 "without a local stage: tokens come back to the first stage by way of the head");
+                 "without a local stage: send tokens to the first stage through the head");
     app.add_option("--lm-head", flags.lm_head,
                    "stage with the LM head: auto, last or, with tied embeddings, first")
         ->capture_default_str();
@@ -28,31 +28,32 @@ void add_head_flags(CLI::App& app, HeadFlags& flags) {
     app.add_option("--scheduler", flags.scheduler, "adaptive, depth, single or molink-paper")
         ->capture_default_str();
     app.add_option("--step-tokens", flags.step_tokens,
-                   "rows of a micro-batch of the other schedulers (default: --max-step-tokens)");
+                   "other schedulers: rows of a micro-batch (default: --max-step-tokens)");
     app.add_option("--latency-goal", flags.latency_goal_ms,
-                   "adaptive: milliseconds between two tokens to aim at (default: none)");
+                   "adaptive: goal for the milliseconds between two tokens (default: none)");
     app.add_option("--throughput-goal", flags.throughput_goal,
-                   "adaptive: output tokens/s that are enough (default: none)");
+                   "adaptive: sufficient output tokens/s (default: none)");
     app.add_option("--partitioner", flags.partitioner, "cost or even")->capture_default_str();
-    app.add_option("--objective", flags.objective,
-                   "what the split shall be good at: throughput or latency")
+    app.add_option("--objective", flags.objective, "goal of the split: throughput or latency")
         ->capture_default_str();
     app.add_option("--expect-prompt", flags.expected_prompt,
-                   "tokens of a prompt that the split counts with")
+                   "tokens of a prompt that the split is optimised for")
         ->capture_default_str();
     app.add_option("--expect-output", flags.expected_output,
-                   "tokens of an answer that the split counts with")
+                   "tokens of an answer that the split is optimised for")
         ->capture_default_str();
-    app.add_option("--max-running", flags.max_running, "sequences at once")->capture_default_str();
+    app.add_option("--max-running", flags.max_running, "maximum number of running sequences")
+        ->capture_default_str();
     app.add_option("--max-step-tokens", flags.max_step_tokens, "rows of one micro-batch")
         ->capture_default_str();
     app.add_option("--max-slice-tokens", flags.max_slice_tokens,
                    "rows of one slice of a prompt (default: half a micro-batch)");
     app.add_option("--max-context", flags.max_context, "positions per sequence; 0: the model's");
     app.add_flag("--no-prefix-cache", flags.no_prefix_cache,
-                 "forget the KV blocks of prompts that have ended");
+                 "do not keep the KV blocks of finished prompts");
     app.add_option("--wait", flags.wait_s, "seconds to wait for the nodes")->capture_default_str();
-    app.add_option("--address-file", flags.address_file, "write the address that workers join at");
+    app.add_option("--address-file", flags.address_file,
+                   "file that receives the address that workers join");
 }
 
 Status apply_head_flags(const HeadFlags& flags, EngineOptions& options) {

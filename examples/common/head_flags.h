@@ -12,7 +12,7 @@
 
 namespace molink::examples {
 
-/// The flags of programs that are a head, as they were typed.
+/// Flags of programs that are a head, as the user typed them.
 struct HeadFlags {
     NodeFlags node;
     int stages = 1;
@@ -38,17 +38,18 @@ struct HeadFlags {
     std::string address_file;
 };
 
-/// Adds the flags, those of every node included.
+/// Adds the flags, including those of every node.
 void add_head_flags(CLI::App& app, HeadFlags& flags);
 
-/// Flags to options. Errors: invalid_argument naming the flag, the value and what is permitted.
+/// Converts flags to options. Errors: invalid_argument with the flag, its value and the permitted
+/// values.
 Status apply_head_flags(const HeadFlags& flags, EngineOptions& options);
 
-/// Writes the address that workers join at where --address-file says.
+/// Writes the address that workers join to the file of --address-file.
 Status write_address(const HeadFlags& flags, const Engine& engine);
 
-/// Waits for the pipeline, showing who is missing and how far loading is. Ends early when the
-/// program was interrupted.
+/// Waits for the pipeline and shows missing nodes and the progress of loading. Returns early when
+/// the program is interrupted.
 Status wait_with_progress(Engine& engine, double limit_s);
 
 }  // namespace molink::examples

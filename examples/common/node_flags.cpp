@@ -1,5 +1,5 @@
-// Flags of a node, in one place for all programs, so that the same word means the same thing
-// everywhere.
+// Command line flags that all nodes share. They are in one place, so that a flag means the same in
+// every program.
 #include "common/node_flags.h"
 
 #include <charconv>
@@ -36,12 +36,13 @@ Result<LayerRange> parse_layers(const std::string& text) {
 
 void add_node_flags(CLI::App& app, NodeFlags& flags) {
     app.add_option("--model", flags.model,
-                   "Hugging Face folder of the model; every node has its own");
+                   "Hugging Face folder of the model; each node has its own copy");
     app.add_option("--name", flags.name, "name of this node in tables and logs");
-    app.add_option("--listen", flags.listen, "address to accept nodes at; * is a free port")
+    app.add_option("--listen", flags.listen,
+                   "address at which other nodes connect; * is a free port")
         ->capture_default_str();
     app.add_option("--advertise", flags.advertise,
-                   "what others dial, when a relay stands between (default: --listen)");
+                   "address that others connect to, for example a relay (default: --listen)");
     app.add_option("--weights", flags.weights, "native (as stored) or q8_0 (8 bits, while loading)")
         ->capture_default_str();
     app.add_option("--kv", flags.kv, "KV cache: f32 or f16")->capture_default_str();
@@ -49,7 +50,8 @@ void add_node_flags(CLI::App& app, NodeFlags& flags) {
         ->capture_default_str();
     app.add_option("--block-tokens", flags.block_tokens, "positions per KV block, a multiple of 16")
         ->capture_default_str();
-    app.add_option("--layers", flags.layers, "hold layers A-B, both included (default: decided)");
+    app.add_option("--layers", flags.layers,
+                   "hold layers A-B, including both (default: automatic)");
     app.add_option("--backend", flags.backend,
                    "cpu, or timed: stages take the times of --profile and compute nothing")
         ->capture_default_str();
@@ -58,14 +60,14 @@ void add_node_flags(CLI::App& app, NodeFlags& flags) {
         ->capture_default_str();
     app.add_option(
         "--memory-gib", flags.memory_gib,
-        "memory for weights and KV (default: 0.8 of what is available, shared by the nodes "
-        "on this machine)");
+        "memory for weights and KV (default: 0.8 of the available memory, divided among the "
+        "nodes on this machine)");
     app.add_flag("--insecure", flags.insecure,
                  "permit addresses that are not loopback; nothing is encrypted yet");
-    app.add_flag("--verbose", flags.verbose, "say what happens");
+    app.add_flag("--verbose", flags.verbose, "write all log lines");
 }
 
-/// A JSON object of numbers, by the names of TimedProfile.
+/// Reads a JSON object of numbers whose names are those of TimedProfile.
 Result<TimedProfile> read_profile(const std::string& path) {
     std::ifstream file(path);
     const auto json = nlohmann::json::parse(file, nullptr, false);
@@ -83,7 +85,7 @@ Result<TimedProfile> read_profile(const std::string& path) {
     };
     for (const auto& [key, value] : json.items()) {
         const auto field = fields.find(key);
-        if (key == "about") continue;  // where the numbers come from
+        if (key == "about") continue;  // a note on the origin of the numbers
         if (field == fields.end() || !value.is_number()) {
             return bad(fmt::format("--profile {}: '{}' is not a known number", path, key));
         }

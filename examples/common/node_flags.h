@@ -9,7 +9,7 @@
 
 namespace molink::examples {
 
-/// The flags that head and workers share, as they were typed.
+/// Flags that head and workers share, as the user typed them.
 struct NodeFlags {
     std::string model;
     std::string name;
@@ -31,10 +31,11 @@ struct NodeFlags {
 /// Adds the flags to a program's command line.
 void add_node_flags(CLI::App& app, NodeFlags& flags);
 
-/// Flags to options. Errors: invalid_argument naming the flag, the value and what is permitted.
+/// Converts flags to options. Errors: invalid_argument with the flag, its value and the permitted
+/// values.
 Status apply_node_flags(const NodeFlags& flags, NodeOptions& options);
 
-/// "f32" or "f16"; on the wire also "bf16" and "int8".
+/// Parses "f32" or "f16", and with `wire` also "bf16" or "int8".
 Result<DataType> parse_type(const std::string& flag, const std::string& value, bool wire);
 
 }  // namespace molink::examples

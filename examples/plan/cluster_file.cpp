@@ -1,5 +1,5 @@
-// The cluster file of molink-plan. Every value is asked for by name and checked, and unknown names
-// are refused, so that a typing error never becomes a plan.
+// Reads the cluster file of molink-plan. Every value is read by name and checked. Unknown names are
+// refused, so that a typing error does not lead to a wrong plan.
 #include "plan/cluster_file.h"
 
 #include <cmath>
@@ -18,14 +18,14 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr double kMiB = 1 << 20;
-constexpr double kLargest = 1e15;             // of any number; bytes stay far below 2^63
-constexpr std::int32_t kMostLayers = 10'000;  // of a group; the planner knows its own limit
+constexpr double kLargest = 1e15;             // largest number in a file; bytes stay far below 2^63
+constexpr std::int32_t kMostLayers = 10'000;  // largest group; the planner has its own limit
 
 std::int64_t mib_bytes(double mib) {
     return std::llround(std::min(mib, 1e9) * kMiB);
 }
 
-/// An object of the file. Remembers the first error and the names that were asked for.
+/// An object of the file. It remembers the first error and the names that were read.
 class Reader {
 public:
     Reader(const Json& json, std::string place, Status& error)
@@ -51,7 +51,7 @@ public:
     std::int64_t mib(const char* name, std::optional<double> fallback = {}) {
         return mib_bytes(number(name, fallback));
     }
-    /// A number that used to have another name.
+    /// Reads a number that may also have its former name.
     double renamed(const char* name, const char* old_name, double fallback) {
         const bool is_old = find(old_name, false) != nullptr;
         if (is_old && find(name, false) != nullptr) {
@@ -74,7 +74,7 @@ public:
         fail(fmt::format("{}.{} is {}; true or false is needed", place_, name, value->dump()));
         return false;
     }
-    /// The value of `name`; null when there is none.
+    /// Returns the value of `name`, or null if there is none.
     const Json& part(const char* name, bool needed) {
         static const Json none;
         const Json* value = find(name, needed);
@@ -157,7 +157,7 @@ private:
         model.finish();
     }
 
-    /// A number of layers that are alike, or a list of groups of layers.
+    /// Reads the layers: a number of equal layers, or a list of groups.
     void read_layers(Reader& model) {
         const Json& layers = model.part("layers", true);
         if (!layers.is_array()) {

@@ -8,9 +8,9 @@
 
 namespace molink::examples {
 
-/// A cluster as a JSON file describes it; README, "Plan before you load". `options` says how nodes
-/// would hold the model (weights, KV type, sequences at once). Errors: invalid_argument or
-/// not_found with the file, the place in it and what is permitted.
+/// Reads a cluster from a JSON file; the format is in the README, "Plan before you load". `options`
+/// says how nodes would hold the model (weights, KV type, running sequences). Errors:
+/// invalid_argument or not_found, with the file, the place in it and the permitted values.
 Result<PartitionInput> read_cluster_file(const std::string& path, EngineOptions options);
 
 }  // namespace molink::examples

@@ -1,5 +1,5 @@
-// A plan as a table and as JSON. The table has a row for every stage and under it one for the link
-// that leaves it.
+// Formats a plan as a table or as JSON. The table has a row for each stage. Below it is a row for
+// the link to the next stage.
 #include "plan/plan_table.h"
 
 #include <algorithm>
@@ -19,7 +19,7 @@ const PartitionNode& node_of(const PartitionReport& report, NodeId id) {
                          [&](const PartitionNode& node) { return node.id == id; });
 }
 
-/// Who gets what a stage sends: a stage, or the head.
+/// Returns the receiver of a stage's output: a stage or the head.
 std::optional<NodeId> stage_behind(const PartitionReport& report, std::size_t stage) {
     const auto& stages = report.plan.stages;
     if (stage + 1 < stages.size()) return stages[stage + 1].node;
@@ -32,8 +32,8 @@ std::string link_end(const PartitionReport& report, std::size_t stage) {
     return behind ? node_of(report, *behind).name : "head";
 }
 
-/// The link behind a stage, as the planner takes it: what was said last; unlimited and without
-/// delay where nobody said anything.
+/// Returns the link that leaves a stage, as the planner reads it: the last entry counts, and a link
+/// without entry has no limit and no delay.
 LinkModel link_behind(const PartitionReport& report, std::size_t stage) {
     const NodeId from = report.plan.stages[stage].node;
     const NodeId to = stage_behind(report, stage).value_or(NodeId(0));
@@ -75,7 +75,7 @@ std::string stage_rows(const PartitionReport& report) {
     return text;
 }
 
-/// The state of sequences on each stage; nothing when the model has none.
+/// Formats the state of sequences on each stage. The text is empty if the model has no state.
 std::string state_row(const PartitionReport& report) {
     std::string text;
     for (const StagePlan& stage : report.plan.stages) {

@@ -6,11 +6,11 @@
 
 namespace molink::examples {
 
-/// The plan for people: stages and links, memory, what is predicted, what limits it, who is left
-/// out.
+/// Formats a plan for people: stages, links, memory, prediction, what limits the throughput, and
+/// nodes that are left out.
 std::string plan_table(const PartitionReport& report);
 
-/// The same as one JSON object.
+/// Formats the same data as one JSON object.
 std::string plan_json(const PartitionReport& report);
 
 }  // namespace molink::examples

@@ -1,6 +1,6 @@
-// The body of POST /v1/completions. One small reader checks type and range of every member that is
-// known, so that a caller learns which one was wrong and what it was; what the engine checks as
-// well is left to it.
+// Reads the body of POST /v1/completions. One small reader checks the type and range of every known
+// member, so that an error names the member and its value. Checks that the engine makes are not
+// repeated here.
 #include "serve/completion_request.h"
 
 #include <charconv>
@@ -17,14 +17,14 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kMostPrompts = 256;
 constexpr std::size_t kMostPromptTokens = 1u << 24;
-// The engine's own limits. They hold before every prompt gets its copy: 256 prompts times a list of
-// a million entries must not be made of one body.
+// Limits of the engine. They are checked before each prompt gets its own copy, because 256 prompts
+// with a list of a million entries each would need too much memory.
 constexpr std::size_t kMostStops = 16;
 constexpr std::size_t kMostStopBytes = 256;
 constexpr std::size_t kMostStopTokens = 64;
 constexpr std::size_t kMostBiases = 1024;
 
-/// Members of one JSON object; keeps the first error.
+/// Reads the members of one JSON object. Keeps the first error.
 class Members {
 public:
     explicit Members(const Json& object) : object_(object) {}
@@ -41,7 +41,7 @@ public:
         error_->message = fmt::format("'{}' {}", key, what);
         error_->param = key;
     }
-    /// Whether a list is short enough.
+    /// Returns whether a list is short enough.
     bool fits(const char* key, std::size_t size, std::size_t most) {
         if (size <= most) return true;
         fail(key, fmt::format("has {} entries; at most {} are permitted", size, most));
@@ -189,7 +189,7 @@ void read_sampling(Members& members, GenerateRequest& request) {
     read_bias(members, sampling);
 }
 
-/// Members of the service that this server does not have; their defaults are fine.
+/// Members of OpenAI's API that this server does not support. Their default values are accepted.
 void refuse_missing(Members& members, std::int32_t n) {
     bool echo = false;
     members.boolean("echo", echo);

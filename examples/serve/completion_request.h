@@ -9,7 +9,7 @@
 
 namespace molink::examples {
 
-/// An error as OpenAI's API tells it.
+/// An error in the form of OpenAI's API.
 struct ApiError {
     int status = 400;
     std::string message;
@@ -18,20 +18,20 @@ struct ApiError {
     std::string code;   ///< empty: null
 };
 
-/// The body of the error, {"error": {...}}.
+/// Returns the body of the error: {"error": {...}}.
 std::string error_body(const ApiError& error);
 
-/// What POST /v1/completions asks for. Completion k of prompt i is choice i * n + k.
+/// The content of POST /v1/completions. Completion k of prompt i is choice i * n + k.
 struct CompletionRequest {
     std::string model;
-    std::vector<GenerateRequest> prompts;  ///< at least one; all alike but for the prompt
+    std::vector<GenerateRequest> prompts;  ///< at least one; they differ only in the prompt
     bool stream = false;
     bool include_usage = false;
 };
 
-/// Reads a request body. Unknown members are passed over, as the service does; members of a wrong
-/// type or out of range are errors that name them. Never throws. Returns the error, if any; `out`
-/// is only complete without one.
+/// Reads a request body. Unknown members are ignored, as OpenAI's service does. A member with a
+/// wrong type or out of range is an error that names it. Never throws. Returns the error, if there
+/// is one; `out` is complete only without an error.
 std::optional<ApiError> parse_completion(std::string_view body, CompletionRequest& out);
 
 }  // namespace molink::examples

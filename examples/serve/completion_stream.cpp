@@ -1,5 +1,5 @@
-// Events of the engine to answers of the API. The delivery thread only appends to an inbox; JSON is
-// built on the connection's own thread, so that a slow client slows nobody else.
+// Converts events of the engine to answers of the API. The delivery thread only appends to an
+// inbox. The thread of the connection builds the JSON, so that a slow client does not delay others.
 #include "serve/completion_stream.h"
 
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// What the API gives for a probability of zero.
+/// The API's value for a probability of zero.
 constexpr float kLeastLogprob = -9999.0f;
 
 std::string dump(const Json& json) {

@@ -15,27 +15,27 @@
 
 namespace molink::examples {
 
-/// One POST /v1/completions while it is answered: submits its prompts, collects their events from
-/// the engine's delivery thread and hands them to the connection's thread. Ends what still runs
-/// when it goes.
+/// Answers one POST /v1/completions. It submits the prompts, collects their events from the
+/// engine's delivery thread and passes them to the connection's thread. The destructor cancels
+/// requests that still run.
 class CompletionStream {
 public:
     CompletionStream(Engine& engine, CompletionRequest request, std::string id);
     ~CompletionStream();
 
-    /// Submits all prompts, or none: the error of the first that is refused.
+    /// Submits all prompts. If one is refused, returns its error and submits none.
     std::optional<ApiError> begin();
-    /// Waits up to timeout_ms for news and appends what is to be sent to `out`: server-sent events
-    /// of a stream, the whole answer otherwise. False while there is none. Thread: one.
+    /// Waits up to timeout_ms for events and appends the next output to `out`: server-sent events
+    /// of a stream, or the complete answer. Returns false if there was no output. Thread: one.
     bool next(int timeout_ms, std::string& out);
-    /// Everything was handed out.
+    /// Returns whether all output was returned.
     bool finished() const { return finished_; }
-    /// A request ended with an error; what next() gave last tells it.
+    /// Returns whether a request ended with an error. The last output of next() contains the error.
     bool failed() const { return failed_; }
     bool is_stream() const { return request_.stream; }
 
 private:
-    /// Shared with callbacks, which may come after this object is gone.
+    /// Shared with callbacks, which may run after this object is destroyed.
     struct Inbox {
         std::mutex mutex;
         std::condition_variable signal;
@@ -58,7 +58,7 @@ private:
     CompletionRequest request_;
     std::string id_;
     std::int64_t created_ = 0;
-    bool ids_as_text_ = false;  // no tokenizer: the text is the ids, each after a blank
+    bool ids_as_text_ = false;  // no tokenizer: the text has the ids, each after a space
     std::shared_ptr<Inbox> inbox_;
     std::vector<RequestId> running_;
     std::vector<Choice> choices_;
@@ -70,7 +70,7 @@ private:
     bool failed_ = false;
 };
 
-/// An engine's refusal as the API tells it.
+/// Converts an error of the engine to one of the API.
 ApiError to_api_error(const Status& status);
 
 }  // namespace molink::examples

@@ -1,5 +1,5 @@
-// Counters as a scraper wants them. Each family is written once with its help and type, label
-// values are escaped, histograms are cumulative and end with +Inf.
+// Writes counters in Prometheus' text format. Each family is written once with its help text and
+// type. Label values are escaped. Histograms are cumulative and end with +Inf.
 #include "serve/prometheus.h"
 
 #include <string_view>

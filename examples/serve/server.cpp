@@ -1,7 +1,7 @@
-// Routes and connections on cpp-httplib. A completion is answered by a content provider, also when
-// it is not streamed, because only there a client that went away can be noticed; what the engine
-// refuses is known before and gets its status. An error after that tells itself in the body and
-// breaks the connection off, so that nobody takes half an answer for a whole one.
+// Routes and connections on cpp-httplib. A content provider answers every completion, even if it is
+// not streamed, because only a content provider notices that a client has gone. Requests that the
+// engine refuses get an error status before that. A later error is written to the body and closes
+// the connection, so that no client mistakes a partial answer for a complete one.
 #include "serve/server.h"
 
 #include <chrono>
@@ -22,7 +22,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kMaxBodyBytes = 16u << 20;
-/// How long a connection waits for tokens before it looks whether its client is still there.
+/// A connection that waits for tokens checks at this interval whether its client is still
+/// connected.
 constexpr int kLookMs = 50;
 constexpr const char* kJson = "application/json";
 

@@ -11,24 +11,25 @@ namespace molink::examples {
 
 struct ServerOptions {
     std::string host = "127.0.0.1";
-    int port = 8080;  ///< 0: a free one
+    int port = 8080;  ///< 0: a free port
     int threads = 64;
     std::string model_name;
 };
 
-/// The HTTP face of an engine: OpenAI's /v1/models and /v1/completions, /health, /metrics and
-/// /cluster. Every connection has a thread while it is served.
+/// HTTP server of an engine: OpenAI's /v1/models and /v1/completions, /health, /metrics and
+/// /cluster. Each connection has a thread while it is served.
 class Server {
 public:
-    /// `engine` must outlive it.
+    /// `engine` must outlive the server.
     Server(Engine& engine, ServerOptions options);
     ~Server();
 
-    /// Errors: unavailable when the address cannot be bound. Returns the port.
+    /// Binds the address and returns the port. Errors: unavailable when the address cannot be
+    /// bound.
     Result<int> bind();
     /// Serves until stop(). Thread: the caller's.
     void run();
-    /// Ends run(); answers under way are cut off. Thread: any.
+    /// Makes run() return. Unfinished answers are cut off. Thread: any.
     void stop();
 
 private:

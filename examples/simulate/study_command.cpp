@@ -1,5 +1,6 @@
-// Studies on the command line: reads the two files, runs every combination of the policies asked
-// for, and prints one row for each. JSON has all numbers, the trace is that of the last run.
+// Runs studies from the command line. Reads the two files, runs every combination of the given
+// policies and prints one row for each. The JSON file has all numbers. The trace is that of the
+// last run.
 #include "simulate/study_command.h"
 
 #include <algorithm>
@@ -33,7 +34,7 @@ Status write_text(const std::string& path, const std::string& text) {
     return Status(StatusCode::unavailable, "cannot write '" + path + "'");
 }
 
-/// A trace stands beside the workload that names it.
+/// The path of a trace is relative to the workload file that names it.
 Status read_trace(const std::string& workload_file, StudyWorkload& workload) {
     if (workload.trace_file.empty()) return {};
     const auto path = std::filesystem::path(workload_file).parent_path() / workload.trace_file;
@@ -45,7 +46,7 @@ Status read_trace(const std::string& workload_file, StudyWorkload& workload) {
     return {};
 }
 
-/// A name, or a file with a shape.
+/// Returns a model by name, or from a file with a shape.
 Status read_model(const std::string& model, StudyOptions& options) {
     options.model = model;
     if (model.size() < 5 || model.compare(model.size() - 5, 5, ".json") != 0) return {};
@@ -123,17 +124,18 @@ void StudyCommand::add_flags(CLI::App& app) {
     list("--scheduler", schedulers_, "Study: names, separated by commas")->capture_default_str();
     list("--transmit", transmits_, "Study: fair, strict, fifo")->capture_default_str();
     list("--wire", wires_, "Study: f32, f16, bf16, int8, f16x2")->capture_default_str();
-    list("--mbit-per-s", rates_mbit_, "Study: rates in the place of the cluster's link");
-    list("--delay-ms", delays_ms_, "Study: delays in the place of the cluster's link");
-    list("--poisson", poisson_, "Study: requests per second in the place of the workload's");
-    app.add_option("--step-tokens", step_tokens_, "Study: in the place of max_step_tokens")
+    list("--mbit-per-s", rates_mbit_, "Study: rates that replace those of the cluster's link");
+    list("--delay-ms", delays_ms_, "Study: delays that replace those of the cluster's link");
+    list("--poisson", poisson_, "Study: requests per second, instead of the workload's");
+    app.add_option("--step-tokens", step_tokens_, "Study: replaces max_step_tokens")
         ->check(CLI::Range(1, 8192));
     app.add_option("--json", json_file_, "Study: writes all numbers to this file");
     app.add_option("--trace", trace_file_, "Study: writes a timeline for chrome://tracing");
-    app.add_option("--trace-limit-s", trace_limit_s_, "Study: its length in virtual seconds")
+    app.add_option("--trace-limit-s", trace_limit_s_,
+                   "Study: length of the trace in virtual seconds")
         ->check(CLI::Range(0.001, 1e6))
         ->capture_default_str();
-    app.add_flag("--details", details_, "Study: every stage and link");
+    app.add_flag("--details", details_, "Study: show every stage and link");
 }
 
 Status StudyCommand::read(Study& study) const {
@@ -158,7 +160,7 @@ Status StudyCommand::read(Study& study) const {
     return read_model(model_, study.options);
 }
 
-/// Every combination of what was given as a list; the last flag varies fastest.
+/// Runs every combination of the lists. The last flag varies fastest.
 std::vector<Study> StudyCommand::combine(const Study& study) const {
     std::vector<Study> studies{study};
     const auto vary = [&](const auto& values, auto set) {

@@ -2,12 +2,12 @@
 """Trains the bundled model: a small Llama on the King James Bible (public domain).
 
 Needs Debian's packages bible-kjv and bible-kjv-text for the text, and torch, transformers,
-tokenizers and safetensors from PyPI. Nobody who only uses the model needs any of them.
+tokenizers and safetensors from PyPI. They are not needed to use the model.
 
     python3 train.py --out . --steps 3000
 
-The text is prose without verse numbers, one chapter after the other; the last two percent of the
-chapters (by a fixed shuffle) are kept for validation. The best checkpoint is written as it appears.
+The text is prose without verse numbers, one chapter after the other. The last two percent of the
+chapters, after a fixed shuffle, are kept for validation. Each new best checkpoint is written.
 """
 import argparse
 import json
