@@ -60,9 +60,10 @@ struct NodeOptions {
     std::int64_t memory_bytes = 0;
     /// Layers that this node must hold; not set: the partitioner decides.
     std::optional<LayerRange> layers;
-    /// The backend and, after a colon, its device: "cpu", "cpu:0". With "timed" nothing is computed:
-    /// stages take the times of `timed`, links carry real bytes, and the tokens are made up but
-    /// predictable. Of the model folder only config.json is read. All nodes are timed, or none.
+    /// The backend and, after a colon, its device: "cpu", "cpu:0". With "timed" nothing is
+    /// computed: stages take the times of `timed`, links carry real bytes, and the tokens are made
+    /// up but predictable. Of the model folder only config.json is read. All nodes are timed, or
+    /// none.
     std::string backend = "cpu";
     TimedProfile timed;
     /// Most detailed log level that is written.
