@@ -46,7 +46,7 @@ void fill_node(const T& in, NodeOptions& out) {
     out.node_lost_after_us = in.node_lost_after_us;
     out.reconnect_within_us = in.reconnect_within_us;
     out.insecure = in.insecure != 0;
-    out.weights = static_cast<WeightMode>(in.weights);
+    out.weights = static_cast<WeightFormat>(in.weights);
     out.kv_type = static_cast<DataType>(in.kv_type);
     out.block_tokens = in.block_tokens;
     out.threads = in.threads;

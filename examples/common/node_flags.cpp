@@ -80,8 +80,8 @@ Result<TimedProfile> read_profile(const std::string& path) {
         {"decode_row_layer_us", &profile.decode_row_layer_us},
         {"prefill_layer_us", &profile.prefill_layer_us},
         {"prefill_row_layer_us", &profile.prefill_row_layer_us},
-        {"head_us", &profile.head_us},
-        {"head_row_us", &profile.head_row_us},
+        {"lm_head_us", &profile.lm_head_us},
+        {"lm_head_row_us", &profile.lm_head_row_us},
     };
     for (const auto& [key, value] : json.items()) {
         const auto field = fields.find(key);
@@ -111,7 +111,7 @@ Status apply_node_flags(const NodeFlags& flags, NodeOptions& options) {
     options.advertise = flags.advertise;
     options.insecure = flags.insecure;
     if (flags.weights == "q8_0") {
-        options.weights = WeightMode::q8_0;
+        options.weights = WeightFormat::q8_0;
     } else if (flags.weights != "native") {
         return bad(fmt::format("--weights is '{}'; native and q8_0 are permitted", flags.weights));
     }

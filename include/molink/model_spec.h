@@ -109,7 +109,7 @@ struct ModelSpec {
     std::optional<MambaSpec> mamba;
     std::vector<LayerSpec> layer_specs;  ///< [layers]
     bool tied_embeddings = false;
-    bool head_bias = false;
+    bool lm_head_bias = false;
     float embedding_scale = 1.0f;
     float residual_scale = 1.0f;
     float logit_scale = 1.0f;

@@ -17,21 +17,16 @@
 
 namespace molink {
 
-enum class WeightMode : std::int32_t {
-    native = 0,  ///< as stored in the checkpoint: f32, f16 or bf16
-    q8_0 = 1,    ///< matrices are quantised to 8 bits while loading
-};
-
 /// Service times of a stage of the backend "timed". A decode part of b rows takes layers *
-/// (decode_layer_us + b * decode_row_layer_us). The LM head adds head_us + b * head_row_us. A
-/// prefill part takes the same formula with its own numbers; the LM head adds head_us once.
+/// (decode_layer_us + b * decode_row_layer_us). The LM head adds lm_head_us + b * lm_head_row_us. A
+/// prefill part takes the same formula with its own numbers; the LM head adds lm_head_us once.
 struct TimedProfile {
     double decode_layer_us = 0;
     double decode_row_layer_us = 0;
     double prefill_layer_us = 0;
     double prefill_row_layer_us = 0;
-    double head_us = 0;
-    double head_row_us = 0;
+    double lm_head_us = 0;
+    double lm_head_row_us = 0;
 };
 
 /// Options of every node, head or worker.
@@ -48,7 +43,7 @@ struct NodeOptions {
     std::string advertise;
     /// Permits addresses that are not loopback. Traffic is not encrypted.
     bool insecure = false;
-    WeightMode weights = WeightMode::native;
+    WeightFormat weights = WeightFormat::native;
     /// Element type of the KV cache: f32 or f16. All nodes must agree.
     DataType kv_type = DataType::f32;
     /// Positions of one KV block. Limits: a multiple of 16, 16 .. 256. All nodes must agree.

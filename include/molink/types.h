@@ -49,6 +49,12 @@ enum class DataType : std::uint8_t { f32 = 0, f16 = 1, bf16 = 2, q8_0 = 3, i32 =
 /// Returns the name of a type, such as "f32". Static storage.
 MOLINK_EXPORT std::string_view data_type_name(DataType type);
 
+/// How a stage holds the matrices of its layers.
+enum class WeightFormat : std::int32_t {
+    native = 0,  ///< as stored in the checkpoint: f32, f16 or bf16
+    q8_0 = 1,    ///< quantised to 8 bits while loading
+};
+
 /// Kind of a part. It also determines the lane.
 enum class PartKind : std::uint8_t { decode = 0, prefill = 1 };
 

@@ -66,7 +66,7 @@ Status check_supported(const ModelSpec& spec) {
     if (!spec.mlp.gated) return unsupported(spec, "an MLP without a gate");
     if (spec.mlp.moe) return unsupported(spec, "a mixture of experts");
     if (spec.mamba) return unsupported(spec, "recurrent mixers");
-    if (spec.head_bias) return unsupported(spec, "a bias of the LM head");
+    if (spec.lm_head_bias) return unsupported(spec, "a bias of the LM head");
     for (const LayerSpec& layer : spec.layer_specs) {
         if (layer.mixer != MixerKind::attention || layer.moe) {
             return unsupported(spec, "layers of different kinds");

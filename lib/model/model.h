@@ -21,7 +21,7 @@ namespace molink {
 struct ModelPart {
     LayerRange layers;
     bool has_embedding = false;
-    bool has_head = false;
+    bool has_lm_head = false;
 };
 
 /// Bounds that decide buffer sizes.
@@ -39,7 +39,7 @@ using LoadStep = std::function<bool(std::uint64_t done_bytes, std::uint64_t tota
 
 /// Bytes that the part's weights, and the buffers for one batch, take on the backend.
 std::uint64_t part_weight_bytes(const Backend& backend, const ModelSpec& spec,
-                                const ModelPart& part, WeightStorage storage);
+                                const ModelPart& part, WeightFormat format);
 std::uint64_t part_workspace_bytes(const Backend& backend, const ModelSpec& spec,
                                    const ModelBounds& bounds);
 
@@ -56,7 +56,7 @@ public:
     /// Errors: not_found and data_loss of the source, resource_exhausted, cancelled.
     static Result<std::unique_ptr<Model>> load(Backend& backend, const WeightSource& source,
                                                const Described& described, const ModelPart& part,
-                                               WeightStorage storage, const ModelBounds& bounds,
+                                               WeightFormat format, const ModelBounds& bounds,
                                                const LoadStep& step = {});
 
     const ModelPart& part() const { return part_; }

@@ -13,13 +13,13 @@
 namespace molink {
 namespace {
 
-DataType matrix_type(const ModelSpec& spec, WeightStorage storage) {
-    return storage == WeightStorage::q8_0 ? DataType::q8_0 : spec.stored_type;
+DataType matrix_type(const ModelSpec& spec, WeightFormat format) {
+    return format == WeightFormat::q8_0 ? DataType::q8_0 : spec.stored_type;
 }
 
 std::uint64_t layer_bytes(const Backend& backend, const ModelSpec& spec, std::int32_t layer,
-                          WeightStorage storage) {
-    return make_layer(spec, layer).weight_bytes(backend, matrix_type(spec, storage));
+                          WeightFormat format) {
+    return make_layer(spec, layer).weight_bytes(backend, matrix_type(spec, format));
 }
 
 /// Of all layers and the LM head, which run one after the other.
@@ -47,19 +47,19 @@ DeviceBatch::Bounds ModelBounds::batch() const {
 }
 
 std::uint64_t part_weight_bytes(const Backend& backend, const ModelSpec& spec,
-                                const ModelPart& part, WeightStorage storage) {
+                                const ModelPart& part, WeightFormat format) {
     const std::int64_t hidden = spec.hidden;
     const std::int64_t vocabulary = spec.vocabulary;
     std::uint64_t bytes = 0;
     for (std::int32_t i = part.layers.begin; i < part.layers.end; ++i) {
-        bytes += layer_bytes(backend, spec, i, storage);
+        bytes += layer_bytes(backend, spec, i, format);
     }
     if (part.has_embedding) {
         bytes +=
             static_cast<std::uint64_t>(vocabulary * hidden) * data_type_bytes(spec.stored_type);
     }
-    if (part.has_head) {
-        bytes += backend.packed_bytes(vocabulary, hidden, matrix_type(spec, storage)) +
+    if (part.has_lm_head) {
+        bytes += backend.packed_bytes(vocabulary, hidden, matrix_type(spec, format)) +
                  static_cast<std::uint64_t>(hidden) * sizeof(float);
     }
     return bytes;
@@ -97,7 +97,7 @@ Status Model::upload_rope_table(std::int32_t context) {
 Status Model::make_buffers(const ModelBounds& bounds) {
     max_rows_ = bounds.max_rows;
     MOLINK_ASSIGN_OR_RETURN(scratch_, backend_.allocate(scratch_bytes(backend_, spec_, max_rows_)));
-    if (part_.has_head) {
+    if (part_.has_lm_head) {
         MOLINK_ASSIGN_OR_RETURN(logits_, backend_.allocate(logit_bytes(traits_, spec_)));
     }
     return upload_rope_table(bounds.max_context);
@@ -111,7 +111,7 @@ Status Model::load_outer(WeightLoader& loader, const Described& described) {
         MOLINK_RETURN_IF_ERROR(
             loader.table({tensors.embedding, vocabulary}, hidden, embedding_, embedding_type_));
     }
-    if (!part_.has_head) return {};
+    if (!part_.has_lm_head) return {};
     MOLINK_RETURN_IF_ERROR(loader.vectors({{tensors.final_norm, hidden}}, final_norm_));
     return loader.matrix({{tensors.lm_head, vocabulary}}, hidden, lm_head_);
 }
@@ -131,7 +131,7 @@ Status Model::load_layers(WeightLoader& loader, const Described& described,
 
 Result<std::unique_ptr<Model>> Model::load(Backend& backend, const WeightSource& source,
                                            const Described& described, const ModelPart& part,
-                                           WeightStorage storage, const ModelBounds& bounds,
+                                           WeightFormat format, const ModelBounds& bounds,
                                            const LoadStep& step) {
     const ModelSpec& spec = described.spec;
     const LayerRange layers = part.layers;
@@ -140,8 +140,8 @@ Result<std::unique_ptr<Model>> Model::load(Backend& backend, const WeightSource&
                                 spec.layers);
     }
     std::unique_ptr<Model> model(new Model(backend, spec, part));
-    WeightLoader loader(backend, source, storage);
-    const std::uint64_t expected = part_weight_bytes(backend, spec, part, storage);
+    WeightLoader loader(backend, source, format);
+    const std::uint64_t expected = part_weight_bytes(backend, spec, part, format);
     const auto progress = [&]() -> Status {
         if (!step || step(std::min(loader.bytes(), expected), expected)) return {};
         return Status(StatusCode::cancelled, "loading was stopped");

@@ -27,8 +27,8 @@ void widen(const TensorView& view, float* out) {
 }
 
 /// The type of a matrix of these parts.
-DataType matrix_type(const std::vector<MatrixSource>& parts, WeightStorage storage) {
-    if (storage == WeightStorage::q8_0) return DataType::q8_0;
+DataType matrix_type(const std::vector<MatrixSource>& parts, WeightFormat format) {
+    if (format == WeightFormat::q8_0) return DataType::q8_0;
     const DataType first = parts.front().type;
     const bool equal = std::all_of(parts.begin(), parts.end(),
                                    [&](const MatrixSource& part) { return part.type == first; });
@@ -37,10 +37,10 @@ DataType matrix_type(const std::vector<MatrixSource>& parts, WeightStorage stora
 
 }  // namespace
 
-WeightLoader::WeightLoader(Backend& backend, const WeightSource& source, WeightStorage storage)
+WeightLoader::WeightLoader(Backend& backend, const WeightSource& source, WeightFormat format)
     : backend_(backend),
       source_(source),
-      storage_(storage),
+      format_(format),
       stream_(backend.make_stream()),
       copier_(backend, *stream_) {}
 
@@ -54,7 +54,7 @@ Status WeightLoader::matrix(std::initializer_list<Piece> pieces, std::int64_t k,
         parts.push_back({view.data, view.type, piece.n, k});
         views.push_back(std::move(view));
     }
-    auto packed = backend_.pack(parts.data(), parts.size(), matrix_type(parts, storage_));
+    auto packed = backend_.pack(parts.data(), parts.size(), matrix_type(parts, format_));
     if (!packed) return packed.error().with_context(views[0].name);
     out = std::move(*packed);
     bytes_ += out->bytes();

@@ -13,15 +13,12 @@
 
 namespace molink {
 
-/// Weights as stored, or matrices quantised while loading.
-enum class WeightStorage : std::uint8_t { native, q8_0 };
-
 /// Brings tensors onto a device in the layout that its ops read, each released on the host once it
 /// is there. Thread: one caller.
 class WeightLoader {
 public:
     /// Both must outlive it.
-    WeightLoader(Backend& backend, const WeightSource& source, WeightStorage storage);
+    WeightLoader(Backend& backend, const WeightSource& source, WeightFormat format);
 
     /// A tensor and the size of its outermost dimension.
     struct Piece {
@@ -47,7 +44,7 @@ private:
 
     Backend& backend_;
     const WeightSource& source_;
-    WeightStorage storage_;
+    WeightFormat format_;
     std::unique_ptr<Stream> stream_;
     DeviceCopier copier_;
     std::uint64_t bytes_ = 0;

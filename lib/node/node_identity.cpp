@@ -52,13 +52,13 @@ NodeProfile timed_profile(const TimedProfile& timed) {
     profile.decode_layer_us = timed.decode_layer_us + timed.decode_row_layer_us;
     profile.decode_row_layer_us = timed.decode_row_layer_us;
     profile.prefill_row_layer_us = timed.prefill_row_layer_us;
-    profile.lm_head_row_us = timed.head_us + timed.head_row_us;
+    profile.lm_head_row_us = timed.lm_head_us + timed.lm_head_row_us;
     return profile;
 }
 
 Status check_timed(const TimedProfile& timed) {
     for (double value : {timed.decode_layer_us, timed.decode_row_layer_us, timed.prefill_layer_us,
-                         timed.prefill_row_layer_us, timed.head_us, timed.head_row_us}) {
+                         timed.prefill_row_layer_us, timed.lm_head_us, timed.lm_head_row_us}) {
         if (value >= 0 && value <= 1e9) continue;
         return invalid_argument("timed profile: {} us; 0 to 1e9 are permitted", value);
     }
@@ -70,7 +70,7 @@ Result<Described> describe(const NodeOptions& options) {
     MOLINK_ASSIGN_OR_RETURN(const ModelFolder folder, ModelFolder::open(options.model_dir));
     MOLINK_ASSIGN_OR_RETURN(Described described, describe_model(folder.config()));
     MOLINK_RETURN_IF_ERROR(check_layers(options, described.spec));
-    if (options.weights == WeightMode::q8_0) MOLINK_RETURN_IF_ERROR(check_q8(described.spec));
+    if (options.weights == WeightFormat::q8_0) MOLINK_RETURN_IF_ERROR(check_q8(described.spec));
     return described;
 }
 
@@ -78,7 +78,8 @@ NodeIdentity identity_of(const NodeOptions& options, const ModelSpec& spec) {
     NodeIdentity identity;
     identity.spec = spec;
     identity.weights = options.weights;
-    identity.weight_type = options.weights == WeightMode::q8_0 ? DataType::q8_0 : spec.stored_type;
+    identity.weight_type =
+        options.weights == WeightFormat::q8_0 ? DataType::q8_0 : spec.stored_type;
     identity.kv_type = options.kv_type;
     identity.block_tokens = options.block_tokens;
     identity.layers = options.layers;
@@ -86,10 +87,6 @@ NodeIdentity identity_of(const NodeOptions& options, const ModelSpec& spec) {
 }
 
 }  // namespace
-
-WeightStorage storage_of(WeightMode mode) {
-    return mode == WeightMode::q8_0 ? WeightStorage::q8_0 : WeightStorage::native;
-}
 
 ModelSpec stored_spec(const NodeIdentity& identity) {
     ModelSpec spec = identity.spec;
@@ -142,8 +139,8 @@ Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string
     MOLINK_ASSIGN_OR_RETURN(const ModelFolder folder, ModelFolder::open(options.model_dir));
     MOLINK_ASSIGN_OR_RETURN(const auto weights, folder.open_weights());
     const Clock& clock = options.clock != nullptr ? *options.clock : steady_clock();
-    MOLINK_ASSIGN_OR_RETURN(identity.profile, probe_node(*backend, *weights, described,
-                                                         storage_of(options.weights), clock));
+    MOLINK_ASSIGN_OR_RETURN(identity.profile,
+                            probe_node(*backend, *weights, described, options.weights, clock));
     identity.profile.threads = options.threads;
     return identity;
 }
@@ -156,10 +153,9 @@ Result<PartitionInput> make_partition_input(const EngineOptions& options,
                                             const NodeIdentity& identity) {
     MOLINK_ASSIGN_OR_RETURN(const auto backend, make_layout_backend(options));
     const ModelSpec spec = stored_spec(identity);
-    const WeightStorage storage = storage_of(options.weights);
     const std::int32_t context = context_of(options, spec);
     const auto bytes = [&](const ModelPart& part) {
-        return static_cast<std::int64_t>(part_weight_bytes(*backend, spec, part, storage));
+        return static_cast<std::int64_t>(part_weight_bytes(*backend, spec, part, options.weights));
     };
     if (options.lm_head == LmHead::first && !spec.tied_embeddings) {
         return invalid_argument(

@@ -22,8 +22,6 @@ namespace molink {
 /// Name of the backend whose stages only take time.
 inline constexpr std::string_view kTimedBackend = "timed";
 
-WeightStorage storage_of(WeightMode mode);
-
 /// What a node knows of itself before it meets others: its model, its machine, how fast it is.
 struct NodeIdentity {
     std::string name;
@@ -31,7 +29,7 @@ struct NodeIdentity {
     std::string memory_domain;  ///< equal for nodes whose devices share one memory
     ModelSpec spec;
     std::uint64_t model_hash = 0;
-    WeightMode weights = WeightMode::native;
+    WeightFormat weights = WeightFormat::native;
     DataType weight_type = DataType::f32;  ///< stored type, or q8_0
     DataType kv_type = DataType::f32;
     std::int32_t block_tokens = 0;

@@ -42,7 +42,7 @@ Result<std::unique_ptr<StageWork>> make_node_work(const NodeOptions& options,
         timed.profile = options.timed;
         timed.shape = {options.block_tokens, identity.spec.hidden};
         timed.spec = stored_spec(identity);
-        timed.storage = storage_of(options.weights);
+        timed.format = options.weights;
         timed.kv_type = element_type(options.kv_type);
         return make_timed_work(timed);
     }

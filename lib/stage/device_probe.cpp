@@ -31,9 +31,9 @@ class ProbedLayers {
 public:
     static Result<std::unique_ptr<ProbedLayers>> load(Backend& backend, const WeightSource& source,
                                                       const Described& described,
-                                                      WeightStorage storage, LayerRange layers) {
+                                                      WeightFormat format, LayerRange layers) {
         auto probed = std::make_unique<ProbedLayers>();
-        MOLINK_RETURN_IF_ERROR(probed->make(backend, source, described, storage, layers));
+        MOLINK_RETURN_IF_ERROR(probed->make(backend, source, described, format, layers));
         return probed;
     }
 
@@ -59,13 +59,13 @@ public:
 
 private:
     Status make(Backend& backend, const WeightSource& source, const Described& described,
-                WeightStorage storage, LayerRange layers) {
+                WeightFormat format, LayerRange layers) {
         const ModelSpec& spec = described.spec;
         max_rows_ = std::min(kSliceRows, spec.context);
         stream_ = backend.make_stream();
         const ModelBounds bounds{max_rows_, max_rows_, max_rows_, kBlockTokens};
         MOLINK_ASSIGN_OR_RETURN(model_, Model::load(backend, source, described,
-                                                    {layers, false, false}, storage, bounds));
+                                                    {layers, false, false}, format, bounds));
         MOLINK_ASSIGN_OR_RETURN(batch_, DeviceBatch::make(backend, bounds.batch()));
         const CacheFormat format{ElementType::f32, kBlockTokens};
         for (std::size_t i = 0; i < static_cast<std::size_t>(layers.size()); ++i) {
@@ -114,16 +114,16 @@ Result<double> quiet_us(const Clock& clock, ProbedLayers& layers, std::int32_t r
 }  // namespace
 
 Result<NodeProfile> probe_node(Backend& backend, const WeightSource& source,
-                               const Described& described, WeightStorage storage,
+                               const Described& described, WeightFormat format,
                                const Clock& clock) {
     const ModelSpec& spec = described.spec;
     const std::uint64_t layer_bytes =
-        part_weight_bytes(backend, spec, {{0, 1}, false, false}, storage);
+        part_weight_bytes(backend, spec, {{0, 1}, false, false}, format);
     const std::uint64_t cold = (kColdBytes + layer_bytes - 1) / layer_bytes;
     const auto layers = static_cast<std::int32_t>(
         std::min<std::uint64_t>(cold, static_cast<std::uint64_t>(spec.layers)));
     MOLINK_ASSIGN_OR_RETURN(const auto probed,
-                            ProbedLayers::load(backend, source, described, storage, {0, layers}));
+                            ProbedLayers::load(backend, source, described, format, {0, layers}));
     const std::int32_t rows = probed->max_rows();
     NodeProfile profile;
     MOLINK_ASSIGN_OR_RETURN(const double slice_us, quiet_us(clock, *probed, rows, false));
@@ -137,7 +137,7 @@ Result<NodeProfile> probe_node(Backend& backend, const WeightSource& source,
     }
     const ModelPart head{{0, 0}, false, true};
     profile.lm_head_row_us = profile.decode_layer_us *
-                             static_cast<double>(part_weight_bytes(backend, spec, head, storage)) /
+                             static_cast<double>(part_weight_bytes(backend, spec, head, format)) /
                              static_cast<double>(layer_bytes);
     return profile;
 }

@@ -15,7 +15,6 @@ namespace molink {
 /// is derived from the bytes it touches. Takes about a second at most. Errors: of Model::load, of
 /// the device.
 Result<NodeProfile> probe_node(Backend& backend, const WeightSource& source,
-                               const Described& described, WeightStorage storage,
-                               const Clock& clock);
+                               const Described& described, WeightFormat format, const Clock& clock);
 
 }  // namespace molink

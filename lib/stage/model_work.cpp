@@ -28,10 +28,8 @@ public:
         const ModelPart part{config.layers, config.has_embedding(), config.has_lm_head()};
         const ModelBounds bounds{config.max_rows, config.max_context, config.max_sequences,
                                  options_.block_tokens};
-        const WeightStorage storage =
-            options_.weights == WeightMode::q8_0 ? WeightStorage::q8_0 : WeightStorage::native;
         MOLINK_ASSIGN_OR_RETURN(auto model, Model::load(*backend_, *weights_, described_, part,
-                                                        storage, bounds, progress));
+                                                        options_.weights, bounds, progress));
         runner_ = std::make_unique<StageRunner>(
             *backend_, std::move(model), described_.spec, config,
             CacheFormat{element_type(options_.kv_type), options_.block_tokens});

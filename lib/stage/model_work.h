@@ -13,7 +13,7 @@ namespace molink {
 
 struct ModelWorkOptions {
     std::string model_dir;
-    WeightMode weights = WeightMode::native;
+    WeightFormat weights = WeightFormat::native;
     DataType kv_type = DataType::f32;
     std::int32_t block_tokens = 16;
     std::int32_t threads = 0;

@@ -60,12 +60,12 @@ std::unique_ptr<StageWork> make_timed_work(const TimedWorkOptions& options) {
 }
 
 std::int64_t timed_service_us(const TimedProfile& profile, PartKind kind, std::int32_t rows,
-                              std::int32_t layers, bool has_head) {
+                              std::int32_t layers, bool has_lm_head) {
     const bool decode = kind == PartKind::decode;
     const double layer = decode ? profile.decode_layer_us + rows * profile.decode_row_layer_us
                                 : profile.prefill_layer_us + rows * profile.prefill_row_layer_us;
-    const double head = profile.head_us + (decode ? rows * profile.head_row_us : 0);
-    return static_cast<std::int64_t>(layers * layer + (has_head ? head : 0)) + 1;
+    const double head = profile.lm_head_us + (decode ? rows * profile.lm_head_row_us : 0);
+    return static_cast<std::int64_t>(layers * layer + (has_lm_head ? head : 0)) + 1;
 }
 
 }  // namespace molink

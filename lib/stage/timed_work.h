@@ -19,7 +19,7 @@ struct TimedWorkOptions {
     /// Whose weights, workspace and KV blocks count against the memory, and the backend that would
     /// hold them; nothing is loaded.
     ModelSpec spec;
-    WeightStorage storage = WeightStorage::native;
+    WeightFormat format = WeightFormat::native;
     ElementType kv_type = ElementType::f32;
     std::shared_ptr<const Backend> backend;
 };
@@ -30,6 +30,6 @@ std::unique_ptr<StageWork> make_timed_work(const TimedWorkOptions& options);
 
 /// A part's service time on a stage of these layers.
 std::int64_t timed_service_us(const TimedProfile& profile, PartKind kind, std::int32_t rows,
-                              std::int32_t layers, bool has_head);
+                              std::int32_t layers, bool has_lm_head);
 
 }  // namespace molink

@@ -27,7 +27,7 @@ struct Setup {
     std::int32_t threads = 1;
     std::int32_t block_tokens = 16;
     std::int32_t neighbours = 0;
-    WeightMode weights = WeightMode::native;
+    WeightFormat weights = WeightFormat::native;
     DataType kv = DataType::f32;
     DataType wire = DataType::f32;
     float temperature = 0;
@@ -176,14 +176,14 @@ std::vector<Setup> variations(const Setup& base) {
 TEST_CASE("logits are equal bit for bit however the work is split") {
     struct Kind {
         DataType stored;
-        WeightMode weights;
+        WeightFormat weights;
         DataType kv;
     };
-    const std::vector<Kind> kinds{{DataType::f32, WeightMode::native, DataType::f32},
-                                  {DataType::bf16, WeightMode::native, DataType::f16},
-                                  {DataType::f16, WeightMode::native, DataType::f32},
-                                  {DataType::bf16, WeightMode::q8_0, DataType::f32},
-                                  {DataType::f32, WeightMode::q8_0, DataType::f16}};
+    const std::vector<Kind> kinds{{DataType::f32, WeightFormat::native, DataType::f32},
+                                  {DataType::bf16, WeightFormat::native, DataType::f16},
+                                  {DataType::f16, WeightFormat::native, DataType::f32},
+                                  {DataType::bf16, WeightFormat::q8_0, DataType::f32},
+                                  {DataType::f32, WeightFormat::q8_0, DataType::f16}};
     for (const Kind& kind : kinds) {
         TempDir dir;
         TinyModelOptions tiny;

@@ -37,7 +37,7 @@ T must(Result<T> result) {
 /// A whole model in one range with pages for one sequence.
 class Reference {
 public:
-    Reference(const std::string& device, const std::string& name, WeightStorage storage,
+    Reference(const std::string& device, const std::string& name, WeightFormat format,
               ElementType kv)
         : backend_(must(open_device(device, 1))),
           stream_(backend_->make_stream()),
@@ -47,7 +47,7 @@ public:
         const ModelSpec& spec = described_.spec;
         const ModelBounds bounds{kMaxRows, spec.context, 1, kBlockTokens};
         model_ = must(Model::load(*backend_, checkpoint_, described_,
-                                  {{0, spec.layers}, true, true}, storage, bounds));
+                                  {{0, spec.layers}, true, true}, format, bounds));
         batch_ = must(DeviceBatch::make(*backend_, bounds.batch()));
         hidden_ = must(backend_->allocate(kMaxRows * static_cast<std::size_t>(spec.hidden) * 4));
         const auto blocks = static_cast<std::size_t>(spec.context / kBlockTokens);
@@ -169,7 +169,7 @@ TEST_CASE("logits equal those of transformers") {
     for (const std::string& name : kModels) {
         for (std::size_t slice : {48u, 7u, 1u}) {
             const Golden golden(name);
-            Reference model(device, name, WeightStorage::native, ElementType::f32);
+            Reference model(device, name, WeightFormat::native, ElementType::f32);
             std::vector<float> prefill;
             for (std::size_t at = 0; at < golden.prompt.size(); at += slice) {
                 const std::size_t end = std::min(at + slice, golden.prompt.size());
@@ -198,10 +198,10 @@ TEST_CASE("quantised weights and half-precision caches stay near") {
     const std::string device = GENERATE(from_range(devices()));
     for (const std::string& name : kModels) {
         const Golden golden(name);
-        Reference half(device, name, WeightStorage::native, ElementType::f16);
+        Reference half(device, name, WeightFormat::native, ElementType::f16);
         INFO(name << ", " << device);
         REQUIRE(error_of(half.run(golden.prompt, 0), golden.prefill.data()) < 5e-3);
-        Reference quantised(device, name, WeightStorage::q8_0, ElementType::f32);
+        Reference quantised(device, name, WeightFormat::q8_0, ElementType::f32);
         REQUIRE(rms_error_of(quantised.run(golden.prompt, 0), golden.prefill.data()) < 0.15);
     }
 }

@@ -50,7 +50,7 @@ EngineOptions head_options(const Cell& cell, const std::string& model) {
         options.backend = "timed";
         options.timed = read_profile(cell.system.profile);
     } else {
-        options.weights = WeightMode::q8_0;
+        options.weights = WeightFormat::q8_0;
     }
     options.memory_bytes = static_cast<std::int64_t>(memory_gib(cell) * (1 << 30));
     return options;
@@ -103,8 +103,8 @@ TimedProfile read_profile(const std::string& path) {
     profile.decode_row_layer_us = json.value("decode_row_layer_us", 0.0);
     profile.prefill_layer_us = json.value("prefill_layer_us", 0.0);
     profile.prefill_row_layer_us = json.value("prefill_row_layer_us", 0.0);
-    profile.head_us = json.value("head_us", 0.0);
-    profile.head_row_us = json.value("head_row_us", 0.0);
+    profile.lm_head_us = json.value("lm_head_us", 0.0);
+    profile.lm_head_row_us = json.value("lm_head_row_us", 0.0);
     return profile;
 }
 

@@ -55,7 +55,7 @@ public:
     Stage(const std::string& model_dir, std::int32_t layers, bool lm_head) {
         ModelWorkOptions options;
         options.model_dir = model_dir;
-        options.weights = WeightMode::q8_0;
+        options.weights = WeightFormat::q8_0;
         options.block_tokens = kBlockTokens;
         options.threads = 1;
         work_ = must(make_model_work(options));
@@ -187,7 +187,7 @@ DeviceProfile timed_device(const TimedProfile& profile) {
             {rows, profile.decode_layer_us + rows * profile.decode_row_layer_us});
         device.prefill.push_back(
             {rows, profile.prefill_layer_us + rows * profile.prefill_row_layer_us});
-        device.head.push_back({rows, profile.head_us + rows * profile.head_row_us});
+        device.head.push_back({rows, profile.lm_head_us + rows * profile.lm_head_row_us});
     }
     return device;
 }

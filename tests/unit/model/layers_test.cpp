@@ -209,7 +209,7 @@ Run run(const Architecture& architecture, const ModelSpec& spec, const WeightSou
     const ModelBounds bounds{kRows, 64, 1, kBlockTokens};
     const Described described{&architecture, spec};
     const auto model = must(Model::load(*backend, weights, described, {{0, kLayers}, true, true},
-                                        WeightStorage::native, bounds));
+                                        WeightFormat::native, bounds));
     const std::unique_ptr<Stream> stream = backend->make_stream();
     DeviceCopier copier(*backend, *stream);
     DeviceBatch batch = must(DeviceBatch::make(*backend, bounds.batch()));
@@ -295,9 +295,7 @@ TEST_CASE("a norm of queries and keys counts in the sizes") {
     const auto backend = must(open_device("cpu", 1));
     ModelSpec spec = tiny_spec();
     const ModelPart all{{0, kLayers}, true, true};
-    const auto bytes = [&] {
-        return part_weight_bytes(*backend, spec, all, WeightStorage::native);
-    };
+    const auto bytes = [&] { return part_weight_bytes(*backend, spec, all, WeightFormat::native); };
     const std::uint64_t plain = bytes();
     REQUIRE(run(kPlain, spec, store(tiny_values())).weight_bytes == plain);
     spec.attention.qk_norm = true;
@@ -330,7 +328,7 @@ TEST_CASE("weights may be rows of one stored tensor") {
     const auto backend = must(open_device("cpu", 1));
     const auto failed =
         Model::load(*backend, short_weights, {&kStacked, spec}, {{0, kLayers}, false, false},
-                    WeightStorage::native, {kRows, 64, 1, kBlockTokens});
+                    WeightFormat::native, {kRows, 64, 1, kBlockTokens});
     REQUIRE(!failed);
     REQUIRE(failed.error().code() == StatusCode::data_loss);
     REQUIRE(failed.error().message() ==

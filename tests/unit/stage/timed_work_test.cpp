@@ -35,7 +35,7 @@ bool go_on(std::uint64_t, std::uint64_t) {
 TEST_CASE("timed and computing stages count the same memory") {
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
-    for (const WeightMode weights : {WeightMode::native, WeightMode::q8_0}) {
+    for (const WeightFormat weights : {WeightFormat::native, WeightFormat::q8_0}) {
         ModelWorkOptions computing;
         computing.model_dir = dir.string();
         computing.weights = weights;
@@ -44,7 +44,7 @@ TEST_CASE("timed and computing stages count the same memory") {
         REQUIRE(real.has_value());
         TimedWorkOptions options;
         options.spec = describe_model(ConfigFile::load(dir.string()).value()).value().spec;
-        options.storage = weights == WeightMode::q8_0 ? WeightStorage::q8_0 : WeightStorage::native;
+        options.format = weights;
         options.kv_type = ElementType::f16;
         options.backend = make_backend("cpu", {}).value();
         const auto timed = make_timed_work(options);
