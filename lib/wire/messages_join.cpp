@@ -131,7 +131,8 @@ flatbuffers::Offset<wire::Ring> write_ring(Builder& builder, const Ring& ring) {
     }
     const auto list = builder.CreateVector(stages);
     const RingShape& shape = ring.shape();
-    return wire::CreateRing(builder, list, shape.lm_head_stage() == 0, shape.feeds_back());
+    const bool lm_head_first = !ring.empty() && shape.lm_head_stage() == 0;
+    return wire::CreateRing(builder, list, lm_head_first, shape.feeds_back());
 }
 
 void read_ring(WireReader& reader, const wire::Ring* from, Ring& to) {
