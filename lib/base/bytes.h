@@ -12,7 +12,7 @@ namespace molink {
 using Bytes = std::vector<std::byte>;
 using ByteSpan = std::span<const std::byte>;
 
-/// Reads a little-endian integer at `offset`; the caller has checked offset + sizeof(T) <= size.
+/// Reads a little-endian integer at `offset`. The caller has checked offset + sizeof(T) <= size.
 template <typename T>
 T read_le(ByteSpan bytes, std::size_t offset) {
     static_assert(std::is_integral_v<T>);
@@ -24,7 +24,7 @@ T read_le(ByteSpan bytes, std::size_t offset) {
     return static_cast<T>(value);
 }
 
-/// Writes a little-endian integer at `offset`; the caller has checked the size.
+/// Writes a little-endian integer at `offset`. The caller has checked the size.
 template <typename T>
 void write_le(std::span<std::byte> bytes, std::size_t offset, T value) {
     static_assert(std::is_integral_v<T>);

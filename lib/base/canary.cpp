@@ -1,6 +1,6 @@
-// The switch of the canary build: one bug per process, chosen before anything runs, so that a run
-// with a bug differs from one without in nothing else. In every other build only the names are
-// here; canary() is a constant there.
+// The switch of the canary build. It selects one bug per process before anything runs, so that runs
+// with and without the bug differ in nothing else. Other builds contain only the names; there
+// canary() is a constant.
 #include "base/canary.h"
 
 #include <array>

@@ -1,6 +1,6 @@
-// The only reader of the system clock. Everything else
-// receives a Clock, so that a simulator can replace
-// time.
+// The only code that reads the system clock. All other code
+// receives a Clock, so that a simulator can replace it.
+// Relies on std::chrono::steady_clock.
 #include <chrono>
 
 #include <molink/clock.h>

@@ -1,6 +1,6 @@
-// Stable 64-bit hashes for model identity, logit checks and tables. FNV-1a taken
-// 8 bytes at a time because logit rows are large; not meant to resist an
-// adversary.
+// Stable 64-bit hashes for model identity, logit checks and tables. FNV-1a takes 8 bytes at a time,
+// because logit rows are large. The hashes do not resist an adversary.
+// Relies on nothing else.
 #include "base/hash.h"
 
 #include <cstring>

@@ -1,6 +1,6 @@
-// Tells machines apart. The kernel draws an id at every boot, and containers on one machine see the
-// same one. A system without it is "unknown", which makes such machines look like one; none of the
-// supported systems is.
+// Identifies the machine. The kernel draws an id at every boot, and all containers on one machine
+// see the same id. A system without such an id returns "unknown", so all such machines would look
+// like one. Every supported system has an id.
 #include "base/host_id.h"
 
 #include <fstream>

@@ -8,8 +8,9 @@
 
 namespace molink {
 
-/// Formatting front of a LogSink; a default-made Log drops everything.
-/// Thread: as safe as the sink, which must outlive it.
+/// Formats lines for a LogSink. A default-constructed Log drops all lines. The sink must outlive
+/// it.
+/// Thread: as safe as the sink.
 class Log {
 public:
     Log() = default;

@@ -4,8 +4,8 @@
 
 namespace molink {
 
-/// One generation of one pipeline. Work, block ids and frames belong to one; what belongs to an
-/// older generation is stale.
+/// One generation of one pipeline. Work, block ids and frames belong to a generation. Those of an
+/// older generation are stale.
 struct PipelineEpoch {
     PipelineId pipeline;
     Epoch epoch;

@@ -1,5 +1,5 @@
-// Names of the request enums, for logs, events and the programs' output. Apart from status.cpp
-// because <molink/request.h> pulls in far more than a status needs; relies on nothing but that
+// Names of the request enums, for logs, events and the programs' output. They are not in
+// status.cpp, because <molink/request.h> includes far more than a status needs. Relies only on that
 // header. The names are part of the interface and never change.
 #include <molink/request.h>
 

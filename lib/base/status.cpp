@@ -1,6 +1,6 @@
-// Text of Status values and the names of small public enums. Kept together
-// because every message of the library is made of them; relies on nothing but
-// the public headers.
+// Text of Status values and names of small public enums. They are in one file,
+// because every message of the library is made of them.
+// Relies only on the public headers.
 #include <molink/status.h>
 
 #include <molink/clock.h>

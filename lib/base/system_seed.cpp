@@ -1,6 +1,6 @@
-// The only place that asks the system for entropy. What is drawn
-// here is reported or carried along, so that everything after it can
-// be repeated.
+// The only code that asks the system for entropy.
+// Callers report or pass on what they draw, so that a run
+// can be repeated.
 #include <random>
 
 #include "base/random.h"

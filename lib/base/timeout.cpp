@@ -1,6 +1,6 @@
-// One meaning of a negative time-out for every call that waits. A caller that computes "deadline
-// minus now" and is late must not wait for ever by accident, so only one value means that, and all
-// others are refused.
+// Defines negative time-outs for every call that waits. A late caller that computes "deadline minus
+// now" must not wait forever by accident. Therefore only one negative value means "no limit", and
+// all others are refused.
 #include <molink/clock.h>
 
 #include "base/error.h"

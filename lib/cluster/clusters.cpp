@@ -1,6 +1,6 @@
-// The built-in membership policies: whoever dials the seed, or a fixed list of
-// names. Both only decide; the head node does the talking. Order matters because
-// stages follow it.
+// The built-in cluster policies: any node that knows the head's address, or a fixed list of names.
+// Both only decide; the head node sends the messages.
+// The order matters, because stages follow it.
 #include <molink/cluster.h>
 #include <algorithm>
 
@@ -65,9 +65,8 @@ public:
     }
 
 private:
-    /// Nodes with an override are put among themselves in the order of their layers; one that asks
-    /// for the first layers goes to the front, one that asks for later layers behind those without
-    /// override.
+    /// Sorts nodes with fixed layers by these layers. A node that is fixed to the first layers goes
+    /// to the front. Nodes that are fixed to later layers go behind those without fixed layers.
     static void place_overrides(std::vector<const NodeInfo*>& order) {
         const auto key = [](const NodeInfo* node) {
             if (!node->fixed_layers) return std::int32_t{0};

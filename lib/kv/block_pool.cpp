@@ -1,6 +1,6 @@
-// Block accounting on the head. A stack of free ids keeps recently used pages warm; idle blocks
-// form a list from the one idle for longest, so that the prefix cache loses first what nobody asked
-// for. Relies on being called from one thread.
+// Block accounting on the head. Free ids form a stack, so that recently used pages stay in CPU
+// caches. Idle blocks form a list that begins with the one that was idle for longest, so that the
+// prefix cache evicts blocks in that order. Relies on being called from one thread.
 #include "kv/block_pool.h"
 
 #include <cassert>

@@ -8,42 +8,42 @@
 
 namespace molink {
 
-/// Accounts for the KV blocks of an epoch; the ids mean the same on every stage. Holds no device
-/// memory. A block is free, held by one or more holders (reference count), or idle: held by nobody,
-/// but kept for the prefix cache until its memory is needed. A prompt's blocks are reserved at
-/// once and allocated later, so that a prefill under way never lacks a block. Thread: the head's
-/// loop.
+/// Accounts for the KV blocks of an epoch. An id means the same block on every stage. The pool
+/// holds no device memory. A block is free, held by one or more holders (reference count), or idle.
+/// An idle block has no holder, but is kept for the prefix cache until its memory is needed. All
+/// blocks of a prompt are reserved together and allocated later, so that a prefill under way never
+/// lacks a block. Thread: the head's loop.
 class BlockPool {
 public:
     explicit BlockPool(std::int64_t block_count = 0);
 
     std::int64_t total() const { return static_cast<std::int64_t>(references_.size()); }
-    /// Neither held nor reserved; idle blocks count.
+    /// Blocks that are neither held nor reserved, including idle ones.
     std::int64_t available() const { return free_count() + idle_count_ - reserved_; }
     std::int64_t free_count() const { return static_cast<std::int64_t>(free_.size()); }
     std::int64_t idle_count() const { return idle_count_; }
     std::uint32_t references(BlockId block) const { return references_[block.value]; }
 
-    /// Promises `count` blocks; false (and nothing changes) when fewer are available.
+    /// Reserves `count` blocks. Returns false and changes nothing when fewer are available.
     bool reserve(std::int64_t count);
-    /// Gives back promises that were not used.
+    /// Cancels the reservation of `count` blocks.
     void cancel_reservation(std::int64_t count);
 
     struct Allocated {
         BlockId block;
-        bool evicted = false;  ///< it was idle: the prefix cache must forget it
+        bool evicted = false;  ///< it was idle; the prefix cache must forget it
     };
-    /// Allocates one reserved block, with reference count 1: a free one, else the one that has been
-    /// idle for longest. The caller holds a reservation.
+    /// Allocates one reserved block with reference count 1: a free block, or otherwise the one that
+    /// was idle for longest. The caller must have a reservation.
     Allocated allocate();
-    /// One more holder of a block that is held or idle.
+    /// Adds a holder to a block that is held or idle.
     void share(BlockId block);
-    /// When the last holder goes the block becomes idle instead of free. The block is held.
+    /// Makes a held block become idle instead of free when its last holder releases it.
     void keep(BlockId block);
-    /// One holder less. Errors: internal when nobody holds the block.
+    /// Removes a holder. Errors: internal when the block has no holder.
     Status release(BlockId block);
-    /// Self-check: every block is free once, idle once or referenced; and `holders` [blocks] equals
-    /// the reference counts. Errors: internal with the id.
+    /// Checks the invariants: every block is exactly once free, idle or referenced, and `holders`
+    /// [blocks] equals the reference counts. Errors: internal with the id.
     Status check(const std::vector<std::uint32_t>& holders) const;
 
 private:
@@ -60,7 +60,7 @@ private:
     std::vector<std::uint32_t> free_;        // ids, used from the back
     std::vector<std::uint32_t> references_;  // by id
     std::vector<bool> kept_;                 // by id
-    std::vector<Place> places_;              // by id, in the list of idle blocks
+    std::vector<Place> places_;              // by id; links of the list of idle blocks
     std::uint32_t oldest_idle_ = kNone;
     std::uint32_t newest_idle_ = kNone;
     std::int64_t idle_count_ = 0;

@@ -1,6 +1,6 @@
-// The one formula for the KV capacity of a stage. The head plans with it, real and timed stages
-// offer blocks by it and the simulator counts with it, so that a plan which fits on paper fits on
-// the node. Relies on sizes that the caller has from the backend that will hold the stage.
+// The only formula for the KV capacity of a stage. The planner, the head, real stages, timed stages
+// and simulated stages use it, so that a plan that fits also fits on the node. Relies on sizes that
+// come from the backend of the stage.
 #include "kv/capacity.h"
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace molink {
 namespace {
 
 constexpr std::int64_t kMib = 1 << 20;
-/// Smaller sizes are given to the byte.
+/// Messages show smaller sizes in bytes.
 constexpr std::int64_t kExactBelow = 10 * kMib;
 
 std::string size_text(std::int64_t bytes) {

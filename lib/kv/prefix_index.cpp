@@ -1,6 +1,6 @@
-// The prefix cache's memory of contents. Keys are handed out once, so a chain whose beginning was
-// evicted can never be reached again by accident: its parent key does not come back. Such orphans
-// are forgotten when their own block is taken.
+// The contents of the prefix cache. Keys are never reused. If the beginning of a chain is evicted,
+// its key does not return, so the rest of the chain cannot be found by accident. Such orphans are
+// forgotten when their own block is evicted.
 #include "kv/prefix_index.h"
 
 #include <algorithm>

@@ -10,12 +10,12 @@
 
 namespace molink {
 
-/// Which blocks hold which beginnings of prompts. A chain: an entry is the tokens of one full block
-/// after the chain of blocks before it, so equal beginnings share entries. Found by hash, compared
-/// token by token: a hit is never a guess. Thread: the head's loop.
+/// Maps beginnings of prompts to blocks. Entries form chains: an entry has the tokens of one full
+/// block and the key of the entry before it, so equal beginnings share entries. Entries are found
+/// by hash and then compared token by token. Thread: the head's loop.
 class PrefixIndex {
 public:
-    /// A place in a chain, never reused; kRoot is the empty beginning.
+    /// Names an entry. Keys are never reused. kRoot is the empty beginning.
     using Key = std::uint64_t;
     static constexpr Key kRoot = 0;
 
@@ -24,12 +24,12 @@ public:
         BlockId block;
     };
 
-    /// The block whose tokens follow `parent`; nothing when there is none.
+    /// Returns the block with these tokens after `parent`, or nothing if there is none.
     std::optional<Found> find(Key parent, std::span<const Token> tokens) const;
-    /// Enters a full block whose content every stage has. When an equal entry is there already,
-    /// that one stays and `block` is not entered. Returns the entry's key and block.
+    /// Adds a full block whose content every stage has. If there is an equal entry, that one stays
+    /// and `block` is not added. Returns the key and the block of the entry.
     Found publish(Key parent, std::span<const Token> tokens, BlockId block);
-    /// `block` gets another content. Nothing happens when it was not entered.
+    /// Removes the entry of `block`, if it has one, because its content changes.
     void forget(BlockId block);
     void clear();
     std::size_t size() const { return entries_.size(); }

@@ -1,7 +1,6 @@
-// Hidden rows to bytes and back. A prompt's activations are tens of megabytes, so the loops are
-// written without branches and over small blocks that the compiler turns into SIMD by itself; the
-// bits equal those of tensor/dtype.h, which a test shows for every half value and for every
-// rounding case.
+// Converts hidden rows to bytes and back. A prompt's activations have tens of megabytes, so the
+// loops have no branches and work on small blocks that the compiler vectorises. The bits equal
+// those of tensor/dtype.h; a test shows this for every half value and every rounding case.
 #include "tensor/activation_codec.h"
 
 #include <algorithm>
@@ -20,11 +19,12 @@
 namespace molink {
 namespace {
 
-/// Values converted at a time: large enough to amortise the copy, small enough for the first cache.
+/// Values that are converted at a time: enough to amortise the copy, and few enough for the L1
+/// cache.
 constexpr std::size_t kBlockValues = 512;
 using HalfBlock = std::array<std::uint16_t, kBlockValues>;
 
-/// Same bits as f32_to_f16: all three cases are computed and one is selected.
+/// Returns the same bits as f32_to_f16. All three cases are computed and one is selected.
 std::uint16_t narrow_f16(float value) {
     const auto bits = std::bit_cast<std::uint32_t>(value);
     const std::uint32_t magnitude = bits & 0x7fffffffu;
@@ -32,7 +32,7 @@ std::uint16_t narrow_f16(float value) {
         (magnitude + 0xfffu + ((magnitude >> 13) & 1u) - 0x38000000u) >> 13;
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
     const std::uint32_t subnormal = std::bit_cast<std::uint32_t>(shifted) - 0x3f000000u;
-    // Compared as signed: baseline SIMD has no unsigned comparison.
+    // The comparison is signed, because baseline SIMD has no unsigned one.
     const auto ordered = static_cast<std::int32_t>(magnitude);
     const std::uint32_t special = ordered > 0x7f800000 ? 0x7e00u : 0x7c00u;
     std::uint32_t out = ordered < 0x38800000 ? subnormal : normal;
@@ -40,7 +40,7 @@ std::uint16_t narrow_f16(float value) {
     return static_cast<std::uint16_t>(out | ((bits >> 16) & 0x8000u));
 }
 
-/// Same bits as f16_to_f32.
+/// Returns the same bits as f16_to_f32.
 float widen_f16(std::uint16_t half) {
     const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
     const auto magnitude = static_cast<std::int32_t>(half & 0x7fffu);
@@ -51,7 +51,7 @@ float widen_f16(std::uint16_t half) {
     return std::bit_cast<float>(static_cast<std::uint32_t>(out) | sign);
 }
 
-/// Same bits as f32_to_bf16.
+/// Returns the same bits as f32_to_bf16.
 std::uint16_t narrow_bf16(float value) {
     const auto bits = std::bit_cast<std::uint32_t>(value);
     const std::uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
@@ -63,7 +63,7 @@ float widen_bf16(std::uint16_t bits) {
     return bf16_to_f32(bits);
 }
 
-/// In place, on hosts whose byte order is not the wire's.
+/// Swaps bytes in place, on hosts with another byte order than the wire.
 template <typename T>
 void swap_bytes(std::span<T> values) {
     for (T& value : values) {
@@ -99,15 +99,15 @@ void decode_halves(const std::byte* in, std::span<float> out, Widen widen) {
     }
 }
 
-/// Values that share a scale: small enough that one outlier spoils few, large enough that scales
-/// are a sixteenth of the bytes.
+/// Values that share a scale. The group is small, so an outlier affects few values, and large
+/// enough that scales are only a sixteenth of the bytes.
 constexpr std::size_t kGroupValues = 64;
 
 std::size_t int8_row_bytes(std::size_t width) {
     return width + (width + kGroupValues - 1) / kGroupValues * sizeof(float);
 }
 
-/// One group: its scale, then its values.
+/// Encodes one group: its scale, then its values.
 void encode_group(std::span<const float> values, std::byte* out) {
     float largest = 0;
     bool finite = true;
@@ -121,7 +121,7 @@ void encode_group(std::span<const float> values, std::byte* out) {
     write_le(std::span(out, sizeof(float)), 0, std::bit_cast<std::uint32_t>(scale));
     std::array<std::int8_t, kGroupValues> rounded{};
     for (std::size_t i = 0; finite && i < values.size(); ++i) {
-        // Adding and taking away 1.5 * 2^23 rounds to nearest even.
+        // Adding and subtracting 1.5 * 2^23 rounds to nearest even.
         const float value = std::clamp(values[i] * inverse, -127.0f, 127.0f);
         rounded[i] = static_cast<std::int8_t>((value + 12582912.0f) - 12582912.0f);
     }

@@ -1,6 +1,6 @@
-// Half precision in software, used where a single value is converted; bulk conversion is an op of
-// the backend and must give the same bits. Exact by construction: widening goes through the
-// normalised exponent, narrowing rounds to nearest even on the integer mantissa.
+// Half precision in software, for single values. The backend has an op for bulk conversion, which
+// must give the same bits. The conversions are exact: widening uses the normalised exponent, and
+// narrowing rounds the integer mantissa to nearest even.
 #include "tensor/dtype.h"
 
 namespace molink {
