@@ -72,7 +72,7 @@ Status check_workload(const StudyWorkload& workload) {
     MOLINK_RETURN_IF_ERROR(check_quantiles("prompt_tokens", workload.prompt));
     MOLINK_RETURN_IF_ERROR(check_quantiles("output_tokens", workload.output));
     if (closed_streams(workload) != 0) {
-        return check_number("arrivals.streams", workload.streams, 1, kMostRequests);
+        return check_number("arrivals.streams", workload.streams, 1, limits::kMaxStudyRequests);
     }
     if (workload.poisson_per_s == 0) {
         MOLINK_RETURN_IF_ERROR(

@@ -67,15 +67,15 @@ private:
         MOLINK_ASSIGN_OR_RETURN(model_, Model::load(backend, source, described,
                                                     {layers, false, false}, format, bounds));
         MOLINK_ASSIGN_OR_RETURN(batch_, DeviceBatch::make(backend, bounds.batch()));
-        const CacheFormat format{ElementType::f32, kBlockTokens};
+        const CacheFormat cache{ElementType::f32, kBlockTokens};
         for (std::size_t i = 0; i < static_cast<std::size_t>(layers.size()); ++i) {
-            const std::size_t block = model_->cache_block_bytes(i, format);
+            const std::size_t block = model_->cache_block_bytes(i, cache);
             if (page_ == nullptr || page_->bytes() < block) {
                 MOLINK_ASSIGN_OR_RETURN(page_, backend.allocate(block));
             }
         }
         for (std::size_t i = 0; i < static_cast<std::size_t>(layers.size()); ++i) {
-            pages_.push_back(model_->cache_pages(i, format, page_->data()));
+            pages_.push_back(model_->cache_pages(i, cache, page_->data()));
         }
         const std::size_t values =
             static_cast<std::size_t>(max_rows_) * static_cast<std::size_t>(spec.hidden);

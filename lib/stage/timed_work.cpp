@@ -18,7 +18,7 @@ public:
         runner_ = std::make_unique<FoldRunner>(options_.shape, config);
         const ModelPart part{config.layers, config.has_embedding(), config.has_lm_head()};
         const std::uint64_t weights =
-            part_weight_bytes(*options_.backend, options_.spec, part, options_.storage);
+            part_weight_bytes(*options_.backend, options_.spec, part, options_.format);
         MOLINK_ASSIGN_OR_RETURN(const std::uint64_t capacity,
                                 offered_blocks(*options_.backend, options_.spec, config, weights,
                                                {options_.kv_type, options_.shape.block_tokens}));
