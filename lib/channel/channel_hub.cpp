@@ -1,7 +1,7 @@
-// All links of a node over one transport. The first frame of a dialled connection says which link
-// and track it carries and where to go on; the answer says the same for the other direction. A
-// connection that breaks leaves its link standing, a link ends when a peer says so, does not know
-// it any more, or sends what cannot be right.
+// All peer links of a node over one transport. The first frame on a dialled connection names the
+// peer link and the track that it carries and the last received frame. The answer has the same data
+// for the other direction. A broken connection does not end its peer link. A peer link ends when
+// the peer says so, no longer knows it, or sends invalid frames.
 #include <algorithm>
 #include <deque>
 #include <limits>
@@ -87,7 +87,7 @@ private:
     std::unordered_map<ConnectionId, Carried> carried_;
     std::vector<std::pair<ConnectionId, std::int64_t>> lingering_;
     std::deque<std::pair<PeerLinkId, std::int64_t>>
-        accepted_;  // may still be half open; until when
+        accepted_;  // links that may be half open; deadlines
     std::uint64_t next_link_ = 1;
     std::uint64_t next_token_ = 0;
 };
@@ -152,7 +152,7 @@ void Hub::answer(ConnectionId connection, const LinkChannel& channel, FrameType 
 
 void Hub::on_connected(ConnectionId connection) {
     const auto found = carried_.find(connection);
-    if (found == carried_.end()) return;  // accepted: the peer speaks first
+    if (found == carried_.end()) return;  // an accepted connection: the peer sends first
     LinkChannel* channel = find(found->second.link);
     if (channel != nullptr) answer(connection, *channel, FrameType::hello, found->second.track);
 }
@@ -173,7 +173,8 @@ void Hub::on_frame(ConnectionId connection, std::span<const std::byte> bytes) {
     ByteSpan payload;
     const auto header = decode_frame(bytes, payload, options_.channel.padding != nullptr);
     const auto found = carried_.find(connection);
-    if (found == carried_.end() && lingers(connection)) return;  // our last word is on its way
+    if (found == carried_.end() && lingers(connection))
+        return;  // our last frame is still under way
     if (!header) {
         if (found == carried_.end()) {
             transport_.close(connection);
@@ -220,7 +221,7 @@ void Hub::on_hello(ConnectionId connection, const FrameHeader& header) {
                  Status(StatusCode::data_loss, "the peer that was dialled says hello"));
             return;
         }
-        on_disconnected(connection);  // one hello per connection; another one is nonsense
+        on_disconnected(connection);  // only one hello is allowed per connection
         transport_.close(connection);
         return;
     }
@@ -237,15 +238,15 @@ void Hub::on_hello(ConnectionId connection, const FrameHeader& header) {
     } else {
         link = known->second;
         if (find(link)->dialed()) {
-            transport_.close(connection);  // our own token from elsewhere
+            transport_.close(connection);  // a token of this node that another one sent
             return;
         }
     }
     const auto before = find(link)->connection(header.track);
     if (before && *before != connection) {
-        on_disconnected(*before);  // the peer noticed the cut before we did
+        on_disconnected(*before);  // the peer noticed the cut before this node
         transport_.close(*before);
-        if (find(link) == nullptr) {  // closed by the node, which was told of the cut
+        if (find(link) == nullptr) {  // the sink closed it when it was told of the cut
             reject(connection, header, RejectReason::unknown_link);
             return;
         }
@@ -259,7 +260,8 @@ void Hub::on_welcome(ConnectionId connection, const FrameHeader& header) {
     const Carried carried = carried_.at(connection);
     LinkChannel* channel = find(carried.link);
     if (channel == nullptr || !carried.dialed || header.link != channel->token()) return;
-    if (channel->connection(carried.track) == connection) return;  // one welcome per connection
+    if (channel->connection(carried.track) == connection)
+        return;  // only one welcome is allowed per connection
     attach(carried.link, carried.track, connection, header.sequence);
 }
 
@@ -319,7 +321,8 @@ void Hub::on_linked(const Carried& carried, const FrameHeader& header, ByteSpan 
         return;
     }
     if (!channel->was_up) {
-        // It overtook the other connection's welcome; the node does not know the link yet.
+        // The frame overtook the welcome on the other connection. The sink does not know the link
+        // yet.
         channel->put_off(header);
         return;
     }
@@ -381,7 +384,8 @@ void Hub::close_lingering(std::int64_t now_us) {
     });
 }
 
-/// A peer that opened one track and never the other must not hold a place for good.
+/// Drops links with only one track after a while, so that such peers do not use up the limit of
+/// links.
 void Hub::drop_half_open(std::int64_t now_us) {
     while (!accepted_.empty() && accepted_.front().second <= now_us) {
         const PeerLinkId link = accepted_.front().first;

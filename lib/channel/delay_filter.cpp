@@ -1,6 +1,6 @@
-// See delay_filter.h. Small windows of single numbers, because they are asked for every
-// acknowledgement. Delays are differences between two machines' clocks: only how they change means
-// something, and a slow drift of one against the other must not look like a queue.
+// Small windows of numbers, because every acknowledgement reads them. A delay is the difference of
+// two machines' clocks, so only its changes have a meaning. A slow drift of one clock against the
+// other must not look like a queue.
 #include "channel/delay_filter.h"
 
 namespace molink {
@@ -40,7 +40,7 @@ std::int64_t DelayFilter::queue_us() const {
 }
 
 std::int64_t DelayFilter::swing_us() const {
-    std::int64_t low = newest_;  // seen from the newest backwards
+    std::int64_t low = newest_;  // the loop goes from the newest backwards
     std::int64_t high = newest_;
     std::int64_t rise = 0;
     std::int64_t fall = 0;

@@ -1,6 +1,6 @@
-// The bytes of a frame. One fixed header for all types keeps the parser small enough to be
-// obviously right; the checksum covers header and payload, because a relay or a bad driver may flip
-// bits that TCP's own sum does not see.
+// The bytes of a frame. All types have one fixed header, which keeps the parser small. The checksum
+// covers header and payload, because a relay or a faulty driver may flip bits that TCP's checksum
+// does not detect.
 #include "channel/frame_header.h"
 
 #include "base/error.h"

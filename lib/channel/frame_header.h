@@ -12,7 +12,8 @@
 
 namespace molink {
 
-/// Two connections carry a link, so that a lost bulky segment does not stall a decode.
+/// A peer link has two connections, so that a lost segment of a bulky message does not delay decode
+/// messages.
 enum class Track : std::uint8_t { urgent = 0, bulky = 1 };
 inline constexpr std::size_t kTrackCount = 2;
 
@@ -21,62 +22,64 @@ constexpr Track track_of(Lane lane) {
 }
 
 enum class FrameType : std::uint8_t {
-    hello = 1,    ///< first on a dialled connection: which link, which track, where to go on
-    welcome = 2,  ///< its answer
-    reject = 3,   ///< its other answer; the link is over
+    hello = 1,    ///< first frame on a dialled connection: peer link, track and last received frame
+    welcome = 2,  ///< accepts a hello, with the same data
+    reject = 3,   ///< refuses a hello; the peer link has ended
     data = 4,
     ack = 5,
-    bye = 6,  ///< the sender closes the link for good
+    bye = 6,  ///< the sender closes the peer link
 };
 
 /// Why a hello was rejected.
 enum class RejectReason : std::uint8_t { version = 1, unknown_link = 2, full = 3 };
 
-/// The fixed part of every frame, 64 bytes, little-endian. Fields that a type does not use are
-/// zero.
+/// The header of every frame: 64 bytes, little-endian. Fields that a type does not use are zero.
 struct FrameHeader {
     FrameType type = FrameType::data;
     Track track = Track::urgent;
-    Lane lane = Lane::control;   ///< data
-    std::uint8_t flags = 0;      ///< hello: 1 = resumes; ack: 1 = send again from `sequence` + 1;
-                                 ///< reject: RejectReason
+    Lane lane = Lane::control;  ///< data
+    /// hello: 1 = resumes; ack: 1 = resend from `sequence` + 1; reject: RejectReason; data:
+    /// kProbeFlag.
+    std::uint8_t flags = 0;
     std::uint16_t version = 0;   ///< hello, reject: protocol major of the sender
-    std::uint16_t pipeline = 0;  ///< data: the message belongs to this pipeline ...
-    std::uint64_t link = 0;      ///< token of the link
-    std::uint64_t sequence =
-        0;                    ///< data: number on this track, from 1; hello, welcome, ack: received
-    std::uint32_t epoch = 0;  ///< data: ... and to this epoch of it
-    std::uint32_t message = 0;  ///< data: number on this lane
-    std::uint32_t offset = 0;   ///< data: of the payload in its message; ack: when its newest
-                                ///< frame arrived, receiver's clock in us, modulo 2^32
-    std::uint32_t total = 0;    ///< data: bytes of the whole message; ack: bytes of all data
-                                ///< frames of the link that had arrived then, modulo 2^32
-    std::uint64_t stamp_us =
-        0;                      ///< data: sender's clock; ack: echoed, of the newest frame received
-                                ///< or, when it asks for more, of the one that did not fit
-    std::uint32_t hold_us = 0;  ///< ack: time between arrival and acknowledgement
-    std::uint32_t payload = 0;  ///< data: bytes that follow, padding included
+    std::uint16_t pipeline = 0;  ///< data: pipeline of the message
+    std::uint64_t link = 0;      ///< token of the peer link
+    /// data: number on the track, from 1; hello, welcome, ack: last received number.
+    std::uint64_t sequence = 0;
+    std::uint32_t epoch = 0;    ///< data: epoch of that pipeline
+    std::uint32_t message = 0;  ///< data: number of the message on its lane
+    /// data: offset of the payload in its message; ack: arrival of the newest frame, by the
+    /// receiver's clock in us, modulo 2^32.
+    std::uint32_t offset = 0;
+    /// data: bytes of the message; ack: bytes of all data frames of the peer link that had arrived
+    /// by then, modulo 2^32.
+    std::uint32_t total = 0;
+    /// data: sender's clock; ack: stamp of the newest frame, or of the frame that did not follow if
+    /// it asks to resend.
+    std::uint64_t stamp_us = 0;
+    std::uint32_t hold_us = 0;  ///< ack: time from arrival to acknowledgement
+    std::uint32_t payload = 0;  ///< data: bytes that follow, including padding
 };
 
 inline constexpr std::size_t kFrameHeaderBytes = 64;
 
-/// Flag of a data frame that carries no message: numbered and acknowledged like any other, its
-/// bytes are there to take time on the link.
+/// Flag of a data frame without a message. It is numbered and acknowledged like others. Its bytes
+/// only take time on the link.
 inline constexpr std::uint8_t kProbeFlag = 2;
 
-/// A frame of header and payload, checksummed. `padding`: see ChannelOptions.
+/// Makes a frame of header and payload with its checksum. `padding`: see ChannelOptions.
 Frame encode_frame(const FrameHeader& header, ByteSpan payload = {}, std::size_t padding = 0);
 
-/// A frame made by encode_frame, or another of its kind, goes out at another time.
+/// Sets the stamp of a frame, because it is sent at another time.
 void stamp_frame(Frame& frame, std::int64_t now_us);
 
-/// What a frame made by encode_frame counts for, padding included.
+/// Returns the bytes that a frame counts for, including padding.
 std::size_t frame_bytes(const Frame& frame);
-/// Its lane; of what is no data: control.
+/// Returns the lane of a frame; control for frames other than data.
 Lane frame_lane(const Frame& frame);
 
-/// Reads and checks a frame. Errors: data_loss naming what is wrong. On success `payload` lies in
-/// `frame`. `padded`: it may hold fewer bytes than it says.
+/// Reads and checks a frame. On success `payload` is a part of `frame`. With `padded`, the payload
+/// may hold fewer bytes than the header says. Errors: data_loss, saying what is wrong.
 Result<FrameHeader> decode_frame(ByteSpan frame, ByteSpan& payload, bool padded = false);
 
 }  // namespace molink

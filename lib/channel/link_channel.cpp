@@ -1,8 +1,8 @@
-// One link of a node. Messages wait in lanes; whenever the link may take a frame, the transmit
-// policy names lane and size, the frame is cut, numbered and kept until acknowledged. The window is
-// per track, so that a full bulky track never holds up an urgent frame; the pace is shared by both.
-// If nothing is acknowledged for long although both connections stand, everything unacknowledged
-// goes out again.
+// One peer link of a node. Messages wait in lanes. When a frame may be sent, the transmit policy
+// chooses lane and size. The frame is cut, numbered and kept until it is acknowledged. Each track
+// has its own window, so that a full bulky track never delays an urgent frame. Both tracks share
+// the pace. If both connections are up but acknowledgements are missing for a long time, all
+// unacknowledged frames are sent again.
 #include "channel/link_channel.h"
 
 #include <algorithm>
@@ -31,7 +31,7 @@ LinkChannel::LinkChannel(std::uint64_t token, bool dialed, const ChannelOptions&
 Status LinkChannel::attach(Track track, ConnectionId connection, std::uint64_t peer_received,
                            std::int64_t now_us) {
     SendTrack& sender = tracks_[index(track)];
-    // Fewer than it acknowledged before: another process answers at this address.
+    // A number below the last acknowledged one means that another process answers at this address.
     bool valid = peer_received >= sender.acked();
     if (valid) sender.acknowledge(peer_received, valid);
     if (!valid) {
@@ -88,7 +88,7 @@ bool LinkChannel::window_full(Track track) const {
     return tracks_[index(track)].in_flight_bytes() >= meter_.window_bytes();
 }
 
-/// The window is all that keeps what waits from being sent.
+/// Returns whether messages wait on this track only because the window is full.
 bool LinkChannel::held(Track track) const {
     if (!window_full(track)) return false;
     for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
@@ -170,7 +170,8 @@ void LinkChannel::cut(const TransmitPlan& plan, std::int64_t now_us) {
     }
 }
 
-/// The next frame of a track that was cut already goes out, for the first time or again.
+/// Hands the next frame of a track that is already cut to the transport. Counts frames that are
+/// resent.
 bool LinkChannel::hand_over(Transport& transport, Track track, std::int64_t now_us) {
     SendTrack& sender = tracks_[index(track)];
     const auto& connection = connections_[index(track)];
@@ -191,8 +192,8 @@ bool LinkChannel::waits(std::size_t from, std::size_t to) const {
                        [](const auto& queue) { return !queue.empty(); });
 }
 
-/// One frame. After a cut a window of bulky frames has to go out again; urgent ones that are new
-/// pass them.
+/// Sends one frame. After a cut a whole window of bulky frames must be resent. New urgent frames
+/// may overtake them.
 bool LinkChannel::send_next(Transport& transport, std::int64_t now_us) {
     if (hand_over(transport, Track::urgent, now_us)) return true;
     constexpr auto kBulky = static_cast<std::size_t>(Lane::prefill);
@@ -210,7 +211,7 @@ bool LinkChannel::send_next(Transport& transport, std::int64_t now_us) {
     return hand_over(transport, track, now_us);
 }
 
-/// Nothing waits, neither in a lane nor for the transport.
+/// Returns whether nothing waits, neither in a lane nor for the transport.
 bool LinkChannel::drained() const {
     const auto empty = [](const auto& queue) { return queue.empty(); };
     const auto blocked = [](const SendTrack& sender) { return sender.blocked(); };
@@ -222,7 +223,7 @@ void LinkChannel::send_probe(Transport& transport, std::int64_t now_us) {
     const auto track = track_of(Lane::bulk);
     SendTrack& sender = tracks_[index(track)];
     const Bytes nothing(options_.max_frame_bytes);
-    shared_.idle_us = now_us;  // the meter must not take a train for traffic
+    shared_.idle_us = now_us;  // a probe train must not count as traffic
     probes_.begin(sender.next_sequence(), nothing.size() + kFrameHeaderBytes, now_us);
     for (int i = 0; i < ProbeTrains::kFrames; ++i) {
         FrameHeader header;
@@ -235,7 +236,7 @@ void LinkChannel::send_probe(Transport& transport, std::int64_t now_us) {
         header.total = static_cast<std::uint32_t>(nothing.size());
         header.stamp_us = static_cast<std::uint64_t>(now_us);
         sender.push(encode_frame(header, nothing));
-        hand_over(transport, track, now_us);  // together, whatever the pace
+        hand_over(transport, track, now_us);  // all at once, regardless of the pace
     }
 }
 
@@ -301,7 +302,7 @@ void LinkChannel::send_acks(Transport& transport, std::int64_t now_us) {
         header.hold_us = static_cast<std::uint32_t>(
             std::clamp<std::int64_t>(now_us - received.arrived_us, 0, 0xffffffff));
         const SendOutcome sent = transport.send(*connections_[i], encode_frame(header));
-        if (sent == SendOutcome::full) continue;  // the next pass tries again
+        if (sent == SendOutcome::full) continue;  // the next call tries again
         stats_.sent_wire_bytes += kFrameHeaderBytes;
         received.ack_due = received.gap = false;
     }

@@ -15,8 +15,8 @@
 
 namespace molink {
 
-/// One link: its queues, its two tracks, what arrives on them. The hub decides which connections
-/// carry it. Thread: the node's loop.
+/// One peer link: its queues, its two tracks and their received frames. The hub decides which
+/// connections carry it. Thread: the node's loop.
 class LinkChannel {
 public:
     LinkChannel(std::uint64_t token, bool dialed, const ChannelOptions& options,
@@ -26,8 +26,9 @@ public:
     bool dialed() const { return dialed_; }
 
     // -- Connections
-    /// `connection` carries `track` from now on; the peer has everything up to `peer_received`,
-    /// what is missing goes out again. Errors: data_loss when that was never sent.
+    /// `connection` carries `track` from now on. The peer has received all frames up to
+    /// `peer_received`; later ones are sent again. Errors: data_loss when that frame was never
+    /// sent.
     Status attach(Track track, ConnectionId connection, std::uint64_t peer_received,
                   std::int64_t now_us);
     void detach(Track track) { connections_[index(track)].reset(); }
@@ -38,23 +39,25 @@ public:
 
     // -- Sending
     Status queue(Lane lane, PipelineEpoch epoch, Bytes message, std::int64_t now_us);
-    /// As ChannelHub::probe().
+    /// See ChannelHub::probe().
     void probe(bool on, std::int64_t now_us) { on ? probes_.restart(now_us) : probes_.stop(); }
-    /// Sends what may be sent now.
+    /// Sends as far as window and pace permit.
     void pump(Transport& transport, std::int64_t now_us);
-    /// When pump() should run again though nothing happens; far away when it need not.
+    /// Returns when pump() should run again if nothing else happens. The time is far away if it
+    /// need not.
     std::int64_t next_timer_us(std::int64_t now_us) const;
     void send_acks(Transport& transport, std::int64_t now_us);
     std::size_t pending_bytes() const;
-    /// As ChannelHub::set_epoch().
+    /// See ChannelHub::set_epoch().
     void set_epoch(PipelineEpoch epoch);
 
     // -- Receiving
-    /// A data frame. Gives a message when one is complete. Errors: data_loss, the link must end.
+    /// Handles a data frame. Returns a message when one is complete. Errors: data_loss; the peer
+    /// link must end.
     Result<std::optional<Bytes>> on_data(const FrameHeader& header, ByteSpan payload,
                                          std::int64_t now_us);
     Status on_ack(const FrameHeader& header, std::int64_t now_us);
-    /// A data frame that cannot be taken yet: the peer is asked for it again.
+    /// Handles a data frame that cannot be accepted yet: asks the peer to resend it.
     void put_off(const FrameHeader& header) {
         Received& received = received_[index(header.track)];
         received.ack_due = received.gap = true;
@@ -62,14 +65,14 @@ public:
     }
 
     ChannelStats stats() const;
-    bool was_up = false;  ///< both tracks were attached once
+    bool was_up = false;  ///< both tracks have been attached
 
 private:
     static constexpr std::size_t index(Track track) { return static_cast<std::size_t>(track); }
 
     struct Queued {
         Bytes bytes;
-        std::size_t total = 0;  // bytes and padding
+        std::size_t total = 0;  // including padding
         std::size_t offset = 0;
         PipelineEpoch epoch;
         std::uint32_t number = 0;
@@ -79,9 +82,9 @@ private:
         std::uint64_t sequence = 0;
         std::uint64_t stamp_us = 0;
         std::int64_t arrived_us = 0;
-        std::uint64_t link_bytes = 0;  // of data on both tracks until then
+        std::uint64_t link_bytes = 0;  // data bytes on both tracks until then
         bool ack_due = false;
-        bool gap = false;  // a frame came that does not follow
+        bool gap = false;  // a frame arrived that does not follow
         std::uint64_t gap_stamp_us = 0;
     };
 
@@ -107,7 +110,7 @@ private:
     SharedTrackState shared_;
     std::array<SendTrack, kTrackCount> tracks_{SendTrack(shared_), SendTrack(shared_)};
     std::array<Received, kTrackCount> received_;
-    std::uint64_t received_bytes_ = 0;  // of data frames
+    std::uint64_t received_bytes_ = 0;  // bytes of data frames
     std::array<std::deque<Queued>, kLaneCount> queues_;
     std::array<std::size_t, kLaneCount> queued_bytes_{};
     std::array<std::uint32_t, kLaneCount> next_message_{};
@@ -117,8 +120,8 @@ private:
     PeerCounter peer_bytes_;
     ProbeTrains probes_;
     std::int64_t last_progress_us_ = 0;
-    int vain_resends_ = 0;          // since then
-    int urgent_before_resent_ = 0;  // frames, in a row
+    int vain_resends_ = 0;          // since last_progress_us_
+    int urgent_before_resent_ = 0;  // frames in a row
     ChannelStats stats_;
 };
 

@@ -1,6 +1,6 @@
-// See link_meter.h. The pace goes round in cycles (PaceCycle) that find bandwidth which became
-// free. A queue beyond the head-of-line bound tells the link's rate exactly and is drained at once,
-// for as long as it takes by that rate; one that no drain changes is a longer way (WayTimes).
+// The pace follows cycles (PaceCycle) that find bandwidth that has become free. A queue beyond the
+// head-of-line bound shows the link's rate exactly and is drained at once; the length of the drain
+// follows from that rate. A queue that no drain changes is a longer path (WayTimes).
 #include "channel/link_meter.h"
 
 #include <algorithm>
@@ -11,21 +11,22 @@ namespace molink {
 namespace {
 
 constexpr double kDrainPace = 0.5;
-/// How late a timer may be without lowering the rate: poll() has a granularity of a millisecond,
-/// a frame takes as long.
+/// A timer may be late by this time without lowering the rate. poll() has a granularity of a
+/// millisecond, and a frame takes a similar time.
 constexpr std::int64_t kCatchUpUs = 3'000;
-/// Arrivals over which a rate is taken: real clocks see them by the millisecond.
+/// Length of the span of arrivals that gives a rate. Real clocks resolve arrivals only to about a
+/// millisecond.
 constexpr std::int64_t kSpanUs = 20'000;
 constexpr std::int64_t kLongestSpanUs = 300'000;
 constexpr std::int64_t kSpanOfJitter = 10;
-/// Before the first rate is known a burst of this length must do.
+/// Shorter span for the first rate.
 constexpr std::int64_t kFirstSpanUs = 4'000;
-/// Least length of a burst that tells of a slow link by itself.
+/// A burst that arrives over at least this time shows a slow link.
 constexpr std::int64_t kSpreadUs = 10'000;
-/// Between arrivals this far apart the link was idle or stalled, not slow.
+/// If arrivals are further apart than this, the link was idle or stalled, not slow.
 constexpr std::int64_t kGapUs = 200'000;
-/// Bytes per us; beyond both the peer's counters are made up, and neither rates nor times made of
-/// them may leave what the rest can hold.
+/// Bounds of a rate in bytes per us. A peer whose counters give rates beyond them is faulty or
+/// hostile. The bounds keep rates and times within the range of their types.
 constexpr double kSlowest = 1e-6;
 constexpr double kFastest = 1e6;
 
@@ -52,8 +53,8 @@ void LinkMeter::set_probed(double bytes_per_s, std::int64_t now_us) {
     shorten_wait(old_rate, now_us);
 }
 
-/// What went out is paid for at the rate that is known by now: else a train of probes that met a
-/// rate far too low would hold up the link for seconds after it was corrected.
+/// Recomputes the wait of frames that were sent at the old rate. Otherwise a probe train that was
+/// paced at a far too low rate would delay the link for seconds after the correction.
 void LinkMeter::shorten_wait(double old_rate, std::int64_t now_us) {
     if (old_rate <= 0 || rate_ <= old_rate || free_us_ <= now_us) return;
     const auto wait = static_cast<double>(free_us_ - now_us);
@@ -64,7 +65,7 @@ std::int64_t LinkMeter::round_us() const {
     return std::max(min_rtt_us(), kSpanUs);
 }
 
-/// Jitter bunches arrivals; the longer the span the less that matters.
+/// Jitter bunches arrivals. A longer span reduces its effect.
 std::int64_t LinkMeter::span_us() const {
     return std::clamp(kSpanOfJitter * times_.jitter_us(), kSpanUs, kLongestSpanUs);
 }
@@ -98,11 +99,11 @@ void LinkMeter::note(const Sample& sample) {
     begin_cycle(sample, queue);
 }
 
-/// How long the link takes for what waits before it, by now.
+/// Returns the time that the link needs for the bytes that wait in front of it.
 std::int64_t LinkMeter::queued_us(const Sample& sample, std::int64_t queue_us) const {
     const auto under_way =
         static_cast<std::int64_t>(static_cast<double>(sample.in_flight_bytes) / rate_);
-    // After a stall everything was late; the window permits no longer queue than a round trip.
+    // After a stall all frames are late, but the window permits no queue longer than a round trip.
     return std::max(std::min(queue_us, round_us()), under_way - times_.slowest_back_us());
 }
 
@@ -125,7 +126,7 @@ void LinkMeter::judge_queue(const Sample& sample, std::int64_t queue_us) {
         return;
     }
     drained_queue_us_ = queue_us;
-    // What came back from before the pace says less than the link can do.
+    // Samples of frames from before pacing began may show less than the link's rate.
     if (newest_rate_ > 0 && sample.sent_us > paced_since_us_) rate_ = newest_rate_;
     drain(sample, queue_us);
 }
@@ -136,9 +137,8 @@ void LinkMeter::drain(const Sample& sample, std::int64_t queue_us) {
     blind_until_us_ = drain_until_us_ + times_.slowest_back_us();
 }
 
-/// A queue that was never gone in a cycle, though the pace was below the rate, tells that the rate
-/// is a little too high, and that the link was never idle: what arrived in this time is what it can
-/// do.
+/// If a queue lasted for a whole cycle although the pace was below the rate, the rate is slightly
+/// too high. The link was then never idle, so the arrivals of this time show its true rate.
 void LinkMeter::correct_rate(const Sample& sample) {
     const Arrival& from = cycle_.from();
     const std::int64_t span = sample.arrived_us - from.arrived_us;
@@ -162,11 +162,12 @@ void LinkMeter::begin_cycle(const Sample& sample, std::int64_t queue_us) {
                  queue_us, rate_, round_us(), hol_bound_us_);
 }
 
-/// A rate from what arrived since the newest frame that is a span older than this one.
+/// Computes a rate from the arrivals since the newest frame that is at least a span older than this
+/// one.
 void LinkMeter::note_arrival(const Sample& sample, std::int64_t queue_us) {
     if (!points_.empty()) {
         const std::int64_t step = sample.arrived_us - points_.back().arrived_us;
-        if (step <= 0) return;  // the other track's came later and said more
+        if (step <= 0) return;  // a later frame of the other track was already counted
         if (step > kGapUs) {
             points_.clear();
             cycle_.interrupt();
@@ -195,8 +196,8 @@ void LinkMeter::note_arrival(const Sample& sample, std::int64_t queue_us) {
     if (!paced_ && spread_out()) begin_pace(sample.now_us);
 }
 
-/// The frames of the span were sent at once and came one by one: that was the link, and neither a
-/// host that was busy for a while, nor the sender.
+/// Returns whether the frames of the span were sent together and arrived spread out. Only the link
+/// causes this: a sender would have sent them apart, and a busy host would leave one large gap.
 bool LinkMeter::spread_out() const {
     const std::int64_t span = points_.back().arrived_us - points_.front().arrived_us;
     if (points_.size() < 4 || span < kSpreadUs ||

@@ -1,6 +1,6 @@
-// Stretches are so short at first that the queue they make stays within half the head-of-line
-// bound; only a link on which no queue is seen is tried for longer. A cycle that begins while
-// something waits has no faster stretch: what waits would be joined by what that makes.
+// The first stretches are short, so that their queue stays within half the head-of-line bound. They
+// become longer only on a link without a queue. A cycle that begins while a queue exists has no
+// faster stretch, because that stretch would add to the queue.
 #include "channel/pace_cycle.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kFirstGain = 0.25;
 constexpr double kLargestGain = 1;
-/// Growth of the rate in a cycle after which the next one begins early.
+/// If the rate grows by more than this factor in a cycle, the next one begins early.
 constexpr double kFoundMore = 1.1;
 
 }  // namespace

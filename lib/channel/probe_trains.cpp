@@ -1,8 +1,8 @@
-// See probe_trains.h. Trains go at join, one soon after the other until three agree or six have
-// gone, and then at most every ten seconds while the link is idle; 64 KiB each, so that even 5
-// Mbit/s are held up for no more than a tenth of a second. A peer short of CPU sees frames together
-// that came one by one, so close arrivals alone do not make a link fast: the train's round trip
-// has to be that of a fast link, too. A train cannot be through before the link has carried it.
+// Trains are sent after a peer link is up, in quick succession until three agree or six were sent,
+// and then at most every ten seconds while the link is idle. A train has 64 KiB, so that it
+// occupies even a link of 5 Mbit/s for only a tenth of a second. A peer that is short of CPU sees
+// frames together that arrived one by one. Therefore close arrivals alone do not show a fast link;
+// the round trip of the train must also be short, since it includes the time on the link.
 #include "channel/probe_trains.h"
 
 #include <algorithm>
@@ -13,20 +13,20 @@ namespace molink {
 namespace {
 
 constexpr std::int64_t kAtJoinUs = 200'000;
-/// Between trains of a link that is there to be measured, or as long as the last train took: what
-/// else its path carries gets half of it.
+/// Minimum pause between trains on a link that exists only to be measured. The pause is at least as
+/// long as the last train took, so that other traffic on the path gets half of it.
 constexpr std::int64_t kCloseUs = 5'000;
-/// Trains after which three need not agree any more: jitter will not let them.
+/// After this number of trains, three need not agree any more, because jitter prevents it.
 constexpr std::size_t kManyTrains = 6;
 
-/// Links above this need no pace: what piles up in buffers is gone within a millisecond.
+/// Faster links need no pace. Their queues are gone within a millisecond.
 constexpr double kFastest = 60e6;
 constexpr double kAgree = 1.3;
-/// What a train on a fast link may take beyond its bytes at kFastest: two threads are woken on its
-/// way and poll() has a granularity of a millisecond. Up to 250 Mbit/s nothing passes for fast.
+/// A train on a fast link may take this time in addition to its bytes at kFastest: two threads must
+/// wake, and poll() has a granularity of a millisecond. No link of up to 250 Mbit/s counts as fast.
 constexpr std::int64_t kWokenUs = 1'000;
 
-/// 0: all arrived at once.
+/// Returns whether a rate needs no pace. 0 means that all frames arrived together.
 bool is_fast(double rate) {
     return rate <= 0 || rate > kFastest;
 }
@@ -67,8 +67,8 @@ std::optional<double> ProbeTrains::on_ack(const Ack& ack, std::int64_t now_us) {
     return verdict.rate;
 }
 
-/// A train is through; `us` are between its arrivals. It counts unless they say that the link is
-/// fast and the round trip does not.
+/// Handles a complete train. `us` is the time between its arrivals. The train does not count if its
+/// arrivals show a fast link but its round trip does not.
 void ProbeTrains::note_train(const Ack& ack, std::int64_t us, std::int64_t now_us) {
     ++count_;
     const auto round_trip_us = std::max<std::int64_t>(now_us - sent_us_ - ack.hold_us, 1);

@@ -7,38 +7,41 @@
 
 namespace molink {
 
-/// The rate of a link from trains of frames sent at once: what is between the arrivals of their
-/// frames is the time the bottleneck takes for one. Three trains must agree, or jitter made them.
-/// Arrivals too close for that count only when the train's round trip was short as well.
+/// Determines the rate of a link from trains of frames that are sent together. The time between the
+/// arrivals of two frames is the time that the bottleneck needs for one. Three trains must agree,
+/// because jitter may change a single one. Very close arrivals count only if the round trip of the
+/// train was also short.
 /// Thread: the node's loop.
 class ProbeTrains {
 public:
     static constexpr int kFrames = 4;
 
-    /// A train may go now, when the link is idle.
+    /// Returns whether a train may be sent now if the link is idle.
     bool due(std::int64_t now_us) const { return now_us >= next_us_ && last_ == 0; }
     std::int64_t next_us() const { return last_ == 0 ? next_us_ : INT64_MAX; }
-    /// A train of frames first .. first + kFrames - 1 of `frame_bytes` goes.
+    /// A train was sent: the frames first .. first + kFrames - 1 of `frame_bytes` each.
     void begin(std::uint64_t first, std::size_t frame_bytes, std::int64_t now_us);
     struct Ack {
-        std::uint64_t sequence = 0;     ///< everything up to it arrived
-        std::int64_t arrived_us = 0;    ///< when, on the peer's clock
-        std::int64_t hold_us = 0;       ///< the peer's, until it acknowledged
-        std::int64_t least_rtt_us = 0;  ///< of the link, without this one; 0: not known
-        bool resent = false;            ///< it went out twice
+        std::uint64_t sequence = 0;     ///< all frames up to it have arrived
+        std::int64_t arrived_us = 0;    ///< arrival on the peer's clock
+        std::int64_t hold_us = 0;       ///< time until the peer acknowledged
+        std::int64_t least_rtt_us = 0;  ///< of the link, without this one; 0: unknown
+        bool resent = false;            ///< the frame was sent twice
     };
-    /// Gives a rate, bytes/s, when trains agree on one that is worth pacing for.
+    /// Returns a rate in bytes/s when trains agree on one that needs pacing.
     std::optional<double> on_ack(const Ack& ack, std::int64_t now_us);
 
-    /// Anew, one train close after the other until settled(), then none any more.
+    /// Starts again. Sends trains in quick succession until settled(), and then no more.
     void restart(std::int64_t now_us);
-    /// No train from now on.
+    /// Sends no more trains.
     void stop();
-    /// Since restart(): trains agree, show a link too fast to measure, or were many enough.
+    /// Returns whether, since restart(), trains agreed, showed a link that is too fast to measure,
+    /// or reached their maximum number.
     bool settled() const { return settled_; }
-    /// What trains since restart() showed, bytes/s, whether they agreed or not; 0: too fast to
-    /// measure. Nothing before the first has arrived. When they do not agree it is what arrivals
-    /// show, or more when a round trip does (`least_rtt_us`: the link's least).
+    /// Returns the rate of the trains since restart() in bytes/s, even if they do not agree; 0: too
+    /// fast to measure. Returns nothing before the first train has arrived. If trains do not agree,
+    /// it is the larger one of the rates that arrivals and the shortest round trip show.
+    /// `least_rtt_us` is the link's shortest round trip.
     std::optional<double> rate(std::int64_t least_rtt_us) const;
 
 private:
@@ -52,20 +55,20 @@ private:
     double train_bytes() const;
 
     std::uint64_t first_ = 0;
-    std::uint64_t last_ = 0;  // 0: none under way
+    std::uint64_t last_ = 0;  // last frame of the train; 0: none under way
     std::size_t frame_bytes_ = 0;
-    std::uint64_t from_ = 0;  // newest frame of the first acknowledgement
+    std::uint64_t from_ = 0;  // newest frame in the first acknowledgement
     std::int64_t from_us_ = 0;
     std::int64_t sent_us_ = 0;
     std::int64_t next_us_ = 0;
-    std::array<double, 3> rates_{};  // of the last trains that count; 0: too fast to measure
-    std::size_t known_ = 0;          // trains that count
-    std::size_t count_ = 0;          // all
+    std::array<double, 3> rates_{};  // of the last trains that count
+    std::size_t known_ = 0;          // number of trains that count
+    std::size_t count_ = 0;          // number of all trains
     bool close_ = false;             // restart() was called
-    bool settled_ = false;           // only then
-    double bytes_ = 0;  // of trains that count, and between their first and last arrival
+    bool settled_ = false;           // set only if close_
+    double bytes_ = 0;               // of trains that count; us_: between first and last arrival
     double us_ = 0;
-    std::int64_t least_us_ = INT64_MAX;  // round trip of a train, of all
+    std::int64_t least_us_ = INT64_MAX;  // shortest round trip of all trains
 };
 
 }  // namespace molink

@@ -1,6 +1,6 @@
-// Chunks to messages. Frames of a lane arrive in order, so anything that does
-// not continue the message under way is a broken or hostile peer, and the link
-// ends.
+// Joins chunks to messages. Frames of a lane arrive in order. A frame
+// that does not continue the current message comes from a broken or
+// hostile peer, so the peer link ends.
 #include "channel/reassembler.h"
 
 #include <algorithm>

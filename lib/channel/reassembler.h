@@ -13,15 +13,15 @@
 
 namespace molink {
 
-/// Puts the frames of each lane together. One message per lane is under way at a time; memory grows
-/// with what arrived, never with what a header promises. Thread: the node's loop.
+/// Joins the frames of each lane. Each lane has at most one message under way. Memory grows with
+/// the received bytes, not with the size that a header announces. Thread: the node's loop.
 class Reassembler {
 public:
-    /// Takes a frame's payload. Gives the message when it was the last of it and not dropped.
-    /// Errors: data_loss when the frame does not continue its lane's message.
+    /// Adds a frame's payload. Returns the message when it is complete and not dropped. Errors:
+    /// data_loss when the frame does not continue its lane's message.
     Result<std::optional<Bytes>> add(const FrameHeader& header, ByteSpan payload);
-    /// Messages of older epochs of this pipeline are dropped, also those under way; those of the
-    /// control lane are kept.
+    /// Drops messages of older epochs of this pipeline from now on, including those under way.
+    /// Messages of the control lane are kept.
     void set_epoch(PipelineEpoch epoch) { epochs_[epoch.pipeline] = epoch.epoch; }
 
 private:

@@ -1,6 +1,6 @@
-// Reliability of one track: go-back from the last acknowledged frame. The transport keeps order and
-// loses only at a reset, so nothing finer is needed; duplicates are dropped by number at the other
-// end.
+// Reliability of one track: after a reset, all frames after the last acknowledged one are sent
+// again. The transport keeps the order and loses frames only at a reset, so nothing finer is
+// needed. The receiver drops duplicates by their numbers.
 #include "channel/send_track.h"
 
 #include <cassert>

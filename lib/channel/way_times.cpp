@@ -1,6 +1,6 @@
-// Times of frames on their way. The smoothed round trip follows a way that has become longer at
-// once. The slowest way back and the swing of delays fall slowly, because what happened lately may
-// happen again.
+// Times of frames under way. The smoothed round trip follows at once when the path becomes longer.
+// The slowest return time and the swing of delays fall slowly, because recent delays may happen
+// again.
 #include "channel/way_times.h"
 
 #include <algorithm>

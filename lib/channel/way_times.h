@@ -8,9 +8,9 @@
 
 namespace molink {
 
-/// How long frames of one peer link are under way: round trips, the way back, and how far the delay
-/// there rises above the shortest. Only differences of times on one clock are used. Thread: the
-/// node's loop.
+/// Times that frames of one peer link are under way: round trips, the time of acknowledgements on
+/// the return path, and how far the delay of frames is above the shortest one. Only time
+/// differences on the same clock are used. Thread: the node's loop.
 class WayTimes {
 public:
     explicit WayTimes(std::int64_t hol_bound_us) : hol_bound_us_(hol_bound_us) {}
@@ -22,17 +22,17 @@ public:
         std::int64_t arrived_us = 0;     ///< on the peer's clock
     };
     void note(const RoundTrip& trip, std::int64_t now_us);
-    /// Ways have become longer by this much: it was no queue.
+    /// The path has become longer by this time; there was no queue.
     void raise(std::int64_t step_us);
 
     std::int64_t smoothed_us() const { return smoothed_us_; }
-    /// The shortest round trip; 0 before the first.
+    /// The shortest round trip; 0 before the first one.
     std::int64_t shortest_us() const { return measured_ ? least_.value() : 0; }
-    /// The slowest way back without a queue on the way there, falling slowly.
+    /// The slowest round trip without the queue on the path to the peer. It falls slowly.
     std::int64_t slowest_back_us() const { return slowest_back_us_; }
-    /// What frames of this track wait on their way.
+    /// The time that frames of this track wait in a queue.
     std::int64_t queue_us(Track track) const { return filter(track).queue_us(); }
-    /// Swings of the delay beyond those that pacing makes itself, which are half the bound.
+    /// Swings of the delay beyond half the bound, which pacing itself causes.
     std::int64_t jitter_us() const;
 
 private:
@@ -45,8 +45,8 @@ private:
     bool measured_ = false;
     std::int64_t smoothed_us_ = 0;
     std::int64_t slowest_back_us_ = 0;
-    // By track: jitter makes what is sent now and then arrive sooner than what is sent densely,
-    // because frames of a connection do not overtake each other.
+    // One per track. Frames of a connection do not overtake each other, so under jitter a track
+    // with rare frames has shorter delays than one with dense frames.
     std::array<DelayFilter, kTrackCount> delays_;
     std::int64_t swing_us_ = 0;
 };
