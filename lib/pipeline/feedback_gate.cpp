@@ -1,7 +1,7 @@
-// Tokens and the parts that lack them meet here, in either order: with a distant head the token
-// comes first, with a near one the part. A token that no part needs goes with its sequence, because
-// an epoch may last for months. Relies on the head keeping at most one row of a sequence ahead of
-// its known tokens, and none behind drafts that are not verified yet.
+// Joins tokens with the parts that lack them. Either may arrive first: the token if the head is far
+// away, the part if it is near. A token that no part needs is dropped with its sequence, because an
+// epoch may last for months. Relies on the head planning at most one row of a sequence ahead of its
+// known tokens, and none after drafts that are not yet verified.
 #include "pipeline/feedback_gate.h"
 
 #include <algorithm>
@@ -14,7 +14,7 @@
 
 namespace molink {
 
-/// Fills in the token if it is known.
+/// Fills in the token if it is known. Returns whether it was.
 bool FeedbackGate::fill(DecodeRows& rows) {
     const auto found = open_.find(rows.sequence);
     if (found == open_.end()) return false;
@@ -70,7 +70,7 @@ std::vector<PartPlan> FeedbackGate::deliver(const TokenFeedback& feedback) {
     std::vector<std::uint64_t> complete;
     for (const AcceptedTokens& accepted : feedback.accepted) {
         const auto open = open_.find(accepted.sequence);
-        if (open == open_.end()) continue;  // the head learnt it first, and ended the sequence
+        if (open == open_.end()) continue;  // the head had the token first and ended the sequence
         const auto last = static_cast<std::int32_t>(accepted.tokens.size()) - 1;
         const std::int32_t position = accepted.position + last;
         open->second = Newest{position, accepted.tokens.back()};

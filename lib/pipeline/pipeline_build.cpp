@@ -1,6 +1,6 @@
-// Bringing a pipeline up, as a state machine over messages. Kept apart from the head node so that
-// every order of arrivals can be tested without links. Relies on messages of other epochs being
-// filtered out by the caller.
+// Builds a pipeline as a state machine over messages. It is separate from the head node, so that
+// every order of arrivals can be tested without links. Relies on the caller to drop messages of
+// other epochs.
 #include "pipeline/pipeline_build.h"
 
 #include <algorithm>

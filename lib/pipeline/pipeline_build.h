@@ -11,20 +11,21 @@
 
 namespace molink {
 
-/// The head's state machine that brings an epoch's pipeline up: assigned -> every stage loaded ->
-/// number of KV blocks agreed -> every stage ready. Sends nothing itself. Thread: the head's loop.
+/// The head's state machine that builds the pipeline of an epoch: assigned -> every stage loaded ->
+/// number of KV blocks agreed -> every stage ready. It sends nothing itself. Thread: the head's
+/// loop.
 class PipelineBuild {
 public:
-    /// Begins to bring up the stages of `ring`. More than `max_kv_blocks` blocks are of no use.
+    /// Begins to build the stages of `ring`. More than `max_kv_blocks` blocks are useless.
     void begin(PipelineEpoch epoch, const Ring& ring, std::uint64_t max_kv_blocks);
     void reset() { *this = PipelineBuild(); }
 
-    /// A stage has its weights. True when it was the last one: send StageStart to all.
-    /// Errors: data_loss for a message that does not fit the state.
+    /// A stage has loaded its weights. Returns true if all have; the caller then sends StageStart
+    /// to all. Errors: data_loss for a message that does not match the state.
     Result<bool> on_loaded(NodeId node, const StageLoaded& loaded);
-    /// A stage can work. True when it was the last one: the pipeline serves.
+    /// A stage is ready. Returns true if all are; the pipeline then serves requests.
     Result<bool> on_ready(NodeId node, const StageReady& ready);
-    /// The smallest stage's capacity, at most what is of use.
+    /// Capacity of the smallest stage, at most max_kv_blocks.
     std::uint64_t kv_blocks() const { return kv_blocks_; }
 
 private:

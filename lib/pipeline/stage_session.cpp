@@ -1,7 +1,7 @@
-// The life of one stage: assigned, loaded, started, serving. It only translates between messages
-// and executor calls, so that workers, a head with a local stage and the simulator share one
-// behaviour. Relies on the executor dropping parts of another epoch and answering every call with
-// an event.
+// The states of one stage: assigned, loaded, started, ready. The session only translates between
+// messages and executor calls, so that workers, a head with a local stage and the simulator behave
+// equally. Relies on the executor to drop parts of another epoch and to answer every call with an
+// event.
 #include "pipeline/stage_session.h"
 
 #include <utility>
@@ -62,7 +62,7 @@ Status StageSession::submit(StageInput input, std::int64_t now_us) {
     return {};
 }
 
-/// Plans start on the first stage, forwarded parts come to the others.
+/// The first stage receives plans, and the others receive forwarded parts.
 Status StageSession::check_input(const StageInput& input) const {
     if (const auto* returned = std::get_if<ReturnedPart>(&input)) return check_returned(*returned);
     const bool launched = std::holds_alternative<PartPlan>(input);
@@ -71,7 +71,7 @@ Status StageSession::check_input(const StageInput& input) const {
                       key_of(input).id.value, launched ? "without" : "with", assign_.stage_index);
 }
 
-/// What the part says of sequences is checked by the stage itself.
+/// Checks a returned part, but not its sequences: the stage itself checks these.
 Status StageSession::check_returned(const ReturnedPart& part) const {
     if (!ring().returns() || assign_.stage_index != ring().lm_head_stage()) {
         return make_error(StatusCode::failed_precondition,
@@ -139,7 +139,7 @@ void StageSession::finish(StageOutput output, std::int64_t now_us) {
     }
 }
 
-/// Tells the first stage before the head, because parts may wait for the tokens there.
+/// Sends the tokens to the first stage before it tells the head, because parts may wait for them.
 void StageSession::retire(RetiredPart part, std::int64_t now_us) {
     if (canary(Canary::lost_retirement) && part.sampled.empty() && part.key.id.value % 9 == 0) {
         return;

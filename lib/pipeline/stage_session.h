@@ -8,8 +8,8 @@
 
 namespace molink {
 
-/// Where a stage session reports to. A worker turns these calls into messages, a head with a stage
-/// of its own handles them as if they had come from a worker. Called on the node's loop.
+/// Receives the results of a stage session. A worker sends these calls as messages. A head with a
+/// local stage handles them as if they came from a worker. Thread: the node's loop.
 class StagePorts {
 public:
     virtual ~StagePorts() = default;
@@ -19,20 +19,20 @@ public:
     virtual void stage_failed(const StageFailed& failed) = 0;
     /// A part for the next stage.
     virtual void stage_forward(ForwardedPart part) = 0;
-    /// A part for the LM head on the first stage; only from the last one.
+    /// A part for the LM head on the first stage. Only the last stage calls this.
     virtual void stage_return(ReturnedPart part) = 0;
-    /// A part is done on every stage; only from the stage with the LM head.
+    /// A part is done on every stage. Only the stage with the LM head calls this.
     virtual void stage_retire(RetiredPart part) = 0;
-    /// Sampled tokens for the first stage; only from a last stage with the LM head, in a ring that
-    /// feeds back.
+    /// Sampled tokens for the first stage. Only a last stage with the LM head calls this, in a ring
+    /// that feeds tokens back.
     virtual void stage_feedback(TokenFeedback tokens) = 0;
 };
 
-/// One node's stage through the epochs: what the head assigned, and the way of parts through the
+/// The stage of a node in successive epochs. It keeps the assignment and passes parts through the
 /// executor. Thread: the node's loop.
 class StageSession {
 public:
-    /// Both must outlive the session.
+    /// `executor` and `ports` must outlive the session.
     StageSession(StageExecutor& executor, StagePorts& ports) : executor_(executor), ports_(ports) {}
 
     /// Begins a new epoch: drops the old stage and loads the new one.
@@ -42,13 +42,13 @@ public:
     /// Runs a part of this epoch; parts of older epochs are dropped. Errors: failed_precondition
     /// when the stage is not ready, or gets a part that does not belong on it.
     Status submit(StageInput input, std::int64_t now_us);
-    /// Tokens from the last stage, on the first one of a ring that feeds back: runs the parts that
-    /// are complete now. Errors: failed_precondition on any other stage.
+    /// Handles tokens from the last stage. Runs the parts that have become complete. Errors:
+    /// failed_precondition unless this is the first stage of a ring that feeds tokens back.
     Status deliver_feedback(const TokenFeedback& tokens, std::int64_t now_us);
-    /// Hands on what the executor has finished. Returns the number of events.
+    /// Passes on the results of the executor. Returns the number of events.
     std::size_t pump(std::int64_t now_us);
 
-    /// Its ring is empty before the first assignment.
+    /// The current assignment. Its ring is empty before the first one.
     const Assign& assignment() const { return assign_; }
     bool ready() const { return state_ == State::ready; }
 
@@ -62,7 +62,7 @@ private:
     void retire(RetiredPart part, std::int64_t now_us);
     Status check_input(const StageInput& input) const;
     Status check_returned(const ReturnedPart& part) const;
-    /// Decode parts may lack tokens here.
+    /// Returns whether decode parts may lack tokens on this stage.
     bool gated() const { return ring().feeds_back() && assign_.stage_index == 0; }
 
     StageExecutor& executor_;

@@ -1,6 +1,6 @@
-// The topology of a pipeline in one place: order, roles and directions. Everything is derived from
-// the number of stages and two facts, so that no combination can contradict itself. Relies on the
-// partitioner placing the LM head on the last stage or, with tied embeddings, on the first.
+// The topology of a pipeline: order, roles and directions. Everything follows from the number of
+// stages and two flags, so no combination is contradictory. Relies on the partitioner to place the
+// LM head on the last stage or, with tied embeddings, on the first.
 #include "ring/ring.h"
 
 #include <algorithm>

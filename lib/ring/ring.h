@@ -17,21 +17,21 @@ namespace molink {
 /// The node id of the head.
 inline constexpr NodeId kHeadNode{0};
 
-/// Who does what in a pipeline, and what travels between its stages. Stages count from 0. Parts
-/// start at stage 0 and go through all stages in order. The stage with the LM head samples and
-/// retires them; it is the last stage, or stage 0 when rows return to it from the last one.
-/// A value: every question about the topology of a pipeline is answered here.
+/// The topology of a pipeline: the role of each stage, and what each link carries. Stages count
+/// from 0. Parts start at stage 0 and go through all stages in order. The stage with the LM head
+/// samples and retires them. It is the last stage, or stage 0 when rows return to it from the last
+/// one. All code that depends on the topology asks this value.
 class RingShape {
 public:
     RingShape() = default;
-    /// `lm_head_first`: the LM head is on stage 0. `feeds_back`: stage 0 learns sampled tokens
-    /// without the head, so that decode parts may be launched before their tokens are known.
+    /// `lm_head_first`: the LM head is on stage 0. `feeds_back`: stage 0 receives sampled tokens
+    /// directly, so that the head may launch decode parts before it knows their tokens.
     RingShape(std::size_t stages, bool lm_head_first, bool feeds_back)
         : size_(stages), lm_head_first_(lm_head_first || stages == 1), feeds_back_(feeds_back) {}
 
     std::size_t size() const { return size_; }
     bool empty() const { return size_ == 0; }
-    /// Only for rings that are not empty, as everything below.
+    /// This and all functions below require a ring that is not empty.
     std::size_t last_stage() const {
         assert(!empty());
         return size_ - 1;
@@ -40,16 +40,16 @@ public:
     bool is_last(std::size_t stage) const { return stage == last_stage(); }
     bool has_embedding(std::size_t stage) const { return stage == 0; }
     bool has_lm_head(std::size_t stage) const { return stage == lm_head_stage(); }
-    /// Parts return from the last stage to the LM head on stage 0.
+    /// Returns whether parts return from the last stage to the LM head on stage 0.
     bool returns() const { return lm_head_first_ && size_ > 1; }
     bool feeds_back() const { return feeds_back_; }
 
-    /// The stage that `stage` sends to, whatever the link carries. Nothing when it sends to the
-    /// head alone.
+    /// Returns the stage that `stage` sends to, for any cargo, or nothing if it sends only to the
+    /// head.
     std::optional<std::size_t> next(std::size_t stage) const;
-    /// The stage that sends to `stage`. Nothing when only the head does.
+    /// Returns the stage that sends to `stage`, or nothing if only the head does.
     std::optional<std::size_t> previous(std::size_t stage) const;
-    /// What the link behind `stage` carries: to next(stage) or, without one, to the head.
+    /// Returns the cargo of the link from `stage` to next(stage) or, without one, to the head.
     LinkCargo cargo(std::size_t stage) const;
 
     friend bool operator==(const RingShape&, const RingShape&) = default;
@@ -63,18 +63,18 @@ private:
 /// One stage of a ring.
 struct RingStage {
     NodeId node;          ///< kHeadNode: the head's own stage
-    std::string address;  ///< what the stage before it dials; empty for the head's own stage
+    std::string address;  ///< the stage before it dials this; empty for the head's stage
     LayerRange layers;
     friend bool operator==(const RingStage&, const RingStage&) = default;
 };
 
-/// A pipeline's shape with the node and the layers of each stage. Built once per epoch from the
-/// plan; it travels to every stage in its assignment.
+/// A pipeline's shape with the node and the layers of each stage. The head builds it once per epoch
+/// from the plan. It travels to every stage in the assignment.
 class Ring {
 public:
     Ring() = default;
-    /// Errors: invalid_argument when there is no stage, layers do not follow each other from 0, a
-    /// stage has none, a node stands twice, or a stage of another node has no address.
+    /// Errors: invalid_argument when there is no stage, a stage has no layers, layers are not
+    /// contiguous from 0, a node occurs twice, or a stage of a worker has no address.
     static Result<Ring> make(std::vector<RingStage> stages, bool lm_head_first, bool feeds_back);
 
     const RingShape& shape() const { return shape_; }
@@ -83,16 +83,16 @@ public:
     bool empty() const { return stages_.empty(); }
     std::size_t size() const { return stages_.size(); }
 
-    /// The stage of `node`; nothing when it has none.
+    /// Returns the stage of `node`, or nothing if it has none.
     std::optional<std::size_t> find(NodeId node) const;
     NodeId first_node() const { return stages_.front().node; }
-    /// The node that samples and retires parts.
+    /// Returns the node that samples and retires parts.
     NodeId lm_head_node() const { return stages_[shape_.lm_head_stage()].node; }
-    /// The node that the stage of `node` sends to; the head when it sends to no stage, or when
-    /// `node` has no stage.
+    /// Returns the node that the stage of `node` sends to. It is the head if that stage sends to no
+    /// stage, or if `node` has no stage.
     NodeId next_node(NodeId node) const;
 
-    /// Does the stage of `from` send to the stage of `to`?
+    /// Returns whether the stage of `from` sends to the stage of `to`.
     bool connects(NodeId from, NodeId to) const;
 
     friend bool operator==(const Ring&, const Ring&) = default;

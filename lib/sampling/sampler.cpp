@@ -1,8 +1,9 @@
-// Token selection on the last stage. The draw must be the same on every machine, so exp is our own
-// (range reduction and a Taylor polynomial in double; only IEEE add and multiply), sums run in
-// vocabulary order, and the random number is keyed by (seed, position) instead of taken from a
-// stream. The vocabulary is walked in blocks: the first pass keeps one sum per block, so that the
-// second looks into the one block that holds the drawn point. Relies on -ffp-contract=off.
+// Token selection on the stage with the LM head. The draw must be the same on every machine.
+// Therefore exp is implemented here (range reduction and a Taylor polynomial in double, only IEEE
+// add and multiply), sums run in vocabulary order, and the random number depends on (seed,
+// position) instead of a stream. The vocabulary is read in blocks: the first pass keeps one sum per
+// block, and the second pass reads only the block that holds the drawn point. Relies on
+// -ffp-contract=off.
 #include "sampling/sampler.h"
 
 #include <algorithm>
@@ -19,12 +20,12 @@ namespace molink {
 namespace {
 
 constexpr std::size_t kBlockTokens = 256;
-/// exp() of anything smaller is not a normal double; such a token's share is zero.
+/// exp() of a smaller number is not a normal double. The share of such a token is zero.
 constexpr double kLeastExponent = -708.0;
 
-/// e^x for x <= 0 with a relative error below 1e-15; 0 below kLeastExponent. Without branches or
-/// calls, so that the compiler can take several logits at once. Adding 1.5 * 2^52 rounds to an
-/// integer and leaves it in the low bits.
+/// Returns e^x for x <= 0 with a relative error below 1e-15, or 0 below kLeastExponent. It has no
+/// branches or calls, so that the compiler can vectorise it. Adding 1.5 * 2^52 rounds to an integer
+/// and leaves it in the low bits.
 inline double portable_exp(double x) {
     constexpr double kLog2E = 1.4426950408889634;
     constexpr double kLn2High = 6.93147180369123816490e-01;
@@ -53,8 +54,8 @@ inline double portable_exp(double x) {
     return x < kLeastExponent ? 0.0 : value;
 }
 
-/// ln(x) for x >= 1 with an error below 1e-15; only IEEE arithmetic, as above. With x = 2^n m, m in
-/// [0.7, 1.5): ln m = 2 atanh((m - 1) / (m + 1)).
+/// Returns ln(x) for x >= 1 with an error below 1e-15, using only IEEE arithmetic. With x = 2^n m
+/// and m in [0.7, 1.5): ln m = 2 atanh((m - 1) / (m + 1)).
 double portable_log(double x) {
     const std::uint64_t bits = std::bit_cast<std::uint64_t>(x);
     auto n = static_cast<std::int64_t>(bits >> 52) - 1023;
@@ -71,7 +72,7 @@ double portable_log(double x) {
     return static_cast<double>(n) * kLn2 + 2 * z * sum;
 }
 
-/// Index of the largest logit, the lowest among equals; -1 when all are NaN.
+/// Returns the index of the largest logit, the lowest one among equal logits; -1 when all are NaN.
 std::int64_t largest(std::span<const float> logits) {
     std::int64_t best = -1;
     for (std::size_t i = 0; i < logits.size(); ++i) {
@@ -82,8 +83,8 @@ std::int64_t largest(std::span<const float> logits) {
     return best;
 }
 
-/// The least likely token that is kept; those before it in the order of likelihood (larger logit
-/// first, lower id among equals) are kept too.
+/// The least likely token that is kept. Tokens before it in the order of likelihood are also kept.
+/// That order is by larger logit, and by lower id among equal logits.
 struct Cut {
     float logit = -std::numeric_limits<float>::infinity();
     std::size_t id = std::numeric_limits<std::size_t>::max();
@@ -92,8 +93,8 @@ struct Cut {
     }
 };
 
-/// Unnormalised probabilities: exp((logit - largest) / temperature), 0 for what the cut or `least`
-/// drops.
+/// Unnormalised probabilities: exp((logit - largest) / temperature), or 0 for tokens that the cut
+/// or `least` drops.
 class Weights {
 public:
     Weights(std::span<const float> logits, float peak, double temperature)
@@ -105,7 +106,7 @@ public:
     std::size_t block_count() const { return (logits_.size() + kBlockTokens - 1) / kBlockTokens; }
     std::size_t block_begin(std::size_t block) const { return block * kBlockTokens; }
 
-    /// Computes the weights of one block into `out`; returns how many there are.
+    /// Writes the weights of one block to `out` and returns their number.
     std::size_t block(std::size_t index, std::array<double, kBlockTokens>& out) const {
         const std::size_t begin = block_begin(index);
         const std::size_t count = std::min(kBlockTokens, logits_.size() - begin);
@@ -118,7 +119,7 @@ public:
         return count;
     }
 
-    /// Sum over the vocabulary, in its order.
+    /// Returns the sum over the vocabulary, in its order.
     double total() const {
         std::array<double, kBlockTokens> values;
         double sum = 0;
@@ -131,7 +132,7 @@ public:
         return sum;
     }
 
-    /// Equals of the peak weigh 1, which also settles infinities; a NaN weighs nothing.
+    /// Returns 1 for logits equal to the peak, even if it is infinite, and 0 for NaN.
     double weight(float logit) const {
         const double value =
             portable_exp((static_cast<double>(logit) - static_cast<double>(peak_)) / temperature_);
@@ -147,7 +148,7 @@ private:
     double least_ = 0;
 };
 
-/// Ids in the order of likelihood, as many as were asked for.
+/// Sorts ids by likelihood, as far as needed.
 class Ranking {
 public:
     explicit Ranking(std::span<const float> logits) : logits_(logits) {
@@ -156,7 +157,7 @@ public:
         }
     }
     std::size_t size() const { return ids_.size(); }
-    /// The first `count` ids are in order from now on.
+    /// Brings the first `count` ids into order.
     void sort(std::size_t count) {
         count = std::min(count, ids_.size());
         if (count <= sorted_) return;
@@ -177,7 +178,7 @@ private:
     std::size_t sorted_ = 0;
 };
 
-/// Narrows `weights` to what top_k, top_p and min_p keep.
+/// Restricts `weights` to the tokens that top_k, top_p and min_p keep.
 void apply_filters(std::span<const float> logits, const SamplerState& state, float peak,
                    Weights& weights) {
     const bool by_count = state.top_k > 0 && static_cast<std::size_t>(state.top_k) < logits.size();
@@ -210,8 +211,8 @@ void apply_filters(std::span<const float> logits, const SamplerState& state, flo
     if (state.min_p > 0) weights.set_least(static_cast<double>(state.min_p));
 }
 
-/// The token where the running sum, from `start`, passes `target`; the last one with any weight
-/// when rounding leaves the sum just below it.
+/// Returns the token at which the running sum, from `start`, exceeds `target`. If rounding leaves
+/// the sum just below it, returns the last token with a weight.
 std::size_t pick_in_block(std::span<const double> weights, double start, double target) {
     double running = start;
     std::size_t last = 0;
@@ -224,7 +225,7 @@ std::size_t pick_in_block(std::span<const double> weights, double start, double 
     return last;
 }
 
-/// Inverse of the cumulative distribution at `u` in [0, 1).
+/// Returns the inverse of the cumulative distribution at `u` in [0, 1).
 std::size_t draw(const Weights& weights, double u) {
     std::array<double, kBlockTokens> block;
     std::vector<double> sums(weights.block_count());

@@ -1,6 +1,6 @@
-// Token counts of one sequence. Kept as a map because a sequence holds few of the vocabulary's
-// tokens, and grown position by position so that every token is counted once however a prompt was
-// sliced.
+// Token counts of one sequence.
+// They are in a map, because a sequence has few of the vocabulary's tokens.
+// They grow by position, so that every token is counted once for any slicing of the prompt.
 #include "sampling/token_history.h"
 
 namespace molink {

@@ -9,16 +9,17 @@
 
 namespace molink {
 
-/// What penalties need to know of a sequence, from its tokens alone: which of them it holds, and
-/// how often the output does. Rebuilt by anyone who knows the tokens. Not thread-safe.
+/// Token counts of a sequence for penalties: which tokens occur, and how often each occurs in the
+/// output. They follow from the tokens alone, so any node that knows the tokens can rebuild them.
+/// Not thread-safe.
 class TokenHistory {
 public:
-    /// Takes in tokens[size() .. end); those from `prompt_count` on are output. `tokens` are all of
-    /// the sequence's, end <= tokens.size().
+    /// Counts tokens[size() .. end). Tokens from `prompt_count` on are output. `tokens` has all
+    /// tokens of the sequence, and end <= tokens.size().
     void advance(std::span<const Token> tokens, std::size_t end, std::size_t prompt_count);
 
     std::size_t size() const { return size_; }
-    /// Token -> times the output holds it (0: only the prompt does).
+    /// Maps a token to the number of times it occurs in the output (0: only in the prompt).
     const std::unordered_map<Token, std::int32_t>& counts() const { return counts_; }
 
 private:

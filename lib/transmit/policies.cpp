@@ -1,6 +1,6 @@
-// The built-in transmit policies. Each looks at the lanes at the moment the link
-// is free and names one frame. Kept together because each is a few lines over
-// the same two helpers.
+// The built-in transmit policies. Each reads the lanes when the link is free and
+// chooses one frame. They are in one file, because each has only a few lines
+// over the same helpers.
 #include <algorithm>
 
 #include <molink/transmit.h>
@@ -22,7 +22,7 @@ bool waits(const TransmitView& view, Lane lane) {
     return view.lanes[static_cast<std::size_t>(lane)].queued_messages > 0;
 }
 
-/// The most urgent lane that waits, at or after `from`.
+/// Chooses the most urgent lane with messages, at or after `from`.
 TransmitPlan most_urgent(const TransmitView& view, std::size_t from = 0) {
     for (std::size_t i = from; i < kLaneCount; ++i) {
         const Lane lane = static_cast<Lane>(i);
@@ -31,7 +31,7 @@ TransmitPlan most_urgent(const TransmitView& view, std::size_t from = 0) {
     return {};
 }
 
-/// A bulky frame is only as large as the link sends within the head-of-line bound.
+/// Returns the maximum size of a bulky frame: what the link sends within the head-of-line bound.
 std::size_t bulky_bytes(const TransmitView& view) {
     if (view.link.bytes_per_s <= 0 || view.hol_bound_us <= 0) return view.max_frame_bytes;
     const double bytes = view.link.bytes_per_s * static_cast<double>(view.hol_bound_us) / 1e6;
@@ -57,7 +57,7 @@ public:
     }
 
 private:
-    /// The message that was begun is still at the front of its lane.
+    /// Returns whether the message that was started is still at the front of its lane.
     bool same_message(const TransmitView& view) const {
         return view.lanes[static_cast<std::size_t>(lane_)].front_bytes == left_;
     }
@@ -84,9 +84,9 @@ public:
     }
 };
 
-/// Deficit counting: every byte of an urgent lane sent while a bulky one waits earns that one its
-/// share; a lane that has earned a frame sends it before the next urgent one. Control and token
-/// never wait.
+/// Uses deficit counting. Each byte that a more urgent lane sends while a bulky lane waits gives
+/// the bulky lane credit for its share. A lane with credit for a frame sends it before the next
+/// decode frame. Control and token never wait.
 class FairPolicy final : public TransmitPolicy {
 public:
     explicit FairPolicy(const FairTransmitOptions& options)

@@ -1,6 +1,6 @@
-// Nodes inside one process: queues under one lock per hub. Small and obviously right rather than
-// fast; a frame costs one move. Bounded per connection, so that back-pressure works as over a
-// network.
+// Connects nodes inside one process: queues under one lock per hub. The code is simple rather than
+// fast; a frame costs one move. Each connection has a bounded queue, so that back-pressure works as
+// in a network.
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -30,11 +30,11 @@ struct Box;
 struct Connection {
     Box* peer = nullptr;  // null while not connected
     ConnectionId peer_connection;
-    std::string dialled;             // address; empty for an accepted one
-    std::size_t waiting_frames = 0;  // at the peer, sent by us
+    std::string dialled;             // address; empty for an accepted connection
+    std::size_t waiting_frames = 0;  // frames that this side sent and the peer has not read
 };
 
-/// One transport's state, under the hub's lock.
+/// State of one transport, guarded by the hub's lock.
 struct Box {
     std::condition_variable signal;
     std::deque<Event> events;
@@ -57,7 +57,7 @@ public:
         box.signal.notify_one();
     }
 
-    /// Joins a dialled connection to its listener when there is one.
+    /// Connects a dialled connection to its listener, if there is one.
     void try_join(Box& box, ConnectionId id) {
         Connection& mine = box.connections.at(id);
         const auto found = listeners.find(mine.dialled);
@@ -75,7 +75,7 @@ public:
         notify(box, {Event::Kind::connected, id, {}});
     }
 
-    /// Takes `mine` away from its peer; the peer is told, and dials again if it had dialled.
+    /// Disconnects `mine` from its peer. The peer is told, and dials again if it had dialled.
     void part(Connection& mine) {
         if (mine.peer == nullptr) return;
         Box& other = *std::exchange(mine.peer, nullptr);
@@ -200,13 +200,13 @@ private:
         return events;
     }
 
-    /// A frame of `id` leaves our queue: its sender has room for one more.
+    /// A frame of `id` has left this queue, so its sender may send another one.
     void free_place(ConnectionId id) {
         const auto mine = box_.connections.find(id);
         if (mine == box_.connections.end() || mine->second.peer == nullptr) return;
         const auto theirs = mine->second.peer->connections.find(mine->second.peer_connection);
         if (theirs == mine->second.peer->connections.end()) return;
-        // Frames from before a reset were counted on a connection that is gone.
+        // Frames from before a reset were counted on a connection that no longer exists.
         if (theirs->second.waiting_frames == 0) return;
         if (theirs->second.waiting_frames-- == limits::kMaxWaitingFrames) {
             mine->second.peer->woken = true;

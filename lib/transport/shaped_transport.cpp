@@ -1,6 +1,6 @@
-// A weak link in user space: frames leave at the model's bandwidth and arrive after its delay,
-// order kept, buffer bounded. It shapes what this side sends; wrap both sides for a link that is
-// slow both ways. Relies on poll() being called: that is when due frames go out.
+// A weak link in user space. Frames leave at the model's bandwidth and arrive in order after its
+// delay. The buffer is bounded. Only frames that this side sends are shaped; wrap both sides for
+// both directions. Relies on calls of poll(), which send the frames that are due.
 #include <algorithm>
 #include <deque>
 #include <map>
@@ -23,7 +23,7 @@ struct Delayed {
 struct Queue {
     std::deque<Delayed> frames;
     std::size_t bytes = 0;
-    std::int64_t free_us = 0;  // when the link has sent all that was accepted
+    std::int64_t free_us = 0;  // time when the link will have sent all accepted frames
     std::int64_t last_due_us = 0;
 };
 
@@ -102,7 +102,8 @@ private:
         outer_->on_frame(connection, bytes);
     }
 
-    /// What a router in front of the link would hold: a round trip's worth, at least 64 KiB.
+    /// Returns the buffer size of a router in front of the link: the bytes of a round trip, at
+    /// least 64 KiB.
     std::size_t buffer_bytes() const {
         const double product =
             model_.bytes_per_s * 2e-6 * static_cast<double>(model_.delay_us + model_.jitter_us);

@@ -1,7 +1,7 @@
-// The ZeroMQ transport: one ROUTER that accepts, one DEALER per dialled connection, each with a
-// monitor that tells when it is up. ROUTER_MANDATORY and IMMEDIATE make a full or missing peer
-// visible instead of queueing without bound; LINGER 0 keeps destruction from blocking. The only
-// file that knows ZeroMQ.
+// The ZeroMQ transport, in the only file that uses ZeroMQ. One ROUTER accepts connections, and each
+// dialled connection has a DEALER with a monitor that reports when it is up. ROUTER_MANDATORY and
+// IMMEDIATE report a full or missing peer instead of queueing without bound. LINGER 0 prevents a
+// blocking destructor.
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -34,14 +34,14 @@ struct Dialled {
     bool up = false;
 };
 
-/// What happened, kept until it can be delivered in order.
+/// An event that is kept until it can be delivered in order.
 struct Event {
     enum class Kind : std::uint8_t { connected, disconnected } kind;
     ConnectionId connection;
 };
 
-/// Somebody listens at the socket file of an ipc:// address. ZeroMQ itself would remove the file
-/// and take its place.
+/// Returns whether a process listens at the socket file of an ipc:// address. ZeroMQ itself would
+/// replace the file.
 bool ipc_in_use(std::string_view address) {
     constexpr std::string_view kScheme = "ipc://";
     sockaddr_un to{};
@@ -55,7 +55,7 @@ bool ipc_in_use(std::string_view address) {
     to.sun_family = AF_UNIX;
     std::memcpy(to.sun_path, path.data(), path.size());
     const bool answered = ::connect(probe, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
-    const bool in_use = answered || errno == EAGAIN;  // EAGAIN: its queue of callers is full
+    const bool in_use = answered || errno == EAGAIN;  // EAGAIN: the backlog of the listener is full
     ::close(probe);
     return in_use;
 }
@@ -81,7 +81,7 @@ public:
 
     void wake() override {
         const std::uint64_t one = 1;
-        // A full counter means that a wake is pending already.
+        // If the counter is full, a wake is already pending.
         [[maybe_unused]] const auto written = ::write(wake_fd_, &one, sizeof one);
     }
 
@@ -213,7 +213,7 @@ std::size_t ZmqTransport::poll(std::int64_t timeout_us, TransportSink& sink) {
     try {
         return poll_sockets(timeout_us, sink);
     } catch (const zmq::error_t&) {
-        return 1;  // interrupted by a signal; what is there stays there for the next call
+        return 1;  // interrupted by a signal; pending events remain for the next call
     }
 }
 
@@ -272,7 +272,7 @@ std::size_t ZmqTransport::receive_accepted(TransportSink& sink) {
             if (!router_.recv(part, zmq::recv_flags::dontwait)) break;
             if (parts.size() < 2) parts.push_back(std::move(part));
         }
-        if (parts.size() != 1) continue;  // not one of ours
+        if (parts.size() != 1) continue;  // not a frame of this protocol
         const ConnectionId connection = accepted_connection(peer.to_string(), sink);
         sink.on_frame(connection,
                       {static_cast<const std::byte*>(parts[0].data()), parts[0].size()});

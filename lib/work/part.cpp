@@ -1,6 +1,6 @@
-// The few questions that are asked about every kind of part. They are kept in one place, so that no
-// caller has to know which alternative carries which field. Relies on the alternatives of the
-// variants alone.
+// Functions that read any kind of part.
+// They are in one place, so that callers need not know which alternative has which field.
+// Relies only on the alternatives of the variants.
 #include "work/part.h"
 
 #include "work/retired_part.h"

@@ -11,10 +11,9 @@
 #include "base/pipeline_epoch.h"
 #include "work/sequence_open.h"
 
-// Parts: what is computed and sent as one. Plain values without behaviour of their own. A part
-// changes its type as it moves: the head launches a PartPlan, stages pass on a ForwardedPart, the
-// last stage may give back a ReturnedPart, and the stage with the LM head makes a RetiredPart
-// (retired_part.h) of it.
+// Parts: rows that are computed and sent together. They are plain values. A part changes its type
+// as it moves: the head launches a PartPlan, stages pass on a ForwardedPart, the last stage may
+// return a ReturnedPart, and the stage with the LM head makes a RetiredPart (retired_part.h).
 namespace molink {
 
 /// Names a part.
@@ -25,15 +24,16 @@ struct PartKey {
     friend bool operator==(const PartKey&, const PartKey&) = default;
 };
 
-/// Rows of one decoding sequence: its newest token and drafts. The sampler keeps drafts as long as
-/// each equals what it samples itself (Leviathan et al. 2023, for greedy and seeded sampling).
+/// Rows of one decoding sequence: its newest token and drafts. The sampler keeps drafts up to the
+/// first one that differs from the token that it samples (Leviathan et al. 2023, for greedy and
+/// seeded sampling).
 struct DecodeRows {
     SequenceId sequence;
-    std::int32_t position = 0;  ///< of the newest token
-    /// The token at `position`. Nothing: the head did not know it yet; the last stage tells it to
-    /// the first one (Ring: feeds_back), which fills it in.
+    std::int32_t position = 0;  ///< position of the newest token
+    /// The token at `position`. Not set if the head does not know it yet. The last stage then sends
+    /// it to the first one, which fills it in (RingShape::feeds_back).
     std::optional<Token> token;
-    std::vector<Token> drafts;        ///< proposed tokens of the positions behind it
+    std::vector<Token> drafts;        ///< proposed tokens for the next positions
     std::vector<BlockId> new_blocks;  ///< appended to the sequence's block table
     std::int32_t count() const { return 1 + static_cast<std::int32_t>(drafts.size()); }
     std::int32_t sampled() const { return count(); }
@@ -46,7 +46,7 @@ struct PrefillRows {
     SequenceId sequence;
     std::int32_t position = 0;
     std::int32_t rows = 0;
-    bool ends_prompt = false;         ///< the last row gives the first token of the output
+    bool ends_prompt = false;         ///< the last row gives the next token
     std::vector<BlockId> new_blocks;  ///< appended to the sequence's block table
     std::int32_t count() const { return rows; }
     std::int32_t sampled() const { return ends_prompt ? 1 : 0; }
@@ -56,12 +56,12 @@ struct PrefillRows {
 /// All rows of a part, of one kind.
 using PartRows = std::variant<std::vector<DecodeRows>, std::vector<PrefillRows>>;
 
-/// Where the rows of one sequence stand, whatever their kind.
+/// Positions of the rows of one sequence, for both kinds.
 struct RowSpan {
     SequenceId sequence;
-    std::int32_t position = 0;  ///< of the first row
-    std::int32_t count = 0;     ///< of rows
-    std::int32_t sampled = 0;   ///< of the last rows, whose successors are sampled
+    std::int32_t position = 0;  ///< position of the first row
+    std::int32_t count = 0;     ///< number of rows
+    std::int32_t sampled = 0;   ///< number of last rows that are sampled
     std::int32_t end() const { return position + count; }
     friend bool operator==(const RowSpan&, const RowSpan&) = default;
 };
@@ -81,31 +81,31 @@ void for_each_sequence(Rows& rows, Visit visit) {
         rows);
 }
 
-/// The spans of all sequences, in order.
+/// Returns the spans of all sequences, in order.
 std::vector<RowSpan> spans_of(const PartRows& rows);
 std::int32_t count_rows(const std::vector<RowSpan>& spans);
 
-/// What is to be computed. The head launches it to the first stage; later stages get it with the
+/// A part to compute. The head launches it to the first stage. Later stages receive it with the
 /// activations.
 struct PartPlan {
     PartKey key;
     std::vector<SequenceOpen> opens;
     PartRows rows;
-    std::vector<SequenceId> releases;  ///< sequences that stages forget: their parts are retired
+    std::vector<SequenceId> releases;  ///< sequences that stages forget; all retired
 
     PartKind kind() const { return rows.index() == 0 ? PartKind::decode : PartKind::prefill; }
     std::int32_t row_count() const;
     friend bool operator==(const PartPlan&, const PartPlan&) = default;
 };
 
-/// What one stage spent on a part.
+/// Times of one part on one stage.
 struct StageTime {
     std::uint32_t compute_us = 0;
-    std::uint32_t wait_us = 0;  ///< from arrival to the start of computing
+    std::uint32_t wait_us = 0;  ///< from arrival to the start of computation
     friend bool operator==(const StageTime&, const StageTime&) = default;
 };
 
-/// Hidden rows on their way between stages, [rows, hidden] of `type` (tensor/activation_codec.h).
+/// Hidden rows between stages: [rows, hidden] of `type` (tensor/activation_codec.h).
 struct ActivationRows {
     DataType type = DataType::f32;
     std::int32_t rows = 0;
@@ -116,32 +116,33 @@ struct ActivationRows {
 /// A part that a stage has computed, for the next stage. Every token of its plan is known.
 struct ForwardedPart {
     PartPlan plan;
-    ActivationRows activations;          ///< a row for each row of the plan
-    std::vector<StageTime> stage_times;  ///< of the stages passed
+    ActivationRows activations;          ///< one row for each row of the plan
+    std::vector<StageTime> stage_times;  ///< of the stages so far
     friend bool operator==(const ForwardedPart&, const ForwardedPart&) = default;
 };
 
-/// A part that has passed the last stage and goes back to the LM head on the first. That stage
-/// knows the sequences and tokens from the way there.
+/// A part that has passed the last stage and returns to the LM head on the first. The first stage
+/// already knows its sequences and tokens.
 struct ReturnedPart {
     PartKey key;
     PartKind kind = PartKind::decode;
     std::vector<RowSpan> spans;
-    ActivationRows activations;          ///< the rows whose logits are needed; possibly none
+    ActivationRows activations;          ///< rows whose logits are needed; may be empty
     std::vector<StageTime> stage_times;  ///< of all stages
     friend bool operator==(const ReturnedPart&, const ReturnedPart&) = default;
 };
 
-/// What a stage is given to compute.
+/// Input of a stage.
 using StageInput = std::variant<PartPlan, ForwardedPart, ReturnedPart>;
 
 const PartKey& key_of(const StageInput& input);
 PartKind kind_of(const StageInput& input);
-/// Rows that go through layers or, of a returned part, through the LM head.
+/// Returns the number of rows that go through the layers or, for a returned part, through the LM
+/// head.
 std::int32_t row_count(const StageInput& input);
 bool is_returned(const StageInput& input);
 
-/// Parts that overtake prefill, because tokens wait for them.
+/// Returns whether a part overtakes prefill, because tokens wait for it.
 bool is_urgent(const StageInput& input);
 
 }  // namespace molink

@@ -11,19 +11,19 @@
 
 namespace molink {
 
-/// What the LM head chose for the rows of one sequence.
+/// Tokens that were sampled for one sequence.
 struct SampledRows {
     SequenceId sequence;
-    std::int32_t position = 0;  ///< of the first token
-    /// In order of position. A decode run of d drafts gives 1 to d + 1 tokens: all but the last
-    /// equal its drafts. A slice of a prompt gives one when it ends the prompt.
+    std::int32_t position = 0;  ///< position of the first token
+    /// In order of position. Decode rows with d drafts give 1 to d + 1 tokens; all except the last
+    /// equal drafts. A slice of a prompt gives one token if it ends the prompt.
     std::vector<Token> tokens;
-    std::vector<TokenLogprobs> logprobs;      ///< [tokens] when asked for
-    std::vector<std::uint64_t> logit_hashes;  ///< of the rows that count, when asked for
+    std::vector<TokenLogprobs> logprobs;      ///< [tokens] if requested
+    std::vector<std::uint64_t> logit_hashes;  ///< of the rows that were kept, if requested
     friend bool operator==(const SampledRows&, const SampledRows&) = default;
 };
 
-/// A part that is done on every stage: the record for the head.
+/// The record for the head of a part that is done on every stage.
 struct RetiredPart {
     PartKey key;
     PartKind kind = PartKind::decode;
@@ -32,25 +32,25 @@ struct RetiredPart {
     friend bool operator==(const RetiredPart&, const RetiredPart&) = default;
 };
 
-/// Tokens that were accepted for one sequence.
+/// Accepted tokens of one sequence.
 struct AcceptedTokens {
     SequenceId sequence;
-    std::int32_t position = 0;  ///< of the first token
+    std::int32_t position = 0;  ///< position of the first token
     std::vector<Token> tokens;  ///< at least one
     friend bool operator==(const AcceptedTokens&, const AcceptedTokens&) = default;
 };
 
-/// What a decode part gave, for the first stage of a ring that feeds back.
+/// Accepted tokens of a decode part, for the first stage of a ring that feeds tokens back.
 struct TokenFeedback {
     PartKey key;
     std::vector<AcceptedTokens> accepted;
     friend bool operator==(const TokenFeedback&, const TokenFeedback&) = default;
 };
 
-/// The tokens of a retired part, for the first stage.
+/// Returns the tokens of a retired part, for the first stage.
 TokenFeedback feedback_of(const RetiredPart& retired);
 
-/// What a stage has made of its input.
+/// Output of a stage.
 using StageOutput = std::variant<ForwardedPart, ReturnedPart, RetiredPart>;
 
 const PartKey& key_of(const StageOutput& output);
