@@ -1,6 +1,6 @@
 #pragma once
 
-// The generated header with our warnings off: its code is not ours to change.
+// Includes the generated header with warnings off, because its code cannot be changed.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wshadow"

@@ -1,7 +1,7 @@
-// The envelope: which message it is, and the gate that every byte from the network passes. Order
+// The envelope of messages, and the checks that every byte from the network passes. The order
 // matters: size, identifier, FlatBuffers verifier (offsets, depth, number of tables), kind, and
-// only then the fields, each checked as it is read. The bytes may lie anywhere; FlatBuffers wants
-// 8-byte alignment, so others are copied first.
+// only then the fields, each of which is checked when it is read. FlatBuffers requires 8-byte
+// alignment, so other bytes are copied first.
 #include "wire/messages.h"
 
 #include <iterator>
@@ -22,7 +22,7 @@ static_assert(std::size(kNames) == std::variant_size_v<Message> &&
               "schema, variant and table list the same messages");
 
 constexpr std::size_t kAlignment = 8;
-/// Least buffer that can hold a root offset and the identifier.
+/// Smallest buffer with a root offset and the identifier.
 constexpr std::size_t kLeastBytes = 8;
 
 template <typename... Args>
@@ -55,13 +55,13 @@ std::size_t list_bytes(const RetiredPart& part) {
     return bytes;
 }
 
-/// Room for the lists of a message, which are nearly all of its bytes; of short ones none.
+/// Returns the bytes of a message's lists, which are nearly all of its bytes; 0 for short messages.
 template <typename Other>
 std::size_t list_bytes(const Other&) {
     return 0;
 }
 
-/// Reads the body as `Ours`; `name` is for errors.
+/// Reads the body as `Ours`. `name` is for errors.
 template <typename Ours, typename Wire>
 Result<Message> read_body(const char* name, const Wire* body, std::size_t bytes) {
     WireReader reader(name, bytes);
@@ -84,7 +84,7 @@ Result<Message> read_envelope(const wire::Envelope& envelope, std::size_t bytes)
                   int(wire::Body::MAX));
 }
 
-/// `bytes` starts at an aligned address.
+/// Decodes `bytes`, which start at an aligned address.
 Result<Message> decode_aligned(ByteSpan bytes) {
     const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
     if (!wire::EnvelopeBufferHasIdentifier(data)) {

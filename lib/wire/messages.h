@@ -15,46 +15,46 @@
 #include "work/part.h"
 #include "work/retired_part.h"
 
-// Every message between nodes as a plain struct, and its bytes. Types of work are in work/.
-// lib/wire/molink.fbs is the schema; decode_message verifies before it reads, and checks every
-// bound that the schema cannot express.
+// All messages between nodes as plain structs, and their encoding. Types of work are in work/. The
+// schema is lib/wire/molink.fbs. decode_message verifies bytes before it reads them, and checks
+// every bound that the schema cannot express.
 namespace molink {
 
 // ---- Joining ----------------------------------------------------------------------------------
 
-/// What a node measured about itself; times in us on its own device.
+/// Measurements of a node on its own device.
 struct NodeProfile {
     double decode_layer_us = 0;       ///< one layer, one row
     double prefill_row_layer_us = 0;  ///< one layer, per row of a long slice
     double lm_head_row_us = 0;        ///< LM head, one row
     std::int32_t threads = 0;
-    double decode_row_layer_us = 0;  ///< one layer, every further decode row; 0: not measured
+    double decode_row_layer_us = 0;  ///< one layer, each further decode row; 0: not measured
     friend bool operator==(const NodeProfile&, const NodeProfile&) = default;
 };
 
-/// Worker to head, first message on the peer link.
+/// Worker to head: the first message on the peer link.
 struct Hello {
     std::uint16_t protocol_major = 0;
     std::uint16_t protocol_minor = 0;
     std::string release;
     std::string node_name;
-    std::string advertise;      ///< the address that other nodes dial
+    std::string advertise;      ///< address that other nodes dial
     std::string host_id;        ///< equal for nodes on one machine
     std::string memory_domain;  ///< equal for nodes whose devices share one memory
     std::uint64_t model_hash = 0;
     std::int32_t model_layers = 0;
-    DataType weight_type = DataType::f32;  ///< q8_0 when quantised while loading, else stored type
+    DataType weight_type = DataType::f32;  ///< q8_0 if quantised, otherwise the stored type
     DataType kv_type = DataType::f32;
     std::int32_t block_tokens = 0;
-    /// What the node may use. Nodes of one memory domain share it, unless memory_own is set.
+    /// Memory that the node may use. Nodes of one memory domain share it, unless memory_own is set.
     std::uint64_t memory_bytes = 0;
     bool memory_own = false;           ///< memory_bytes was set for this node alone
-    std::optional<LayerRange> layers;  ///< override by the operator
+    std::optional<LayerRange> layers;  ///< fixed by the operator
     NodeProfile profile;
     friend bool operator==(const Hello&, const Hello&) = default;
 };
 
-/// Head to worker: accepted.
+/// Head to worker: the node is accepted.
 struct Welcome {
     NodeId node;
     std::string head_name;
@@ -62,7 +62,7 @@ struct Welcome {
     friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
-/// Either way: not accepted, or not any more. The peer link ends after it.
+/// Both directions: the peer is not, or no longer, accepted. The peer link ends after it.
 struct Refuse {
     StatusCode code = StatusCode::internal;
     std::string reason;
@@ -75,19 +75,19 @@ struct Refuse {
 struct Assign {
     PipelineEpoch epoch;
     Ring ring;
-    std::uint32_t stage_index = 0;  ///< of the receiver in the ring
+    std::uint32_t stage_index = 0;  ///< stage of the receiver
     DataType activation_type = DataType::f32;
-    std::int32_t max_rows = 0;        ///< of one part
-    std::int32_t max_sequences = 0;   ///< running at once
-    std::int32_t max_context = 0;     ///< positions of one sequence
+    std::int32_t max_rows = 0;        ///< maximum rows of one part
+    std::int32_t max_sequences = 0;   ///< maximum number of running sequences
+    std::int32_t max_context = 0;     ///< maximum positions of one sequence
     std::uint64_t memory_bytes = 0;   ///< this node's share: weights, workspace and KV
-    std::uint64_t max_kv_blocks = 0;  ///< more blocks are of no use
+    std::uint64_t max_kv_blocks = 0;  ///< further blocks are useless
 
     const RingStage& stage() const { return ring.stage(stage_index); }
     friend bool operator==(const Assign&, const Assign&) = default;
 };
 
-/// Worker to head, while loading.
+/// Worker to head: progress of loading.
 struct LoadProgress {
     PipelineEpoch epoch;
     std::uint64_t done_bytes = 0;
@@ -95,7 +95,7 @@ struct LoadProgress {
     friend bool operator==(const LoadProgress&, const LoadProgress&) = default;
 };
 
-/// Worker to head: the weights are loaded, and so many blocks would fit.
+/// Worker to head: the weights are loaded, and this number of blocks fits.
 struct StageLoaded {
     PipelineEpoch epoch;
     std::uint64_t weight_bytes = 0;
@@ -103,28 +103,28 @@ struct StageLoaded {
     friend bool operator==(const StageLoaded&, const StageLoaded&) = default;
 };
 
-/// Head to worker: use this many blocks (the smallest stage's), dial the next stage.
+/// Head to worker: use this number of blocks (that of the smallest stage) and dial the next stage.
 struct StageStart {
     PipelineEpoch epoch;
     std::uint64_t kv_blocks = 0;
     friend bool operator==(const StageStart&, const StageStart&) = default;
 };
 
-/// Worker to head: pages are allocated, and the next stage is reached.
+/// Worker to head: pages are allocated, and the next stage is connected.
 struct StageReady {
     PipelineEpoch epoch;
     friend bool operator==(const StageReady&, const StageReady&) = default;
 };
 
-/// Worker to the next worker: who is calling.
+/// Worker to the next worker: identifies the caller.
 struct PeerHello {
     PipelineEpoch epoch;
     NodeId node;
-    std::uint32_t stage_index = 0;  ///< of the caller
+    std::uint32_t stage_index = 0;  ///< stage of the caller
     friend bool operator==(const PeerHello&, const PeerHello&) = default;
 };
 
-/// Worker to head: the stage cannot go on.
+/// Worker to head: the stage cannot continue.
 struct StageFailed {
     PipelineEpoch epoch;
     StatusCode code = StatusCode::internal;
@@ -132,7 +132,7 @@ struct StageFailed {
     friend bool operator==(const StageFailed&, const StageFailed&) = default;
 };
 
-/// What a node counted on a peer link; lists are [kLaneCount], or empty.
+/// Counters of a peer link. Lists are [kLaneCount] or empty.
 struct LinkReport {
     std::uint64_t sent_bytes = 0;
     std::uint64_t received_bytes = 0;
@@ -148,46 +148,46 @@ struct LinkReport {
     friend bool operator==(const LinkReport&, const LinkReport&) = default;
 };
 
-/// A worker's link to the node that its stage sends to.
+/// Counters of a worker's peer link to the node that its stage sends to.
 struct StageLinkReport {
     PipelineEpoch epoch;
     LinkReport link;
     friend bool operator==(const StageLinkReport&, const StageLinkReport&) = default;
 };
 
-/// Both ways, once a second: alive.
+/// Both directions, once a second: the sender is alive.
 struct Heartbeat {
     std::uint64_t sequence = 0;
-    std::optional<StageLinkReport> next_link;  ///< from a worker that has a stage
+    std::optional<StageLinkReport> next_link;  ///< only from a worker that has a stage
     friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 
 // ---- Measuring links ---------------------------------------------------------------------------
 
-/// Head to worker: measure your link to this node.
+/// Head to worker: measure the link to this node.
 struct ProbeLink {
     NodeId node;
-    /// Its advertised address. Empty: the head, at the address that was joined. Workers send to
-    /// each other on peer links that the sender dialled, but to and from the head on the one that
-    /// the worker dialled: that one is measured both ways.
+    /// Advertised address of that node. Empty: the head, at the address that was joined. A worker
+    /// sends to another worker on a peer link that the sender dialled. Worker and head use the peer
+    /// link that the worker dialled, so it is measured in both directions.
     std::string address;
-    bool second = false;  ///< the other node measures its link to you first
+    bool second = false;  ///< the other node measures its link first
     friend bool operator==(const ProbeLink&, const ProbeLink&) = default;
 };
 
-/// First message on a peer link that only serves to be measured: who is calling.
+/// First message on a peer link that exists only to be measured: identifies the caller.
 struct ProbeHello {
     NodeId node;
     friend bool operator==(const ProbeHello&, const ProbeHello&) = default;
 };
 
-/// One direction as its sender measured it. On a measured peer link: now it is the other end's
-/// turn. Worker to head: the result.
+/// One direction as its sender measured it. On a measured peer link it also means that the other
+/// end may measure now. Worker to head: the result.
 struct LinkProbe {
     NodeId from;
     NodeId to;
-    bool reached = false;    ///< the other end answered in time; else the rest says nothing
-    double bytes_per_s = 0;  ///< 0: faster than is worth pacing for
+    bool reached = false;    ///< the other end answered in time; otherwise the rest has no meaning
+    double bytes_per_s = 0;  ///< 0: the link is so fast that it needs no pace
     std::int64_t delay_us = 0;
     std::int64_t jitter_us = 0;
     friend bool operator==(const LinkProbe&, const LinkProbe&) = default;
@@ -200,20 +200,19 @@ using Message =
                  PeerHello, StageFailed, Heartbeat, ProbeLink, ProbeHello, LinkProbe, PartPlan,
                  ForwardedPart, ReturnedPart, RetiredPart, TokenFeedback>;
 
-/// Name of the alternative, for errors. Static storage.
+/// Returns the name of the alternative, for errors. Static storage.
 std::string_view message_name(const Message& message);
 
-/// Bytes of a message (a finished FlatBuffer with file identifier); equal messages give equal
-/// bytes. A `reason` is cut to limits::kMaxWireStringBytes; a message above
-/// limits::kMaxMessageBytes gives no bytes at all (the bounds on parts keep the library far below
-/// it).
+/// Encodes a message as a finished FlatBuffer with a file identifier. Equal messages give equal
+/// bytes. A `reason` is cut to limits::kMaxWireStringBytes. Returns no bytes for a message above
+/// limits::kMaxMessageBytes; the bounds on parts keep messages far below it.
 Bytes encode_message(const Message& message);
 
-/// Verifies, then reads. Errors: data_loss naming what is wrong (verifier, unknown kind, a count or
-/// enum out of range, a string too long, activations whose size does not match).
+/// Verifies and reads a message. Errors: data_loss, saying what is wrong (verifier, unknown kind, a
+/// count or enum out of range, a string too long, activations of the wrong size).
 Result<Message> decode_message(ByteSpan bytes);
 
-/// Bytes of activations in a message that encode_message made. Verifies nothing.
+/// Returns the bytes of activations in a message that encode_message made. Verifies nothing.
 std::size_t peek_activation_bytes(ByteSpan bytes);
 
 }  // namespace molink

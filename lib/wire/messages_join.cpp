@@ -1,6 +1,6 @@
-// Joining and building a pipeline: the messages that are rare, small and come first on a link, so
-// the ones a stranger sends. Writing goes field by field in the schema's order, which makes the
-// bytes a function of the message alone; reading checks each field as it is taken.
+// Messages for joining and for building a pipeline. They are rare and small, and they come first on
+// a peer link, so strangers send them too. Fields are written in the schema's order, so that equal
+// messages have equal bytes. Each field is checked when it is read.
 #include "base/limits.h"
 #include "wire/generated.h"
 #include "wire/wire_codec.h"
@@ -12,7 +12,7 @@ flatbuffers::Offset<wire::LayerRange> write_layers(Builder& builder, LayerRange 
     return wire::CreateLayerRange(builder, layers.begin, layers.end);
 }
 
-/// An absent range reads as [0, 0).
+/// Reads a range; an absent one is [0, 0).
 LayerRange read_layers(WireReader& reader, const wire::LayerRange* from) {
     LayerRange layers;
     if (from == nullptr) return layers;
@@ -30,8 +30,8 @@ void read_profile(WireReader& reader, const wire::NodeProfile& from, NodeProfile
     to.threads = reader.integer("profile.threads", from.threads(), 0, limits::kMaxThreads);
 }
 
-/// The reader refuses longer texts, and a reason that is cut still says more than none. Cuts before
-/// a UTF-8 continuation byte, never inside a code point.
+/// Writes a reason and cuts it if necessary, because the reader refuses longer texts. The cut is
+/// never inside a code point.
 flatbuffers::Offset<flatbuffers::String> write_reason(Builder& builder, const std::string& reason) {
     std::size_t bytes = reason.size();
     if (bytes > limits::kMaxWireStringBytes) {

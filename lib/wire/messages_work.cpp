@@ -1,6 +1,6 @@
-// Parts on their way and their retirement: the messages of every step, where the bytes are.
-// Activations are copied once on each side and checked by size only; everything that indexes
-// something (rows, positions, counts) is bounded here, so that a stage can rely on it.
+// Messages for parts and their retirement. They are sent in every step and have most of the bytes.
+// Activations are copied once on each side, and only their size is checked. All values that are
+// used as indices (rows, positions, counts) are bounded here, so that a stage can rely on them.
 #include "tensor/dtype.h"
 #include "wire/generated.h"
 #include "wire/wire_codec.h"
@@ -11,7 +11,7 @@ namespace {
 template <typename T>
 using Tables = flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<T>>>;
 
-/// Writes each element with `write_one` and then the list of them; an empty list is left out.
+/// Writes each element with `write_one` and then their list. An empty list is not written.
 template <typename Table, typename T, typename WriteOne>
 Tables<Table> write_tables(Builder& builder, const std::vector<T>& values, WriteOne write_one) {
     if (values.empty()) return 0;
@@ -21,7 +21,7 @@ Tables<Table> write_tables(Builder& builder, const std::vector<T>& values, Write
     return builder.CreateVector(offsets);
 }
 
-/// Reads each element with `read_one`, which sees the list's name and index in the reader.
+/// Reads each element with `read_one`. The reader has the list's name and index for errors.
 template <typename T, typename Vector, typename ReadOne>
 std::vector<T> read_tables(WireReader& reader, const char* name, const Vector* from,
                            std::size_t most, ReadOne read_one) {
@@ -255,7 +255,7 @@ flatbuffers::Offset<wire::ActivationRows> write_activations(Builder& builder,
                                       bytes);
 }
 
-/// [rows, hidden] of their type, for some hidden size that a model can have.
+/// Reads [rows, hidden] values of their type, for any hidden size that a model may have.
 void read_activations(WireReader& reader, const wire::ActivationRows* from, std::int64_t most_rows,
                       ActivationRows& to) {
     if (from == nullptr) return;

@@ -4,9 +4,9 @@
 
 namespace molink {
 
-/// Nodes of equal major versions can talk; minor versions only append optional fields.
-/// Version 2: parts have types of their own for each step of their way, decode rows may carry
-/// drafts, and everything of a pipeline names pipeline and epoch.
+/// Nodes with equal major versions are compatible. Minor versions only append optional fields.
+/// Version 2: a part has a type for each step of its way, decode rows may have drafts, and every
+/// message of a pipeline names pipeline and epoch.
 inline constexpr std::uint16_t kProtocolMajor = 2;
 inline constexpr std::uint16_t kProtocolMinor = 0;
 

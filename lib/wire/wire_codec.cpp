@@ -1,7 +1,7 @@
-// Bounds of what arrives. The verifier has shown that every offset stays inside the message; what
-// it cannot show is that a number means something, that a list is of a sane length, and that lists
-// do not share their bytes to blow up in memory. All three are checked here, once, with the field's
-// name.
+// Bounds of received fields. The verifier has checked that every offset is inside the message. It
+// cannot check that a number is valid, that a list has a sensible length, and that lists do not
+// share bytes in order to use much more memory than the message. These three are checked here, with
+// the field's name in the error.
 #include "wire/wire_codec.h"
 
 #include "tensor/activation_codec.h"
