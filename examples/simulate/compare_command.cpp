@@ -15,6 +15,8 @@
 
 #include <molink/study.h>
 
+#include "simulate/scheduler_file.h"
+
 namespace molink::examples {
 namespace {
 
@@ -27,13 +29,21 @@ struct Compared {
     double share = 0;
 };
 
-Compared compare(std::uint64_t seed, const std::vector<std::string>& schedulers) {
+Compared compare(std::uint64_t seed, const std::vector<std::string>& schedulers,
+                 const SchedulerFiles& files) {
     Compared result;
     result.seed = seed;
     result.study = swarm_study(seed);
     for (const std::string& name : schedulers) {
-        result.study.options.scheduler = name;
-        auto report = run_study(result.study.cluster, result.study.workload, result.study.options);
+        SimPolicies policies;
+        const auto file = files.find(name);
+        if (file == files.end()) {
+            result.study.options.scheduler = name;
+        } else {
+            policies.scheduler = file->second;
+        }
+        auto report =
+            run_study(result.study.cluster, result.study.workload, result.study.options, policies);
         result.failure = report ? report->failure : report.error().message();
         if (!result.failure.empty()) {
             result.failure = fmt::format("seed {}, {}: {}", seed, name, result.failure);
@@ -153,13 +163,18 @@ int CompareCommand::run(const std::vector<std::string>& schedulers, std::uint64_
         fmt::print(stderr, "molink-simulate: --compare needs two schedulers or more\n");
         return 2;
     }
+    const auto files = load_scheduler_files(schedulers);
+    if (!files) {
+        fmt::print(stderr, "molink-simulate: {}\n", files.error().message());
+        return 2;
+    }
     std::atomic<std::uint64_t> next{first};
     std::mutex mutex;
     std::vector<Compared> all;
     std::string failure;
     const auto work = [&] {
         for (std::uint64_t seed = next++; seed < first + seeds_; seed = next++) {
-            Compared compared = compare(seed, schedulers);
+            Compared compared = compare(seed, schedulers, *files);
             const std::lock_guard lock(mutex);
             if (!compared.failure.empty()) {
                 failure += compared.failure + "\n";

@@ -1,6 +1,6 @@
 // Runs studies from the command line. Reads the two files, runs every combination of the given
-// policies and prints one row for each. The JSON file has all numbers. The trace is that of the
-// last run.
+// policies with every seed and prints one row for each combination. The JSON and CSV files have all
+// numbers of every run. The trace is that of the last run.
 #include "simulate/study_command.h"
 
 #include <algorithm>
@@ -14,6 +14,9 @@
 #include <fmt/format.h>
 
 #include <molink/study.h>
+
+#include "simulate/scheduler_file.h"
+#include "simulate/study_table.h"
 
 namespace molink::examples {
 namespace {
@@ -58,53 +61,6 @@ Status read_model(const std::string& model, StudyOptions& options) {
     return {};
 }
 
-void print_header() {
-    fmt::print(
-        "{:>7}{:>6}{:>7} {:<12}{:<8}{:<6}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>8}{:>8}{:>7}{:>7}"
-        "{:>8}\n",
-        "Mbit/s", "ms", "req/s", "scheduler", "transmit", " wire", "tokens/s", "TTFT p50", "p99 ms",
-        "TPOT p50", "p99 ms", "gap p99", "max ms", "virt. s", "stage", "link", "batches");
-}
-
-void print_row(const StudyReport& report) {
-    double stage = 0;
-    double link = 0;
-    for (const StageUse& use : report.stages) stage = std::max(stage, use.busy);
-    for (const LinkUse& use : report.links) link = std::max(link, use.busy);
-    const auto ms = [](double us) { return us * 1e-3; };
-    fmt::print(
-        "{:>7.0f}{:>6.1f}{:>7.2f} {:<12}{:<8} {:<5}{:>9.1f}{:>9.0f}{:>9.0f}{:>9.1f}{:>9.1f}"
-        "{:>9.1f}{:>8.0f}{:>8.1f}{:>6.1f}%{:>6.1f}%{:>8}\n",
-        report.link.bytes_per_s * 8e-6, ms(static_cast<double>(report.link.delay_us)),
-        report.poisson_per_s, report.scheduler, report.transmit, report.wire,
-        report.output_tokens_per_s, ms(report.ttft.p50_us), ms(report.ttft.p99_us),
-        ms(report.tpot.p50_us), ms(report.tpot.p99_us), ms(report.gap.p99_us),
-        ms(report.gap.max_us), report.seconds, 100 * stage, 100 * link, report.max_micro_batches);
-}
-
-void print_details(const StudyReport& report) {
-    for (const StageUse& use : report.stages) {
-        fmt::print(
-            "  stage {:<12} layers {:>3}-{:<3} busy {:>5.1f} %  parts {:>8}  wait {:>9.1f} ms\n",
-            use.node, use.layers.begin, use.layers.end - 1, 100 * use.busy, use.parts,
-            use.wait_us * 1e-3);
-    }
-    for (const LinkUse& use : report.links) {
-        fmt::print("  link {} > {}: busy {:.1f} %", use.from, use.to, 100 * use.busy);
-        for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
-            if (use.lane_bytes[lane] == 0) continue;
-            fmt::print(", {} {:.1f} MB {:.1f} %", lane_name(static_cast<Lane>(lane)),
-                       static_cast<double>(use.lane_bytes[lane]) * 1e-6, 100 * use.lane_busy[lane]);
-        }
-        fmt::print("\n");
-    }
-    fmt::print(
-        "  parts in flight: decode {:.2f}, prefill {:.2f}; KV blocks {}; preemptions {}; "
-        "frames {}\n",
-        report.decode_parts_in_flight, report.prefill_parts_in_flight, report.kv_blocks,
-        report.preemptions, report.frames);
-}
-
 int complain(const Status& status) {
     fmt::print(stderr, "molink-simulate: {}\n", status.message());
     return 2;
@@ -121,15 +77,25 @@ void StudyCommand::add_flags(CLI::App& app) {
     const auto list = [&app](const char* flag, auto& values, const char* what) {
         return app.add_option(flag, values, what)->delimiter(',');
     };
-    list("--scheduler", schedulers_, "Study: names, separated by commas")->capture_default_str();
+    list("--scheduler", schedulers_, "Study: names, or plug-ins (./mine.so), separated by commas")
+        ->capture_default_str();
     list("--transmit", transmits_, "Study: fair, strict, fifo")->capture_default_str();
+    list("--split", splits_, "Study: partitioners that replace the cluster's: cost, even");
+    list("--membership", memberships_,
+         "Study: cluster policies that replace the cluster's: static, seed");
     list("--wire", wires_, "Study: f32, f16, bf16, int8, f16x2")->capture_default_str();
     list("--mbit-per-s", rates_mbit_, "Study: rates that replace those of the cluster's link");
     list("--delay-ms", delays_ms_, "Study: delays that replace those of the cluster's link");
     list("--poisson", poisson_, "Study: requests per second, instead of the workload's");
     app.add_option("--step-tokens", step_tokens_, "Study: replaces max_step_tokens")
         ->check(CLI::Range(1, 8192));
-    app.add_option("--json", json_file_, "Study: writes all numbers to this file");
+    app.add_option("--seeds", seeds_,
+                   "Study: number of workload seeds to run; the table shows means and 95 % "
+                   "intervals (Student's t)")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    app.add_option("--json", json_file_, "Study: write all numbers of every run to this file");
+    app.add_option("--csv", csv_file_, "Study: write them as CSV, one line for each run");
     app.add_option("--trace", trace_file_, "Study: writes a timeline for chrome://tracing");
     app.add_option("--trace-limit-s", trace_limit_s_,
                    "Study: length of the trace in virtual seconds")
@@ -161,7 +127,7 @@ Status StudyCommand::read(Study& study) const {
 }
 
 /// Runs every combination of the lists. The last flag varies fastest.
-std::vector<Study> StudyCommand::combine(const Study& study) const {
+std::vector<Study> StudyCommand::combine(const Study& study, const SchedulerFiles& files) const {
     std::vector<Study> studies{study};
     const auto vary = [&](const auto& values, auto set) {
         if (values.empty()) return;
@@ -176,7 +142,16 @@ std::vector<Study> StudyCommand::combine(const Study& study) const {
         to.cluster.link.delay_us = static_cast<std::int64_t>(ms * 1000);
     });
     vary(poisson_, [](Study& to, double rate) { to.workload.poisson_per_s = rate; });
-    vary(schedulers_, [](Study& to, const std::string& name) { to.options.scheduler = name; });
+    vary(splits_, [](Study& to, const std::string& name) { to.cluster.split = name; });
+    vary(memberships_, [](Study& to, const std::string& name) { to.cluster.membership = name; });
+    vary(schedulers_, [&](Study& to, const std::string& name) {
+        const auto file = files.find(name);
+        if (file == files.end()) {
+            to.options.scheduler = name;
+        } else {
+            to.policies.scheduler = file->second;
+        }
+    });
     vary(transmits_, [](Study& to, const std::string& name) { to.options.transmit = name; });
     vary(wires_, [](Study& to, const std::string& name) { to.options.wire = name; });
     return studies;
@@ -187,8 +162,24 @@ Status StudyCommand::write(const std::vector<StudyReport>& reports) const {
         const Status written = write_text(json_file_, study_json(reports));
         if (!written.ok()) return written;
     }
+    if (!csv_file_.empty()) {
+        const Status written = write_text(csv_file_, study_csv(reports));
+        if (!written.ok()) return written;
+    }
     if (trace_file_.empty() || reports.empty()) return {};
     return write_text(trace_file_, study_timeline_json(reports.back()));
+}
+
+Result<std::vector<StudyReport>> StudyCommand::repeat(const Study& study) const {
+    std::vector<StudyReport> runs;
+    for (int i = 0; i < seeds_; ++i) {
+        StudyWorkload workload = study.workload;
+        workload.seed += static_cast<std::uint64_t>(i);
+        auto report = run_study(study.cluster, workload, study.options, study.policies);
+        if (!report) return report.error();
+        runs.push_back(std::move(*report));
+    }
+    return runs;
 }
 
 int StudyCommand::run() const {
@@ -196,14 +187,18 @@ int StudyCommand::run() const {
     Study study;
     const Status read_all = read(study);
     if (!read_all.ok()) return complain(read_all);
+    const auto files = load_scheduler_files(schedulers_);
+    if (!files) return complain(files.error());
     std::vector<StudyReport> reports;
-    print_header();
-    for (const Study& one : combine(study)) {
-        auto report = run_study(one.cluster, one.workload, one.options);
-        if (!report) return complain(report.error());
-        print_row(*report);
-        if (details_) print_details(*report);
-        reports.push_back(std::move(*report));
+    print_study_header();
+    for (const Study& one : combine(study, *files)) {
+        auto runs = repeat(one);
+        if (!runs) return complain(runs.error());
+        print_study_rows(*runs);
+        for (StudyReport& report : *runs) {
+            if (details_) print_study_details(report);
+            reports.push_back(std::move(report));
+        }
     }
     const Status written = write(reports);
     if (!written.ok()) return complain(written);
@@ -212,8 +207,8 @@ int StudyCommand::run() const {
     fmt::print(stderr, "{} studies in {:.1f} s\n", reports.size(), seconds);
     for (const StudyReport& report : reports) {
         if (report.failure.empty()) continue;
-        fmt::print(stderr, "failed ({}, {}): {}\n", report.scheduler, report.transmit,
-                   report.failure);
+        fmt::print(stderr, "failed ({}, {}, seed {}): {}\n", report.scheduler, report.transmit,
+                   report.seed, report.failure);
         return 1;
     }
     return 0;

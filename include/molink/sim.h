@@ -7,9 +7,11 @@
 #include <string_view>
 #include <vector>
 
+#include <molink/cluster.h>
 #include <molink/export.h>
 #include <molink/link.h>
 #include <molink/metrics.h>
+#include <molink/partitioner.h>
 #include <molink/scheduler.h>
 #include <molink/status.h>
 #include <molink/transmit.h>
@@ -117,10 +119,13 @@ struct SimScenario {
     std::int64_t liveness_us = 600'000'000;
 };
 
-/// Policies of one's own; empty ones are made by the scenario's names.
+/// Policies of one's own; empty ones are made by the scenario's names. A function is called for
+/// each head, that of `transmit` for each node, and must not return null.
 struct SimPolicies {
     std::function<std::unique_ptr<Scheduler>()> scheduler;
     std::function<std::unique_ptr<TransmitPolicy>()> transmit;
+    std::function<std::unique_ptr<Partitioner>()> partitioner;
+    std::function<std::unique_ptr<Cluster>()> cluster;
 };
 
 /// How often each thing happened.

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -44,7 +45,10 @@ struct StudyCluster {
     std::vector<StudyHost> hosts;
     LinkModel link{12.5e6, 10'000, 0};  ///< each direction between two nodes not named in `links`
     std::vector<SimLink> links;
-    std::string split = "cost";        ///< "cost" or "even": the partitioner
+    std::string split = "cost";  ///< "cost" or "even": the partitioner
+    /// The cluster policy: "static", these nodes in this order, or "seed", which lets the
+    /// partitioner choose the order.
+    std::string membership = "static";
     std::string lm_head = "auto";      ///< "auto", "last" or, with tied embeddings, "first" stage
     bool head_stage = true;            ///< the head holds a stage too
     bool direct_feedback = true;       ///< as EngineOptions::direct_feedback
@@ -152,9 +156,13 @@ struct StudyReport {
     std::string failure;  ///< empty: every request has ended with all its tokens, or was stopped
     std::string model;
     std::string weights;
+    /// Policies: the name that was asked for, or name() of one that came with SimPolicies.
     std::string scheduler;
     std::string transmit;
+    std::string partitioner;
+    std::string cluster;
     std::string wire;
+    std::uint64_t seed = 0;    ///< of the workload
     LinkModel link;            ///< StudyCluster::link
     double poisson_per_s = 0;  ///< asked for
     std::uint64_t requests = 0;
@@ -171,6 +179,11 @@ struct StudyReport {
     double prefill_parts_in_flight = 0;
     std::int32_t max_micro_batches = 0;
     std::uint64_t preemptions = 0;
+    std::uint64_t plans = 0;          ///< steps that the scheduler planned
+    std::uint64_t plans_refused = 0;  ///< of them, those that the check refused
+    /// Steps that the built-in policy planned, because the scheduler's plan was refused or stayed
+    /// empty with nothing under way.
+    std::uint64_t plans_by_fallback = 0;
     std::int64_t kv_blocks = 0;
     std::uint64_t frames = 0;
     std::uint64_t token_digest = 0;  ///< of every token; the same under every policy
@@ -204,6 +217,18 @@ MOLINK_EXPORT StudyCase swarm_study(std::uint64_t seed);
 
 /// Reports as one JSON document.
 MOLINK_EXPORT std::string study_json(const std::vector<StudyReport>& reports);
+/// Reports as CSV: a header, then one line for each; all numbers but those of single nodes and
+/// links.
+MOLINK_EXPORT std::string study_csv(const std::vector<StudyReport>& reports);
+/// A mean and how far it is uncertain: mean - half .. mean + half covers the true one with 95 %.
+struct MeanInterval {
+    double mean = 0;
+    double half = 0;  ///< 0 for a single value
+};
+/// Student's interval for independent values that are about normally distributed: half = t s /
+/// sqrt(n), with s the sample's standard deviation and t the 97.5 % quantile of the t distribution
+/// with n - 1 degrees of freedom. `values`: 1 or more.
+MOLINK_EXPORT MeanInterval mean_interval(std::span<const double> values);
 /// A timeline for chrome://tracing: a process per node, a row for its stage and each link.
 MOLINK_EXPORT std::string study_timeline_json(const StudyReport& report);
 

@@ -157,12 +157,21 @@ HeadPolicies SimCluster::head_policies() const {
         for (const SimNode& node : scenario_.nodes) names.push_back(node.name);
         if (!scenario_.local_stage) names.erase(names.begin());
     }
-    const bool ordered = study_ != nullptr || !scenario_.order.empty();
+    const bool ordered = study_ != nullptr ? study_->fixed_order : !scenario_.order.empty();
     const bool even = study_ != nullptr && study_->even_split;
     HeadPolicies policies;
     const auto stages = static_cast<std::int32_t>(names.size());
-    policies.cluster = ordered ? make_static_cluster(std::move(names)) : make_seed_cluster(stages);
-    policies.partitioner = even ? make_even_partitioner() : make_cost_partitioner();
+    if (policies_.cluster) {
+        policies.cluster = policies_.cluster();
+    } else {
+        policies.cluster =
+            ordered ? make_static_cluster(std::move(names)) : make_seed_cluster(stages);
+    }
+    if (policies_.partitioner) {
+        policies.partitioner = policies_.partitioner();
+    } else {
+        policies.partitioner = even ? make_even_partitioner() : make_cost_partitioner();
+    }
     policies.scheduler = make_scheduler(scenario_, policies_);
     return policies;
 }

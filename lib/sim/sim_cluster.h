@@ -30,6 +30,7 @@ struct StudyParts {
     PartitionModel model;
     std::int32_t hidden = 0;  ///< of the model; what stages pass on is smaller
     bool even_split = false;
+    bool fixed_order = true;
     std::size_t max_frame_bytes = 0;
 };
 

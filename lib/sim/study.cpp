@@ -22,14 +22,14 @@ constexpr std::int64_t kLongestUs = 100'000'000'000'000;
 
 class StudyRun final : public RequestEventSink {
 public:
-    StudyRun(StudySetup setup, const StudyWorkload& workload, const StudyOptions& options,
-             const SimPolicies& policies);
+    StudyRun(StudySetup setup, const StudyCluster& cluster, const StudyWorkload& workload,
+             const StudyOptions& options, const SimPolicies& policies);
     Result<StudyReport> run();
 
     void on_request_event(RequestEvent event) override;
 
 private:
-    SimPolicies metered(const SimPolicies& policies);
+    SimPolicies watched(const SimPolicies& policies);
     void observe();
     Status serve();
     std::int64_t next_arrival_us() const;
@@ -39,8 +39,16 @@ private:
     void fill_use(StudyReport& report);
     StudyReport report();
 
+    struct PolicyNames {
+        std::string scheduler;
+        std::string transmit;
+        std::string partitioner;
+        std::string cluster;
+    };
+
     StudySetup setup_;
     const StudyOptions& options_;
+    PolicyNames names_;
     std::uint64_t seed_;
     double poisson_per_s_;
     std::size_t streams_;  // 0: requests come at their times
@@ -48,7 +56,7 @@ private:
     double stop_s_;
     std::vector<PlannedLoad> load_;
     TokenMeter meter_;
-    FlightTimes flight_;
+    SchedulerMeter planned_;
     TimelineRecorder timeline_;
     SimPolicies policies_;
     SimCluster cluster_;
@@ -58,10 +66,11 @@ private:
     std::string failure_;
 };
 
-StudyRun::StudyRun(StudySetup setup, const StudyWorkload& workload, const StudyOptions& options,
-                   const SimPolicies& policies)
+StudyRun::StudyRun(StudySetup setup, const StudyCluster& cluster, const StudyWorkload& workload,
+                   const StudyOptions& options, const SimPolicies& policies)
     : setup_(std::move(setup)),
       options_(options),
+      names_{options.scheduler, options.transmit, cluster.split, cluster.membership},
       seed_(workload.seed),
       poisson_per_s_(workload.trace.empty() ? workload.poisson_per_s : 0),
       streams_(static_cast<std::size_t>(closed_streams(workload))),
@@ -69,15 +78,28 @@ StudyRun::StudyRun(StudySetup setup, const StudyWorkload& workload, const StudyO
       stop_s_(workload.stop_s),
       load_(plan_load(workload)),
       meter_(load_, options.token_times),
-      policies_(metered(policies)),
+      policies_(watched(policies)),
       cluster_(setup_.scenario, policies_, *this, &setup_.parts) {}
 
-SimPolicies StudyRun::metered(const SimPolicies& policies) {
+/// The scheduler metered; policies that came with the study tell their names when they are made.
+SimPolicies StudyRun::watched(const SimPolicies& policies) {
     SimPolicies result = policies;
     result.scheduler = [this, policies] {
-        return std::make_unique<MeteredScheduler>(make_scheduler(setup_.scenario, policies),
-                                                  flight_);
+        auto scheduler = make_scheduler(setup_.scenario, policies);
+        if (policies.scheduler) names_.scheduler = scheduler->name();
+        return std::make_unique<MeteredScheduler>(std::move(scheduler), planned_);
     };
+    const auto note = [](const auto& make, std::string& name) -> std::decay_t<decltype(make)> {
+        if (!make) return {};
+        return [make, &name] {
+            auto policy = make();
+            name = policy->name();
+            return policy;
+        };
+    };
+    result.transmit = note(policies.transmit, names_.transmit);
+    result.partitioner = note(policies.partitioner, names_.partitioner);
+    result.cluster = note(policies.cluster, names_.cluster);
     return result;
 }
 
@@ -208,10 +230,13 @@ void StudyRun::fill_use(StudyReport& report) {
         }
         report.links.push_back(std::move(use));
     }
-    report.decode_parts_in_flight = static_cast<double>(flight_.decode_us) / time_us;
-    report.prefill_parts_in_flight = static_cast<double>(flight_.prefill_us) / time_us;
+    report.decode_parts_in_flight = static_cast<double>(planned_.decode_us) / time_us;
+    report.prefill_parts_in_flight = static_cast<double>(planned_.prefill_us) / time_us;
     report.max_micro_batches = metrics.max_micro_batches_in_flight;
     report.preemptions = metrics.preemptions;
+    report.plans = planned_.plans;
+    report.plans_refused = metrics.plans_refused;
+    report.plans_by_fallback = metrics.plans_by_fallback;
     report.prompt_tokens = metrics.prompt_tokens;
     report.kv_blocks = metrics.kv_blocks_total;
 }
@@ -220,8 +245,11 @@ StudyReport StudyRun::report() {
     StudyReport report;
     report.model = options_.model;
     report.weights = options_.weights;
-    report.scheduler = options_.scheduler;
-    report.transmit = options_.transmit;
+    report.scheduler = names_.scheduler;
+    report.transmit = names_.transmit;
+    report.partitioner = names_.partitioner;
+    report.cluster = names_.cluster;
+    report.seed = seed_;
     report.wire = options_.wire;
     report.link = setup_.scenario.link;
     report.poisson_per_s = poisson_per_s_;
@@ -254,7 +282,7 @@ Result<StudyReport> run_study(const StudyCluster& cluster, const StudyWorkload& 
     }
     MOLINK_ASSIGN_OR_RETURN(auto setup,
                             sim::set_up_study(cluster, options, workload.seed, longest));
-    return sim::StudyRun(std::move(setup), workload, options, policies).run();
+    return sim::StudyRun(std::move(setup), cluster, workload, options, policies).run();
 }
 
 }  // namespace molink

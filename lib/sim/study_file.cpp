@@ -133,6 +133,7 @@ void read_cluster(JsonReader& reader, StudyCluster& cluster) {
     reader.object("link", [&](JsonReader& link) { read_link(link, cluster.link); });
     read_links(reader, cluster);
     reader.text("split", cluster.split);
+    reader.text("membership", cluster.membership);
     reader.text("lm_head", cluster.lm_head);
     reader.boolean("head_stage", cluster.head_stage);
     reader.boolean("direct_feedback", cluster.direct_feedback);

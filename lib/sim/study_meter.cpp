@@ -97,7 +97,7 @@ void TokenMeter::fill(StudyReport& report, std::int64_t begin_us) {
 
 void MeteredScheduler::observe(const PartReport& report) {
     const std::int64_t under_way = report.retired_us - report.launched_us;
-    (report.kind == PartKind::decode ? times_.decode_us : times_.prefill_us) += under_way;
+    (report.kind == PartKind::decode ? meter_.decode_us : meter_.prefill_us) += under_way;
     inner_->observe(report);
 }
 

@@ -51,25 +51,29 @@ private:
     std::string failure_;
 };
 
-/// Mean parts under way, from what a scheduler is told.
-struct FlightTimes {
-    std::int64_t decode_us = 0;
+/// What a scheduler was told and what it planned.
+struct SchedulerMeter {
+    std::int64_t decode_us = 0;  ///< parts under way, summed over their times
     std::int64_t prefill_us = 0;
+    std::uint64_t plans = 0;  ///< not empty
 };
 
 /// Passes everything on and adds up how long parts are under way.
 class MeteredScheduler final : public Scheduler {
 public:
-    MeteredScheduler(std::unique_ptr<Scheduler> inner, FlightTimes& times)
-        : inner_(std::move(inner)), times_(times) {}
+    MeteredScheduler(std::unique_ptr<Scheduler> inner, SchedulerMeter& meter)
+        : inner_(std::move(inner)), meter_(meter) {}
 
     std::string_view name() const override { return inner_->name(); }
-    void plan(const SchedulerView& view, StepPlan& plan) override { inner_->plan(view, plan); }
+    void plan(const SchedulerView& view, StepPlan& plan) override {
+        inner_->plan(view, plan);
+        if (!plan.empty()) ++meter_.plans;
+    }
     void observe(const PartReport& report) override;
 
 private:
     std::unique_ptr<Scheduler> inner_;
-    FlightTimes& times_;
+    SchedulerMeter& meter_;
 };
 
 /// Bars of the timeline up to a time; adjacent frames of a lane become one.

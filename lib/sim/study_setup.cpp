@@ -174,6 +174,10 @@ Result<StudySetup> set_up_study(const StudyCluster& cluster, const StudyOptions&
     if (cluster.split != "cost" && cluster.split != "even") {
         return invalid_argument("study: split is '{}'; cost and even are known", cluster.split);
     }
+    if (cluster.membership != "static" && cluster.membership != "seed") {
+        return invalid_argument("study: membership is '{}'; static and seed are known",
+                                cluster.membership);
+    }
     if (cluster.lm_head == "first" && !spec.tied_embeddings) {
         return invalid_argument("study: lm_head is 'first'; the model '{}' has no tied embeddings",
                                 options.spec ? spec.architecture : options.model);
@@ -189,6 +193,7 @@ Result<StudySetup> set_up_study(const StudyCluster& cluster, const StudyOptions&
     MOLINK_ASSIGN_OR_RETURN(parts.model.activation_row_bytes, row_bytes(options.wire, spec.hidden));
     parts.hidden = spec.hidden;
     parts.even_split = cluster.split == "even";
+    parts.fixed_order = cluster.membership == "static";
     parts.max_frame_bytes = static_cast<std::size_t>(frame_limit(cluster));
     const StageCost cost = stage_cost(spec, layer_weight);
     MOLINK_ASSIGN_OR_RETURN(auto hosts, make_hosts(cluster));

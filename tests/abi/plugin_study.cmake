@@ -1,0 +1,65 @@
+# Studies under schedulers in shared objects: rows have their names, and say how often the built-in
+# policy had to step in.
+set(study ${PROGRAM} --cluster ${STUDIES}/three-4090.json --workload ${SOURCE}/plugin_workload.json)
+set(csv ${WORK}/plugin_study.csv)
+execute_process(COMMAND ${study} --seeds 2 --csv ${csv}
+    --scheduler ${PLUGINS}/abi_all_at_once.so,${PLUGINS}/abi_idle.so,${PLUGINS}/abi_wrong.so,adaptive
+    OUTPUT_VARIABLE table ERROR_VARIABLE errors RESULT_VARIABLE failed)
+if(failed)
+    message(FATAL_ERROR "the study failed (${failed}): ${errors}")
+endif()
+message("${table}")
+
+function(expect pattern)
+    if(NOT table MATCHES "${pattern}")
+        message(FATAL_ERROR "the table has nothing like '${pattern}'")
+    endif()
+endfunction()
+expect(" all-at-once +fair ")
+expect(" idle +fair ")
+expect("idle planned 0 steps, 0 of them refused; the built-in policy planned [1-9]")
+expect("wrong planned [1-9][0-9]* steps, [1-9][0-9]* of them refused; the built-in policy planned [1-9]")
+expect("2 seeds \\+-")
+if(table MATCHES "(all-at-once|adaptive) planned")
+    message(FATAL_ERROR "the built-in policy stepped in for a scheduler that plans")
+endif()
+
+file(STRINGS ${csv} lines)
+list(LENGTH lines count)
+if(NOT count EQUAL 9)
+    message(FATAL_ERROR "${count} lines of CSV: a header and eight runs are due")
+endif()
+foreach(name all-at-once idle wrong adaptive)
+    set(runs ${lines})
+    list(FILTER runs INCLUDE REGEX "^llama-2-7b,f16,${name},fair,cost,static,f16,")
+    list(LENGTH runs count)
+    if(NOT count EQUAL 2)
+        message(FATAL_ERROR "${count} runs of ${name}: two are due")
+    endif()
+endforeach()
+
+# What cannot be loaded is refused, with the reason.
+foreach(case "abi_not_today.so: molink_scheduler_open .* returned 7"
+        "no_such_file.so: cannot load a scheduler"
+        "abi_without_entry.so: exports no molink_scheduler_open")
+    string(REGEX MATCH "^[^:]+" file "${case}")
+    string(REGEX REPLACE "^[^:]+: " "" reason "${case}")
+    execute_process(COMMAND ${study} --scheduler ${PLUGINS}/${file}
+        OUTPUT_QUIET ERROR_VARIABLE errors RESULT_VARIABLE failed)
+    if(NOT failed EQUAL 2 OR NOT errors MATCHES "${reason}")
+        message(FATAL_ERROR "${file}: exit status ${failed}: ${errors}")
+    endif()
+endforeach()
+
+if(PYTHON)
+    execute_process(COMMAND ${PYTHON} ${STUDIES}/plot.py ${csv} --table
+        OUTPUT_VARIABLE plotted ERROR_VARIABLE errors RESULT_VARIABLE failed)
+    if(failed OR NOT plotted MATCHES "all-at-once +[0-9.e+]+ +[0-9.e+-]+ +2")
+        message(FATAL_ERROR "plot.py: ${failed} ${plotted} ${errors}")
+    endif()
+    execute_process(COMMAND ${PYTHON} ${STUDIES}/plot.py ${csv} --y tokens
+        OUTPUT_QUIET ERROR_VARIABLE errors RESULT_VARIABLE failed)
+    if(NOT failed OR NOT errors MATCHES "there is no column 'tokens'")
+        message(FATAL_ERROR "plot.py takes a column that does not exist: ${errors}")
+    endif()
+endif()
