@@ -134,6 +134,8 @@ int parse_flags(int argc, char** argv, Flags& flags) {
     app.add_option("--models", flags.models, "folder for random weights");
     app.add_flag("--simulate", flags.simulate, "every cell in the simulator, too");
     app.add_option("--markdown", flags.markdown, "file for the table of both");
+    app.add_option("--policy-table", flags.policy_table,
+                   "file for Markdown tables of the policies, one for each system, link and load");
     CLI11_PARSE(app, argc, argv);
     for (int i = 1; i < argc; ++i) flags.command += fmt::format("{}{}", i > 1 ? " " : "", argv[i]);
     if (flags.quick) flags.seconds = kQuickSeconds;

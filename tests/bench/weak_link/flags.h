@@ -25,6 +25,7 @@ struct Flags {
     bool no_direct_feedback = false;
     bool simulate = false;
     std::string markdown;
+    std::string policy_table;
     std::string command;  ///< as it was given, without the program
     std::string json;
     std::string models = "weak_link_models";

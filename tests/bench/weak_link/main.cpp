@@ -131,11 +131,10 @@ int run(const Flags& flags) {
     print_header();
     std::vector<Group> groups;
     int failed = run_cells(cells, bench, journal, groups);
-    if (flags.rounds > 1) {
-        std::vector<Rounds> all;
-        for (const Group& group : groups) all.push_back(group.rounds);
-        print_medians(all);
-    }
+    std::vector<Rounds> all;
+    for (const Group& group : groups) all.push_back(group.rounds);
+    if (flags.rounds > 1) print_medians(all);
+    if (!flags.policy_table.empty()) std::ofstream(flags.policy_table) << policy_table(all);
     if (flags.simulate) failed += compare(groups, bench, flags, journal);
     return failed == 0 ? 0 : 1;
 }

@@ -3,7 +3,9 @@
 #include "report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -59,7 +61,7 @@ std::string system_of(const Json& row) {
 }
 
 struct Figure {
-    const char* path;
+    const char* name;
     bool near;
     double real;
     double simulated;
@@ -67,18 +69,69 @@ struct Figure {
     double difference() const { return real > 0 ? simulated / real - 1 : 0; }
 };
 
-/// Throughput, TTFT and TPOT.
+bool computes(const Compared& cell) {
+    return cell.real.front().at("cores").get<int>() > 0;
+}
+
+/// Throughput, TTFT and TPOT. How far rounds are apart is no excuse.
 std::vector<Figure> figures_of(const Compared& cell) {
+    struct {
+        const char* path;
+        const char* name;
+    } constexpr kFigures[] = {
+        {"/tokens_per_s", "tokens/s"}, {"/ttft_ms/p50", "TTFT"}, {"/tpot_ms", "TPOT"}};
     std::vector<Figure> figures;
-    const bool computes = cell.real.front().at("cores").get<int>() > 0;
-    for (const char* path : {"/tokens_per_s", "/ttft_ms/p50", "/tpot_ms"}) {
-        Figure figure{path, false, median_of(cell.real, path),
+    for (const auto& [path, name] : kFigures) {
+        Figure figure{name, false, median_of(cell.real, path),
                       cell.simulated.at(Json::json_pointer(path)).get<double>()};
-        const double most = computes ? std::max(0.15, 2 * spread_of(cell.real, path)) : 0.1;
+        const double most = computes(cell) ? kComputingTolerance : kTimedTolerance;
         figure.near = std::abs(figure.difference()) <= most;
         figures.push_back(figure);
     }
     return figures;
+}
+
+/// "TTFT, TPOT": what is farther apart than the tolerance.
+std::string missed_by(const Compared& cell) {
+    std::string names;
+    for (const Figure& figure : figures_of(cell)) {
+        if (figure.near) continue;
+        names += (names.empty() ? "" : ", ") + std::string(figure.name);
+    }
+    return names;
+}
+
+/// What can be said of all cells of one kind: how many are within the tolerance, and which miss.
+std::string verdict(const std::vector<Compared>& cells, bool computing) {
+    std::size_t all = 0;
+    std::size_t near = 0;
+    std::size_t few = 0;
+    std::string missing;
+    for (const Compared& cell : cells) {
+        if (computes(cell) != computing) continue;
+        ++all;
+        if (cell.real.size() < kFewestRounds) ++few;
+        const std::string missed = missed_by(cell);
+        if (missed.empty()) {
+            ++near;
+            continue;
+        }
+        const Json& row = cell.real.front();
+        missing += fmt::format("- {}, {}, load {}, {}: {}\n", system_of(row), text_of(row, "link"),
+                               text_of(row, "workload"), policy_of(row), missed);
+    }
+    if (all == 0) return {};
+    std::string text =
+        fmt::format("\n{}: tokens/s, TTFT and TPOT all three within {:.0f} % in {} of {} cells.\n",
+                    computing ? "Stages that compute" : "Timed stages",
+                    100 * (computing ? kComputingTolerance : kTimedTolerance), near, all);
+    if (few > 0) {
+        text += fmt::format(
+            "{} of them have fewer than {} rounds, too few for a verdict (--rounds {}).\n", few,
+            kFewestRounds, kFewestRounds);
+    }
+    if (!missing.empty()) text += "Those that miss, and by what:\n\n" + missing;
+    return text;
 }
 
 }  // namespace
@@ -141,36 +194,69 @@ void print_medians(const std::vector<Rounds>& cells) {
 std::string comparison_table(const std::vector<Compared>& cells) {
     std::string table =
         "| system | link | load | policy | rounds | tokens/s | sim | diff | TTFT p50 ms | sim | "
-        "diff | TPOT ms | sim | diff | near |\n"
+        "diff | TPOT ms | sim | diff | misses by |\n"
         "|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n";
-    std::size_t near[2] = {};
-    std::size_t all[2] = {};
     for (const Compared& cell : cells) {
         const Json& row = cell.real.front();
         table += fmt::format("| {} | {} | {} | {} | {} |", system_of(row), text_of(row, "link"),
                              text_of(row, "workload"), policy_of(row), cell.real.size());
-        bool every = true;
         for (const Figure& figure : figures_of(cell)) {
-            every = every && figure.near;
             table += fmt::format(" {:.1f} | {:.1f} | {:+.1f} % |", figure.real, figure.simulated,
                                  100 * figure.difference());
         }
-        table += every ? " yes |\n" : " no |\n";
-        const std::size_t kind = row.at("cores").get<int>() > 0 ? 1 : 0;
-        ++all[kind];
-        near[kind] += every ? 1 : 0;
+        const std::string missed = missed_by(cell);
+        table += fmt::format(" {} |\n", missed.empty() ? "-" : missed);
     }
-    if (all[0] > 0) {
-        table += fmt::format("\nTimed stages: all three within 10 % in {} of {} cells.\n", near[0],
-                             all[0]);
-    }
-    if (all[1] > 0) {
-        table += fmt::format(
-            "\nStages that compute: all three within the larger of 15 % and twice the spread "
-            "between rounds in {} of {} cells.\n",
-            near[1], all[1]);
-    }
+    table += verdict(cells, false) + verdict(cells, true);
     return table;
+}
+
+std::string policy_table(const std::vector<Rounds>& cells) {
+    struct Policy {
+        const Rounds* rounds;
+        double tokens_per_s;
+        double ttft_ms;
+        double gap_ms;
+    };
+    std::map<std::string, std::vector<Policy>> tables;
+    for (const Rounds& rounds : cells) {
+        const Json& row = rounds.front();
+        const bool mixed = row.at("prompts").get<int>() > 0;
+        tables[fmt::format("{}, {}, load {}", system_of(row), text_of(row, "link"),
+                           text_of(row, "workload"))]
+            .push_back({&rounds, median_of(rounds, "/tokens_per_s"),
+                        median_of(rounds, "/ttft_ms/p50"),
+                        median_of(rounds, mixed ? "/gap_beside_prefill_ms/p99" : "/gap_ms/p99")});
+    }
+    std::string text;
+    for (const auto& [name, policies] : tables) {
+        Policy best = policies.front();
+        for (const Policy& policy : policies) {
+            best.tokens_per_s = std::max(best.tokens_per_s, policy.tokens_per_s);
+            best.ttft_ms = std::min(best.ttft_ms, policy.ttft_ms);
+            best.gap_ms = std::min(best.gap_ms, policy.gap_ms);
+        }
+        text += fmt::format(
+            "{}:\n\n| policies | runs | tokens/s | TTFT p50 ms | gap between tokens p99 ms | as "
+            "good "
+            "as the best in |\n|---|--:|--:|--:|--:|---|\n",
+            name);
+        for (const Policy& policy : policies) {
+            std::string good;
+            const auto note = [&](bool near, const char* what) {
+                if (near) good += (good.empty() ? "" : ", ") + std::string(what);
+            };
+            note(policy.tokens_per_s * (1 + kAsGood) >= best.tokens_per_s, "tokens/s");
+            note(policy.ttft_ms <= best.ttft_ms * (1 + kAsGood), "TTFT");
+            note(policy.gap_ms <= best.gap_ms * (1 + kAsGood), "gap");
+            text += fmt::format("| {} | {} | {:.1f} | {:.0f} | {:.0f} | {} |\n",
+                                policy_of(policy.rounds->front()), policy.rounds->size(),
+                                policy.tokens_per_s, policy.ttft_ms, policy.gap_ms,
+                                good.empty() ? "-" : good);
+        }
+        text += "\n";
+    }
+    return text + fmt::format("As good as the best: within {:.0f} % of it.\n", 100 * kAsGood);
 }
 
 }  // namespace molink::bench

@@ -5,6 +5,7 @@
 #include "support/catch.h"
 #include "weak_link/flags.h"
 #include "weak_link/limits.h"
+#include "weak_link/report.h"
 #include "weak_link/service_times.h"
 #include "weak_link/simulated.h"
 #include "weak_link/streams.h"
@@ -26,7 +27,58 @@ RingLoad ring(std::size_t stages, const LinkShape& link) {
     return shape;
 }
 
+/// A line of the journal with what tables show.
+nlohmann::json row_of(const char* scheduler, double tokens_per_s, double ttft_ms, double gap_ms,
+                      int cores = 0) {
+    return {{"system", "toy"},
+            {"nodes", 2},
+            {"local_stage", true},
+            {"direct_feedback", true},
+            {"link", "50M-20ms"},
+            {"workload", "mixed"},
+            {"scheduler", scheduler},
+            {"transmit", "fifo"},
+            {"step_tokens", 0},
+            {"cores", cores},
+            {"prompts", 5},
+            {"tokens_per_s", tokens_per_s},
+            {"ttft_ms", {{"p50", ttft_ms}}},
+            {"tpot_ms", 20.0},
+            {"gap_ms", {{"p99", 1.0}}},
+            {"gap_beside_prefill_ms", {{"p99", gap_ms}}}};
+}
+
 }  // namespace
+
+TEST_CASE("weak_link: the simulator misses what is beyond the tolerance, however far runs differ") {
+    // Two runs that differ by 80 % are no excuse for 36 %.
+    const Rounds two{row_of("depth", 100, 60, 9, 2), row_of("depth", 100, 140, 9, 2)};
+    const std::string table = comparison_table({{two, row_of("depth", 114, 136, 9, 2)}});
+    REQUIRE(table.find("+36.0 % |") != std::string::npos);
+    REQUIRE(table.find("| TTFT |\n") != std::string::npos);
+    REQUIRE(table.find("within 15 % in 0 of 1 cells") != std::string::npos);
+    REQUIRE(table.find("1 of them have fewer than 5 rounds") != std::string::npos);
+    REQUIRE(table.find("- toyx2, 50M-20ms, load mixed, depth+fifo: TTFT\n") != std::string::npos);
+    // Timed stages have 10 %.
+    const Rounds five(5, row_of("depth", 100, 100, 9));
+    const std::string timed = comparison_table(
+        {{five, row_of("depth", 109, 91, 9)}, {five, row_of("depth", 111, 100, 9)}});
+    REQUIRE(timed.find("within 10 % in 1 of 2 cells") != std::string::npos);
+    REQUIRE(timed.find("fewer than") == std::string::npos);
+    REQUIRE(timed.find(": tokens/s\n") != std::string::npos);
+}
+
+TEST_CASE("weak_link: policies beside each other, and what each is as good as the best in") {
+    const std::string table =
+        policy_table({{row_of("single", 14, 7500, 3200)},
+                      {row_of("depth", 140, 900, 400), row_of("depth", 144, 800, 380)},
+                      {row_of("adaptive", 143, 750, 170)}});
+    REQUIRE(table.find("toyx2, 50M-20ms, load mixed:") != std::string::npos);
+    REQUIRE(table.find("| single+fifo | 1 | 14.0 | 7500 | 3200 | - |") != std::string::npos);
+    REQUIRE(table.find("| depth+fifo | 2 | 142.0 | 850 | 390 | tokens/s |") != std::string::npos);
+    REQUIRE(table.find("| adaptive+fifo | 1 | 143.0 | 750 | 170 | tokens/s, TTFT, gap |") !=
+            std::string::npos);
+}
 
 TEST_CASE("weak_link: links by name and by shape") {
     for (const std::string& name : link_names()) REQUIRE(parse_link(name).name == name);
