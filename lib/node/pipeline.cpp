@@ -163,7 +163,13 @@ void Pipeline::on_ready(NodeId node, const StageReady& ready) {
 StageView Pipeline::stage_view(std::size_t stage) const {
     const RingStage& place = ring().stage(stage);
     const NodeProfile& profile = membership_.find(place.node)->profile;
-    const double layers = place.layers.size();
+    double decode_layers = 0;  // as many as would cost the same if all were like the measured one
+    double prefill_layers = 0;
+    for (std::int32_t i = place.layers.begin; i < place.layers.end; ++i) {
+        const PartitionLayer& layer = config_.partition_model.layers[static_cast<std::size_t>(i)];
+        decode_layers += layer.decode_cost;
+        prefill_layers += layer.prefill_cost;
+    }
     const double prefill_us = profile.prefill_row_layer_us;
     const double decode_us =
         profile.decode_row_layer_us > 0 ? profile.decode_row_layer_us : prefill_us;
@@ -173,11 +179,12 @@ StageView Pipeline::stage_view(std::size_t stage) const {
     view.hidden = config_.identity.spec.hidden;
     view.row_bytes = config_.partition_model.activation_row_bytes;
     view.cargo = ring().shape().cargo(stage);
-    view.decode.base_us = layers * std::max(profile.decode_layer_us - decode_us, 0.0) + lm_head_us;
-    view.decode.row_us = layers * decode_us;
+    view.decode.base_us =
+        decode_layers * std::max(profile.decode_layer_us - decode_us, 0.0) + lm_head_us;
+    view.decode.row_us = decode_layers * decode_us;
     view.prefill.base_us =
-        layers * std::max(profile.decode_layer_us - prefill_us, 0.0) + lm_head_us;
-    view.prefill.row_us = layers * prefill_us;
+        prefill_layers * std::max(profile.decode_layer_us - prefill_us, 0.0) + lm_head_us;
+    view.prefill.row_us = prefill_layers * prefill_us;
     return view;
 }
 
