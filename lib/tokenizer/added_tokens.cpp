@@ -1,6 +1,6 @@
-// A trie over bytes: since patterns and text are UTF-8, a match of bytes is a match of characters.
-// The search for the next token goes on behind the token itself, not behind the white space that it
-// stripped, so two tokens may claim the same white space; the files' own reader does so too.
+// A trie over bytes. Patterns and text are UTF-8, so a match of bytes is a match of characters. The
+// search continues after the token itself, not after the white space that it strips, so two tokens
+// may strip the same white space. The reference library does the same.
 #include "tokenizer/added_tokens.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 namespace molink {
 namespace {
 
-// The code point that ends at `end` > 0, and where it begins.
+// Returns the code point that ends at `end` > 0, and its beginning.
 std::uint32_t code_point_before(std::string_view text, std::size_t end, std::size_t& begin) {
     begin = end - 1;
     while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;

@@ -10,32 +10,33 @@
 
 namespace molink {
 
-/// A token that is found in the text as it stands, before any cutting into words.
+/// A token that is searched in the text before it is split into words.
 struct AddedToken {
     Token id = 0;
     std::string content;       ///< UTF-8, not empty
-    bool special = false;      ///< a control token: left out of decoded text on request
-    bool single_word = false;  ///< only where no word character touches it
-    bool lstrip = false;       ///< takes the white space before it along
-    bool rstrip = false;       ///< takes the white space after it along
-    bool normalized = false;   ///< looked for in the normalised text, not in the original
+    bool special = false;      ///< a control token; decoding can skip it
+    bool single_word = false;  ///< matches only without an adjacent word character
+    bool lstrip = false;       ///< includes the white space before it
+    bool rstrip = false;       ///< includes the white space after it
+    bool normalized = false;   ///< searched in the normalised text, not in the original
 };
 
-/// Finds a set of added tokens in text. Immutable after the last add(), then thread-safe.
+/// Finds a set of added tokens in text. Immutable after the last add(), and then thread-safe.
 class AddedTokenFinder {
 public:
-    /// A piece of the text: a token, or (token < 0) text between tokens, never empty.
+    /// A piece of the text that is not empty: a token, or text between tokens (token < 0).
     struct Piece {
         Token token = -1;
         std::string_view text;
     };
 
-    /// `pattern` is what to look for: the content, normalised where the token asks for it. An empty
-    /// one is never found; of two equal ones the first counts.
+    /// Adds a token. `pattern` is the text to search: the content, which is normalised if the token
+    /// requires it. An empty pattern is never found. Of two equal patterns the first one counts.
     void add(const AddedToken& token, std::string_view pattern);
 
-    /// Appends the pieces of `text` (well-formed UTF-8) in order, pointing into it. Leftmost match
-    /// first, the longest of those that begin there. Time: length of text times longest pattern.
+    /// Appends the pieces of `text` (well-formed UTF-8) in order. They point into `text`. The
+    /// leftmost match wins, and among matches at one place the longest. The time is the length of
+    /// the text times that of the longest pattern.
     void split(std::string_view text, std::vector<Piece>& pieces) const;
 
 private:

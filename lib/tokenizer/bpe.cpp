@@ -1,8 +1,7 @@
-// Byte pair encoding with a heap of candidate pairs over a linked list of symbols: a word of one
-// megabyte costs n log n, where repeated scans would cost n squared. A candidate remembers the two
-// tokens it was made of and is dropped when either has changed meanwhile. The merge table is an
-// open addressing hash, because it is read once per neighbouring pair and holds up to millions of
-// rows.
+// Byte pair encoding with a heap of candidate pairs over a linked list of symbols. It takes O(n log
+// n); repeated scans of a word of one megabyte would take O(n^2). A candidate keeps its two tokens
+// and is dropped if either has changed. The merge table is a hash table with open addressing,
+// because it is read once per neighbouring pair and has up to millions of rows.
 #include "tokenizer/bpe.h"
 
 #include <algorithm>
@@ -13,7 +12,7 @@
 namespace molink {
 namespace {
 
-// For a heap with the lowest rank on top, the leftmost of equal ones first.
+// Order of a heap with the lowest rank on top, and the leftmost among equal ranks.
 struct Later {
     template <typename Candidate>
     bool operator()(const Candidate& a, const Candidate& b) const {
@@ -123,7 +122,7 @@ void Bpe::merge_all(Workspace& workspace) const {
         if (right.token != best.right) continue;
         left.token = best.merged;
         left.next = right.next;
-        right.token = -1;  // no candidate names it any more
+        right.token = -1;  // no candidate matches it any more
         if (left.next >= 0) symbols[left.next].previous = best.position;
         push(left.previous);
         push(best.position);

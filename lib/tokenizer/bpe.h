@@ -13,29 +13,29 @@
 
 namespace molink {
 
-/// Two neighbouring tokens that become one. The earlier in the list, the sooner.
+/// Two neighbouring tokens that become one. Merges that are earlier in the list are done first.
 struct BpeMerge {
     Token left = 0;
     Token right = 0;
     Token merged = 0;
 };
 
-/// What a byte-level BPE model is made of.
+/// The data of a byte-level BPE model.
 struct BpeModel {
     std::array<Token, 256>
         byte_tokens{};             ///< token of each single byte; -1: the vocabulary lacks it
-    std::vector<BpeMerge> merges;  ///< by rank; of two equal pairs the later counts
-    /// Words that are one token without any merging (`ignore_merges`); empty otherwise.
+    std::vector<BpeMerge> merges;  ///< by rank; of two equal pairs the later one counts
+    /// Words that are one token without merging, if the file sets `ignore_merges`; otherwise empty.
     std::unordered_map<std::string, Token> whole_words;
-    std::optional<Token> unknown;  ///< stands for a byte without a token
-    bool fuse_unknown = false;     ///< a run of such bytes becomes one `unknown`
+    std::optional<Token> unknown;  ///< replaces a byte without a token
+    bool fuse_unknown = false;     ///< a run of such bytes becomes a single `unknown`
 };
 
 /// Byte pair encoding of one word (Sennrich, Haddow and Birch, arXiv 1508.07909) in O(n log n).
-/// Immutable, so thread-safe; what changes lives in the caller's Workspace.
+/// Immutable and therefore thread-safe. All state of a call is in the caller's Workspace.
 class Bpe {
 public:
-    /// Memory that is reused from word to word; one per thread, no state of its own.
+    /// Memory that is reused for each word. One per thread. It keeps no state between calls.
     class Workspace {
         friend class Bpe;
         struct Symbol {
@@ -56,8 +56,8 @@ public:
 
     explicit Bpe(BpeModel model);
 
-    /// Appends the tokens of `word` (raw bytes, any length below 2^31) to `out`.
-    /// invalid_argument: a byte has no token and there is no `unknown`; `out` may have grown.
+    /// Appends the tokens of `word` (raw bytes, any length below 2^31) to `out`. Errors:
+    /// invalid_argument when a byte has no token and there is no `unknown`; `out` may have grown.
     Status encode(std::string_view word, Workspace& workspace, std::vector<Token>& out) const;
 
 private:

@@ -1,6 +1,6 @@
-// The alphabet of byte-level BPE, as a table of 256 spellings and its inverse. All spellings stand
-// for code points below U+0144, so the inverse is an array. Built once, on first use, because text
-// and vocabularies are full of it; relies on the UTF-8 reader.
+// The alphabet of byte-level BPE as a table of 256 spellings and its inverse. All code points are
+// below U+0144, so the inverse is an array. The tables are built once on first use, because every
+// text and vocabulary needs them. Relies on the UTF-8 reader.
 #include "tokenizer/byte_level.h"
 
 #include <array>

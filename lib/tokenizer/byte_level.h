@@ -6,14 +6,14 @@
 
 namespace molink {
 
-/// Byte-level vocabularies spell each byte as one printable character: bytes that are printable in
-/// Latin-1 as themselves, the 68 others as U+0100, U+0101, ... in order. Thread-safe.
+/// Byte-level vocabularies spell each byte as one printable character. Bytes that are printable in
+/// Latin-1 stand for themselves. The 68 others are U+0100, U+0101 and so on, in order. Thread-safe.
 
-/// The spelling of `byte` in UTF-8, static storage.
+/// Returns the spelling of `byte` in UTF-8. Static storage.
 std::string_view byte_level_spelling(std::uint8_t byte);
 
-/// Appends the bytes that `spelling` (UTF-8) stands for and returns true; false, with `bytes`
-/// unchanged, when it holds a character outside the alphabet.
+/// Appends the bytes of `spelling` (UTF-8) and returns true. Returns false and leaves `bytes`
+/// unchanged if it contains a character outside the alphabet.
 bool append_byte_level_bytes(std::string_view spelling, std::string& bytes);
 
 }  // namespace molink

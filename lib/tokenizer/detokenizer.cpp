@@ -1,6 +1,6 @@
-// Text from tokens as they are sampled. A token of a byte-level vocabulary may end inside a
-// character, so up to three bytes wait here for the next. The sum of all pieces equals decoding all
-// tokens at once; Tokenizer::decode() is written with the same stream to keep it so.
+// Text of tokens as they are sampled. A token of a byte-level vocabulary may end inside a
+// character, so up to three bytes wait for the next token. All pieces together equal the text of
+// decoding all tokens at once, because Tokenizer::decode() uses the same stream.
 #include "tokenizer/detokenizer.h"
 
 #include "tokenizer/tokenizer.h"

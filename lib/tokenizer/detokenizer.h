@@ -9,31 +9,33 @@ namespace molink {
 
 class Tokenizer;
 
-/// Turns bytes that arrive in arbitrary portions into text, never half a code point. Bytes that
-/// cannot be UTF-8 become U+FFFD, one for each maximal wrong sequence, so all pieces together are
-/// what one pass over all bytes would give. Not thread-safe.
+/// Turns bytes that arrive in arbitrary portions into text of complete code points. Bytes that are
+/// not UTF-8 become U+FFFD, one for each maximal wrong sequence. All pieces together are the same
+/// as the result of one pass over all bytes. Not thread-safe.
 class Utf8Stream {
 public:
-    /// The text that became complete.
+    /// Adds bytes and returns the text that is now complete.
     std::string push(std::string_view bytes);
-    /// The end: one U+FFFD if a code point is incomplete, else nothing. Ready for a new stream.
+    /// Ends the stream. Returns U+FFFD if a code point is incomplete, otherwise an empty text. A
+    /// new stream may follow.
     std::string flush();
 
 private:
     std::string pending_;  // at most 3 bytes of an incomplete code point
 };
 
-/// The text of one sequence, token by token. Not thread-safe; one per sequence.
+/// Converts the tokens of one sequence to text. Not thread-safe; use one per sequence.
 class Detokenizer {
 public:
-    /// `tokenizer` must outlive this. `skip_special`: special tokens yield no text.
+    /// `tokenizer` must outlive this object. With `skip_special`, special tokens give no text.
     Detokenizer(const Tokenizer& tokenizer, bool skip_special)
         : tokenizer_(&tokenizer), skip_special_(skip_special) {}
 
-    /// The text that `token` completes; empty while a character is incomplete, and for a token that
-    /// the vocabulary does not know. Always whole code points.
+    /// Returns the text that `token` completes, in complete code points. It is empty while a
+    /// character is incomplete, and for a token outside the vocabulary.
     std::string push(Token token);
-    /// Ends the sequence: U+FFFD when bytes of an incomplete character are left. Ready for another.
+    /// Ends the sequence. Returns U+FFFD if an incomplete character is left. Another sequence may
+    /// follow.
     std::string flush() { return stream_.flush(); }
 
 private:

@@ -1,6 +1,6 @@
-// Reading JSON that may be hostile: types are checked at every step, nothing throws, and depth is
-// bounded before the parser sees the text. A document that does not parse is read once more by a
-// handler that keeps nothing but the place and the reason.
+// Reads JSON that may be hostile. Types are checked at every step, nothing throws, and the depth is
+// bounded before the parser reads the text. If a document does not parse, it is read again by a
+// handler that keeps only the place and the reason.
 #include "tokenizer/json_node.h"
 
 #include <algorithm>
@@ -36,7 +36,7 @@ public:
     std::string reason = "not JSON";
 };
 
-// The deepest nesting of arrays and objects, brackets in strings not counted.
+// Returns the deepest nesting of arrays and objects. Brackets in strings do not count.
 std::size_t nesting_depth(std::string_view text) {
     std::size_t depth = 0;
     std::size_t deepest = 0;

@@ -11,8 +11,8 @@
 
 namespace molink {
 
-/// A value inside a JSON document with the path that leads to it ("model.vocab"), so that every
-/// wrong type is reported with its key. Points into the document. Errors are invalid_argument.
+/// A value in a JSON document with its path ("model.vocab"), so that errors name the key. It points
+/// into the document. All errors are invalid_argument.
 class JsonNode {
 public:
     JsonNode(const nlohmann::json& value, std::string path)
@@ -21,23 +21,24 @@ public:
     const nlohmann::json& value() const { return *value_; }
     const std::string& path() const { return path_; }
 
-    /// The value of `key` in this object; an error when this is no object or the key is missing.
+    /// Returns the value of `key`. It is an error if this is not an object or has no such key.
     Result<JsonNode> member(std::string_view key) const;
-    /// The same, but nothing when the key is missing, its value is null, or this is no object.
+    /// Returns the value of `key`, or nothing if the key is missing, its value is null, or this is
+    /// not an object.
     std::optional<JsonNode> find(std::string_view key) const;
-    /// Element `index` < value().size() of this array.
+    /// Returns element `index` < value().size() of this array.
     JsonNode element(std::size_t index) const;
 
     Status expect_object() const;
     Status expect_array() const;
     Result<std::string> text() const;
     Result<bool> boolean() const;
-    /// An integer of [0, limit).
+    /// Returns an integer in [0, limit).
     Result<std::int64_t> index_below(std::int64_t limit) const;
 
     Result<std::string> text_member(std::string_view key) const;
     Result<bool> boolean_member(std::string_view key) const;
-    /// `otherwise` when the key is missing or null.
+    /// Returns `otherwise` if the key is missing or null.
     Result<bool> boolean_member_or(std::string_view key, bool otherwise) const;
 
 private:
@@ -48,7 +49,7 @@ private:
 };
 
 /// Parses `json` without exceptions. Refuses nesting deeper than limits::kMaxJsonDepth. The message
-/// of a syntax error has its place.
+/// of a syntax error has its position.
 Result<nlohmann::json> parse_json(std::string_view json);
 
 }  // namespace molink

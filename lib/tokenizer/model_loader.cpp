@@ -1,6 +1,6 @@
-// The vocabulary and the merges of a tokenizer file. Merges come in two spellings ("a b" and
-// ["a","b"]) and name tokens by content; here they become ids, so that a merge that the vocabulary
-// cannot carry out is found while loading and not in the middle of a request.
+// The vocabulary and the merges of a tokenizer file. Merges have two spellings ("a b" and
+// ["a","b"]) and name tokens by content. Here they are converted to ids, so that a merge that the
+// vocabulary does not support is found while loading and not during a request.
 #include "tokenizer/model_loader.h"
 
 #include <algorithm>
@@ -62,7 +62,8 @@ Status load_vocabulary(const JsonNode& vocabulary, LoadedModel& loaded) {
         if (!id) return id.error();
         const auto index = static_cast<std::size_t>(*id);
         if (index >= content_of.size()) content_of.resize(index + 1);
-        // An empty spelling takes an id as well; view data tells it from an unused one.
+        // An empty spelling also uses an id. Its view has a data pointer, unlike that of an unused
+        // id.
         if (content_of[index].data() != nullptr) {
             return invalid_argument("key {}: id {} is given to both \"{}\" and \"{}\"",
                                     vocabulary.path(), index, content_of[index], content);
@@ -79,7 +80,7 @@ Status load_vocabulary(const JsonNode& vocabulary, LoadedModel& loaded) {
     return Status();
 }
 
-// The two sides of one merge, in either spelling.
+// Returns the two sides of one merge in either spelling.
 Result<std::pair<std::string, std::string>> merge_sides(const JsonNode& merge) {
     if (merge.value().is_array()) {
         if (merge.value().size() != 2) {
@@ -128,7 +129,7 @@ Status load_merges(const JsonNode& merges, LoadedModel& loaded) {
     return Status();
 }
 
-// Which token a single byte is, and what stands for the bytes that are none.
+// Reads the token of each byte, and the token for bytes without one.
 Status load_bytes(const JsonNode& model, LoadedModel& loaded) {
     for (std::size_t byte = 0; byte < 256; ++byte) {
         const auto it = loaded.token_of.find(byte_level_spelling(static_cast<std::uint8_t>(byte)));

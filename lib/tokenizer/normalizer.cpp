@@ -1,6 +1,6 @@
-// The rewriting that a tokenizer file may ask for before its text is cut into words. Only what
-// byte-level models use is here; the loader refuses the rest by name. Relies on unicode.h for the
-// normalisation forms.
+// The normalisation of a text before it is split into words.
+// It has only the steps that byte-level models use; the loader refuses others by name.
+// Relies on unicode.h for the normalisation forms.
 #include "tokenizer/normalizer.h"
 
 namespace molink {

@@ -8,12 +8,12 @@
 
 namespace molink {
 
-/// One rewriting of the text before it is cut.
+/// One step of normalisation before the text is split.
 struct NormalizerStep {
     enum class Kind : std::uint8_t {
         unicode,  ///< `form`
-        prepend,  ///< put `content` before a text that is not empty
-        replace,  ///< every `pattern`, taken literally and never empty, becomes `content`
+        prepend,  ///< puts `content` before a text that is not empty
+        replace,  ///< replaces every literal `pattern`, which is not empty, by `content`
     };
     Kind kind = Kind::unicode;
     NormalizationForm form = NormalizationForm::nfc;
@@ -21,13 +21,13 @@ struct NormalizerStep {
     std::string content;
 };
 
-/// A sequence of rewritings; without any, text stays as it is. Immutable after the last add(), then
-/// thread-safe.
+/// A sequence of normalisation steps. Without steps the text stays unchanged. Immutable after the
+/// last add(), and then thread-safe.
 class Normalizer {
 public:
     void add(NormalizerStep step) { steps_.push_back(std::move(step)); }
     bool empty() const { return steps_.empty(); }
-    /// The rewritten `text` (well-formed UTF-8).
+    /// Returns the normalised `text`, which must be well-formed UTF-8.
     std::string apply(std::string_view text) const;
 
 private:

@@ -1,6 +1,6 @@
-// The components around the model: each key holds null, one component, or a Sequence of components,
-// which may nest. One walker flattens that; per key there is one function that knows the kinds.
-// Recursion is bounded, because the JSON reader bounds the depth of the document.
+// Loads the components around the model. Each key has null, one component, or a Sequence of
+// components, which may be nested. One function flattens this, and each key has one function that
+// knows its kinds. Recursion is bounded, because the JSON reader bounds the depth of the document.
 #include "tokenizer/pipeline_loader.h"
 
 #include <functional>
@@ -13,7 +13,7 @@
 namespace molink {
 namespace {
 
-// Handles one component that is no Sequence: its kind and where it stands.
+// Handles one component that is not a Sequence, given its kind and its node.
 using Visitor = std::function<Status(const std::string& kind, const JsonNode& node)>;
 
 Status unsupported(const JsonNode& node, std::string_view what) {
@@ -31,7 +31,8 @@ Status walk(const JsonNode& node, std::string_view list_key, const Visitor& visi
     return Status();
 }
 
-// What Digits cuts: all numbers, those of Unicode 17 included, which patterns do not know.
+// The characters that Digits splits: all numbers, including those of Unicode 17, which patterns do
+// not have.
 constexpr std::string_view kDigitsPattern = "[\\p{N}\\x{11DE0}-\\x{11DE9}\\x{16FF4}-\\x{16FF6}]";
 
 struct SplitPattern {
@@ -123,7 +124,7 @@ Result<SplitStep> pretokenizer_step(const std::string& kind, const JsonNode& nod
     return step;
 }
 
-// The ids that the template's special token `id` stands for.
+// Adds the ids of the template's special token `id`.
 Status add_special_token(const JsonNode& processor, const JsonNode& piece,
                          const std::vector<std::string>& token_bytes,
                          std::vector<TemplatePiece>& pieces) {
@@ -203,7 +204,7 @@ Status check_decoder(const JsonNode& root) {
     const auto node = root.find("decoder");
     bool from_bytes = false;
     const auto visit = [&](const std::string& kind, const JsonNode& component) {
-        // Fuse joins what ByteLevel has already joined.
+        // Fuse has no effect after ByteLevel, which joins all pieces.
         const bool supported = from_bytes ? kind == "Fuse" : kind == "ByteLevel";
         if (!supported) return unsupported(component, fmt::format("decoder \"{}\"", kind));
         from_bytes = true;
@@ -221,7 +222,7 @@ Status load_post_processor(const JsonNode& root, const std::vector<std::string>&
     const auto node = root.find("post_processor");
     if (!node) return Status();
     return walk(*node, "processors", [&](const std::string& kind, const JsonNode& component) {
-        if (kind == "ByteLevel") return Status();  // only about offsets, which are not kept
+        if (kind == "ByteLevel") return Status();  // changes only offsets, which are not kept
         if (kind == "TemplateProcessing") return add_template(component, token_bytes, processor);
         return unsupported(component, fmt::format("post-processor \"{}\"", kind));
     });

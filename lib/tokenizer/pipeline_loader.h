@@ -10,16 +10,16 @@
 
 namespace molink {
 
-/// Each reads one key of a tokenizer file's root object. A component of a kind that is not
-/// supported is unimplemented, with its name and key; a wrong type or missing key is
-/// invalid_argument.
+/// Each function reads one key of the root object of a tokenizer file. Errors: unimplemented for a
+/// component of an unsupported kind, with its name and key; invalid_argument for a wrong type or a
+/// missing key.
 
 Status load_normalizer(const JsonNode& root, Normalizer& normalizer);
-/// Asks for ByteLevel as the last step, since the vocabulary is one of bytes.
+/// Requires ByteLevel as the last step, since the vocabulary consists of bytes.
 Status load_pretokenizer(const JsonNode& root, Pretokenizer& pretokenizer);
-/// Only ByteLevel is supported, which Tokenizer::decode() is.
+/// Supports only ByteLevel, which Tokenizer::decode() implements.
 Status check_decoder(const JsonNode& root);
-/// `token_bytes` is the vocabulary, to check the template's ids against.
+/// Checks the ids of templates against the vocabulary `token_bytes`.
 Status load_post_processor(const JsonNode& root, const std::vector<std::string>& token_bytes,
                            PostProcessor& processor);
 

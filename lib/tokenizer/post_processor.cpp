@@ -1,6 +1,6 @@
-// Templates for one text ("<s> $A </s>"). What special tokens stand for is resolved to ids by the
-// loader, so that nothing can fail here. A template may name the text more than once or not at all;
-// then that is what the file says.
+// Templates for one text ("<s> $A </s>").
+// The loader has resolved special tokens to ids, so nothing can fail here.
+// A template may contain the text several times or not at all, if the file says so.
 #include "tokenizer/post_processor.h"
 
 namespace molink {

@@ -1,7 +1,7 @@
-// Every pre-tokenizer that is supported (Split, Digits, ByteLevel) is an instance of one step:
-// maybe a prefix, then cut at the matches of a pattern. The walk over the matches follows the
-// files' own reader, empty matches included: one that touches the match before it is passed over by
-// one code point; any other is a (then empty) match.
+// Every supported pre-tokenizer (Split, Digits, ByteLevel) is an instance of one step: it may add a
+// prefix and then splits at the matches of a pattern. The iteration over matches follows the
+// reference library. An empty match that touches the match before it is skipped by one code point.
+// Other empty matches count.
 #include "tokenizer/pretokenize.h"
 
 #include "base/error.h"
@@ -10,7 +10,7 @@
 namespace molink {
 namespace {
 
-// Receives the text in order, cut into matches and what lies between them, and forms pieces.
+// Receives matches and the text between them in order, and forms pieces.
 class PieceBuilder {
 public:
     PieceBuilder(std::string_view text, SplitBehavior behavior, std::vector<std::string_view>& out)
@@ -63,8 +63,8 @@ private:
 Status split_at_matches(std::string_view text, const SplitStep& step, Regex::Workspace& workspace,
                         std::vector<std::string_view>& out) {
     PieceBuilder builder(text, step.behavior, out);
-    std::size_t done = 0;   // everything before it has been handed to the builder
-    std::size_t start = 0;  // where to search on
+    std::size_t done = 0;   // the builder has received everything before it
+    std::size_t start = 0;  // where the search continues
     std::optional<std::size_t> last_end;
     while (start <= text.size()) {
         MOLINK_ASSIGN_OR_RETURN(const auto match, step.pattern->find(text, start, workspace));

@@ -13,32 +13,31 @@
 
 namespace molink {
 
-/// What becomes of the text that a pattern matches.
+/// How text that a pattern matches is handled.
 enum class SplitBehavior : std::uint8_t {
-    isolated,              ///< a piece of its own
-    removed,               ///< dropped
-    merged_with_previous,  ///< the end of the piece before it
-    merged_with_next,      ///< the beginning of the piece after it
-    contiguous,            ///< neighbouring matches are one piece
+    isolated,              ///< becomes a separate piece
+    removed,               ///< is dropped
+    merged_with_previous,  ///< becomes the end of the piece before it
+    merged_with_next,      ///< becomes the beginning of the piece after it
+    contiguous,            ///< neighbouring matches become one piece
 };
 
-/// One step of cutting text into words.
+/// One step of splitting text into words.
 struct SplitStep {
-    bool add_prefix_space = false;  ///< first put a space before a piece that has none
-    std::optional<Regex> pattern;   ///< where to cut; nothing: do not
+    bool add_prefix_space = false;  ///< first puts a space before a piece that has none
+    std::optional<Regex> pattern;   ///< where to split; not set: nowhere
     SplitBehavior behavior = SplitBehavior::isolated;
-    bool invert = false;  ///< treat what lies between the matches as the matches
+    bool invert = false;  ///< swaps matches and the text between them
 };
 
-/// The pattern that GPT-2 introduced and ByteLevel uses unless told otherwise.
+/// The pattern of GPT-2, which is the default of ByteLevel.
 std::string_view gpt2_pattern();
 
-/// Cuts text into the words that BPE works on, step after step: each piece of one step is the whole
-/// text of the next (look-ahead does not see beyond it). Immutable after the last add(), then
-/// thread-safe.
+/// Splits text into words for BPE. Each piece of one step is a complete text for the next step, so
+/// look-ahead does not see beyond it. Immutable after the last add(), and then thread-safe.
 class Pretokenizer {
 public:
-    /// Memory reused from text to text; holds the pieces that gained a prefix.
+    /// Memory that is reused for each text. It holds the pieces that were given a prefix.
     struct Workspace {
         Regex::Workspace regex;
         std::deque<std::string> prefixed;
@@ -47,8 +46,9 @@ public:
 
     void add(SplitStep step) { steps_.push_back(std::move(step)); }
 
-    /// Replaces `pieces` by the non-empty words of `text` (well-formed UTF-8), in order. They point
-    /// into `text` and `workspace`, until the next call. resource_exhausted as Regex::find().
+    /// Replaces `pieces` by the words of `text` (well-formed UTF-8) in order, without empty ones.
+    /// They point into `text` and `workspace` and are valid until the next call. Errors: those of
+    /// Regex::find().
     Status split(std::string_view text, Workspace& workspace,
                  std::vector<std::string_view>& pieces) const;
 

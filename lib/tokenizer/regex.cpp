@@ -1,7 +1,7 @@
-// The one file that includes PCRE2. The text is verified once by the caller, so every match runs
-// without the library's own UTF check, which would make a walk over a long text quadratic. Matching
-// is compiled to machine code where the platform allows; if that needs more stack than it has, the
-// interpreter, whose frames are on the heap, takes over. Limits turn runaway patterns into errors.
+// The only file that includes PCRE2. The caller verifies the text once. Matching then skips the
+// library's UTF check, which would make the iteration over a long text quadratic. Patterns are
+// compiled to machine code where the platform permits it. If that code runs out of stack, the
+// interpreter, whose frames are on the heap, is used. Limits turn runaway patterns into errors.
 #include "tokenizer/regex.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -41,7 +41,7 @@ Result<pcre2_code*> compile_code(std::string_view pattern, std::uint32_t options
         return invalid_argument("compile the pattern \"{}\" (as rewritten): {} at offset {}",
                                 pattern, message_of(error), offset);
     }
-    pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // optional: without it the interpreter runs
+    pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // optional; without it the interpreter runs
     return code;
 }
 

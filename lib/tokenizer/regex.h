@@ -10,8 +10,8 @@
 
 namespace molink {
 
-/// A compiled pattern of a tokenizer file. Immutable, so thread-safe; what changes while matching
-/// lives in the caller's Workspace. Movable.
+/// A compiled pattern of a tokenizer file. Movable. Immutable and therefore thread-safe: all state
+/// of a match is in the caller's Workspace.
 class Regex {
 public:
     struct Match {
@@ -19,7 +19,7 @@ public:
         std::size_t end = 0;
     };
 
-    /// Match memory for any number of patterns; one per thread.
+    /// Match memory for any number of patterns. One per thread.
     class Workspace {
     public:
         Workspace();
@@ -33,19 +33,19 @@ public:
         std::unique_ptr<State> state_;
     };
 
-    /// `pattern` in the dialect of tokenizer files (see regex_translate.h).
-    /// invalid_argument: not a pattern; unimplemented: one with a construct that is not supported.
+    /// Compiles a pattern in the dialect of tokenizer files (see regex_translate.h). Errors:
+    /// invalid_argument (not a pattern), unimplemented (unsupported construct).
     static Result<Regex> compile(std::string_view pattern);
-    /// Matches `text` itself.
+    /// Compiles a pattern that matches `text` literally.
     static Result<Regex> compile_literal(std::string_view text);
 
     ~Regex();
     Regex(Regex&&) noexcept;
     Regex& operator=(Regex&&) noexcept;
 
-    /// The leftmost match in `subject` (well-formed UTF-8, not verified) that begins at `start` or
-    /// later, looking behind `start` where the pattern does. Nothing when there is none.
-    /// resource_exhausted: the pattern backtracks beyond the limits on this text.
+    /// Returns the leftmost match in `subject` that begins at `start` or later, or nothing if there
+    /// is none. `subject` must be well-formed UTF-8, which is not verified. Look-behind sees text
+    /// before `start`. Errors: resource_exhausted when the pattern backtracks beyond the limits.
     Result<std::optional<Match>> find(std::string_view subject, std::size_t start,
                                       Workspace& workspace) const;
 

@@ -1,8 +1,8 @@
-// A single pass over the pattern that copies what both dialects share and replaces the rest. It
-// keeps just enough structure for that: where the last repeatable item began in the output (to wrap
-// it when "{n,m}+" means "repeat that", not "possessive"), and per open group how many groups of
-// its own it has opened for a flag in mid-group. Relies on the compiler behind it for syntax
-// errors.
+// A single pass over the pattern that copies constructs of both dialects and replaces the others.
+// It keeps only two kinds of structure. One is the beginning of the last repeatable item in the
+// output, to wrap it when "{n,m}+" means a repetition and is not possessive. The other is the
+// number of groups that each open group has opened for flags in its middle. Relies on PCRE2's
+// compiler for syntax errors.
 #include "tokenizer/regex_translate.h"
 
 #include <optional>
@@ -17,13 +17,13 @@ namespace {
 
 constexpr std::string_view kSpaces =
     "\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
-    "\\x{9}-\\x{D}";  // a range at the end, so that a hyphen after it is a literal one
+    "\\x{9}-\\x{D}";  // a range at the end, so that a following hyphen is literal
 constexpr std::string_view kNotSpaces =
     "\\x{0}-\\x{8}\\x{E}-\\x{1F}\\x{21}-\\x{84}\\x{86}-\\x{9F}\\x{A1}-\\x{167F}\\x{1681}-\\x{1FFF}"
     "\\x{200B}-\\x{2027}\\x{202A}-\\x{202E}\\x{2030}-\\x{205E}\\x{2060}-\\x{2FFF}\\x{3001}-\\x{"
     "10FFFF}";
-// Letters, marks, decimal and letter numbers, connectors, and the symbols that count as word
-// characters in the dialect the patterns are written in.
+// Letters, marks, decimal and letter numbers, connectors, and the symbols that are word characters
+// in the dialect of the patterns.
 constexpr std::string_view kWordSymbols =
     "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}\\x{24B6}-\\x{24E9}"
     "\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}";
@@ -54,7 +54,7 @@ bool is_general_category(std::string_view name) {
     return kAll.find(fmt::format(" {} ", name)) != std::string_view::npos;
 }
 
-// Members of a class, and whether it is the class or its complement that is meant.
+// Members of a class, and whether the complement is meant.
 struct Members {
     std::string members;
     bool negated = false;
@@ -74,7 +74,7 @@ public:
 private:
     struct Group {
         std::size_t begin = 0;        // in out_
-        std::size_t flag_groups = 0;  // opened for "(?i)" and still open
+        std::size_t flag_groups = 0;  // opened for "(?i)" and not yet closed
     };
 
     char peek(std::size_t ahead = 0) const {
@@ -113,7 +113,7 @@ private:
         return Status();
     }
 
-    // "{n}", "{n,}", "{,m}" or "{n,m}"; any other brace is a literal one.
+    // Handles "{n}", "{n,}", "{,m}" and "{n,m}". Any other brace is literal.
     Status counted_repeat() {
         std::size_t end = at_ + 1;
         const auto digits = [&] {
@@ -134,7 +134,7 @@ private:
         }
         at_ = end + 1;
         out_ += fmt::format("{{{}{}{}}}", low.empty() ? "0" : low, comma ? "," : "", high);
-        // "{n}?" makes the whole optional and "{..}+" repeats it.
+        // In the source dialect "{n}?" makes the whole item optional, and "{..}+" repeats it.
         const bool wraps = peek() == '+' || (!comma && peek() == '?');
         if (wraps) {
             out_.insert(item_, "(?:");
@@ -204,7 +204,7 @@ private:
         return Status();
     }
 
-    // \s \d \w \h \p and their complements; nothing when the escape is another one.
+    // Handles \s \d \w \h \p and their complements. Returns nothing for another escape.
     Result<std::optional<Members>> class_escape() {
         const char c = peek(1);
         Members found;
@@ -245,14 +245,14 @@ private:
         } else if (name == "Any") {
             members = "\\p{Any}";
         } else {
-            // PCRE2 alone would read a script as "script extensions".
+            // Without "sc:" PCRE2 would use script extensions.
             members = fmt::format("\\p{{sc:{}}}{}", name, supplement_script_ranges(name));
         }
         at_ = end + 1;
         return std::optional<Members>(Members{std::move(members), negated});
     }
 
-    // An escape that stands for one character, inside or outside a class.
+    // Handles an escape for one character, inside or outside a class.
     Status character_escape() {
         const char c = peek(1);
         if (c == '\0' && at_ + 1 >= in_.size()) return refuse("a backslash without a character");
@@ -283,7 +283,8 @@ private:
             braces ? end > begin && end < in_.size() && in_[end] == '}' : end - begin == limit;
         if (!complete) return refuse("a number of this form");
         const std::string_view digits = in_.substr(begin, end - begin);
-        // Two digits are a byte there, not a character: the same thing only in ASCII.
+        // Two digits mean a byte in the source dialect, not a character. The two are equal only in
+        // ASCII.
         if (kind == 'x' && !braces && digits[0] >= '8') return refuse("a byte above \\x7F");
         out_ += fmt::format("\\x{{{}}}", digits);
         at_ = end + (braces ? 1 : 0);
@@ -298,7 +299,7 @@ private:
             out_ += "\\]";
             ++at_;
         }
-        // A class inside a class adds its members, so its brackets are left out.
+        // A nested class adds its members, so its brackets are not copied.
         for (std::size_t depth = 1; depth > 0;) {
             if (at_ >= in_.size()) return refuse("a character class without its end");
             if (next_is("[:")) return refuse("a POSIX bracket");
@@ -334,7 +335,7 @@ private:
         return add_members(*members, kind);
     }
 
-    // A complement cannot be listed inside a class, save that of white space, which is short.
+    // A complement cannot be listed inside a class. Only that of white space is short enough.
     Status add_members(const Members& members, char kind) {
         if (!members.negated) {
             out_ += members.members;

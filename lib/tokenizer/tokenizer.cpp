@@ -1,6 +1,6 @@
-// The way of a text through the parts: added tokens out, normalise, added tokens again, words, BPE,
-// template. Everything that changes is local to the call, which is why one tokenizer serves all
-// threads. Allocation failures and the like end in a Status here, at the border of the module.
+// The steps of encoding: find added tokens, normalise, find added tokens again, split into words,
+// BPE, template. All state is local to the call, so one tokenizer serves all threads. Exceptions
+// such as allocation failures become a Status here, at the border of the module.
 #include "tokenizer/tokenizer.h"
 
 #include <exception>
@@ -15,7 +15,7 @@
 namespace molink {
 namespace {
 
-// One call of encode().
+// State of one call of encode().
 class Encoding {
 public:
     explicit Encoding(const TokenizerParts& parts) : parts_(parts) {}

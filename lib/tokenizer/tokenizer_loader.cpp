@@ -1,6 +1,6 @@
-// From the JSON of a tokenizer file to the parts that do the work. The file is the vocabulary's
-// only source of truth, so whatever is not understood is refused by name instead of being passed
-// over: a tokenizer that is nearly right gives wrong tokens without anybody noticing.
+// Builds the parts of a tokenizer from the JSON of its file. Unknown content is refused by name
+// instead of ignored, because a tokenizer that is nearly right gives wrong tokens that nobody
+// notices. Relies on the JSON reader for depth and syntax.
 #include "tokenizer/tokenizer_loader.h"
 
 #include <filesystem>
@@ -34,7 +34,7 @@ Result<AddedToken> added_token(const JsonNode& node) {
     return token;
 }
 
-// Enters `token` into the vocabulary, where its content may be already, with the same id.
+// Adds `token` to the vocabulary. Its content may already be there with the same id.
 Status enter_added_token(const JsonNode& node, const AddedToken& token, LoadedModel& model,
                          std::unordered_map<std::string, Token>& added) {
     const auto in_model = model.token_of.find(token.content);

@@ -10,12 +10,12 @@
 
 namespace molink {
 
-/// The bytes of a file of at most limits::kMaxJsonFileBytes. not_found, or invalid_argument when it
-/// is no regular file or too large.
+/// Reads a file of at most limits::kMaxJsonFileBytes. Errors: not_found, invalid_argument (not a
+/// regular file, or too large).
 Result<std::string> read_tokenizer_file(const std::string& path);
 
-/// Builds a tokenizer from the text of a tokenizer.json. Errors name the offending key; the caller
-/// adds the file. May throw std::bad_alloc.
+/// Builds a tokenizer from the text of a tokenizer.json. Errors name the wrong key; the caller adds
+/// the file. May throw std::bad_alloc.
 Result<std::unique_ptr<TokenizerParts>> load_tokenizer_parts(std::string_view json);
 
 }  // namespace molink

@@ -11,11 +11,11 @@
 
 namespace molink {
 
-/// What a tokenizer file is made into, in the order in which text passes through.
+/// The parts of a tokenizer, in the order in which text passes through them.
 struct TokenizerParts {
-    AddedTokenFinder original_tokens;  ///< added tokens looked for in the text as given
+    AddedTokenFinder original_tokens;  ///< added tokens that are searched in the original text
     Normalizer normalizer;
-    AddedTokenFinder normalized_tokens;  ///< those looked for behind the normaliser
+    AddedTokenFinder normalized_tokens;  ///< those that are searched in the normalised text
     Pretokenizer pretokenizer;
     Bpe bpe{BpeModel{}};
     PostProcessor post_processor;

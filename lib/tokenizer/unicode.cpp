@@ -1,7 +1,7 @@
-// UTF-8 by hand, because both the strict reader (offset of the first wrong byte) and the streaming
-// one (is this wrong, or only not all here yet) need the same step. Properties and decompositions
-// come from utf8proc; its own reordering of combining marks takes quadratic time on a long run of
-// them, so the marks are sorted here and utf8proc only decomposes and composes.
+// UTF-8 is decoded here, because the strict reader (offset of the first wrong byte) and the
+// streaming reader (wrong or only incomplete) need the same step. Properties and decompositions
+// come from utf8proc. Its reordering of combining marks takes quadratic time on a long run of them,
+// so the marks are sorted here, and utf8proc only decomposes and composes.
 #include "tokenizer/unicode.h"
 
 #include <algorithm>
@@ -14,8 +14,8 @@
 namespace molink {
 namespace {
 
-// Number of continuation bytes a lead byte asks for, or -1; narrows the range of the first one,
-// which is how overlong forms, surrogates and values above U+10FFFF are refused.
+// Returns the number of continuation bytes after a lead byte, or -1. Also narrows the range of the
+// first one, which excludes overlong forms, surrogates and values above U+10FFFF.
 int continuation_count(unsigned char lead, unsigned char& low, unsigned char& high) {
     low = 0x80;
     high = 0xBF;
@@ -44,7 +44,7 @@ bool is_ascii(std::string_view bytes) {
 
 // Appends the full decomposition of one code point.
 void decompose(std::uint32_t code_point, unsigned options, std::vector<utf8proc_int32_t>& points) {
-    utf8proc_int32_t expansion[32];  // the longest, a compatibility decomposition, has 18
+    utf8proc_int32_t expansion[32];  // the longest one, a compatibility decomposition, has 18
     int last_boundary = 0;
     const utf8proc_ssize_t count =
         utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code_point), expansion, 32,
@@ -74,7 +74,8 @@ void sort_marks(std::vector<utf8proc_int32_t>& points) {
     }
 }
 
-// Orders, maybe composes, and writes decomposed code points; leaves none.
+// Sorts the marks of decomposed code points, composes them if asked, writes them and clears the
+// list.
 void write_normalized(std::vector<utf8proc_int32_t>& points, bool composed, std::string& out) {
     sort_marks(points);
     std::size_t count = points.size();

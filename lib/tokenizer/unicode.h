@@ -8,41 +8,41 @@
 
 namespace molink {
 
-/// U+FFFD in UTF-8: what stands for bytes that are no character.
+/// U+FFFD in UTF-8, which replaces bytes that are not a character.
 inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";
 
-/// What lies at one place of a byte string that should be UTF-8 (RFC 3629).
+/// The content of a byte string at one place. The string should be UTF-8 (RFC 3629).
 struct Utf8Step {
     enum class Kind : std::uint8_t {
         valid,       ///< one code point of `length` bytes
-        invalid,     ///< `length` >= 1 bytes that can never become a code point, whatever follows
-        incomplete,  ///< the string ends inside a code point; `length` bytes of it are there
+        invalid,     ///< `length` >= 1 bytes that no continuation can complete
+        incomplete,  ///< the string ends inside a code point, after `length` bytes of it
     };
     Kind kind = Kind::valid;
     std::size_t length = 0;
     std::uint32_t code_point = 0;  ///< when valid
 };
 
-/// Looks at `bytes` from `offset` (< bytes.size()). An invalid step spans the longest prefix of a
-/// code point (the "maximal subpart" of the Unicode standard), so each becomes one U+FFFD.
+/// Reads `bytes` at `offset` < bytes.size(). An invalid step covers the longest prefix of a code
+/// point (the "maximal subpart" of the Unicode standard), so that each becomes one U+FFFD.
 Utf8Step utf8_step(std::string_view bytes, std::size_t offset);
 
-/// Offset of the first byte that is not well-formed UTF-8, or nothing when all of it is.
+/// Returns the offset of the first byte that is not well-formed UTF-8, or nothing if all bytes are.
 std::optional<std::size_t> find_invalid_utf8(std::string_view bytes);
 
 /// Appends `code_point` (a Unicode scalar value) as UTF-8.
 void append_utf8(std::uint32_t code_point, std::string& out);
 
-/// The White_Space property.
+/// Returns the White_Space property.
 bool is_space(std::uint32_t code_point);
 
-/// A word character as Unicode TR18 has it: Alphabetic, Mark, Decimal_Number,
-/// Connector_Punctuation or Join_Control.
+/// Returns whether a code point is a word character after Unicode TR18: Alphabetic, Mark,
+/// Decimal_Number, Connector_Punctuation or Join_Control.
 bool is_word(std::uint32_t code_point);
 
 enum class NormalizationForm : std::uint8_t { nfc, nfd, nfkc, nfkd };
 
-/// Unicode normalisation of well-formed UTF-8; linear in the length but for sorting marks.
+/// Normalises well-formed UTF-8. The time is linear in the length, except for sorting marks.
 std::string normalize_utf8(std::string_view utf8, NormalizationForm form);
 
 }  // namespace molink

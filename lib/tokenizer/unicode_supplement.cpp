@@ -1,9 +1,8 @@
-// The Unicode versions of the software that tokenizers are trained with differ from those of the
-// libraries here, in both directions. Its patterns know the categories of Unicode 16, PCRE2 10.42
-// those of 14: without the difference a letter of a recent script would fall into another word and
-// so into other tokens (a newer PCRE2 holds them already; then the ranges say the same thing
-// twice). Its normalisation knows Unicode 9, utf8proc 2.8 knows 15. Facts of the Unicode Character
-// Database.
+// The software that trains tokenizers uses other Unicode versions than the libraries here. Its
+// patterns use the categories of Unicode 16, but PCRE2 10.42 has those of Unicode 14. Without the
+// difference, a letter of a recent script would be in another word and give other tokens. With a
+// newer PCRE2 the ranges are redundant. The normalisation of that software uses Unicode 9, but
+// utf8proc 2.8 uses Unicode 15. The data comes from the Unicode Character Database.
 #include "tokenizer/unicode_supplement.h"
 
 #include <algorithm>
