@@ -4,7 +4,7 @@
 
 namespace molink {
 
-/// Equal for processes on one machine, different between machines.
+/// Returns an id that is equal for all processes on one machine and differs between machines.
 std::string host_id();
 
 }  // namespace molink

@@ -1,7 +1,7 @@
-// One view on the weights of a folder, sharded or not. The index is taken as a claim: shard names
-// must be plain file names (a path could leave the folder), and a tensor must really be in the
-// shard that is named. Shards are opened late because a stage needs few of them, under a mutex
-// because stages may load from several threads; an opened shard is never closed before the
+// One interface to the weights of a folder, sharded or not. The index is not trusted: shard names
+// must be plain file names (a path could leave the folder), and a tensor must be in the shard that
+// the index names. Shards are opened when needed, because a stage needs few of them, and under a
+// mutex, because stages may load from several threads. An opened shard stays open as long as the
 // checkpoint, so views stay valid.
 #include "loader/checkpoint.h"
 
@@ -35,9 +35,9 @@ bool is_plain_file_name(const std::string& name) {
 struct Checkpoint::State {
     std::filesystem::path dir;
     std::vector<std::string> files;                         // sorted file names
-    std::map<std::string, std::size_t, std::less<>> index;  // tensor -> place in files
-    std::mutex mutex;                                       // guards opened
-    std::vector<std::unique_ptr<SafetensorsFile>> opened;   // [files], null until asked for
+    std::map<std::string, std::size_t, std::less<>> index;  // tensor name to index in files
+    std::mutex mutex;                                       // guards `opened`
+    std::vector<std::unique_ptr<SafetensorsFile>> opened;   // [files], null until needed
 
     Result<const SafetensorsFile*> shard(std::size_t place);
     Status read_index(const std::string& path);

@@ -14,12 +14,12 @@
 
 namespace molink {
 
-/// The weights of a model folder in safetensors files: one, or the shards that an index names.
-/// Shards are opened when a tensor in them is first asked for, and pages are read when touched, so
+/// The weights of a model folder in safetensors files: one, or the shards that an index names. A
+/// shard is opened when a tensor in it is first used, and pages are read when they are accessed, so
 /// a stage reads only its own layers. Move-only. Thread-safe.
 class Checkpoint final : public WeightSource {
 public:
-    /// Errors: not_found (lists what was looked for), data_loss (index or header), as
+    /// Errors: not_found (lists the searched files), data_loss (index or header), and those of
     /// MappedFile::open.
     static Result<Checkpoint> open(const std::filesystem::path& dir);
 
@@ -30,12 +30,12 @@ public:
     std::string where() const override;
     bool has(std::string_view name) const override;
     std::vector<std::string> names() const override;
-    /// The weight files, sorted, with the folder.
+    /// Returns the paths of the weight files, sorted.
     std::vector<std::string> files() const;
 
     using WeightSource::tensor;
-    /// A view on the map. Errors: not_found, unimplemented (stored type), data_loss (shard), as
-    /// MappedFile::open (shard missing).
+    /// Returns a view of mapped memory. Errors: not_found, unimplemented (stored type), data_loss
+    /// (shard), and those of MappedFile::open (missing shard).
     Result<TensorView> tensor(std::string_view name) const override;
     void will_need(const TensorView& tensor) const override;
     void release(const TensorView& tensor) const override;

@@ -1,7 +1,7 @@
-// Checked access to config.json. Values in it size buffers and loops everywhere else, so every read
-// states its range here and a wrong one ends in a message that a person can act on. The JSON
-// library stays behind an opaque document; handles share it. Relies on parse_json for depth,
-// duplicates and UTF-8.
+// Checked access to config.json. Its values are sizes of buffers and loops elsewhere, so every read
+// states a range, and an error says what is wrong and what is permitted. The JSON library is hidden
+// behind an opaque document that handles share. Relies on parse_json for depth, duplicates and
+// UTF-8.
 #include "loader/config_file.h"
 
 #include <cmath>
@@ -23,7 +23,7 @@ struct ConfigObject::Document {
     json root;
 };
 
-// Gives the free functions of this file access to the parts of a handle.
+// Gives functions of this file access to the members of a handle.
 struct ConfigAccess {
     static const json& node(const ConfigObject& object) {
         return *static_cast<const json*>(object.node_);
@@ -80,7 +80,7 @@ std::string int_range(std::int64_t min, std::int64_t max) {
     return fmt::format("an integer in [{}, {}]", min, max);
 }
 
-// The integer in `value`, or nullopt when it is not one in [min, max].
+// Returns the integer in `value`, or nullopt if it is not an integer in [min, max].
 std::optional<std::int64_t> integer_in(const json& value, std::int64_t min, std::int64_t max) {
     if (value.is_number_unsigned()) {
         const auto number = value.get<std::uint64_t>();
@@ -95,7 +95,7 @@ std::optional<std::int64_t> integer_in(const json& value, std::int64_t min, std:
     return number;
 }
 
-// Turns "missing" of an optional read into nullopt; `read` is only called when the key is there.
+// Returns nullopt for a missing key. Otherwise calls `read`.
 template <typename T, typename Read>
 Result<std::optional<T>> if_present(const ConfigObject& object, std::string_view key, Read read) {
     if (!object.has(key)) return std::optional<T>();

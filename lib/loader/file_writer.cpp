@@ -1,6 +1,6 @@
-// Writing files so that a reader never meets half of one: temporary names in the same folder, then
-// renaming. A full disk is the usual failure with models, so every error says how far the file got
-// and the unfinished ones are taken away. Relies on POSIX files.
+// Writes files so that a reader never sees an incomplete one: they have temporary names in the same
+// folder and are renamed at the end. A full disk is the most likely failure with models, so every
+// error says how much was written, and unfinished files are removed. Relies on POSIX files.
 #include "loader/file_writer.h"
 
 #include <fcntl.h>

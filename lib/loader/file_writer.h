@@ -13,20 +13,21 @@
 
 namespace molink {
 
-/// Appends to a new file. Move-only is not needed: it is made in place and used on one thread.
+/// Writes a new file. Not thread-safe.
 class FileWriter {
 public:
     explicit FileWriter(std::filesystem::path path) : path_(std::move(path)) {}
     FileWriter(const FileWriter&) = delete;
     FileWriter& operator=(const FileWriter&) = delete;
-    /// Closes; removes nothing.
+    /// Closes the file and does not remove it.
     ~FileWriter();
 
-    /// Creates the file, or empties the one that is there. Errors: unavailable, resource_exhausted.
+    /// Creates the file or truncates an existing one. Errors: unavailable, resource_exhausted.
     Status open();
-    /// Errors: resource_exhausted (disk full), unavailable; both name the file and how far it got.
+    /// Appends bytes. Errors: resource_exhausted (disk full), unavailable; both name the file and
+    /// the bytes written so far.
     Status write(ByteSpan bytes);
-    /// Errors: as write. Nothing may be written afterwards.
+    /// Closes the file. No write may follow. Errors: those of write().
     Status close();
 
 private:
@@ -37,9 +38,9 @@ private:
     std::uint64_t written_ = 0;
 };
 
-/// Files that appear in a folder together: each is written under a temporary name, and commit()
-/// gives them their names in the order they were added. What is not committed is removed by the
-/// destructor.
+/// Files that appear in a folder together. Each is written under a temporary name. commit() renames
+/// them in the order in which they were added. The destructor removes files that were not
+/// committed.
 class FileSet {
 public:
     explicit FileSet(std::filesystem::path dir) : dir_(std::move(dir)) {}
@@ -47,7 +48,7 @@ public:
     FileSet& operator=(const FileSet&) = delete;
     ~FileSet();
 
-    /// Writes one file with `fill`. Errors: as FileWriter and `fill`.
+    /// Writes one file with `fill`. Errors: those of FileWriter and of `fill`.
     Status add(const std::string& name, const std::function<Status(FileWriter&)>& fill);
     Status add_text(const std::string& name, std::string_view text);
     Status commit();

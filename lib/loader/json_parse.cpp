@@ -1,6 +1,6 @@
-// JSON from files that nobody vouches for. nlohmann's event parser keeps its own stack on the heap,
-// so hostile nesting costs memory bounded by kMaxJsonDepth here and never the call stack; the tree
-// is built by hand because the library's own builder keeps the last of two equal keys silently.
+// Parses JSON from untrusted files. nlohmann's event parser has its stack on the heap, so hostile
+// nesting never overflows the call stack, and kMaxJsonDepth bounds its memory. The tree is built
+// here, because the library's own builder silently keeps the last one of two equal keys.
 #include "loader/json_parse.h"
 
 #include <cstdint>
@@ -84,13 +84,12 @@ private:
 
     json& root_;
     const std::string& file_;
-    std::vector<json*>
-        open_;              // containers being filled; a parent does not grow while a child is open
-    json* slot_ = nullptr;  // where the value of the last key goes
+    std::vector<json*> open_;  // open containers; a parent does not grow while a child is open
+    json* slot_ = nullptr;     // receives the value of the last key
     Status status_;
 };
 
-// Bytes of the UTF-8 character that `text` begins with; 0 when it begins with none.
+// Returns the length of the UTF-8 character at the beginning of `text`, or 0 if there is none.
 std::size_t character_bytes(std::string_view text) {
     const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
     if (byte(0) < 0x80) return 1;
@@ -137,7 +136,7 @@ std::string syntax_problem(const char* what) {
 }
 
 Result<json> parse_json(std::string_view text, const std::string& file) {
-    // The parser takes a NUL byte for the end of its input and would ignore what follows.
+    // The parser treats a NUL byte as the end of its input and would ignore the rest.
     if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
         return make_error(StatusCode::data_loss, "parse {}: NUL byte at {}", file, nul);
     }

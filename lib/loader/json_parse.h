@@ -8,19 +8,19 @@
 
 namespace molink {
 
-/// Text from files, made fit for a message: about 160 bytes of UTF-8; control characters and bytes
-/// that are no UTF-8 become '?'.
+/// Makes text from files suitable for a message: cuts it to about 160 bytes of UTF-8 and replaces
+/// control characters and bytes that are not UTF-8 by '?'.
 std::string printable(std::string_view text);
 
-/// The parser's message without its own preamble.
+/// Returns the parser's message without its preamble.
 std::string syntax_problem(const char* what);
 
-/// Parses JSON text without exceptions. Beyond the grammar it refuses duplicate keys, nesting
-/// deeper than limits::kMaxJsonDepth, NUL bytes and numbers too large for a double. `file` goes
-/// into messages. Errors: data_loss.
+/// Parses JSON text without exceptions. It also refuses duplicate keys, nesting deeper than
+/// limits::kMaxJsonDepth, NUL bytes and numbers that are too large for a double. `file` is used in
+/// messages. Errors: data_loss.
 Result<nlohmann::json> parse_json(std::string_view text, const std::string& file);
 
-/// Maps and parses a file of at most `max_bytes`. Errors: as MappedFile::open, data_loss.
+/// Maps and parses a file of at most `max_bytes`. Errors: those of MappedFile::open, data_loss.
 Result<nlohmann::json> parse_json_file(const std::string& path, std::size_t max_bytes);
 
 }  // namespace molink

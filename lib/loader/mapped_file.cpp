@@ -1,6 +1,6 @@
-// Read-only memory maps of model files. A map lets a stage touch only its own layers and lets the
-// kernel share one copy of a file between the nodes of a host. Opened without blocking, so that a
-// pipe in place of a file is refused instead of waited for. Relies on POSIX mmap and madvise.
+// Read-only memory maps of model files. With a map a stage reads only its own layers, and the nodes
+// of a host share one copy of a file. Files are opened without blocking, so that a pipe is refused
+// instead of waited for. Relies on POSIX mmap and madvise.
 #include "loader/mapped_file.h"
 
 #include <fcntl.h>
@@ -105,8 +105,8 @@ void MappedFile::will_need(std::size_t offset, std::size_t count) const {
     advise(offset, count, MADV_WILLNEED);
 }
 
-// The map is read-only and of a file, so a page given back too early costs a fault, never data; the
-// whole pages around the range may therefore go.
+// Releases all pages that overlap the range. The map is a read-only file, so a page that is still
+// needed is read again and no data is lost.
 void MappedFile::dont_need(std::size_t offset, std::size_t count) const {
     advise(offset, count, MADV_DONTNEED);
 }

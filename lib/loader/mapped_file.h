@@ -11,9 +11,9 @@
 
 namespace molink {
 
-/// A file mapped read-only into memory. Move-only; the destructor unmaps. Pages are read when
-/// touched. A file that another program shortens while it is mapped faults on access; replace files
-/// by renaming. Thread: const members from any thread.
+/// A file that is mapped read-only into memory. Move-only; the destructor unmaps it. Pages are read
+/// when they are accessed. If another program truncates the file while it is mapped, access faults;
+/// replace files by renaming. Thread: any thread may call const members.
 class MappedFile {
 public:
     MappedFile() = default;
@@ -23,9 +23,9 @@ public:
     MappedFile& operator=(const MappedFile&) = delete;
     ~MappedFile();
 
-    /// Maps the regular file `path`; an empty one gives size() == 0. Errors: not_found, unavailable
-    /// (may not be read), invalid_argument (not a regular file), resource_exhausted; each names the
-    /// path.
+    /// Maps the regular file `path`. An empty file has size() == 0. Errors: not_found, unavailable
+    /// (no permission to read), invalid_argument (not a regular file), resource_exhausted. Each
+    /// names the path.
     static Result<MappedFile> open(const std::filesystem::path& path);
 
     const std::string& path() const { return path_; }
@@ -33,10 +33,10 @@ public:
     const std::byte* data() const { return data_; }
     ByteSpan bytes() const { return {data_, size_}; }
 
-    /// Asks the kernel to read [offset, offset + count) soon. Clamped to the file; a hint that may
-    /// be ignored.
+    /// Hints that [offset, offset + count) will be read soon. The range is clamped to the file.
     void will_need(std::size_t offset, std::size_t count) const;
-    /// Gives the pages of [offset, offset + count) back; they are read again when touched. Clamped.
+    /// Releases the pages of [offset, offset + count). They are read again when they are accessed.
+    /// The range is clamped to the file.
     void dont_need(std::size_t offset, std::size_t count) const;
 
 private:

@@ -1,5 +1,5 @@
-// Which file says what. Folders differ with the version of transformers that wrote them, and what
-// is missing is not an error before somebody needs it: a worker reads no tokenizer, and a head
+// Finds the files of a model folder. Folders differ with the version of transformers that wrote
+// them. A missing file is an error only when it is needed: a worker reads no tokenizer, and a head
 // without a stage reads no weights.
 #include "loader/model_folder.h"
 

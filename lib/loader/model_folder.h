@@ -13,9 +13,9 @@
 
 namespace molink {
 
-/// How a model's makers sample from it. What they do not say is empty.
+/// Sampling defaults of a model's authors. Values that they do not state are empty.
 struct GenerationDefaults {
-    std::optional<bool> samples;  ///< false: greedy, whatever else is said
+    std::optional<bool> samples;  ///< false: greedy, regardless of the other values
     std::optional<double> temperature;
     std::optional<std::int64_t> top_k;
     std::optional<double> top_p;
@@ -23,24 +23,24 @@ struct GenerationDefaults {
     std::optional<double> repetition_penalty;
 };
 
-/// A folder with a model as transformers writes it: the one place that knows what is in which file.
-/// Immutable; any thread.
+/// A folder with a model as transformers writes it. Only this class knows the contents of its
+/// files. Immutable and therefore thread-safe.
 class ModelFolder {
 public:
-    /// Reads the configuration. Errors: as ConfigFile::load.
+    /// Reads the configuration. Errors: those of ConfigFile::load.
     static Result<ModelFolder> open(const std::filesystem::path& dir);
 
     const std::filesystem::path& dir() const { return dir_; }
     const ConfigFile& config() const { return config_; }
-    /// The tokenizer's file; nothing when the folder has none.
+    /// Returns the path of the tokenizer file, or nothing if there is none.
     std::optional<std::string> tokenizer_file() const;
-    /// Errors: invalid_argument (type or range of a value).
+    /// Reads the sampling defaults. Errors: invalid_argument (type or range of a value).
     Result<GenerationDefaults> generation_defaults() const;
-    /// The Jinja template that makes a prompt of a conversation: a file of its own or, in older
-    /// folders, a value beside the tokenizer. Where several are named, the one called "default".
-    /// Nothing when the folder has none. Errors: data_loss, invalid_argument.
+    /// Returns the Jinja template that turns a conversation into a prompt, or nothing if there is
+    /// none. It is a separate file or, in older folders, a value in the tokenizer's configuration.
+    /// Of several named templates, returns "default". Errors: data_loss, invalid_argument.
     Result<std::optional<std::string>> chat_template() const;
-    /// Errors: as Checkpoint::open.
+    /// Opens the weights. Errors: those of Checkpoint::open.
     Result<std::unique_ptr<WeightSource>> open_weights() const;
 
 private:

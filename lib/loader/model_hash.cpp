@@ -1,6 +1,6 @@
-// The identity that a head and its workers compare before they work together. Samples instead of
-// all bytes: two checkpoints of one shape differ everywhere, and reading 100 GB to join would take
-// minutes. Relies on Checkpoint for a fixed order of files and tensors.
+// The identity of a model, which a head and its workers compare at join. It uses samples instead of
+// all bytes: two checkpoints of one shape differ everywhere, and reading 100 GB would take minutes.
+// Relies on Checkpoint for a fixed order of files and tensors.
 #include "loader/model_hash.h"
 
 #include "base/error.h"

@@ -7,10 +7,10 @@
 
 namespace molink {
 
-/// Identity of a model folder, equal on every machine that holds the same model: the content of
-/// config.json (not its layout), tensor names, shapes, offsets, stored types, and 64 KiB of each
-/// file's data at its begin, middle and end. Takes milliseconds. Not meant to resist an adversary.
-/// Errors: as ConfigFile::load and Checkpoint::content_hash.
+/// Returns the identity of a model folder, which is equal on every machine with the same model. It
+/// covers the content of config.json (not its layout), tensor names, shapes, offsets, stored types,
+/// and 64 KiB at the begin, the middle and the end of each file's data. It takes milliseconds and
+/// does not resist an adversary. Errors: those of ConfigFile::load and Checkpoint::content_hash.
 Result<std::uint64_t> model_hash(const std::filesystem::path& dir);
 
 }  // namespace molink

@@ -1,6 +1,6 @@
 // Sizes that follow from a model's specification, for partitioner and memory
-// plans. They live beside the loader because they must agree with what the
-// weight files hold; no file is read here.
+// plans. They are in the loader module, because they must agree with the weight
+// files. No file is read here.
 #include <molink/model_spec.h>
 
 #include <algorithm>
@@ -69,7 +69,7 @@ std::int64_t one_layer(const ModelSpec& spec, const LayerSpec& layer) {
 
 }  // namespace
 
-// Layers may differ; memory must suffice for any of them, so the largest counts.
+// Layers may differ. Memory must suffice for each of them, so the largest one counts.
 std::int64_t layer_parameters(const ModelSpec& spec) {
     if (spec.layer_specs.empty()) return one_layer(spec, LayerSpec());
     std::int64_t largest = 0;

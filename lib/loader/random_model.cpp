@@ -1,7 +1,7 @@
-// Models of random weights in the layout of a Hugging Face folder, for benchmarks and tests. Every
-// weight is a pure function of (seed, tensor name, index), so a model is never stored, only its
-// options are. One 64-bit hash gives one weight: its four 16-bit pieces are added, which is close
-// enough to a normal distribution. Files are written under a temporary name and renamed when whole.
+// Models with random weights in the layout of a Hugging Face folder, for benchmarks and tests.
+// Every weight is a pure function of (seed, tensor name, index), so the options alone reproduce a
+// model. A weight is the sum of the four 16-bit pieces of a 64-bit hash, which is close enough to a
+// normal distribution. Files are written under a temporary name and renamed when complete.
 #include <molink/random_model.h>
 
 #include <algorithm>
@@ -78,10 +78,10 @@ Status check_options(const RandomModelOptions& options) {
     return {};
 }
 
-// Deviation 1 / sqrt(inputs) keeps the size of activations. Queries and keys are twice as large:
-// with plain ones attention is nearly uniform and greedy output falls into cycles of two or three
-// tokens; with these it picks positions, and 32 greedy tokens of a 6-layer model hold about 23
-// different ones.
+// A standard deviation of 1 / sqrt(inputs) keeps the magnitude of activations. Queries and keys are
+// twice as large. Otherwise attention is nearly uniform, and greedy output falls into cycles of two
+// or three tokens. With this factor attention selects positions, and 32 greedy tokens of a 6-layer
+// model have about 23 different ones.
 std::vector<PlannedTensor> plan_tensors(const ModelShape& shape) {
     std::vector<PlannedTensor> plan;
     const auto add = [&plan](std::string name, std::vector<std::int64_t> dims, double mean,
@@ -140,7 +140,7 @@ std::string stored_name(DataType type) {
     return type == DataType::f32 ? "F32" : type == DataType::f16 ? "F16" : "BF16";
 }
 
-// The header, padded with blanks so that the data begins at a multiple of 64 bytes.
+// Returns the header, padded with blanks so that the data begins at a multiple of 64 bytes.
 std::string header_text(const Shard& shard, DataType type) {
     ordered_json header;
     header["__metadata__"]["format"] = "pt";
@@ -161,7 +161,7 @@ std::string header_text(const Shard& shard, DataType type) {
     return length + text;
 }
 
-// Sum of four uniform 16-bit numbers, made mean 0 and deviation 1.
+// Returns the sum of four uniform 16-bit numbers, scaled to mean 0 and standard deviation 1.
 float weight_at(std::uint64_t key, std::uint64_t index) {
     constexpr double kMean = 2.0 * 65535.0;
     constexpr double kInverseDeviation = 1.0 / 37837.227;  // sqrt(4 * (2^32 - 1) / 12)

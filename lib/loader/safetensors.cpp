@@ -1,7 +1,6 @@
-// Opening a safetensors file and handing out its tensors as views on the map. The layout of the
-// file is eight bytes of header length (little-endian), the JSON header, the data; nothing is
-// copied, so a tensor may begin at any address. Relies on parse_safetensors_header for everything
-// the header claims.
+// Opens a safetensors file and returns its tensors as views of the map. A file has eight bytes of
+// header length (little-endian), the JSON header and the data. Nothing is copied, so a tensor may
+// begin at any address. Relies on parse_safetensors_header to check the header.
 #include "loader/safetensors.h"
 
 #include <utility>

@@ -16,7 +16,7 @@
 
 namespace molink {
 
-/// What the header of a safetensors file says of one tensor.
+/// The entry of one tensor in the header of a safetensors file.
 struct TensorInfo {
     std::string name;
     std::string stored_type;  ///< as in the file: "F32", "BF16", "I64", ...
@@ -25,26 +25,26 @@ struct TensorInfo {
     std::uint64_t end = 0;
 };
 
-/// A safetensors file, mapped. The header is read and checked whole when the file is opened: after
-/// that every tensor is known to lie inside the file, none overlaps another and no byte is left
-/// over. Move-only. Thread: const members from any thread.
+/// A mapped safetensors file. open() checks the complete header: every tensor is inside the file,
+/// tensors do not overlap, and they cover all data bytes. Move-only. Thread: any thread may call
+/// const members.
 class SafetensorsFile {
 public:
-    /// Errors: as MappedFile::open; data_loss for anything the format forbids.
+    /// Errors: those of MappedFile::open; data_loss for everything that the format forbids.
     static Result<SafetensorsFile> open(const std::filesystem::path& path);
 
     const std::string& path() const { return file_.path(); }
     bool has(std::string_view name) const { return index_.count(name) != 0; }
     /// Errors: not_found, unimplemented (stored as a type other than F32, F16 and BF16).
     Result<TensorView> find(std::string_view name) const;
-    /// In the order of their data.
+    /// Returns the tensors in the order of their data.
     const std::vector<TensorInfo>& tensors() const { return tensors_; }
-    /// The bytes after the header.
+    /// Returns the bytes after the header.
     ByteSpan data() const { return file_.bytes().subspan(data_offset_); }
 
-    /// Whether `tensor` points into this file.
+    /// Returns whether `tensor` points into this file.
     bool contains(const TensorView& tensor) const;
-    /// Hints: read soon; give the memory back. `tensor` is one of this file.
+    /// Hints that a tensor of this file will be read soon, or that its memory is no longer needed.
     void will_need(const TensorView& tensor) const;
     void release(const TensorView& tensor) const;
 
@@ -52,7 +52,7 @@ private:
     MappedFile file_;
     std::size_t data_offset_ = 0;
     std::vector<TensorInfo> tensors_;
-    std::map<std::string_view, std::size_t, std::less<>> index_;  // names live in tensors_
+    std::map<std::string_view, std::size_t, std::less<>> index_;  // names refer to tensors_
 };
 
 }  // namespace molink

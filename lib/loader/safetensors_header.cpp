@@ -1,8 +1,8 @@
-// The header of a safetensors file, read as a stream of JSON events so that a hostile one costs no
-// more than the tensors that it names: no tree, no recursion, nothing but the fixed structure is
-// accepted. Sizes are unsigned 64-bit and every product is checked, because offsets near 2^63 are
-// the classic attack. Afterwards the tensors must tile the data section exactly, as the format
-// demands.
+// Reads the header of a safetensors file as a stream of JSON events, without a tree and without
+// recursion. Only the fixed structure is accepted, so a hostile header needs no more memory than
+// the tensors that it names. Sizes are unsigned 64-bit and every product is checked, because
+// attacks use offsets near 2^63. Finally the tensors must cover the data section exactly, as the
+// format requires.
 #include "loader/safetensors_header.h"
 
 #include <algorithm>
@@ -23,7 +23,7 @@ namespace {
 
 using nlohmann::json;
 
-// Element sizes of every type the format knows, in bits.
+// Element sizes in bits of all types of the format.
 constexpr std::array<std::pair<std::string_view, std::uint64_t>, 20> kStoredTypes = {{
     {"BOOL", 8},    {"U8", 8},   {"I8", 8},      {"F8_E5M2", 8}, {"F8_E4M3", 8},
     {"F8_E8M0", 8}, {"F4", 4},   {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"I16", 16},
@@ -38,12 +38,13 @@ std::optional<std::uint64_t> type_bits(std::string_view name) {
     return std::nullopt;
 }
 
-// Receives the events of the parser. `where_` is the whole state: the format nests three deep.
+// Receives the events of the parser. The format has only three levels, so `where_` is the whole
+// state.
 class HeaderReader {
 public:
     explicit HeaderReader(std::vector<TensorInfo>& tensors) : tensors_(tensors) {}
 
-    /// Why reading stopped; without the name of the file.
+    /// Returns why reading stopped, without the name of the file.
     const std::string& problem() const { return problem_; }
 
     bool null() { return unexpected("null"); }
@@ -83,12 +84,12 @@ private:
     bool tensor_field(std::string_view name);
 
     std::vector<TensorInfo>& tensors_;
-    std::unordered_set<std::string> names_;  // of the top object
+    std::unordered_set<std::string> names_;  // names in the top object
     std::unordered_set<std::string> metadata_keys_;
     Where where_ = Where::start;
-    bool in_metadata_ = false;  // the value of the top key "__metadata__" comes next
+    bool in_metadata_ = false;  // the current top key is "__metadata__"
     bool in_array_ = false;
-    unsigned fields_ = 0;  // of the current tensor, seen so far
+    unsigned fields_ = 0;  // fields of the current tensor so far
     std::size_t offsets_ = 0;
     std::string name_;
     TensorInfo tensor_;
@@ -209,7 +210,7 @@ bool HeaderReader::number_unsigned(std::uint64_t value) {
     return true;
 }
 
-// Bytes that shape and dtype ask for; nullopt when they do not fit 64 bits or are not whole bytes.
+// Returns the bytes for shape and dtype, or nullopt if they exceed 64 bits or are not whole bytes.
 std::optional<std::uint64_t> needed_bytes(const TensorInfo& tensor) {
     std::uint64_t bits = type_bits(tensor.stored_type).value_or(0);
     for (const std::int64_t dim : tensor.shape) {
@@ -267,7 +268,7 @@ Result<std::vector<TensorInfo>> parse_safetensors_header(std::string_view header
         return make_error(StatusCode::data_loss, "read {}: the header does not begin with '{{'",
                           file);
     }
-    // The parser takes a NUL byte for the end of its input and would ignore what follows.
+    // The parser treats a NUL byte as the end of its input and would ignore the rest.
     if (const std::size_t nul = header.find('\0'); nul != std::string_view::npos) {
         return make_error(StatusCode::data_loss, "read {}: NUL byte at {} of the header", file,
                           nul);

@@ -12,8 +12,8 @@
 namespace molink {
 
 /// Reads the JSON header of a safetensors file and checks it against a data section of
-/// `data_bytes`. Returns the tensors in the order of their data. `file` goes into messages. Errors:
-/// data_loss.
+/// `data_bytes`. Returns the tensors in the order of their data. `file` is used in messages.
+/// Errors: data_loss.
 Result<std::vector<TensorInfo>> parse_safetensors_header(std::string_view header,
                                                          std::uint64_t data_bytes,
                                                          const std::string& file);

@@ -1,6 +1,6 @@
-// What all sources of weights share: shapes are checked in one place, and rows of a tensor are cut
-// out by bytes. A row is whole in every stored format, also where values share a scale, because
-// such groups lie along the innermost dimension.
+// Code that all sources of weights share: it checks shapes and selects rows of a tensor by bytes.
+// Every stored format has complete rows, even if values share a scale, because such groups lie
+// along the innermost dimension.
 #include "loader/weight_source.h"
 
 #include <fmt/format.h>
