@@ -1,6 +1,6 @@
-// Compares schedulers over studies drawn from seeds. What counts is output tokens per second: the
-// first scheduler's share of the best of the others. Seeds are dealt to threads and printed by
-// share, so the table does not depend on how many threads there are.
+// Compares schedulers over studies that are drawn from seeds. It computes the output tokens per
+// second of the first scheduler as a share of the best of the others. Threads share the seeds. Rows
+// are printed by share, so the table does not depend on the number of threads.
 #include "simulate/compare_command.h"
 
 #include <algorithm>

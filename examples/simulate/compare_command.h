@@ -8,13 +8,14 @@
 
 namespace molink::examples {
 
-/// `molink-simulate --compare N`: studies drawn from seeds, each under every scheduler. Says how
-/// the first scheduler does beside the best of the others, and where it does worst.
+/// `molink-simulate --compare N`: draws studies from seeds and runs each with every scheduler.
+/// Shows how the first scheduler compares with the best of the others, and its worst cases.
 class CompareCommand {
 public:
     void add_flags(CLI::App& app);
     bool wanted() const { return seeds_ > 0; }
-    /// The exit status: 0, 1 a study failed or is below the share asked for, 2 wrong flags.
+    /// Returns the exit status: 0 success, 1 a study failed or is below the required share, 2 wrong
+    /// flags.
     int run(const std::vector<std::string>& schedulers, std::uint64_t first, int threads) const;
 
 private:

@@ -29,8 +29,8 @@ public:
     void note(std::int64_t delay_us, std::int64_t now_us);
     /// Delay of the last frame above the shortest delay.
     std::int64_t newest_us() const { return newest_ - least_.value(); }
-    /// The same for the fastest of the last eight frames. Jitter delays single frames, but a queue
-    /// delays all of them.
+    /// Delay of the fastest of the last eight frames above the shortest delay. Jitter delays single
+    /// frames, but a queue delays all of them.
     std::int64_t queue_us() const;
     /// The smaller one of the largest rise and the largest fall of delays within the last frames. A
     /// queue that only grows or only shrinks has just one of the two.
