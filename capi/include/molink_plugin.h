@@ -159,11 +159,11 @@ MOLINK_CAPI int64_t molink_report_wait_us(const molink_report* report, size_t st
 /* ---- a plug-in in a file --------------------------------------------------------------------- */
 
 /** A shared object defines and exports this function, so that `molink-simulate --scheduler
- * ./mine.so` can load it; the library does not define it. It fills `table`, which comes as
- * MOLINK_SCHEDULER_VTABLE_INIT, and `user_data`. Called once for every scheduler, on several threads
- * at once when studies run on several. Returns 0, or another number, which is shown, when it cannot
- * make a scheduler. The program has the functions of this header; the object need not be linked
- * with the library. */
+ * ./mine.so` can load it; the library does not define it. It fills `table`, which is
+ * MOLINK_SCHEDULER_VTABLE_INIT on entry, and `user_data`. It is called once for every scheduler, on
+ * several threads at once when studies run on several. Returns 0, or another number, which is
+ * shown, when it cannot make a scheduler. The program has the functions of this header; the object
+ * need not be linked with the library. */
 MOLINK_CAPI int32_t molink_scheduler_open(molink_scheduler_vtable* table, void** user_data);
 
 #ifdef __cplusplus
