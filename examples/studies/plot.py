@@ -84,8 +84,8 @@ def draw(lines, x, y, out):
     try:
         import matplotlib
     except ImportError:
-        sys.exit("plot.py: the picture needs matplotlib (Debian: python3-matplotlib, or pip install "
-                 "matplotlib); --table prints the numbers without it")
+        sys.exit("plot.py: the picture needs matplotlib (Debian: python3-matplotlib, or pip "
+                 "install matplotlib); --table prints the numbers without it")
     matplotlib.use("Agg")
     from matplotlib import pyplot
     figure, axes = pyplot.subplots(figsize=(8, 5))

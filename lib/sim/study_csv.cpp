@@ -1,5 +1,6 @@
-// Reports as CSV (RFC 4180): one line for each, in the order of the columns below, so that a
-// spreadsheet or a script needs no JSON. Numbers have as many digits as tell them apart.
+// Reports as CSV (RFC 4180), so that a spreadsheet or a script needs no JSON. Each report is one
+// line, in the order of the columns below. Numbers have as many digits as are needed to tell them
+// apart.
 #include <algorithm>
 #include <functional>
 #include <iterator>
