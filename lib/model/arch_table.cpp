@@ -1,5 +1,5 @@
 // The table of architectures, generated from the files in arch/, and
-// the gate between what a spec can say and what the shared blocks
+// the gate between what a spec can say and what the sublayers
 // can execute today.
 #include "model/arch_table.h"
 

@@ -51,15 +51,15 @@ struct Architecture {
 /// The architecture of that name. Errors: unimplemented, listing the known ones.
 Result<const Architecture*> find_architecture(std::string_view name);
 
-/// The architecture that config.json names and the spec it makes of it, checked for what the blocks
-/// can execute. Errors: as ConfigFile, unimplemented naming the field.
+/// The architecture that config.json names and the spec it makes of it, checked for what the
+/// sublayers can execute. Errors: as ConfigFile, unimplemented naming the field.
 struct Described {
     const Architecture* architecture = nullptr;
     ModelSpec spec;
 };
 Result<Described> describe_model(const ConfigFile& config);
 
-/// Refuses a spec that the shared blocks cannot execute. Errors: unimplemented naming the field.
+/// Refuses a spec that no sublayer can execute. Errors: unimplemented naming the field.
 Status check_supported(const ModelSpec& spec);
 
 }  // namespace molink

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "model/block_ops.h"
+#include "model/sublayer_ops.h"
 
 namespace molink {
 
@@ -81,7 +81,7 @@ KvPages AttentionMixer::cache_pages(const Backend& backend, const CacheFormat& f
 }
 
 /// Each head of queries and keys by itself, before they are rotated.
-void AttentionMixer::normalise_heads(const BlockRun& run, std::byte* qkv) const {
+void AttentionMixer::normalise_heads(const SublayerRun& run, std::byte* qkv) const {
     RmsNormArgs args;
     args.rows = run.batch.rows;
     args.width = attention_.head_dim;
@@ -98,7 +98,7 @@ void AttentionMixer::normalise_heads(const BlockRun& run, std::byte* qkv) const 
     run.stream.rms_norm(args);
 }
 
-void AttentionMixer::rotate(const BlockRun& run, std::byte* qkv) const {
+void AttentionMixer::rotate(const SublayerRun& run, std::byte* qkv) const {
     RopeArgs rope;
     rope.x = qkv;
     rope.x_type = run.activations;
@@ -114,7 +114,7 @@ void AttentionMixer::rotate(const BlockRun& run, std::byte* qkv) const {
     run.stream.rope(rope);
 }
 
-void AttentionMixer::attend(const BlockRun& run, const KvPages& pages, const std::byte* qkv,
+void AttentionMixer::attend(const SublayerRun& run, const KvPages& pages, const std::byte* qkv,
                             void* out) const {
     AttentionArgs args;
     args.pages = pages;
@@ -131,7 +131,7 @@ void AttentionMixer::attend(const BlockRun& run, const KvPages& pages, const std
     run.stream.attention(args);
 }
 
-void AttentionMixer::run(const BlockRun& run, const KvPages& pages) {
+void AttentionMixer::run(const SublayerRun& run, const KvPages& pages) {
     const Arrays at = arrays(run.activations, run.max_rows);
     const std::int64_t rows = run.batch.rows;
     const std::int64_t element = element_bytes(run.activations);

@@ -4,7 +4,7 @@
 
 #include <molink/model_spec.h>
 
-#include "model/block.h"
+#include "model/sublayer.h"
 
 namespace molink {
 
@@ -20,7 +20,7 @@ public:
     std::size_t cache_block_bytes(const Backend& backend, const CacheFormat& format) const override;
     KvPages cache_pages(const Backend& backend, const CacheFormat& format,
                         void* base) const override;
-    void run(const BlockRun& run, const KvPages& pages) override;
+    void run(const SublayerRun& run, const KvPages& pages) override;
 
 private:
     /// Offsets in the scratch memory.
@@ -32,9 +32,10 @@ private:
         std::size_t workspace;  ///< of matmul
     };
     Arrays arrays(ElementType activations, std::int64_t rows) const;
-    void normalise_heads(const BlockRun& run, std::byte* qkv) const;
-    void rotate(const BlockRun& run, std::byte* qkv) const;
-    void attend(const BlockRun& run, const KvPages& pages, const std::byte* qkv, void* out) const;
+    void normalise_heads(const SublayerRun& run, std::byte* qkv) const;
+    void rotate(const SublayerRun& run, std::byte* qkv) const;
+    void attend(const SublayerRun& run, const KvPages& pages, const std::byte* qkv,
+                void* out) const;
 
     std::int64_t q_width() const { return std::int64_t{attention_.heads} * attention_.head_dim; }
     std::int64_t kv_width() const {

@@ -1,7 +1,7 @@
-// How most decoders since Llama 2 describe themselves: pre-norm RMS blocks, rotary positions (with
-// linear or Llama 3.1 scaling), grouped-query attention, a gated SiLU MLP. Accepts config.json as
-// transformers wrote it before version 5 (rope_theta, rope_scaling, torch_dtype) and since
-// (rope_parameters, dtype). Architecture files take it as a start and change what differs.
+// How most decoders since Llama 2 describe themselves: an RMS norm before each sublayer, rotary
+// positions (with linear or Llama 3.1 scaling), grouped-query attention, a gated SiLU MLP. Accepts
+// config.json as transformers wrote it before version 5 (rope_theta, rope_scaling, torch_dtype) and
+// since (rope_parameters, dtype). Architecture files take it as a start and change what differs.
 #include "model/decoder_config.h"
 
 #include "base/error.h"

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "model/block_ops.h"
+#include "model/sublayer_ops.h"
 
 namespace molink {
 namespace {
@@ -65,7 +65,7 @@ Status DenseFeedForward::load(WeightLoader& loader, const LayerTensors& tensors)
     return loader.vectors({{t.down_bias, hidden_}}, down_bias_);
 }
 
-void DenseFeedForward::run(const BlockRun& run) {
+void DenseFeedForward::run(const SublayerRun& run) {
     const Arrays at = arrays(run.activations, run.max_rows);
     const std::int64_t rows = run.batch.rows;
     std::byte* const normed = run.scratch + at.normed;

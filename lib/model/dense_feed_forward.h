@@ -4,7 +4,7 @@
 
 #include <molink/model_spec.h>
 
-#include "model/block.h"
+#include "model/sublayer.h"
 
 namespace molink {
 
@@ -16,7 +16,7 @@ public:
     std::uint64_t weight_bytes(const Backend& backend, DataType matrix_type) const override;
     std::size_t scratch_bytes(const Backend& backend, std::int64_t rows) const override;
     Status load(WeightLoader& loader, const LayerTensors& tensors) override;
-    void run(const BlockRun& run) override;
+    void run(const SublayerRun& run) override;
 
 private:
     /// Offsets in the scratch memory.

@@ -5,7 +5,7 @@
 
 #include <molink/model_spec.h>
 
-#include "model/block.h"
+#include "model/sublayer.h"
 
 namespace molink {
 

@@ -1,9 +1,9 @@
-// Running a range of layers: one block after the other over a ragged batch. Everything is a
+// Running a range of layers: one sublayer after the other over a ragged batch. Everything is a
 // sequence of ops on memory that is made at load time; nothing is allocated per batch. Loading is
 // in model_load.cpp.
 #include "model/model.h"
 
-#include "model/block_ops.h"
+#include "model/sublayer_ops.h"
 
 namespace molink {
 
@@ -24,7 +24,7 @@ void Model::embed(Stream& stream, const std::int32_t* ids, std::int64_t rows, fl
 
 void Model::run_layers(Stream& stream, const BatchArgs& batch, const std::vector<KvPages>& pages,
                        float* hidden) {
-    BlockRun run{stream, batch};
+    SublayerRun run{stream, batch};
     run.hidden = hidden;
     run.cos = weights_of(cos_);
     run.sin = weights_of(sin_);

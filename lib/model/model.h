@@ -100,7 +100,7 @@ private:
     ElementType embedding_type_ = ElementType::f32;
     std::unique_ptr<DeviceBuffer> final_norm_;
     std::unique_ptr<PackedMatrix> lm_head_;
-    std::unique_ptr<DeviceBuffer> scratch_;  // of blocks and of the LM head, one at a time
+    std::unique_ptr<DeviceBuffer> scratch_;  // of sublayers and the LM head, one at a time
     std::unique_ptr<DeviceBuffer> logits_;   // [logit_rows, vocabulary]; with the LM head only
     std::unique_ptr<DeviceBuffer> cos_;      // [max_context, rotary_dim / 2]
     std::unique_ptr<DeviceBuffer> sin_;

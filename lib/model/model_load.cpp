@@ -1,13 +1,13 @@
 // Loading a range of layers, and what it takes on a device before anything is loaded. Sizes are
-// asked of the blocks themselves, so that a new kind of block is counted where it is written. What
-// a model really took is counted while it is loaded, because tensors have formats of their own.
+// asked of the sublayers, so that a new kind is counted where it is written. What a model really
+// took is counted while it is loaded, because tensors have formats of their own.
 #include <algorithm>
 
 #include "backend/device_copier.h"
 #include "base/error.h"
-#include "model/block_ops.h"
 #include "model/model.h"
 #include "model/rope_table.h"
+#include "model/sublayer_ops.h"
 #include "tensor/dtype.h"
 
 namespace molink {

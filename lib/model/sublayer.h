@@ -11,11 +11,11 @@
 
 namespace molink {
 
-/// What blocks get when a part runs. Pointers are to device memory.
-struct BlockRun {
+/// What sublayers get when a part runs. Pointers are to device memory.
+struct SublayerRun {
     Stream& stream;
     const BatchArgs& batch;
-    float* hidden = nullptr;       ///< the residual, [batch.rows, hidden]; the block adds to it
+    float* hidden = nullptr;       ///< the residual, [batch.rows, hidden]; the sublayer adds to it
     const float* cos = nullptr;    ///< of rotary positions, [context, rotary_dim / 2]
     const float* sin = nullptr;    ///< the same
     std::byte* scratch = nullptr;  ///< scratch_bytes(backend, max_rows) bytes, 64-byte aligned
@@ -24,11 +24,11 @@ struct BlockRun {
 };
 
 /// One half of a layer. It states what it takes before anything is loaded, loads its weights, and
-/// enqueues its ops. Blocks of a stage run one after the other and share their scratch memory.
+/// enqueues its ops. Sublayers of a stage run one after the other and share their scratch memory.
 /// Thread: one caller at a time.
-class Block {
+class Sublayer {
 public:
-    virtual ~Block() = default;
+    virtual ~Sublayer() = default;
 
     /// Bytes of its weights on the device when matrices are of `matrix_type`.
     virtual std::uint64_t weight_bytes(const Backend& backend, DataType matrix_type) const = 0;
@@ -46,7 +46,7 @@ struct CacheFormat {
 
 /// The half of a layer in which positions see each other: attention; latent and recurrent mixers
 /// are others.
-class Mixer : public Block {
+class Mixer : public Sublayer {
 public:
     /// Bytes of one cache block of this layer.
     virtual std::size_t cache_block_bytes(const Backend& backend,
@@ -55,14 +55,14 @@ public:
     virtual KvPages cache_pages(const Backend& backend, const CacheFormat& format,
                                 void* base) const = 0;
     /// Adds to the residual. Writes the batch's positions to `pages` before it reads them.
-    virtual void run(const BlockRun& run, const KvPages& pages) = 0;
+    virtual void run(const SublayerRun& run, const KvPages& pages) = 0;
 };
 
 /// The half of a layer that treats every position by itself: a dense one; experts are others.
-class FeedForward : public Block {
+class FeedForward : public Sublayer {
 public:
     /// Adds to the residual.
-    virtual void run(const BlockRun& run) = 0;
+    virtual void run(const SublayerRun& run) = 0;
 };
 
 }  // namespace molink

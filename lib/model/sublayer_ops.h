@@ -7,11 +7,11 @@
 #include <molink/model_spec.h>
 
 #include "backend/backend.h"
-#include "model/block.h"
+#include "model/sublayer.h"
 
 namespace molink {
 
-/// Places of a block's arrays in its scratch memory, each 64-byte aligned.
+/// Places of a sublayer's arrays in its scratch memory, each 64-byte aligned.
 class ScratchLayout {
 public:
     explicit ScratchLayout(ElementType activations) : element_(element_bytes(activations)) {}

@@ -1,7 +1,7 @@
-// Steps that blocks have in common. Nothing here decides: arguments of ops are filled in and
-// enqueued, so that each block reads as the sequence of its steps. The LM head is no block of a
-// layer, but works in the same memory.
-#include "model/block_ops.h"
+// Steps that sublayers have in common. Nothing here decides: arguments of ops are filled in and
+// enqueued, so that each sublayer reads as the sequence of its steps. The LM head is none of them,
+// but works in the same memory.
+#include "model/sublayer_ops.h"
 
 namespace molink {
 
