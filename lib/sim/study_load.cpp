@@ -15,7 +15,7 @@ namespace molink {
 namespace sim {
 namespace {
 
-enum Draw : std::uint64_t { gap, prompt_share, output_share };
+enum LoadDraw : std::uint64_t { gap, prompt_share, output_share };
 
 std::int32_t draw_tokens(const TokenQuantiles& quantiles, double share) {
     double tokens = quantiles.front().second;
@@ -93,7 +93,7 @@ std::vector<PlannedLoad> plan_load(const StudyWorkload& workload) {
     double at_s = 0;
     for (std::int32_t i = 0; i < workload.count; ++i) {
         const auto number = static_cast<std::uint64_t>(i);
-        const auto uniform = [&](Draw draw) {
+        const auto uniform = [&](LoadDraw draw) {
             return unit_double(counter_random(workload.seed, number, draw));
         };
         if (workload.poisson_per_s > 0) {
