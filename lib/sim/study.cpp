@@ -123,7 +123,7 @@ void StudyRun::fail(const std::string& what) {
 }
 
 void StudyRun::on_request_event(RequestEvent event) {
-    meter_.take(event, cluster_.clock.now);
+    meter_.add_event(event, cluster_.clock.now);
     if (options_.trace_limit_s <= 0 || !event.last) return;
     const std::int64_t now = cluster_.clock.now;
     timeline_.request(setup_.scenario.nodes.front().name, event.request.value, now - event.total_us,
@@ -259,7 +259,7 @@ StudyReport StudyRun::report() {
     meter_.fill(report, begin_us_);
     fill_use(report);
     report.frames = cluster_.network.frames();
-    report.timeline = timeline_.take();
+    report.timeline = timeline_.release();
     return report;
 }
 

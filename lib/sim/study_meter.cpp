@@ -38,7 +38,7 @@ TokenMeter::TokenMeter(const std::vector<PlannedLoad>& load, bool times)
     for (const PlannedLoad& planned : load) requests_.push_back({planned.output_tokens});
 }
 
-void TokenMeter::take(const RequestEvent& event, std::int64_t now_us) {
+void TokenMeter::add_event(const RequestEvent& event, std::int64_t now_us) {
     Request& request = requests_[static_cast<std::size_t>(event.request.value - 1)];
     for (Token token : event.tokens) {
         if (request.tokens++ == 0) {
@@ -141,7 +141,7 @@ void TimelineRecorder::request(const std::string& head, std::uint64_t number, st
     add({head, "requests", fmt::format("request {}", number), begin_us, end_us});
 }
 
-std::vector<TimelineEvent> TimelineRecorder::take() {
+std::vector<TimelineEvent> TimelineRecorder::release() {
     for (auto& [pair, burst] : bursts_) flush(burst);
     return std::move(events_);
 }

@@ -24,7 +24,7 @@ public:
     TokenMeter(const std::vector<PlannedLoad>& load, bool times);
 
     void submitted(std::size_t index, std::int64_t now_us) { requests_[index].arrival_us = now_us; }
-    void take(const RequestEvent& event, std::int64_t now_us);
+    void add_event(const RequestEvent& event, std::int64_t now_us);
     std::size_t ended() const { return ended_; }
     /// Empty, or the first request that did not end as it must.
     const std::string& failure() const { return failure_; }
@@ -88,7 +88,7 @@ public:
     void frame(const SentFrame& sent);
     void request(const std::string& head, std::uint64_t number, std::int64_t begin_us,
                  std::int64_t end_us);
-    std::vector<TimelineEvent> take();
+    std::vector<TimelineEvent> release();
 
 private:
     struct Burst {

@@ -20,7 +20,7 @@ std::vector<std::uint32_t> holders_of(const BlockPool& pool) {
     return holders;
 }
 
-BlockId take(BlockPool& pool) {
+BlockId allocate_one(BlockPool& pool) {
     REQUIRE(pool.reserve(1));
     return pool.allocate().block;
 }
@@ -44,7 +44,7 @@ TEST_CASE("a reservation is the only door, and it closes when blocks are promise
 
 TEST_CASE("a shared block is freed by its last holder, and once only") {
     BlockPool pool(2);
-    const BlockId block = take(pool);
+    const BlockId block = allocate_one(pool);
     pool.share(block);
     REQUIRE(pool.release(block).ok());
     REQUIRE(pool.available() == 1);
@@ -56,9 +56,9 @@ TEST_CASE("a shared block is freed by its last holder, and once only") {
 
 TEST_CASE("kept blocks are idle, can be shared again, and go in the order they became idle") {
     BlockPool pool(3);
-    const BlockId a = take(pool);
-    const BlockId b = take(pool);
-    const BlockId c = take(pool);
+    const BlockId a = allocate_one(pool);
+    const BlockId b = allocate_one(pool);
+    const BlockId c = allocate_one(pool);
     for (BlockId block : {a, b, c}) pool.keep(block);
     for (BlockId block : {b, a, c}) REQUIRE(pool.release(block).ok());
     REQUIRE(pool.idle_count() == 3);
@@ -78,7 +78,7 @@ TEST_CASE("kept blocks are idle, can be shared again, and go in the order they b
 
 TEST_CASE("the self-check compares references with holders") {
     BlockPool pool(2);
-    const BlockId block = take(pool);
+    const BlockId block = allocate_one(pool);
     auto holders = holders_of(pool);
     REQUIRE(pool.check(holders).ok());
     holders[block.value] = 0;
