@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "base/error.h"
 #include "base/limits.h"
@@ -87,6 +88,10 @@ const Member* Membership::find_by_link(PeerLinkId link) const {
     return found == node_of_link_.end() ? nullptr : find(found->second);
 }
 
+Member* Membership::find_by_link(PeerLinkId link) {
+    return const_cast<Member*>(std::as_const(*this).find_by_link(link));
+}
+
 const Member* Membership::find_by_address(const std::string& address) const {
     const auto found = std::find_if(members_.begin(), members_.end(), [&](const Member& member) {
         return member.info.id != kHeadNode && member.info.address == address;
@@ -138,26 +143,23 @@ std::vector<PeerLinkId> Membership::release_dismissed(
 }
 
 const Member* Membership::on_heard(PeerLinkId link, std::int64_t now_us) {
-    const auto found = node_of_link_.find(link);
-    if (found == node_of_link_.end()) return nullptr;
-    Member* member = find(found->second);
+    Member* member = find_by_link(link);
+    if (member == nullptr) return nullptr;
     member->info.last_heard_us = now_us;
     return member;
 }
 
 const Member* Membership::on_interrupted(PeerLinkId link, std::int64_t now_us) {
-    const auto found = node_of_link_.find(link);
-    if (found == node_of_link_.end()) return nullptr;
-    Member* member = find(found->second);
+    Member* member = find_by_link(link);
+    if (member == nullptr) return nullptr;
     member->interrupted_us = now_us;
     member->info.state = NodeState::stalled;
     return member;
 }
 
 const Member* Membership::on_resumed(PeerLinkId link, std::int64_t now_us) {
-    const auto found = node_of_link_.find(link);
-    if (found == node_of_link_.end()) return nullptr;
-    Member* member = find(found->second);
+    Member* member = find_by_link(link);
+    if (member == nullptr) return nullptr;
     member->interrupted_us = 0;
     member->info.last_heard_us = now_us;
     member->info.state = NodeState::joined;

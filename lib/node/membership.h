@@ -56,6 +56,7 @@ public:
     const Member* find(NodeId node) const;
     Member* find(NodeId node);
     const Member* find_by_link(PeerLinkId link) const;
+    Member* find_by_link(PeerLinkId link);
     const Member* find_by_address(const std::string& address) const;
     /// Descriptions of all members, with their shares of memory and whether they are waited for.
     std::vector<NodeInfo> infos() const;
