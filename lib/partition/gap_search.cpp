@@ -1,8 +1,9 @@
-// Layers that differ, dealt out along a sequence of nodes. For one node, a stage that begins later
-// is cheaper, and a stage that begins too far back exceeds the memory for this end and for all
-// later ones. So one queue of starts serves all ends in turn: a start leaves it at the back when a
-// later one is as good, and at the front when it is too far back. The best start is the front one
-// (sum), or where the value before the stage crosses that of the stage itself (maximum).
+// Splits layers that differ over a sequence of nodes. A stage of one node gets cheaper as it starts
+// later. A start that is too early for one end, by memory or by the limit, is too early for all
+// later ends. One queue of starts therefore serves all ends in turn: a start leaves it at the back
+// when a later one is as good, and at the front when it is too early. For the sum, the front is the
+// best start. For the maximum, the best start is where the value before the stage crosses the value
+// of the stage; bisection finds it.
 #include "partition/gap_search.h"
 
 #include <algorithm>
@@ -45,7 +46,8 @@ GapValue GapSearch::search(LayerRange gap, const std::vector<std::size_t>& nodes
     return {band.empty() ? kHopeless : gap.end + 1 - band.end, 0};
 }
 
-/// Fills after_ from before_, whose values lie in `band`. Returns the band of those in after_.
+/// Fills after_ from before_, whose finite values lie in `band`. Returns the band of the finite
+/// values in after_.
 LayerRange GapSearch::place(std::size_t node, LayerRange band, std::int32_t gap_end,
                             double limit_us) {
     starts_.clear();
@@ -71,7 +73,7 @@ LayerRange GapSearch::place(std::size_t node, LayerRange band, std::int32_t gap_
 void GapSearch::add_start(std::size_t node, std::int32_t layer) {
     double key = before_[static_cast<std::size_t>(layer)];
     if (latency_) {
-        // The sum for an end is the key plus what does not depend on the start.
+        // The sum for an end is the key plus a term that does not depend on the start.
         key -= rates_[node].decode_layer_us * problem_.costs.decode_cost({0, layer});
         const bool lm_head = layer == 0 && problem_.input.lm_head == LmHead::first;
         if (lm_head) key += rates_[node].lm_head_us;
@@ -95,7 +97,7 @@ double GapSearch::best_value(std::size_t node, std::int32_t end) const {
     if (latency_) {
         return before_[static_cast<std::size_t>(starts_[first_].layer)] + stage(first_);
     }
-    // The first start that is not before the crossing, or none.
+    // Finds the first start that is not before the crossing; low is starts_.size() if none is.
     std::size_t low = first_;
     std::size_t high = starts_.size();
     while (low < high) {

@@ -1,6 +1,7 @@
-// Explains why a plan leaves a node out by asking what the plan would be with it: over all orders
-// where those can be searched, otherwise with the node at its best place in the order of the plan.
-// The reason is the first figure that gets worse.
+// Explains why a plan leaves a node out: computes the plan with this node and names the first
+// figure that gets worse. If all orders can be searched, the search runs again with the node as a
+// required one. Otherwise the node is inserted into the order of the plan at its best place, or at
+// its own place when the order is fixed.
 #include "partition/left_out.h"
 
 #include <algorithm>
@@ -18,8 +19,8 @@ double ms(double us) {
 struct Worth {
     bool fits = false;
     double main_us = 0;
-    bool by_link = false;
-    double blocks = 0;  // KV blocks of the smallest stage; negative: not known
+    bool by_link = false;  // main_us is the time of a link
+    double blocks = 0;     // KV blocks of the smallest stage; negative: not known
     double ring_us = 0;
 };
 
@@ -83,7 +84,7 @@ private:
         return ring;
     }
 
-    /// Time of the link into stage i of `split`, us; 0 when only the head sends to it.
+    /// Returns the time of the link into stage i of `split`, us; 0 when only the head sends to it.
     double link_into(const Split& split, std::size_t i) const {
         const RingShape ring = planned_ring(problem_.input, split.stages.size());
         const auto from = ring.previous(i);
@@ -141,7 +142,8 @@ private:
         return worth;
     }
 
-    /// The plan's order with `node` inserted at `at`, valued like in the heuristic, without KV.
+    /// Values the plan's order with `node` inserted at position `at`, as the heuristic does. The KV
+    /// blocks stay unknown.
     Worth valued(std::size_t node, std::size_t at) {
         std::vector<std::size_t> sequence = order_;
         sequence.insert(sequence.begin() + static_cast<std::ptrdiff_t>(at), node);

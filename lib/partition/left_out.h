@@ -6,7 +6,8 @@
 
 namespace molink {
 
-/// Explains, in words with numbers, why each node without a stage in `split` was left out.
+/// Explains in a sentence with numbers why each node without a stage in `split` was left out.
+/// Returns the nodes in the order of the input.
 std::vector<LeftOut> explain_left_out(const SplitProblem& problem, const Split& split,
                                       SequenceValuer& valuer);
 

@@ -1,7 +1,8 @@
-// Orders for large clusters. A bottleneck path through many nodes is hard to find exactly, so this
-// is a local search that takes every improvement at once. It tries the usual moves of tours (2-opt,
-// or-opt) and moves that change which nodes take part. The way round the ring breaks ties; a second
-// round counts everything within 2 % as a tie, so that nodes of one site end up next to each other.
+// Finds orders of nodes for large clusters. A bottleneck path through many nodes is hard to find
+// exactly, so this is a local search that takes every improvement as soon as it finds one. It tries
+// the usual moves for tours (2-opt by Croes, or-opt by Or) and moves that change which nodes take
+// part. The time round the ring breaks ties. A second pass counts all values within 2 % as a tie,
+// so that nodes of one site end up next to each other.
 #include "partition/order_search.h"
 
 #include <algorithm>
@@ -23,14 +24,15 @@ public:
     LocalSearch(const SplitProblem& problem, SequenceValuer& valuer, std::int64_t limit)
         : problem_(problem), valuer_(valuer), limit_(limit) {}
 
-    /// Inserts each node where it does best: required nodes first, then fast ones.
+    /// Inserts the nodes one by one, each where it does best: required nodes first, then fast ones.
+    /// Omits a node that is not required when it improves nothing.
     void begin_by_insertion() {
         std::vector<std::size_t> nodes = by_use();
         current_.clear();
         value_ = valuer_.value(current_);
         for (std::size_t node : nodes) insert_best(node, problem_.required[node]);
     }
-    /// Begins with the best choice of nodes in this order.
+    /// Begins with the best choice of nodes in the given order.
     void begin_in_order(const NodeOrder& order) {
         const bool latency = problem_.input.objective == PartitionObjective::latency;
         const Split split = search_order(latency ? ring_pass(problem_) : slowest_pass(problem_),
@@ -153,7 +155,7 @@ private:
         return better;
     }
 
-    /// Moves pieces of up to three neighbours to another place.
+    /// Moves pieces of up to kLongestPiece neighbours to another place.
     bool move_pieces() {
         bool better = false;
         for (std::size_t length = 1; length <= kLongestPiece; ++length) {
@@ -173,7 +175,6 @@ private:
         return better;
     }
 
-    /// Reverses pieces.
     bool reverse_pieces() {
         bool better = false;
         for (std::size_t from = first_movable(); from + 1 < current_.size(); ++from) {
@@ -191,12 +192,13 @@ private:
     const SplitProblem& problem_;
     SequenceValuer& valuer_;
     std::int64_t limit_;
-    double floor_us_ = 0;  // sequences that are faster than this are ties
+    double floor_us_ = 0;  // faster sequences count as equal
     NodeOrder current_;
     SequenceValue value_;
 };
 
-/// All nodes, beginning at the head or the pinned node, each followed by its nearest neighbour.
+/// Returns all nodes in an order where each is followed by its nearest unused neighbour. The pinned
+/// node comes first, or else the node nearest to the head.
 NodeOrder nearest_order(const SplitProblem& problem) {
     const PartitionInput& input = problem.input;
     std::vector<bool> used(input.nodes.size(), false);
@@ -221,7 +223,8 @@ NodeOrder nearest_order(const SplitProblem& problem) {
     return order;
 }
 
-/// The order reversed. Links differ by direction, and no small move reverses a whole order.
+/// Reverses an order. The directions of a link may differ, and no small move reverses a whole
+/// order.
 NodeOrder reversed(NodeOrder order, bool pin_first) {
     if (order.size() > 1) std::reverse(order.begin() + (pin_first ? 1 : 0), order.end());
     return order;

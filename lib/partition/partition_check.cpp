@@ -1,6 +1,6 @@
-// Refusals: inputs that contradict themselves, inputs that no plan fits, plans that contradict
-// their input. They are apart from the searches because the head checks the plan of every
-// partitioner with them, and because each refusal names nodes and numbers.
+// Refuses inputs that contradict themselves, inputs that no plan fits, and plans that contradict
+// their input. These checks are apart from the searches, because the head applies them to the plan
+// of every partitioner, and because each refusal names nodes and numbers.
 #include "partition/partition_check.h"
 
 #include <algorithm>
@@ -21,13 +21,14 @@ Status check_times(const PartitionNode& node) {
     for (double time : {node.decode_layer_us, node.prefill_row_layer_us, node.lm_head_row_us,
                         node.decode_row_layer_us}) {
         if (std::isfinite(time) && time >= 0) continue;
-        return invalid_argument("node '{}' gives a time of {} us for a layer or the LM head",
-                                node.name, time);
+        return invalid_argument(
+            "node '{}' gives a time of {} us for a layer or the LM head; 0 or more is needed",
+            node.name, time);
     }
     return {};
 }
 
-/// Bounds that keep every sum of sizes far below 2^63.
+/// Checks bounds that keep every sum of sizes far below 2^63.
 Status check_layer(const PartitionModel& model, std::size_t index) {
     constexpr auto kMost = static_cast<std::int64_t>(limits::kMaxMemoryBytes);
     const PartitionLayer& layer = model.layers[index];
@@ -45,8 +46,10 @@ Status check_layer(const PartitionModel& model, std::size_t index) {
     }
     if (layer.state_bytes == 0) return {};
     if (model.max_sequences > 0 && layer.state_bytes <= kMost / model.max_sequences) return {};
-    return invalid_argument("layer {} keeps {} bytes of state for each of {} sequences", index,
-                            layer.state_bytes, model.max_sequences);
+    return invalid_argument(
+        "layer {} keeps {} bytes of state for each of {} sequences; at least 1 sequence and at "
+        "most {} bytes in all are possible",
+        index, layer.state_bytes, model.max_sequences, kMost);
 }
 
 Status check_one_override(const PartitionInput& input, const PartitionNode& node) {
@@ -81,7 +84,7 @@ Status check_overrides(const PartitionInput& input) {
     const PartitionNode& first = input.nodes.front();
     if (!input.pin_first || fixed.empty() || fixed.front() == &first) return {};
     if (fixed.front()->fixed->begin > 0 && !first.fixed) return {};
-    return invalid_argument("'{}' asks for layers {}-{}, and '{}' must hold the first stage",
+    return invalid_argument("'{}' asks for layers {}-{}, but '{}' must hold the first stage",
                             fixed.front()->name, fixed.front()->fixed->begin,
                             fixed.front()->fixed->end - 1, first.name);
 }
@@ -117,8 +120,8 @@ Status check_stage(const PartitionInput& input, const StageCosts& costs, const S
     if (stage.has_embedding != (stage.layers.begin == 0) ||
         stage.has_lm_head != costs.has_lm_head(stage.layers)) {
         return bad_plan(
-            fmt::format("{} and the wrong one of embedding and LM head: the stage with layer 0 has "
-                        "the embedding, the one with layer {} the LM head",
+            fmt::format("{} and puts the embedding or the LM head in the wrong place: the stage "
+                        "with layer 0 has the embedding, the one with layer {} the LM head",
                         gives, input.lm_head == LmHead::first ? 0 : last_layer));
     }
     if (info.fixed && *info.fixed != stage.layers) {

@@ -5,12 +5,12 @@
 
 namespace molink {
 
-/// Refuses an input that no plan can satisfy: sizes, ids and times out of range, overrides that
-/// contradict each other. Errors: invalid_argument with the nodes and the numbers.
+/// Refuses an input that no plan can satisfy: sizes or times out of range, ids that occur twice,
+/// overrides that contradict each other. Errors: invalid_argument with the nodes and the numbers.
 Status check_partition_input(const PartitionInput& input);
 
-/// The error for a valid input that no split fits: resource_exhausted with the bytes that are
-/// needed and available.
+/// Returns the error for a valid input that no split fits: resource_exhausted with the needed and
+/// the available bytes.
 Status explain_no_split(const PartitionInput& input);
 
 }  // namespace molink

@@ -1,8 +1,9 @@
-// Fills in what follows from nodes and layers, and predicts. Decode: R sequences, as many as KV has
-// room for, run as N micro-batches of b = ceil(R / N) rows. Every row comes back once per cycle of
-// T = max(L(b), N x time of the slowest resource), where L(b) is the time of one micro-batch round
-// the ring; N is the smallest number within 2 % of the best T. Prompt: its slices follow each other
-// through stages and links, so the first takes the sum of all and every further one the slowest.
+// Completes a plan with everything that follows from its nodes and layers, and predicts its speed.
+// Decode: R sequences, as many as KV memory permits, run as N micro-batches of b = ceil(R / N)
+// rows. Every row comes back once per cycle of T = max(L(b), N x time of the slowest resource),
+// where L(b) is the time of one micro-batch round the ring. N is the smallest number within 2 % of
+// the best T. Prompt: its slices follow each other through stages and links. The first slice takes
+// the time of all of them, and each further slice adds the time of the slowest one.
 #include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
@@ -43,9 +44,9 @@ namespace {
 
 /// Times of the stages and links of the ring for one number of rows.
 struct RingTimes {
-    double sum_us = 0;      ///< of all stages and links, with propagation delays
-    double slowest_us = 0;  ///< of the slowest stage or link
-    std::size_t slowest = 0;
+    double sum_us = 0;        ///< of all stages and links, with propagation delays
+    double slowest_us = 0;    ///< of the slowest stage or link
+    std::size_t slowest = 0;  ///< its stage, or the stage that sends on this link
     bool slowest_is_link = false;
 };
 
@@ -54,6 +55,7 @@ public:
     Predictor(const PartitionInput& input, PartitionPlan& plan)
         : input_(input), plan_(plan), costs_(input), links_(input) {}
 
+    /// Finds the nodes of the stages. Call it before fill().
     Status locate() {
         std::unordered_map<NodeId, std::size_t> index;
         for (std::size_t i = 0; i < input_.nodes.size(); ++i) index[input_.nodes[i].id] = i;
@@ -89,12 +91,13 @@ public:
     }
 
 private:
-    /// The link that stage i sends on.
+    /// Returns the link that stage i sends on.
     const LinkModel& link(std::size_t i) const {
         const auto next = ring_.next(i);
         return next ? links_.between(nodes_[i], nodes_[*next]) : links_.to_head(nodes_[i]);
     }
-    /// Time to put `rows` rows on the link of stage i. A slice returns to the LM head as one row.
+    /// Returns the time to put `rows` rows on the link of stage i, us. Of a slice, only one row
+    /// goes back to an LM head on the first stage.
     double link_time(std::size_t i, double rows, bool slice) const {
         const PartitionModel& model = input_.model;
         const LinkCargo cargo = ring_.cargo(i);
@@ -181,7 +184,7 @@ private:
         plan_.slowest_us = slowest_between();
     }
 
-    /// Time of the slowest stage or link, as the searches count it.
+    /// Returns the time of the slowest stage or link as the searches count it, us.
     double slowest_between() const {
         const double rows = planned_rows(input_);
         double slowest = 0;
@@ -229,7 +232,7 @@ private:
         } else if (times.sum_us > predicted.micro_batches * times.slowest_us) {
             predicted.limit = PartitionLimit::latency;
             predicted.limit_text = fmt::format(
-                "the way round the ring: {} running sequences keep no stage and no link busy",
+                "time round the ring: {} running sequences keep no stage and no link busy",
                 predicted.running);
         } else if (times.slowest_is_link) {
             predicted.limit = PartitionLimit::link;

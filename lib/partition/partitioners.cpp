@@ -1,5 +1,5 @@
-// The built-in partitioners: they choose the search and make a plan of the split it finds. The
-// search covers the given order where that is fixed, all orders where their number permits, and
+// The built-in partitioners. They choose the search and make a plan from the split that it finds.
+// The search covers the given order if that is fixed, all orders if their number permits it, and
 // otherwise the order that a heuristic finds.
 #include <molink/partitioner.h>
 
@@ -92,7 +92,7 @@ public:
     }
 
 private:
-    /// The problem with the LM head at one place.
+    /// The problem with the LM head in one place.
     struct Place {
         explicit Place(PartitionInput placed)
             : input(std::move(placed)), problem(input), valuer(problem) {}

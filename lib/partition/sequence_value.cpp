@@ -1,8 +1,8 @@
-// The value of one sequence of nodes, cheap enough to try thousands. Overrides cut the layers into
-// gaps. Within a gap of layers that are alike, every free node takes one layer, and each of the
-// rest goes to the node that it costs least: the one with the smallest time afterwards (throughput)
-// or with the fastest layer (latency). That is exact, because only the number of layers matters.
-// Memory bounds what a node takes; embedding and LM head follow from its place in the sequence.
+// Values one sequence of nodes, fast enough to try thousands. Overrides cut the layers into gaps.
+// In a gap of identical layers, every node takes one layer, and each remaining layer goes to the
+// node where it costs least: the node with the smallest time afterwards (throughput) or with the
+// fastest layer (latency). This is exact, because only the number of layers matters. Memory bounds
+// the layers of a node; the embedding and the LM head follow from its place in the sequence.
 #include "partition/sequence_value.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 namespace molink {
 namespace {
 
-/// A sum that equals the limit must not exceed it by rounding.
+/// Keeps a sum that equals the limit from exceeding it by rounding.
 constexpr double kSlack = 1 + 1e-12;
 
 bool layers_are_alike(const PartitionModel& model) {
@@ -43,8 +43,8 @@ void SequenceValuer::measure_alike() {
     }
 }
 
-/// The most layers that fit at a place in the sequence. A stage that is first or last leaves at
-/// least one layer to the others, a stage in the middle at least two.
+/// Returns the most layers that fit on `node` in the role `at`. A stage that is first or last
+/// leaves at least one layer to the others, a stage in the middle at least two.
 std::int32_t SequenceValuer::most_layers(std::size_t node, std::size_t at) const {
     const std::int32_t layers = problem_.input.model.layer_count();
     const auto fits = [&](std::int32_t begin, std::int32_t end) {

@@ -10,11 +10,11 @@
 
 namespace molink {
 
-/// How good a sequence of nodes is when each of them holds at least one layer; less is better.
+/// The value of a sequence of nodes that each hold at least one layer; smaller is better.
 struct SequenceValue {
-    double deficit = 0;    ///< layers that find no place; 0: the sequence works
+    double deficit = 0;    ///< layers that fit nowhere, or nodes without a layer; 0: it works
     double main_us = 0;    ///< what the objective minimises
-    double ring_us = 0;    ///< way round the ring, links only
+    double ring_us = 0;    ///< time round the ring on links only
     bool by_link = false;  ///< main_us is the time of a link
 
     friend bool operator<(const SequenceValue& a, const SequenceValue& b) {
@@ -24,18 +24,18 @@ struct SequenceValue {
     }
 };
 
-/// Values sequences exactly. Layers that are alike are dealt out one by one to the node that it
-/// costs least, in O(nodes + layers log nodes); layers that differ need a GapSearch.
+/// Values sequences exactly. Identical layers are dealt out one by one, each to the node where it
+/// costs least, in O(nodes + layers log nodes). Layers that differ need a GapSearch.
 class SequenceValuer {
 public:
     /// `problem` must outlive this object.
     explicit SequenceValuer(const SplitProblem& problem);
 
-    /// A sequence whose value is above a finite `limit_us` may get any main_us above it, and any
-    /// deficit.
+    /// Returns the value of `sequence`. When main_us would exceed a finite `limit_us`, the result
+    /// is not exact: any main_us above the limit, and any deficit.
     SequenceValue value(const std::vector<std::size_t>& sequence,
                         double limit_us = std::numeric_limits<double>::infinity());
-    /// Sequences valued so far.
+    /// Returns the number of sequences valued so far.
     std::int64_t count() const { return count_; }
 
 private:
@@ -45,15 +45,16 @@ private:
         return (first ? 1u : 0u) + (last ? 2u : 0u);
     }
     struct LinkTimes {
-        double ring_us = 0;     // way round the ring without the stages
-        double slowest_us = 0;  // for `throughput`
+        double ring_us = 0;     // time round the ring without the stages
+        double slowest_us = 0;  // the slowest link; only for `throughput`
     };
+    /// A node without an override and the layers of the current gap that it gets.
     struct Filler {
         std::size_t node = 0;
         double layer_us = 0;
-        double base_us = 0;
+        double base_us = 0;  // the LM head, if the node holds it
         std::int32_t layers = 0;
-        std::int32_t most = 0;
+        std::int32_t most = 0;  // layers that fit
     };
 
     void measure_alike();
@@ -72,11 +73,11 @@ private:
     bool latency_;
     bool lm_head_first_;
     std::optional<GapSearch> search_;        // only for layers that differ
-    std::vector<std::int32_t> most_layers_;  // [nodes, roles], only for layers that are alike
-    std::vector<double> layer_us_;           // [nodes], only for layers that are alike
-    std::vector<double> lm_head_us_;         // [nodes], only for layers that are alike
-    std::vector<Filler> gap_;                // free nodes since the last override
-    std::vector<std::size_t> gap_nodes_;     // the same, as indices
+    std::vector<std::int32_t> most_layers_;  // [nodes, roles], only for identical layers
+    std::vector<double> layer_us_;           // [nodes], only for identical layers
+    std::vector<double> lm_head_us_;         // [nodes], only for identical layers
+    std::vector<Filler> gap_;                // nodes since the last override
+    std::vector<std::size_t> gap_nodes_;     // the same nodes, as indices
     std::int64_t count_ = 0;
 };
 

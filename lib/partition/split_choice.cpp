@@ -1,8 +1,8 @@
-// What the built-in partitioners ask of the searches. For throughput there are several questions in
-// turn: how fast can the slowest stage or link be; how many KV blocks are possible within 2 % of
-// that; how short is the ring within both; and, because a node that costs almost nothing should
-// stay, the last one again with a small bonus for every node. All bonuses together are at most a
-// tenth of the shortest ring, so nodes are kept exactly as long as they are cheap.
+// Chooses a split with the searches. The objective latency takes one pass. The objective throughput
+// takes four. The first finds the shortest time of the slowest stage or link. The second finds the
+// most KV blocks within 2 % of that time, and the third the shortest ring within both limits. The
+// fourth finds that ring again with a small bonus for every stage, because nodes that cost almost
+// nothing should stay. All bonuses together are at most a tenth of the shortest ring.
 #include "partition/split_choice.h"
 
 #include <algorithm>
@@ -24,11 +24,12 @@ double link_cost(const SplitProblem& problem, std::size_t from, std::size_t to, 
     return link_work_us(problem.input, problem.links.between(from, to), problem.rows, cargo);
 }
 
-/// What a pass asks of a stage.
+/// The value of a stage in a pass: time of its share of the workload, time of one row, or KV
+/// blocks.
 enum class StageQuestion { work, ring, room };
 
-/// Values of the stages of a problem. Memory and limits only get worse as a range grows, so the
-/// longest range that is permitted is found by bisection.
+/// Values of the stages of a problem. A longer range never needs less memory or time, so bisection
+/// finds the longest permitted range.
 class ProblemStages final : public StageValues {
 public:
     ProblemStages(const SplitProblem& problem, StageQuestion question, const PassLimits& limits,
@@ -87,7 +88,7 @@ private:
     std::vector<StageRate> rates_;  // [nodes]
 };
 
-/// A pass in which links cost nothing.
+/// Makes a pass in which links cost nothing.
 SearchPass make_pass(const SplitProblem& problem, SearchPass::Combine combine,
                      StageQuestion question, const PassLimits& limits, double stage_bonus_us = 0) {
     SearchPass pass;
@@ -103,7 +104,8 @@ SearchPass make_pass(const SplitProblem& problem, SearchPass::Combine combine,
     return pass;
 }
 
-/// Fills `links` [nodes, nodes] of a pass. A node that is alone sends itself nothing.
+/// Fills `links` [nodes, nodes] of a pass. The diagonal stays as it is, because a single stage
+/// sends itself nothing.
 template <typename Value>
 void fill_links(const SearchPass& pass, std::vector<double>& links, const Value& value) {
     if (links.empty()) return;
@@ -127,7 +129,7 @@ void forbid_slow_links(SearchPass& pass, const SplitProblem& problem, double bou
     }
 }
 
-/// Searches pass i for candidate i and returns the best answer.
+/// Runs pass i with the search of candidate i and returns the best split.
 Choice ask(std::span<const Candidate> candidates, const std::vector<SearchPass>& passes) {
     Choice best;
     for (std::size_t i = 0; i < candidates.size(); ++i) {
@@ -163,7 +165,7 @@ Choice choose_for_throughput(std::span<const Candidate> candidates) {
     const bool all = std::find(required.begin(), required.end(), false) == required.end();
     if (shortest.split.stages.empty()) return roomiest;
     if (all) return shortest;
-    // Where times are unknown, too, one node more is better than one less.
+    // The smallest bonus is above 0, so that nodes also stay when all times are unknown.
     return ask_rings(
         std::max(shortest.split.value * kKeepShare / static_cast<double>(required.size()), 1e-6));
 }
@@ -205,7 +207,7 @@ SearchPass ring_pass(const SplitProblem& problem, const PassLimits& limits, doub
     for (std::size_t node = 0; node < pass.nodes; ++node) {
         pass.enter[node] = enter_us(input, problem.links, node);
         pass.leave[node] = leave_us(input, problem.links, node);
-        // With the LM head on the first stage, that one sends the token to the head.
+        // With the LM head on the first stage, the first stage sends the token to the head.
         if (!pass.back.empty()) pass.enter[node] += pass.leave[node];
     }
     forbid_slow_links(pass, problem, limits.slowest_us);

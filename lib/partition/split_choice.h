@@ -13,12 +13,13 @@
 
 namespace molink {
 
-/// Times and rings within 2 % of each other are equally good.
+/// Times whose ratio is at most this are equally good.
 inline constexpr double kPlanTolerance = 1.02;
 
-/// A checked input with what the searches derive from it once.
+/// A checked input and the values that all searches derive from it.
 struct SplitProblem {
-    /// The place of the LM head in `partition_input` is decided; it must outlive this object.
+    /// `partition_input` must name the place of the LM head, not `automatic`, and must outlive this
+    /// object.
     explicit SplitProblem(const PartitionInput& partition_input);
 
     const PartitionInput& input;
@@ -29,26 +30,27 @@ struct SplitProblem {
     bool even = false;           ///< a stage costs its number of layers, a link nothing
 };
 
-/// What a pass forbids.
+/// Limits of a pass. It forbids slower stages and links, and stages with fewer KV blocks.
 struct PassLimits {
-    double slowest_us = std::numeric_limits<double>::infinity();  ///< slower stages and links
-    double kv_blocks = -std::numeric_limits<double>::infinity();  ///< stages with fewer blocks
+    double slowest_us = std::numeric_limits<double>::infinity();
+    double kv_blocks = -std::numeric_limits<double>::infinity();
 };
 
-/// Time of stages and links for planned_rows() and their prompts, combined by the maximum:
+/// Time of the slowest stage or link for planned_rows() tokens of output and their prompts.
 /// `throughput` minimises it.
 SearchPass slowest_pass(const SplitProblem& problem);
-/// Time of one row of one sequence round the ring, combined by the sum: `latency` minimises it.
-/// `stage_bonus_us` is subtracted for every stage.
+/// Time of one row of one sequence round the ring. `latency` minimises it. `stage_bonus_us` is
+/// subtracted for every stage.
 SearchPass ring_pass(const SplitProblem& problem, const PassLimits& limits = {},
                      double stage_bonus_us = 0);
-/// KV blocks of the smallest stage, negated, where no stage or link is slower than `bound_us`.
+/// KV blocks of the smallest stage, negated. Forbids stages and links that are slower than
+/// `bound_us`.
 SearchPass roomiest_pass(const SplitProblem& problem, double bound_us);
 
-/// Answers a pass: a search over one order, or over all.
+/// Searches one order, or all of them, for the best split of a pass.
 using Searcher = std::function<Split(const SearchPass& pass)>;
 
-/// One place of the LM head, and the search for it.
+/// The problem with the LM head in one place, and its search.
 struct Candidate {
     const SplitProblem& problem;
     Searcher search;
@@ -56,11 +58,11 @@ struct Candidate {
 
 struct Choice {
     Split split;                ///< has no stages when nothing fits
-    std::size_t candidate = 0;  ///< the one with this split; the first among equals
+    std::size_t candidate = 0;  ///< index of the candidate with this split; the first among equals
 };
 
-/// The split that the problem's objective asks for, see make_cost_partitioner, over all candidates:
-/// problems that differ only in the place of the LM head.
+/// Returns the best split over all candidates by the objective of the problem, see
+/// make_cost_partitioner(). The problems must differ only in the place of the LM head.
 Choice choose_split(std::span<const Candidate> candidates);
 
 }  // namespace molink

@@ -1,8 +1,9 @@
 // The exact searches behind the built-in partitioners: dynamic programmes over the layers placed so
-// far and the node that was placed last, for one order or for all of them at once. Each cell first
-// takes the best arrival over the links and then the best range of layers, so links cost no factor.
-// The chosen stages are found afterwards by asking which step gives a cell its value: the same
-// arithmetic gives the same bits.
+// far and the node that was placed last, for one order or for all orders at once. Each cell first
+// takes the best arrival over the links and then the best range of layers, so the work for links
+// and ranges is added, not multiplied. The chosen stages are traced back from the last cell: a step
+// was taken if it gives the cell exactly its value, because the same arithmetic gives the same
+// bits.
 #include "partition/split_search.h"
 
 #include <algorithm>
@@ -41,7 +42,7 @@ void place(const SearchPass& pass, StageRows& rows, std::size_t node, const doub
     }
 }
 
-/// The layer at which the stage of `node` begins that ends at `end` with `value`.
+/// Returns the first layer of the stage of `node` that ends at `end` and gave that cell `value`.
 std::int32_t begin_of(const SearchPass& pass, StageRows& rows, std::size_t node,
                       const double* arrival, std::int32_t end, double value) {
     Row out(static_cast<std::size_t>(pass.layers) + 1);
@@ -91,8 +92,8 @@ public:
     }
 
 private:
-    /// The first position whose node may be directly before that of `at`: no required node may be
-    /// skipped.
+    /// Returns the first position whose node may come directly before the node at `at`, without
+    /// skipping a required node.
     std::size_t earliest_before(std::size_t at) const {
         std::size_t from = at;
         while (from > 0 && !required_[from - 1]) --from;
@@ -236,7 +237,8 @@ private:
     Row best_;
 };
 
-/// The pass with `first` as the first node: then the way back depends only on the last node.
+/// Returns the pass with `first` as its first node. The link back then depends only on the last
+/// node, so it becomes `leave`.
 SearchPass returning_to(const SearchPass& pass, std::size_t first) {
     SearchPass closed = pass;
     closed.back.clear();

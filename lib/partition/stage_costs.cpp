@@ -1,7 +1,7 @@
-// What a stage and a link cost, in one place, so that search, prediction and check cannot disagree.
-// A stage costs the sum over its layers; the searches rely on that, and on longer ranges costing no
-// less. Which stage holds the embedding and the LM head follows from its layers, once the end that
-// has the LM head is chosen.
+// Computes what a stage and a link cost, in one place, so that search, prediction and check cannot
+// disagree. The cost of a stage is a sum over its layers. The searches rely on that, and on longer
+// ranges costing no less. The layers of a stage tell whether it holds the embedding or the LM head,
+// once the place of the LM head is decided.
 #include "partition/stage_costs.h"
 
 #include <algorithm>
@@ -17,17 +17,18 @@ double batch_factor(const PartitionNode& node, double rows) {
     return 1 + (rows - 1) * row_us / node.decode_layer_us;
 }
 
-/// Time of the measured layer for a slice. It reads every weight, however few rows it has.
+/// Returns the time of the measured layer for a slice. A slice reads every weight, even with few
+/// rows.
 double slice_layer_us(const PartitionNode& node, double rows) {
     return std::max(node.decode_layer_us, rows * node.prefill_row_layer_us);
 }
 
-/// Tokens of output that belong to one prompt.
+/// Returns the tokens of output for each prompt.
 double outputs_of_prompt(const PartitionWorkload& work) {
     return std::max(work.output_tokens, 1);
 }
 
-/// Rows of prompts for each token of output.
+/// Returns the prefill rows for each token of output.
 double prompt_rows(const PartitionWorkload& work) {
     return std::max(work.prompt_tokens, 0) / outputs_of_prompt(work);
 }

@@ -9,14 +9,14 @@
 
 namespace molink {
 
-/// Values of the stages of one node that begin with the same layer, by their end.
+/// Values of the stages of one node that begin with the same layer, indexed by their end.
 struct StageRow {
-    const double* values;  // [layers + 1], valid until the next row is asked for
-    std::int32_t last;     // the last end that is permitted
+    const double* values;  // [layers + 1], valid until the next call of StageRows::row()
+    std::int32_t last;     // the last permitted end
 };
 
-/// The stage values of a pass. Rows are computed when they are asked for; `keep` says that each is
-/// asked for often, and then they stay as long as all of them fit into 64 MiB.
+/// The stage values of a pass. Rows are computed on request. With `keep`, rows are requested often
+/// and stay in memory, provided that all of them fit into limits::kMaxKeptStageValues.
 class StageRows {
 public:
     StageRows(const SearchPass& pass, bool keep)

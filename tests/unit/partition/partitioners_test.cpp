@@ -97,8 +97,8 @@ TEST_CASE("the place of the LM head is checked") {
     REQUIRE(says(check_partition(input, *plan).message(), "the input demands the last one"));
     input.lm_head = LmHead::automatic;
     plan->stages[0].has_lm_head = false;
-    REQUIRE(
-        says(check_partition(input, *plan).message(), "the wrong one of embedding and LM head"));
+    REQUIRE(says(check_partition(input, *plan).message(),
+                 "the embedding or the LM head in the wrong place"));
     plan->stages[0].has_lm_head = true;
     input.model.tied_embeddings = false;
     REQUIRE(says(check_partition(input, *plan).message(), "the embeddings are not tied"));
