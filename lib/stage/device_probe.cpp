@@ -1,5 +1,5 @@
-// What a node tells about its machine. Profiles are measured, not looked up: the
-// same processor is twice as fast or slow with other memory, other neighbours,
+// Measures the speed of a node's device for the partitioner. Profiles are measured and not looked
+// up, because the same processor is twice as fast or slow with other memory, other neighbours or
 // another power plan.
 #include "stage/device_probe.h"
 
@@ -17,16 +17,16 @@ namespace {
 
 constexpr std::int32_t kSliceRows = 64;
 constexpr std::int32_t kDecodeRows = 16;
-/// A slope that noise makes flat is still a measured one.
+/// Smallest time of a further decode row. Noise can make it 0, which would mean "not measured".
 constexpr double kLeastRowUs = 0.001;
 constexpr std::int32_t kBlockTokens = 64;
 constexpr std::int64_t kBudgetUs = 300'000;
-/// Weights that no cache holds: a stage reads each of its layers once per part, and a layer that is
-/// run again and again would look faster than that.
+/// More bytes of weights than caches hold. A stage reads each of its layers once per part. A single
+/// layer that ran again and again would stay in the cache and look faster.
 constexpr std::uint64_t kColdBytes = std::uint64_t{96} << 20;
 
-/// Layers of the model on the device, with hidden rows and one KV block that all layers and
-/// sequences share: rows may, since each has a position of its own.
+/// Layers of the model on the device, with hidden rows and one KV block. All layers and sequences
+/// can share the block, because each row has its own position.
 class ProbedLayers {
 public:
     static Result<std::unique_ptr<ProbedLayers>> load(Backend& backend, const WeightSource& source,
@@ -39,7 +39,8 @@ public:
 
     std::int32_t max_rows() const { return max_rows_; }
 
-    /// Time of `rows` rows at positions [0, rows): all of one sequence, or each of its own.
+    /// Returns the time of `rows` rows at positions [0, rows), us. With `decode`, each row belongs
+    /// to a sequence of its own, otherwise all rows belong to one.
     Result<double> run_us(std::int32_t rows, bool decode) {
         constexpr std::uint32_t kBlock = 0;
         batch_->clear();
@@ -48,7 +49,7 @@ public:
             batch_->add_row(row, 0);
         }
         batch_->upload(*stream_);
-        // Values would grow from run to run.
+        // Without this the values would grow from run to run.
         stream_->upload(hidden_->data(), ones_->data(), ones_->bytes());
         const Mark begin = stream_->record();
         model_->run_layers(*stream_, batch_->args(), pages_, static_cast<float*>(hidden_->data()));
@@ -95,11 +96,11 @@ private:
     std::unique_ptr<PinnedBuffer> ones_;
 };
 
-/// Time of `rows` rows when little else runs, from 3 to 15 repetitions: their lower quartile. Nodes
-/// are profiled while they start, often several on one machine, and a plan made from what they took
-/// from each other would stay.
+/// Returns the time of `rows` rows while little else runs, us: the lower quartile of 3 to 15 runs.
+/// Nodes are profiled while they start, often several on one machine. They slow each other down
+/// only then, but a plan made from such times would stay.
 Result<double> quiet_us(const Clock& clock, ProbedLayers& layers, std::int32_t rows, bool decode) {
-    MOLINK_RETURN_IF_ERROR(layers.run_us(rows, decode).status());  // pages and caches
+    MOLINK_RETURN_IF_ERROR(layers.run_us(rows, decode).status());  // warms up pages and caches
     std::vector<double> times;
     const std::int64_t begin = clock.now_us();
     while (times.size() < 3 || (times.size() < 15 && clock.now_us() - begin < kBudgetUs)) {
@@ -135,10 +136,11 @@ Result<NodeProfile> probe_node(Backend& backend, const WeightSource& source,
         profile.decode_row_layer_us =
             std::max((batch_us / layers - profile.decode_layer_us) / (batch - 1), kLeastRowUs);
     }
-    const ModelPart head{{0, 0}, false, true};
-    profile.lm_head_row_us = profile.decode_layer_us *
-                             static_cast<double>(part_weight_bytes(backend, spec, head, format)) /
-                             static_cast<double>(layer_bytes);
+    const ModelPart lm_head{{0, 0}, false, true};
+    profile.lm_head_row_us =
+        profile.decode_layer_us *
+        static_cast<double>(part_weight_bytes(backend, spec, lm_head, format)) /
+        static_cast<double>(layer_bytes);
     return profile;
 }
 

@@ -10,10 +10,11 @@
 
 namespace molink {
 
-/// Measures this machine with the model's own first layer: one decode row, 16 of them and a
-/// slice of 64, each by the device's own time and the lower quartile of several runs; the LM head
-/// is derived from the bytes it touches. Takes about a second at most. Errors: of Model::load, of
-/// the device.
+/// Measures the device with the first layers of the model, as many as exceed its caches: one decode
+/// row, 16 decode rows and a slice of 64 rows. Each time is the lower quartile of several runs on
+/// the device's clock, per layer. The time of the LM head follows from the bytes of its weights.
+/// `clock` bounds the number of runs; a probe takes about a second beside loading. Errors: of
+/// Model::load and of the device.
 Result<NodeProfile> probe_node(Backend& backend, const WeightSource& source,
                                const Described& described, WeightFormat format, const Clock& clock);
 

@@ -1,6 +1,6 @@
-// The arithmetic of the fold model. Everything goes through mix64, so that any change of
-// any input changes about half of the bits of what comes out; logits stay within -4 .. 4
-// so that sampling at usual temperatures has something to choose from.
+// The arithmetic of the fold model. Everything goes through mix64, so that any change of an input
+// changes about half of the bits of the result. Logits stay within [-4, 4), so that sampling at
+// usual temperatures has several likely tokens.
 #include "stage/fold_model.h"
 
 #include "base/random.h"

@@ -1,6 +1,6 @@
-// One part through one stage of the fold model. The pattern behind a row's value is a line of
-// 64-bit words with a step that depends on the value: cheap enough to fill real links from few
-// cores, and a torn or shifted row does not fit it.
+// Runs parts through one stage of the fold model. The pattern after a row's value is an arithmetic
+// sequence of 64-bit words whose step depends on the value. It is cheap enough to fill real links
+// from few cores, and a torn or shifted row does not match it.
 #include "stage/fold_runner.h"
 
 #include <algorithm>
@@ -40,7 +40,7 @@ void FoldRunner::start(std::uint64_t kv_blocks) {
 
 Result<StageOutput> FoldRunner::run(StageInput input) {
     if (table_ == nullptr) {
-        return make_error(StatusCode::failed_precondition, "part {} for a stage that is not ready",
+        return make_error(StatusCode::failed_precondition, "run part {}: the stage is not ready",
                           key_of(input).id.value);
     }
     if (const auto* returned = std::get_if<ReturnedPart>(&input)) return sample_returned(*returned);
@@ -52,9 +52,9 @@ Result<StageOutput> FoldRunner::run(StageInput input) {
                       std::move(forwarded.stage_times));
 }
 
-/// What comes of the rows of a part, sequence after sequence.
+/// Results of the rows of a part, collected sequence by sequence.
 struct FoldRunner::Sums {
-    std::size_t row = 0;  // of the part
+    std::size_t row = 0;  // index of the next row in the part
     std::vector<SampledRows> sampled;
     ActivationRows output;
     std::vector<float> logits;
@@ -83,8 +83,8 @@ Result<StageOutput> FoldRunner::run_layers(PartPlan plan, const ActivationRows* 
         RetiredPart{plan.key, plan.kind(), std::move(sums.sampled), std::move(times)});
 }
 
-/// Rows of one sequence through the layers, then to the sampler or, those that somebody needs, into
-/// the output.
+/// Runs the rows of one sequence through the layers. Then samples them here, or appends those rows
+/// to the output that the next stage or the LM head needs.
 Status FoldRunner::run_span(const PartPlan& plan, const ActivationRows* input, const RowSpan& span,
                             Sums& sums) {
     StageSequence& sequence = table_->at(span.sequence);
@@ -113,11 +113,12 @@ Status FoldRunner::run_span(const PartPlan& plan, const ActivationRows* input, c
     return {};
 }
 
-/// Samples a part that returns to the LM head.
+/// Samples a part that has returned to the LM head.
 Result<StageOutput> FoldRunner::sample_returned(const ReturnedPart& part) {
     if (!config_.ring.returns() || !config_.has_lm_head()) {
-        return make_error(StatusCode::data_loss, "part {} came back to a stage without LM head",
-                          part.key.id.value);
+        return make_error(StatusCode::data_loss,
+                          "part {} came back to stage {}, which has no LM head for it",
+                          part.key.id.value, config_.stage);
     }
     MOLINK_RETURN_IF_ERROR(table_->check_returned(part));
     RetiredPart retired{part.key, part.kind, {}, part.stage_times};
@@ -152,7 +153,7 @@ FoldRunner::Slot& FoldRunner::slot(const StageSequence& sequence, std::int32_t l
                   static_cast<std::uint64_t>(position % shape_.block_tokens)];
 }
 
-/// Layers that have pages here.
+/// Returns the layers that have pages on this stage.
 LayerRange FoldRunner::kept_layers() const {
     const std::int32_t begin = config_.layers.begin;
     return shape_.light ? LayerRange{begin, begin + 1} : config_.layers;
@@ -195,7 +196,7 @@ Status FoldRunner::read_row(PartId part, const ActivationRows& rows, std::size_t
     const std::size_t bytes = bytes_of_row(rows.type);
     if (rows.bytes.size() < (row + 1) * bytes) {
         return make_error(StatusCode::data_loss,
-                          "part {} brings {} bytes; row {} of {} is not there", part.value,
+                          "part {} brings {} bytes; row {} of {} bytes is missing", part.value,
                           rows.bytes.size(), row, bytes);
     }
     const std::byte* from = rows.bytes.data() + row * bytes;

@@ -16,22 +16,25 @@ namespace molink {
 struct FoldShape {
     std::int32_t block_tokens = 16;
     std::int32_t hidden = 2;  ///< values of a row on the wire, at least 2
-    /// One layer stands for all of them, and a row reads no more than the position before it.
+    /// One layer stands for all of them, and a row reads only its position and the one before it.
     bool light = false;
 };
 
-/// The layers of one epoch of the fold model: production sequence table and sampler, pages whose
-/// slots know what they hold. Rows travel as bytes of the size the stage's activation type would
-/// have: the value, then a pattern made from it, which the next stage checks. Thread: one.
+/// The layers of one epoch of the fold model, with the sequence table and the sampler of real
+/// stages. Each slot of a page records the position and the token that it holds. A row on the wire
+/// has the size that the activation type demands: the value, then a pattern made from it, which the
+/// next stage checks. Thread: one at a time.
 class FoldRunner {
 public:
     FoldRunner(const FoldShape& shape, const StageConfig& config);
 
+    /// Allocates the pages.
     void start(std::uint64_t kv_blocks);
-    /// Runs a part. Errors: failed_precondition before start, data_loss.
+    /// Runs a part. Errors: failed_precondition before start(), data_loss when the part or its rows
+    /// are wrong.
     Result<StageOutput> run(StageInput input);
 
-    /// Empty, or the first page that was read and held something else.
+    /// Describes the first slot that was read and held another position or token. Empty: none did.
     const std::string& violation() const { return violation_; }
     std::size_t known_sequences() const { return table_ ? table_->size() : 0; }
 

@@ -1,6 +1,6 @@
-// A thread of its own, because the compute thread is what must not wait. It goes in pieces of about
-// one huge page per layer, in the order in which blocks are dealt, so that it can be a little ahead
-// of what is used and never takes all of the memory that a node may use.
+// Prefaults on a thread of its own, because the compute thread must not wait. It works in pieces of
+// about one huge page per layer, in the order in which blocks are allocated. It stays only a little
+// ahead of the blocks in use, so that it never takes all of the memory that a node may use.
 #include "stage/kv_prefault.h"
 
 #include <algorithm>
@@ -37,7 +37,7 @@ void KvPrefault::used(std::uint32_t block) {
 
 void KvPrefault::run(std::span<const std::unique_ptr<DeviceBuffer>> buffers) {
     name_this_thread("molink-prefault");
-    std::size_t largest = 1;  // block
+    std::size_t largest = 1;  // bytes of the largest block
     for (const auto& buffer : buffers) largest = std::max(largest, buffer->bytes() / blocks_);
     const std::uint64_t piece = std::max<std::uint64_t>(kPieceBytes / largest, 1);
     std::uint64_t done = 0;

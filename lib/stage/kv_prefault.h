@@ -10,20 +10,21 @@
 
 namespace molink {
 
-/// Makes KV pages resident before parts write to them. A page that is first touched by a part costs
-/// that part a page fault, milliseconds for each huge page on a virtual machine, and every sequence
-/// takes a new block after as many tokens: all would wait at once. Blocks are dealt from the lowest
-/// on, so what comes next lies beyond the highest in use.
+/// Makes KV pages resident before parts write to them. Otherwise the first write to a page costs a
+/// page fault, which takes milliseconds for each huge page on a virtual machine. Sequences that
+/// started together need new blocks at the same time, so all of them would wait. Unused blocks are
+/// allocated from the lowest id up, so the next ones follow the highest block in use.
 class KvPrefault {
 public:
-    /// `buffers`, one per layer, hold `blocks` blocks each, of a size of their own, and must
-    /// outlive it. `ahead`: blocks that the next parts may take at most.
+    /// `buffers` [layers] hold `blocks` blocks each and must outlive this object. The size of a
+    /// block may differ between layers. `ahead` is the maximum number of blocks that the next parts
+    /// may take. Starts the thread.
     KvPrefault(std::span<const std::unique_ptr<DeviceBuffer>> buffers, std::uint64_t blocks,
                std::uint64_t ahead);
-    /// Ends its thread, after the piece under way.
+    /// Stops the thread after the piece under way.
     ~KvPrefault();
 
-    /// A sequence has taken this block. Thread: the stage's compute thread. Never waits.
+    /// Notes that a sequence uses `block`. Never waits. Thread: the stage's compute thread.
     void used(std::uint32_t block);
 
 private:
@@ -31,7 +32,7 @@ private:
 
     const std::uint64_t blocks_;
     const std::uint64_t ahead_;
-    std::atomic<std::uint64_t> wanted_;  // blocks from the lowest on; kEnd: no more
+    std::atomic<std::uint64_t> wanted_;  // blocks to make resident, from block 0 up; kEnd: stop
     std::thread thread_;
 };
 

@@ -1,6 +1,6 @@
-// The layers of a real model: backend, weights and pages of one epoch at a time. What a
-// part does is in StageRunner; here is only what outlives an epoch: the backend and the
-// opened files.
+// The work of a stage with a real model. It holds what outlives an epoch: the backend and the
+// opened weight files. A StageRunner, new for each epoch, holds the weights and the pages and runs
+// the parts.
 #include "stage/model_work.h"
 
 #include <utility>

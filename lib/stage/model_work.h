@@ -17,11 +17,11 @@ struct ModelWorkOptions {
     DataType kv_type = DataType::f32;
     std::int32_t block_tokens = 16;
     std::int32_t threads = 0;
-    std::string backend = "cpu";  ///< as open_device takes it
+    std::string backend = "cpu";  ///< see open_device()
 };
 
-/// The layers of a real model on a backend of this machine.
-/// Errors: of open_device and ModelFolder.
+/// Makes the work of a stage that computes a real model on a backend of this machine.
+/// Errors: of open_device() and ModelFolder.
 Result<std::unique_ptr<StageWork>> make_model_work(const ModelWorkOptions& options);
 
 }  // namespace molink

@@ -1,6 +1,6 @@
-// The one place that decides in which order a stage runs its parts; the compute thread and the
-// simulated stage both ask it. It counts parts in a row instead of shares of time, so that the rule
-// does not depend on what a part costs.
+// Decides in which order a stage runs its parts. The compute thread and the simulated stage both
+// use this queue. It counts parts in a row and not shares of time, so that the order does not
+// depend on the time of a part.
 #include "stage/part_queue.h"
 
 #include <utility>

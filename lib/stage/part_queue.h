@@ -8,9 +8,9 @@
 
 namespace molink {
 
-/// Parts that wait at a stage. Urgent ones (is_urgent) overtake prefill, but after a few in a row
-/// the oldest prefill part gets its turn, so that a stage that always has decode parts waiting
-/// still prefills. Thread: the owner's.
+/// Parts that wait at a stage. Urgent parts (is_urgent()) overtake prefill parts. After
+/// limits::kDecodesBeforePrefill urgent parts in a row the oldest prefill part has its turn, so
+/// that a stage with a steady supply of decode parts still prefills. Thread: the owner's.
 class PartQueue {
 public:
     struct Waiting {
@@ -19,10 +19,10 @@ public:
     };
 
     void push(StageInput input, std::int64_t arrival_us);
-    /// Removes the part whose turn it is; nothing when none waits.
+    /// Removes and returns the part whose turn it is, or nothing when none waits.
     std::optional<Waiting> pop();
     bool empty() const { return urgent_.empty() && prefill_.empty(); }
-    /// Begins anew, for another epoch.
+    /// Drops all parts, for another epoch.
     void clear() { *this = PartQueue(); }
 
 private:

@@ -1,6 +1,6 @@
-// Memory of a part under way. A slot is used again only after its part was finished, so that
-// nothing here is guarded; ops and copies of different slots never meet. Logits come in pieces that
-// the next piece overwrites on the device, hence each piece is fetched or reduced at once.
+// Memory of a part under way. A slot is used again only after its part has finished, and slots
+// share no memory, so nothing here needs a guard. The device computes logits in pieces, and each
+// piece overwrites the one before it. Each piece is therefore fetched or reduced before the next.
 #include "stage/part_slot.h"
 
 #include <algorithm>
@@ -27,7 +27,7 @@ void PartSlot::upload_rows(Stream& stream, std::size_t count) {
     stream.upload(hidden_->data(), values.data(), values.size_bytes());
 }
 
-/// Neighbours are copied at once.
+/// Copies adjacent rows together.
 void PartSlot::download_rows(Stream& stream, std::span<const std::int32_t> rows) {
     for (std::size_t i = 0; i < rows.size();) {
         std::size_t end = i + 1;

@@ -13,8 +13,8 @@
 
 namespace molink {
 
-/// One part under way on a device, and the memory that belongs to it alone: what the host writes
-/// for it, its hidden rows, and what the host fetches. A stage has as many as it may have parts
+/// One part under way on a device, and the memory that belongs to it alone: its batch, its hidden
+/// rows, and the results that the host fetches. A stage has one slot for each part that may be
 /// under way. Move-only. Thread: the stage's compute thread.
 class PartSlot {
 public:
@@ -31,7 +31,7 @@ public:
     float* hidden() { return static_cast<float*>(hidden_->data()); }
     std::size_t width() const { return static_cast<std::size_t>(bounds_.hidden); }
 
-    /// Hidden rows in host memory, [count, hidden].
+    /// Returns hidden rows in host memory, [count, hidden].
     std::span<float> host_rows(std::size_t count) {
         return {static_cast<float*>(host_rows_->data()), count * width()};
     }
@@ -40,24 +40,25 @@ public:
     /// Enqueues the copy of the listed rows of hidden() to host_rows(), in that order.
     void download_rows(Stream& stream, std::span<const std::int32_t> rows);
 
-    /// The first `host_rows` of the rows that need logits are sampled on the host, the others by an
-    /// argmax on the device. Makes room for the logits. Errors: resource_exhausted.
+    /// Decides that the first `host_rows` rows with logits are sampled on the host and the others
+    /// by an argmax on the device. Makes room for the logits. Errors: resource_exhausted.
     Status split_sampling(Backend& backend, std::int64_t host_rows);
-    /// Enqueues what the split says for `count` rows of logits, the rows that need them from
-    /// `first` on.
+    /// Enqueues the copy to the host or the argmax for `logits` [count, vocabulary]. `first` is the
+    /// index of their first row among all rows with logits.
     void enqueue_sampling(Stream& stream, const float* logits, std::int64_t first,
                           std::int64_t count);
     /// Enqueues the copy of the tokens of all argmax rows to the host.
     void download_best(Stream& stream);
-    /// [host rows, vocabulary], and the tokens of the others. Valid after waiting.
+    /// Logits of the rows that the host samples, [host rows, vocabulary], and the tokens of the
+    /// argmax rows, in order. Valid after the wait for `done`.
     const float* host_logits() const;
     const std::int32_t* host_best() const;
 
     StageInput input;
     std::vector<RowSpan> spans;
     std::size_t rows_out = 0;  ///< rows in host_rows() for another stage
-    Stream* last = nullptr;    ///< the stream of what was enqueued last
-    Mark done;                 ///< behind it
+    Stream* last = nullptr;    ///< the stream with the last op of the part
+    Mark done;                 ///< recorded after that op
 
 private:
     PartSlot(const Bounds& bounds, DeviceBatch batch) : bounds_(bounds), batch_(std::move(batch)) {}
@@ -65,11 +66,11 @@ private:
     Bounds bounds_;
     DeviceBatch batch_;
     std::unique_ptr<DeviceBuffer> hidden_;     // [rows, hidden]
-    std::unique_ptr<PinnedBuffer> host_rows_;  // the same
+    std::unique_ptr<PinnedBuffer> host_rows_;  // [rows, hidden]
     std::unique_ptr<DeviceBuffer> best_;       // [rows] tokens
     std::unique_ptr<PinnedBuffer> host_best_;
-    std::unique_ptr<PinnedBuffer> host_logits_;  // grows
-    std::int64_t host_sampled_ = 0;
+    std::unique_ptr<PinnedBuffer> host_logits_;  // [host rows, vocabulary]; grows
+    std::int64_t host_sampled_ = 0;              // rows that the host samples
 };
 
 }  // namespace molink

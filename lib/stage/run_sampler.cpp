@@ -1,7 +1,7 @@
-// What is done with logits. Everything follows from tokens and positions, so that a sequence that
-// was preempted, or rebuilt after a crash, goes on exactly where it stood: penalties from the
-// tokens before the row, the random number from the absolute position. For the same reason a draft
-// needs no probabilities of its own: it is right exactly when it is the token that would be
+// Samples tokens and verifies drafts. Everything follows from tokens and positions: penalties from
+// the tokens before the row, the random number from the seed and the absolute position. A sequence
+// that was preempted, or rebuilt after a crash, therefore continues exactly as it would have. For
+// the same reason a draft needs no probabilities: it is accepted if it is the token that would be
 // sampled.
 #include "stage/run_sampler.h"
 
@@ -16,7 +16,7 @@ bool needs_history(const SamplingParams& params) {
            params.frequency_penalty != 0;
 }
 
-/// Stop tokens may not be chosen for `position` yet.
+/// Returns whether stop tokens may not be chosen for `position` yet.
 bool forbids_stops(const SequenceOpen& open, std::int32_t position) {
     return position - open.prompt_count < open.min_tokens && !open.stop_tokens.empty();
 }
@@ -28,8 +28,8 @@ SampledRows begin_sampling(const RowSpan& span) {
     return sampled;
 }
 
-/// Is `token`, which was sampled for `position`, the draft that stands there? The last row of a
-/// span, whose successor is at the span's end, has no draft.
+/// Returns whether `token`, which was sampled for `position`, equals the draft at this position.
+/// The last row of a span samples for the span's end, where there is no draft.
 bool accepts_draft(const RowSpan& span, const StageSequence& sequence, std::int32_t position,
                    Token token) {
     return position < span.end() && sequence.tokens[static_cast<std::size_t>(position)] == token;

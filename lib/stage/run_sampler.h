@@ -8,22 +8,22 @@
 
 namespace molink {
 
-/// Samples behind the LM head: logits in; tokens, log-probabilities and hashes out, as the
-/// sequence's description says. Verifies drafts. Keeps a row's worth of memory between calls.
-/// Thread: one caller.
+/// Samples the logits of the LM head. Returns tokens, and the log-probabilities and hashes that the
+/// SequenceOpen asks for. Verifies drafts. Keeps one row of memory between calls. Thread: one at a
+/// time.
 class RunSampler {
 public:
-    /// `logits` are [logit_row_count(span, sequence), vocabulary], of the span's last rows. Samples
-    /// row after row until a token differs from the draft at its position. The sequence's history
-    /// grows.
+    /// Samples row after row until a token differs from the draft at its position. `logits`
+    /// [logit_row_count(span, sequence), vocabulary] belong to the last rows of the span. Advances
+    /// the sequence's history.
     SampledRows sample(const RowSpan& span, StageSequence& sequence, std::span<const float> logits);
 
-    /// The tokens of the rows are those of the largest logits, the lowest id among equals, and
-    /// nothing else is asked for: no draw, penalty, bias, forbidden token, log-probability or hash.
-    /// An argmax on the device then does what sample() would do.
+    /// Returns whether each token is the one with the largest logit, with the lowest id among
+    /// equals, and the sequence asks for nothing else: no random draw, penalty, bias, forbidden
+    /// token, log-probability or hash. An argmax on the device can then replace sample().
     static bool is_greedy(const RowSpan& span, const StageSequence& sequence);
-    /// What sample() returns for a greedy span. `tokens` are those of the largest logits, [sampled
-    /// rows of the span].
+    /// Returns what sample() would return for a greedy span. `tokens` [sampled rows of the span]
+    /// are those with the largest logits.
     static SampledRows keep_accepted(const RowSpan& span, const StageSequence& sequence,
                                      std::span<const Token> tokens);
 

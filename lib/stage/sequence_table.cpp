@@ -1,7 +1,7 @@
-// Checks every part against what the stage knows. A gap in positions, a block that does not exist
-// or a token outside the vocabulary would otherwise read memory that holds something else, and the
-// answer would be wrong without a sign. Pages need no rollback: a position that is computed again
-// is written before anything reads it.
+// Checks every part against the state of its sequences. Otherwise a gap in positions, a block that
+// does not exist or a token outside the vocabulary would read the wrong memory, and the answer
+// would be wrong without an error. Pages need no rollback, because a position that is computed
+// again is written before anything reads it.
 #include "stage/sequence_table.h"
 
 #include "base/canary.h"
@@ -15,21 +15,23 @@ std::int32_t logit_row_count(const RowSpan& span, const StageSequence& sequence)
 
 Status SequenceTable::check_token(const PartPlan& part, SequenceId sequence, Token token) const {
     if (token >= 0 && token < bounds_.vocabulary) return {};
-    return make_error(StatusCode::data_loss, "part {}: sequence {} has token {}; vocabulary {}",
-                      part.key.id.value, sequence.value, token, bounds_.vocabulary);
+    return make_error(StatusCode::data_loss,
+                      "part {}: sequence {} has token {}; the vocabulary has {}", part.key.id.value,
+                      sequence.value, token, bounds_.vocabulary);
 }
 
 Status SequenceTable::open(const PartPlan& part, const SequenceOpen& open) {
     const auto limit = static_cast<std::size_t>(bounds_.max_sequences) * 4 + 64;
     const std::uint64_t id = part.key.id.value;
     if (sequences_.size() >= limit) {
-        return make_error(StatusCode::data_loss, "part {}: {} sequences are open already", id,
-                          sequences_.size());
+        return make_error(StatusCode::data_loss,
+                          "part {} opens sequence {}; {} of at most {} sequences are open", id,
+                          open.id.value, sequences_.size(), limit);
     }
     if (open.prompt.empty() || open.prompt.size() > static_cast<std::size_t>(bounds_.max_context)) {
         return make_error(StatusCode::data_loss,
-                          "part {}: sequence {} has a prompt of {} tokens (1 to {})", id,
-                          open.id.value, open.prompt.size(), bounds_.max_context);
+                          "part {}: sequence {} has a prompt of {} tokens; 1 to {} are permitted",
+                          id, open.id.value, open.prompt.size(), bounds_.max_context);
     }
     for (Token token : open.prompt) MOLINK_RETURN_IF_ERROR(check_token(part, open.id, token));
     if (open.prompt_count < 1 ||
@@ -66,7 +68,7 @@ Status SequenceTable::advance(const PartPlan& part, const RowSpan& span, bool de
         span.count < 1 || span.position > bounds_.max_context - span.count) {
         return make_error(StatusCode::data_loss,
                           "part {}: sequence {} runs positions {}+{}; {} to {} may come next, "
-                          "context {}",
+                          "the context has {}",
                           part.key.id.value, span.sequence.value, span.position, span.count,
                           sequence.earliest_position, sequence.next_position, bounds_.max_context);
     }
@@ -102,14 +104,15 @@ Status SequenceTable::apply_rows(const PartPlan& part, const DecodeRows& rows) {
     MOLINK_RETURN_IF_ERROR(advance(part, span, true, sequence));
     const auto position = static_cast<std::size_t>(rows.position);
     if (!rows.token || position > sequence->tokens.size()) {
-        return make_error(StatusCode::data_loss,
-                          "part {}: sequence {} decodes position {} {} a token; {} are known",
-                          part.key.id.value, rows.sequence.value, rows.position,
-                          rows.token ? "with" : "without", sequence->tokens.size());
+        return make_error(
+            StatusCode::data_loss,
+            "part {}: sequence {} decodes position {} {} a token; {} tokens are known",
+            part.key.id.value, rows.sequence.value, rows.position, rows.token ? "with" : "without",
+            sequence->tokens.size());
     }
     const bool keeps = canary(Canary::rejected_draft_kept) && position < sequence->tokens.size();
     if (!keeps) {
-        sequence->tokens.resize(position);  // what lies behind are drafts that were not accepted
+        sequence->tokens.resize(position);  // drops drafts that were not accepted
         sequence->tokens.push_back(*rows.token);
     }
     MOLINK_RETURN_IF_ERROR(check_token(part, rows.sequence, *rows.token));
@@ -158,8 +161,9 @@ Status SequenceTable::check_returned(const ReturnedPart& part) const {
     const std::int32_t rows = count_rows(part.spans);
     const std::uint64_t id = part.key.id.value;
     if (rows < 1 || rows > bounds_.max_rows) {
-        return make_error(StatusCode::data_loss, "part {} came back with {} rows; 1 to {} went", id,
-                          rows, bounds_.max_rows);
+        return make_error(StatusCode::data_loss,
+                          "part {} came back with {} rows; 1 to {} are permitted", id, rows,
+                          bounds_.max_rows);
     }
     std::int64_t wanted = 0;
     for (const RowSpan& span : part.spans) {
@@ -169,7 +173,7 @@ Status SequenceTable::check_returned(const ReturnedPart& part) const {
             span.position > computed - span.count) {
             return make_error(StatusCode::data_loss,
                               "part {} came back with positions {}+{} of sequence {}, {} sampled; "
-                              "{} are computed here",
+                              "{} positions are computed here",
                               id, span.position, span.count, span.sequence.value, span.sampled,
                               computed);
         }

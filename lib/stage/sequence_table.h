@@ -11,30 +11,31 @@
 
 namespace molink {
 
-/// What a stage knows of a sequence.
+/// The state of a sequence on a stage.
 struct StageSequence {
-    SequenceOpen open;  // its prompt has moved to `tokens`
-    std::vector<Token>
-        tokens;  // by position: the prompt, then what parts have told, drafts included
-    std::vector<std::uint32_t> blocks;
-    /// Where the next rows may begin: [earliest_position, next_position]. They differ after rows
-    /// with drafts, some of which may have been rejected.
+    SequenceOpen open;  ///< its prompt has moved to `tokens`
+    /// By position: the prompt, then the tokens and drafts of the parts so far.
+    std::vector<Token> tokens;
+    std::vector<std::uint32_t> blocks;  ///< ids of the KV blocks, in the order of positions
+    /// The next rows may begin at a position in [earliest_position, next_position]. The two differ
+    /// after rows with drafts, because some drafts may have been rejected.
     std::int32_t earliest_position = 0;
     std::int32_t next_position = kAnyBlock;
-    TokenHistory history;  // on the stage with the LM head, for penalties
+    TokenHistory history;  ///< for penalties; only on the stage with the LM head
 
-    /// The first rows begin where the prefix cache ends: at any whole block.
+    /// Value of next_position before the first rows. These begin where the prefix cache ends,
+    /// at a block boundary.
     static constexpr std::int32_t kAnyBlock = -1;
 };
 
-/// Rows of a span whose logits are needed: all of them when hashes are wanted, else those that are
-/// sampled.
+/// Returns the number of rows of a span whose logits are needed: all rows when the sequence asks
+/// for hashes, otherwise the sampled rows.
 std::int32_t logit_row_count(const RowSpan& span, const StageSequence& sequence);
 
-/// A stage's mirror of the sequences and their block tables, kept up to date by the parts: full
-/// descriptions once, then differences. Everything a part says is checked. Rejected drafts are
-/// undone by the next rows of their sequence, which begin at an earlier position.
-/// Thread: the stage's compute thread.
+/// A stage's copy of the sequences and their block tables. Parts keep it up to date: they describe
+/// a sequence once, and then carry only changes. Everything in a part is checked. The next rows of
+/// a sequence undo rejected drafts, because they begin at an earlier position. Thread: the stage's
+/// compute thread.
 class SequenceTable {
 public:
     struct Bounds {
@@ -48,12 +49,12 @@ public:
     explicit SequenceTable(const Bounds& bounds) : bounds_(bounds) {}
 
     /// Applies a part: releases, opens, tokens, blocks, positions. Errors: data_loss naming part,
-    /// sequence and numbers; the epoch cannot go on then.
+    /// sequence and numbers. The table is then unusable, and the epoch must end.
     Status apply(const PartPlan& part);
-    /// Checks a part that returns for its logits against what this stage computed of it. Errors:
-    /// data_loss.
+    /// Checks a part that has returned for its logits against the positions that this stage has
+    /// computed. Errors: data_loss.
     Status check_returned(const ReturnedPart& part) const;
-    /// Only for sequences of a part that was applied or checked.
+    /// Returns a sequence of a part that was applied or checked.
     const StageSequence& at(SequenceId id) const { return sequences_.at(id); }
     StageSequence& at(SequenceId id) { return sequences_.at(id); }
     std::size_t size() const { return sequences_.size(); }

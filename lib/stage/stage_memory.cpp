@@ -1,6 +1,6 @@
-// The memory of a stage as its backend lays it out, for stages that compute and for timed ones. The
-// head plans with the same sizes (node/node_identity.cpp) and the same formula (kv/capacity.h).
-// Relies on the model to state the bytes of its workspace.
+// The memory of a stage as its backend lays it out, for stages that compute and for timed stages.
+// The head plans with the same sizes (node/node_identity.cpp) and the same formula (kv/capacity.h).
+// Relies on the sizes of cache and workspace that the model states.
 #include "stage/stage_memory.h"
 
 #include "base/error.h"

@@ -11,8 +11,9 @@
 
 namespace molink {
 
-/// KV blocks that a stage of `config` can offer beside `weight_bytes` of weights and the workspace
-/// of the model on `backend`. Errors: resource_exhausted, with the numbers, when not one fits.
+/// Returns the number of KV blocks that fit on a stage of `config` beside `weight_bytes` of weights
+/// and the workspace of the model on `backend`. Errors: resource_exhausted, with the numbers, when
+/// no block fits.
 Result<std::uint64_t> offered_blocks(const Backend& backend, const ModelSpec& spec,
                                      const StageConfig& config, std::uint64_t weight_bytes,
                                      const CacheFormat& cache);

@@ -1,6 +1,6 @@
-// What a stage hands on. A returned part is kept small, because it carries one row for every token
-// that is sampled and nothing else. Relies on the first stage knowing sequences, tokens and blocks
-// from the way there.
+// Makes the output of a stage. A returned part is small: it carries only the rows whose logits are
+// needed. Relies on the first stage, which knows the sequences, tokens and blocks of the part since
+// the part passed it.
 #include "stage/stage_output.h"
 
 #include <utility>

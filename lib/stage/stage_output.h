@@ -7,13 +7,13 @@
 
 namespace molink {
 
-/// The part of a plan that goes back to the LM head on the first stage, with the rows that it
-/// needs.
+/// Returns the part that goes back to the LM head on the first stage. `activations` are the rows
+/// whose logits are needed.
 ReturnedPart make_returned(const PartPlan& plan, ActivationRows activations,
                            std::vector<StageTime> stage_times);
 
-/// Adds what this stage spent on a part. A retired part lists one time for each stage, so what the
-/// LM head on the first stage spends on a part that returned is added to that stage's time.
+/// Adds the times of this stage to its output. A retired part lists one entry for each stage.
+/// Therefore the time for a `returned` part is added to the entry of the first stage.
 void add_stage_time(StageOutput& output, bool returned, const StageTime& time);
 
 }  // namespace molink

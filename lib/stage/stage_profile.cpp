@@ -1,8 +1,8 @@
-// Service times without a device. Decode reads every weight for a handful of rows and is bound by
-// memory; prefill uses each weight for hundreds of rows and is bound by arithmetic. The roofline
-// has both. The figures of the built-in devices are those of NVIDIA's data sheets and architecture
-// white papers (GA102, AD102, TU102, A100 40 GB PCIe). The share of them that kernels reach is an
-// assumption.
+// Service times without a device. Decode reads every weight for a few rows and is bound by memory.
+// Prefill uses each weight for hundreds of rows and is bound by arithmetic. The roofline model
+// (Williams et al. 2009) covers both. The figures of the built-in devices are from NVIDIA's data
+// sheets and architecture white papers (GA102, AD102, TU102, A100 40 GB PCIe). The share of them
+// that kernels reach is an assumption.
 #include "stage/stage_profile.h"
 
 #include <algorithm>
@@ -88,7 +88,8 @@ std::int32_t PartLoad::rows() const {
 std::int64_t PartLoad::attended(std::int32_t window) const {
     std::int64_t sum = 0;
     for (const LoadRun& run : runs) {
-        // Rows that see everything before them; the others see a whole window.
+        // Number of rows that attend to all positions before them. The others attend to a full
+        // window.
         const std::int32_t open =
             window > 0 ? std::clamp(window - run.position, 0, run.rows) : run.rows;
         const std::int64_t count = open;

@@ -1,8 +1,8 @@
-// One part through one stage: tokens or activations in, layers, activations or sampled tokens out.
-// Everything that ops read is on the device: the record of the part goes up first, rows of the
-// stage before after it, and what comes back is fetched behind a mark. Rows for the next stage are
-// copied out by a stream of their own. Rows whose logits nobody asks for never meet the LM head;
-// where that is on the first stage, they do not go back to it.
+// Runs a part through one stage: tokens or activations in, activations or sampled tokens out. Ops
+// read only device memory. The batch of the part is uploaded first, then the rows of the stage
+// before, and results are fetched after a mark. Rows for the next stage are copied out on a stream
+// of their own. Rows whose logits nobody needs skip the LM head, and do not go back to an LM head
+// on the first stage.
 #include "stage/stage_runner.h"
 
 #include <algorithm>
@@ -31,7 +31,7 @@ StageRunner::StageRunner(Backend& backend, std::unique_ptr<Model> model, const M
       cache_(cache) {}
 
 StageRunner::~StageRunner() {
-    // An error changes nothing here: a stream that failed does nothing more.
+    // Errors can be ignored here: a stream that failed does nothing more.
     static_cast<void>(compute_->wait(compute_->record()));
     static_cast<void>(copies_out_->wait(copies_out_->record()));
 }
@@ -52,7 +52,7 @@ Status StageRunner::allocate_pages(std::uint64_t kv_blocks) {
         page_buffers_.push_back(std::move(buffer));
     }
     if (!traits_.prefaults) return {};
-    // A block for every sequence, and what one part of prompts fills.
+    // One block for every sequence, and the blocks that one prefill part fills.
     const std::int32_t ahead = config_.max_sequences + config_.max_rows / cache_.block_tokens;
     prefault_ =
         std::make_unique<KvPrefault>(page_buffers_, kv_blocks, static_cast<std::uint64_t>(ahead));
@@ -100,7 +100,7 @@ Result<StageOutput> StageRunner::finish() {
     return std::visit([&](auto& part) { return output(part, slot); }, slot.input);
 }
 
-/// What finish() reads of the sequences of parts under way must not change before.
+/// Refuses a part that would change sequences which finish() still needs for parts under way.
 Status StageRunner::check_under_way(const PartPlan& plan) const {
     if (begun_ == 0) return {};
     std::unordered_set<SequenceId> under_way;
@@ -162,11 +162,11 @@ Status StageRunner::enqueue_layers(const PartPlan& plan, const ActivationRows* a
     return {};
 }
 
-/// A part that returns to the LM head.
 Status StageRunner::enqueue(const ReturnedPart& part, PartSlot& slot) {
     if (!config_.ring.returns() || !config_.has_lm_head()) {
-        return make_error(StatusCode::data_loss, "part {} came back to a stage without LM head",
-                          part.key.id.value);
+        return make_error(StatusCode::data_loss,
+                          "part {} came back to stage {}, which has no LM head for it",
+                          part.key.id.value, config_.stage);
     }
     MOLINK_RETURN_IF_ERROR(table_->check_returned(part));
     slot.spans = part.spans;
@@ -224,7 +224,7 @@ std::vector<std::int32_t> StageRunner::needed_rows(std::span<const RowSpan> span
     return needed;
 }
 
-/// Rows that the host samples come first, greedy ones after them.
+/// Lists the rows that the host samples first and the greedy rows after them.
 Status StageRunner::list_logit_rows(bool returned, PartSlot& slot) {
     std::int64_t host = 0;
     for (const bool greedy : {false, true}) {

@@ -18,26 +18,28 @@
 
 namespace molink {
 
-/// The layers of one epoch with their KV pages: runs parts. Parts are computed in the order in
-/// which they begin; the next may begin before the one before it is finished, as many as the device
-/// takes ahead. Thread: the stage's compute thread.
+/// Runs the parts of one epoch, with the layers of the stage and their KV pages. Parts are computed
+/// in the order in which they begin. Parts may begin before earlier ones are finished, up to
+/// BackendTraits::parts_ahead of them. Thread: the stage's compute thread.
 class StageRunner {
 public:
-    /// `backend` must outlive it.
+    /// `backend` must outlive this object.
     StageRunner(Backend& backend, std::unique_ptr<Model> model, const ModelSpec& spec,
                 const StageConfig& config, const CacheFormat& cache);
-    /// Waits for what is under way.
+    /// Waits for the parts under way.
     ~StageRunner();
 
-    /// KV blocks that fit into the stage's memory beside weights and workspace.
-    /// Errors: resource_exhausted, with the numbers, when not one fits.
+    /// Returns the number of KV blocks that fit into the stage's memory beside weights and
+    /// workspace. Errors: resource_exhausted, with the numbers, when no block fits.
     Result<std::uint64_t> block_capacity() const;
-    /// Allocates the pages. Errors: resource_exhausted.
+    /// Allocates pages and slots. Errors: resource_exhausted.
     Status start(std::uint64_t kv_blocks);
-    /// Enqueues a part; at most BackendTraits::parts_ahead others are under way. Errors: data_loss
-    /// when it does not fit what the stage knows, resource_exhausted. Nothing can be run then.
+    /// Enqueues a part. At most BackendTraits::parts_ahead others may be under way. Errors:
+    /// data_loss when the part contradicts the state of its sequences, resource_exhausted. No part
+    /// can run after an error.
     Status begin(StageInput input);
-    /// Waits for the oldest part under way. Errors: those of the device; nothing can be run then.
+    /// Waits for the oldest part under way and returns its output. Errors: those of the device. No
+    /// part can run after an error.
     Result<StageOutput> finish();
 
     std::uint64_t weight_bytes() const { return model_->weight_bytes(); }
@@ -53,9 +55,10 @@ private:
     Status check_under_way(const PartPlan& plan) const;
     Status gather(const PartPlan& plan, PartSlot& slot);
     Status upload_activations(const ActivationRows& rows, PartSlot& slot);
-    /// Enqueues the copy of rows of the slot for another stage.
+    /// Enqueues the copy of `rows` of the slot to the host, for another stage.
     void enqueue_rows_out(std::span<const std::int32_t> rows, PartSlot& slot);
-    /// Lists the rows that need logits. `returned`: the slot's hidden rows are these rows alone.
+    /// Lists the rows that need logits. With `returned`, the slot's hidden rows are only these
+    /// rows.
     Status list_logit_rows(bool returned, PartSlot& slot);
     /// Enqueues final norm, LM head and sampling of the listed rows.
     void enqueue_sampling(PartSlot& slot);
@@ -71,18 +74,18 @@ private:
     Backend& backend_;
     BackendTraits traits_;
     std::unique_ptr<Stream> compute_;
-    std::unique_ptr<Stream> copies_out_;  // so that rows leave while the next part computes
+    std::unique_ptr<Stream> copies_out_;  // copies rows out while the next part computes
     std::unique_ptr<Model> model_;
     ModelSpec spec_;
     StageConfig config_;
     CacheFormat cache_;
     std::unique_ptr<SequenceTable> table_;
     std::vector<std::unique_ptr<DeviceBuffer>> page_buffers_;  // [layers]
-    std::vector<KvPages> pages_;
-    std::unique_ptr<KvPrefault> prefault_;  // of page_buffers_
-    std::vector<PartSlot> slots_;           // used in turn
-    std::size_t oldest_ = 0;                // slot of the oldest part under way
-    std::size_t begun_ = 0;                 // parts under way
+    std::vector<KvPages> pages_;                               // [layers]
+    std::unique_ptr<KvPrefault> prefault_;                     // of page_buffers_
+    std::vector<PartSlot> slots_;                              // used in turn
+    std::size_t oldest_ = 0;                                   // slot of the oldest part under way
+    std::size_t begun_ = 0;                                    // parts under way
     RunSampler sampler_;
 };
 

@@ -1,8 +1,8 @@
-// The compute thread of a node. Calls from the loop only queue; results wait in a queue until the
-// loop fetches them. A new load() makes everything of the epoch before it void, also a load under
-// way. Where the work permits it, the next part begins before the oldest one is finished. Work with
-// a service time of its own ends when that is over: it begins when the part is there and the one
-// before it is done, so that a thread that wakes up late does not slow the stage down.
+// The compute thread of a node. Calls from the loop only queue work, and results wait in a queue
+// until the loop fetches them. A new load() makes the epoch before it void, even while that is
+// still loading. If the work permits it, the next part begins before the oldest one is finished. A
+// part with a given service time starts when it has arrived and the part before it has ended, and
+// lasts for that time, so that a thread that wakes up late does not slow the stage down.
 #include "stage/thread_executor.h"
 
 #include <algorithm>
@@ -90,7 +90,7 @@ private:
         return begun_.size() < static_cast<std::size_t>(work_->parts_at_once());
     }
     void wait_until(std::int64_t end_us);
-    /// Another load() or the end has made everything of this epoch void.
+    /// Returns whether another load() or the destructor has made this epoch void.
     bool outdated() const { return load_number_ != wanted_load_.load(); }
     void push(StageEvent event);
     void fail(const Status& status);
@@ -115,7 +115,7 @@ private:
     bool loaded_ = false;
     bool ready_ = false;
     std::int64_t busy_until_us_ = 0;
-    /// A part under way, apart from what the work knows of it.
+    /// Times of a part under way.
     struct Begun {
         std::int64_t arrival_us = 0;
         std::int64_t begin_us = 0;
@@ -201,7 +201,10 @@ void ThreadExecutor::do_load(const StageConfig& config) {
 
 void ThreadExecutor::do_start(std::uint64_t kv_blocks) {
     if (!loaded_ || kv_blocks == 0) {
-        fail(make_error(StatusCode::failed_precondition, "start of a stage that is not loaded"));
+        fail(make_error(
+            StatusCode::failed_precondition,
+            "start a stage with {} KV blocks: it must be loaded and have at least 1 block",
+            kv_blocks));
         return;
     }
     const Status started = work_->start(kv_blocks);
@@ -224,7 +227,7 @@ void ThreadExecutor::wait_until(std::int64_t end_us) {
 void ThreadExecutor::begin_part(PartQueue::Waiting waiting) {
     if (key_of(waiting.input).epoch != epoch_) return;
     if (!ready_) {
-        fail(make_error(StatusCode::failed_precondition, "part {} for a stage that is not ready",
+        fail(make_error(StatusCode::failed_precondition, "run part {}: the stage is not ready",
                         key_of(waiting.input).id.value));
         return;
     }
@@ -241,7 +244,7 @@ void ThreadExecutor::begin_part(PartQueue::Waiting waiting) {
     begun_.push_back(begun);
 }
 
-/// A part's time begins when the one before it is done, so that no time counts twice.
+/// The time of a part begins when the part before it has ended, so that no time counts twice.
 void ThreadExecutor::finish_part() {
     auto result = work_->finish();
     if (!result) {

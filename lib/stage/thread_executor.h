@@ -10,7 +10,8 @@
 
 namespace molink {
 
-/// A stage of this process: one compute thread that does `work`. `clock` must outlive it.
+/// Makes a stage with one compute thread in this process, which runs `work`. `clock` must outlive
+/// it. `notify`: see StageExecutor.
 std::unique_ptr<StageExecutor> make_thread_executor(std::unique_ptr<StageWork> work,
                                                     const Clock& clock,
                                                     std::function<void()> notify);

@@ -1,7 +1,6 @@
-// The timed stage: tokens of the fold model, times of a profile, memory counted as a stage that
-// computes counts it. Service times are linear in the rows, which is what a profile can hold
-// without knowing more of the device: a constant for reading the weights, a slope for the
-// arithmetic.
+// The timed stage: tokens of the fold model, times of a profile, and memory counted as in a stage
+// that computes. Service times are linear in the rows: a constant for reading the weights and a
+// slope for the arithmetic. A profile that knows nothing else of the device cannot say more.
 #include "stage/timed_work.h"
 
 #include "base/error.h"
@@ -64,8 +63,8 @@ std::int64_t timed_service_us(const TimedProfile& profile, PartKind kind, std::i
     const bool decode = kind == PartKind::decode;
     const double layer = decode ? profile.decode_layer_us + rows * profile.decode_row_layer_us
                                 : profile.prefill_layer_us + rows * profile.prefill_row_layer_us;
-    const double head = profile.lm_head_us + (decode ? rows * profile.lm_head_row_us : 0);
-    return static_cast<std::int64_t>(layers * layer + (has_lm_head ? head : 0)) + 1;
+    const double lm_head = profile.lm_head_us + (decode ? rows * profile.lm_head_row_us : 0);
+    return static_cast<std::int64_t>(layers * layer + (has_lm_head ? lm_head : 0)) + 1;
 }
 
 }  // namespace molink

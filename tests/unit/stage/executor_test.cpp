@@ -365,7 +365,8 @@ TEST_CASE("parts that cannot be right fail the stage with the numbers") {
         {"names block 16 of 16",
          [](PartPlan& plan) { prompt_of(plan).new_blocks = {BlockId(16)}; }},
         {"with 0 blocks of 16", [](PartPlan& plan) { prompt_of(plan).new_blocks.clear(); }},
-        {"has token 272; vocabulary 272", [](PartPlan& plan) { plan.opens[0].prompt[2] = 272; }},
+        {"has token 272; the vocabulary has 272",
+         [](PartPlan& plan) { plan.opens[0].prompt[2] = 272; }},
         {"prefills to position 10; 9 tokens are known",
          [](PartPlan& plan) { prompt_of(plan).rows = 10; }},
         {"has 33 rows; 1 to 32", [](PartPlan& plan) { prompt_of(plan).rows = 33; }},
@@ -399,8 +400,9 @@ TEST_CASE("decode rows that cannot be right fail the stage with the numbers") {
         {"runs positions 13+4; 10 to 12 may come next",
          [](PartPlan& plan) { row_of(plan).position = 13; }},
         {"decodes position 10 without a token", [](PartPlan& plan) { row_of(plan).token.reset(); }},
-        {"has token 272; vocabulary 272", [](PartPlan& plan) { row_of(plan).token = 272; }},
-        {"has token -1; vocabulary 272", [](PartPlan& plan) { row_of(plan).drafts[2] = -1; }},
+        {"has token 272; the vocabulary has 272", [](PartPlan& plan) { row_of(plan).token = 272; }},
+        {"has token -1; the vocabulary has 272",
+         [](PartPlan& plan) { row_of(plan).drafts[2] = -1; }},
         {"runs to position 17 with 1 blocks of 16",
          [](PartPlan& plan) { row_of(plan).drafts.resize(6, 1); }},
     };
@@ -467,7 +469,8 @@ TEST_CASE("parts that cannot have returned fail the stage with the numbers") {
     });
     round.go();
     round.last.executor->submit(round.back, 0);
-    REQUIRE(round.last.next().status.message().find("stage without LM head") != std::string::npos);
+    REQUIRE(round.last.next().status.message().find("which has no LM head for it") !=
+            std::string::npos);
 }
 
 TEST_CASE("parts of another epoch are dropped") {
