@@ -1,6 +1,6 @@
-// The record of a part. Arrays have fixed places by the largest part, so that addresses on the
-// device never change; block tables come last, so that the one copy ends where they end. Relies on
-// its owner to wait before it writes the record again.
+// The record of a part. Arrays have fixed places, sized for the largest part, so that addresses on
+// the device never change. The block ids come last, so that the copy can end where they end. Relies
+// on its owner to wait before it writes the record again.
 #include "backend/device_batch.h"
 
 #include <algorithm>

@@ -10,10 +10,10 @@
 
 namespace molink {
 
-/// What the ops of one part read beside activations: positions, sequences, block tables, token ids
-/// and the rows whose logits are wanted. The host writes it into one pinned record, which is
-/// uploaded in one copy; ops get addresses inside the copy on the device. The addresses are the
-/// same for every part. Move-only. Thread: one caller at a time.
+/// Everything that the ops of one part read except activations: positions, sequences, block tables,
+/// token ids and the rows whose logits are wanted. The host writes it into one pinned record, which
+/// is uploaded in one copy. Ops get addresses inside the copy on the device, which are the same for
+/// every part. Move-only. Thread: one caller at a time.
 class DeviceBatch {
 public:
     struct Bounds {
@@ -21,25 +21,25 @@ public:
         std::int64_t sequences = 0;
         std::int64_t blocks = 0;  ///< of all sequences together
     };
-    /// Bytes that it takes on the device, and once more in pinned memory.
+    /// Returns the bytes that a batch takes on the device, and again in pinned memory.
     static std::size_t bytes(const Bounds& bounds);
     /// Errors: resource_exhausted.
     static Result<DeviceBatch> make(Backend& backend, const Bounds& bounds);
 
-    /// Begins a new part. A mark behind the upload of the last one must have been waited for.
+    /// Begins a new part. A mark after the upload of the part before must have been waited for.
     void clear();
-    /// A sequence, by its block table; the rows that follow belong to it. Within the bounds, as all
-    /// that is added.
+    /// Adds a sequence with its block table. The rows that are added next belong to it. Everything
+    /// that is added must stay within the bounds.
     void add_sequence(std::span<const std::uint32_t> blocks);
     void add_row(std::int32_t position, std::int32_t token);
-    /// A row whose logits are wanted.
+    /// Adds `row` to the rows whose logits are wanted.
     void add_wanted(std::int32_t row);
-    /// Once per part, before the ops that read it.
+    /// Enqueues the copy to the device. Call it once per part, before the ops that read it.
     void upload(Stream& stream);
 
     const BatchArgs& args() const { return args_; }
     std::int64_t rows() const { return args_.rows; }
-    /// On the device: [rows()] token ids and [wanted_count()] row numbers.
+    /// Addresses on the device of the token ids [rows()] and the wanted rows [wanted_count()].
     const std::int32_t* tokens() const { return device_.tokens; }
     const std::int32_t* wanted() const { return device_.wanted; }
     std::int64_t wanted_count() const { return wanted_count_; }

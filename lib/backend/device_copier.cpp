@@ -1,6 +1,6 @@
-// Copies that wait, for whoever has plain host memory and no hurry. They go piece by piece through
-// one pinned buffer, so that a large tensor is never held twice on the host. Parts are computed
-// without it.
+// Synchronous copies from and to plain host memory. They go piece by piece through one pinned
+// buffer, so that a large tensor is never held twice on the host. Parts do not use them, because
+// each piece waits for the device.
 #include "backend/device_copier.h"
 
 #include <algorithm>

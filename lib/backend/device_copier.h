@@ -9,14 +9,14 @@
 
 namespace molink {
 
-/// Copies between a device and host memory of any kind, by way of a pinned buffer; each copy waits
-/// for its end. For loading and for tests; parts are computed with Stream::upload and download.
+/// Copies between a device and host memory of any kind through a pinned buffer. A call returns when
+/// its copy is done. For loading and for tests; parts use Stream::upload() and download().
 class DeviceCopier {
 public:
-    /// Both must outlive it.
+    /// Both must outlive this object.
     DeviceCopier(Backend& backend, Stream& stream) : backend_(backend), stream_(stream) {}
 
-    /// Errors: resource_exhausted, those of Stream::wait.
+    /// Errors: resource_exhausted and those of Stream::wait().
     Status to_device(void* to, const void* from, std::size_t bytes);
     Status to_host(void* to, const void* from, std::size_t bytes);
 

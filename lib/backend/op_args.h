@@ -6,8 +6,8 @@
 // brackets, row-major, no ownership. Every pointer is to device memory of the backend whose stream
 // gets the call; the host must not follow it. No op allocates.
 //
-// The residual, logits and the weights of norms are float32. What flows between ops has the element
-// type that the arguments name: BackendTraits::activations, or float32.
+// The residual, logits and the weights of norms are float32. Activations between ops have the
+// element type that the arguments name: BackendTraits::activations, or float32.
 namespace molink {
 
 /// Element type of activations, of a KV cache or of values to convert.
@@ -28,8 +28,9 @@ struct EmbedArgs {
     float scale = 1.0f;
 };
 
-/// out[r, g, :] = x[r, g, :] / sqrt(mean(x[r, g, :]^2) + epsilon) * weight. Sums over 16 virtual
-/// lanes. A row has one group, or as many as it has attention heads to be normalised one by one.
+/// out[r, g, :] = x[r, g, :] / sqrt(mean(x[r, g, :]^2) + epsilon) * weight (Zhang and Sennrich
+/// 2019). Sums over 16 virtual lanes. A row has one group, or one group for each attention head if
+/// heads are normalised separately.
 struct RmsNormArgs {
     const void* x = nullptr;        ///< [rows, groups, width], rows x_stride apart
     const float* weight = nullptr;  ///< [width]
@@ -77,7 +78,7 @@ struct GateArgs {
     ElementType type = ElementType::f32;  ///< of gate, up and out
 };
 
-/// Rotates the first rotary_dim entries of every head in place.
+/// Rotates the first rotary_dim entries of every attention head in place (Su et al. 2021).
 struct RopeArgs {
     void* x = nullptr;                        ///< [rows, heads, head_dim], rows row_stride apart
     const std::int32_t* positions = nullptr;  ///< [rows]
@@ -92,8 +93,8 @@ struct RopeArgs {
     ElementType x_type = ElementType::f32;
 };
 
-/// One layer's pages of KV cache. A page holds block_tokens positions of all KV heads; the backend
-/// decides how it is laid out inside (Backend::kv_block_bytes).
+/// One layer's pages of KV cache (Kwon et al. 2023). A page holds block_tokens positions of all KV
+/// heads. The backend decides the layout inside a page (Backend::kv_block_bytes).
 struct KvPages {
     void* base = nullptr;  ///< first byte of page 0 of this layer
     std::int64_t block_bytes = 0;
@@ -103,10 +104,10 @@ struct KvPages {
     ElementType type = ElementType::f32;
 };
 
-/// Where the rows of a ragged batch stand. Row r belongs to sequence sequence_of_row[r], at
-/// absolute position positions[r]; the blocks of sequence s are block_ids[block_offsets[s] ..
-/// block_offsets[s + 1]), block k holding positions [k * block_tokens, (k + 1) * block_tokens).
-/// The plain fields are what the host needs to launch ops.
+/// Positions and blocks of the rows of a ragged batch. Row r belongs to sequence sequence_of_row[r]
+/// at absolute position positions[r]. The blocks of sequence s are block_ids[block_offsets[s] ..
+/// block_offsets[s + 1]); its block k holds positions [k * block_tokens, (k + 1) * block_tokens).
+/// The host launches ops from the plain fields.
 struct BatchArgs {
     const std::int32_t* positions = nullptr;        ///< [rows]
     const std::int32_t* sequence_of_row = nullptr;  ///< [rows], non-decreasing
@@ -116,11 +117,11 @@ struct BatchArgs {
     std::int64_t sequences = 0;
     std::int64_t longest = 0;  ///< 1 + the largest of positions
 
-    /// Every row belongs to a sequence of its own.
+    /// Returns whether every row belongs to a sequence of its own.
     constexpr bool decode() const { return rows == sequences; }
 };
 
-/// Rounds k and v to the page type and stores them at each row's position.
+/// Rounds k and v to the type of the pages and stores them at the position of each row.
 struct KvWriteArgs {
     KvPages pages;
     BatchArgs batch;
@@ -131,9 +132,9 @@ struct KvWriteArgs {
     ElementType type = ElementType::f32;  ///< of k and v
 };
 
-/// Causal attention over the pages (which already hold this batch's rows): row r sees positions
-/// max(0, positions[r] - window + 1) .. positions[r]. Tiles of 16 absolute positions, in order, so
-/// that the bits do not depend on the batch, the slices or the block size.
+/// Causal attention over the pages, which already hold the rows of this batch. Row r attends to
+/// positions max(0, positions[r] - window + 1) .. positions[r]. Computed by tiles of 16 absolute
+/// positions, in order, so that the bits do not depend on the batch, the slices or the block size.
 struct AttentionArgs {
     KvPages pages;
     BatchArgs batch;
@@ -156,7 +157,7 @@ struct GatherRowsArgs {
     std::int64_t width = 0;
 };
 
-/// Converts count values between element types; to f16 and bf16 rounds to nearest even.
+/// Converts `count` values between element types. Rounds to nearest even for f16 and bf16.
 struct ConvertArgs {
     const void* in = nullptr;
     void* out = nullptr;
@@ -173,7 +174,7 @@ struct ScaleCapArgs {
     float cap = 0;
 };
 
-/// out[r] = index of the largest x[r, :]; the lowest index among equals.
+/// out[r] = index of the largest x[r, :], the lowest index among equals.
 struct ArgmaxArgs {
     const float* x = nullptr;     ///< [rows, width]
     std::int32_t* out = nullptr;  ///< [rows]
@@ -183,9 +184,9 @@ struct ArgmaxArgs {
 
 class PackedMatrix;
 
-/// y[r, n] = sum_k x[r, k] * w[n, k]. Each output is one chain of fused
-/// multiply-adds over k in order (float types) or scaled group sums in group order (Q8_0), whatever
-/// rows, threads or SIMD width.
+/// y[r, n] = sum_k x[r, k] * w[n, k]. Each output is one chain of fused multiply-adds, over k in
+/// order (float types) or over scaled group sums in group order (Q8_0), for any number of rows and
+/// threads and any SIMD width.
 struct MatmulArgs {
     const PackedMatrix* weight = nullptr;  ///< [n, k], packed by this backend
     const void* x = nullptr;               ///< [rows, k], rows x_stride apart

@@ -1,6 +1,6 @@
-// The backends of this process: those that are compiled in, each a folder and a row here, and those
-// that were registered, by a plug-in when it is loaded or by tests. The op conformance test runs on
-// all of them unchanged.
+// The backends of this process. Each backend that is compiled in has a folder and an entry here.
+// Others are registered by tests, or by a plug-in when it is loaded. The op conformance test runs
+// on all of them unchanged.
 #include "backend/registry.h"
 
 #include <algorithm>
@@ -76,7 +76,8 @@ Result<std::unique_ptr<Backend>> make_backend(std::string_view name,
     MOLINK_ASSIGN_OR_RETURN(const BackendEntry entry, Registry::instance().find(name));
     const std::vector<std::string> devices = entry.devices();
     if (devices.empty()) {
-        return make_error(StatusCode::not_found, "backend '{}' has no device here", name);
+        return make_error(StatusCode::not_found, "backend '{}' has no device on this machine",
+                          name);
     }
     BackendOptions chosen = options;
     if (chosen.device.empty()) chosen.device = devices.front();

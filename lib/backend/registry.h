@@ -12,7 +12,7 @@ namespace molink {
 /// How to open devices of one kind.
 struct BackendEntry {
     std::string name;
-    /// Names of the devices; the first is taken when none is asked for.
+    /// Returns the names of the devices. The first is the default.
     std::function<std::vector<std::string>()> devices;
     /// Opens `options.device`, which is one of devices().
     std::function<Result<std::unique_ptr<Backend>>(const BackendOptions& options)> make;

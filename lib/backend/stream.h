@@ -9,16 +9,16 @@
 
 namespace molink {
 
-/// A point in a stream: behind everything that was enqueued before it.
+/// A point in a stream, after everything that was enqueued before it.
 struct Mark {
     std::uint64_t index = 0;
 };
 
-/// A queue of work for one device, done in the order of the calls. A call returns when the work is
-/// enqueued; a device that computes on the caller's thread has then done it. What ops read and
-/// write must stay until a later mark was waited for. Ops do not allocate, and they return nothing:
-/// errors of the device come out of wait(). Wrong arguments are programmer errors.
-/// Thread: one caller at a time for a backend and its streams together.
+/// A queue of work for one device, which runs in the order of the calls. A call returns when its
+/// work is enqueued; if the device computes on the caller's thread, the work is then done. Memory
+/// that ops read and write must live until a later mark has been waited for. Ops do not allocate
+/// and return nothing; wait() returns the errors of the device. Wrong arguments are programmer
+/// errors. Thread: one caller at a time for a backend and its streams together.
 class Stream {
 public:
     virtual ~Stream() = default;
@@ -38,21 +38,23 @@ public:
     virtual void matmul(const MatmulArgs& args) = 0;
 
     /// Copies from a buffer of Backend::allocate_host to one of Backend::allocate. `from` must not
-    /// change until a later mark was waited for.
+    /// change until a later mark has been waited for.
     virtual void upload(void* to, const void* from, std::size_t bytes) = 0;
-    /// The other way. `to` holds the values once a later mark was waited for.
+    /// Copies from a buffer of Backend::allocate to one of Backend::allocate_host. `to` holds the
+    /// values once a later mark has been waited for.
     virtual void download(void* to, const void* from, std::size_t bytes) = 0;
 
-    /// Marks of one stream that stay valid: record() ends the one this many records before.
+    /// The number of marks of one stream that stay valid. record() makes the mark invalid that was
+    /// recorded this many calls before.
     static constexpr std::uint64_t kLiveMarks = 64;
     virtual Mark record() = 0;
-    /// What is enqueued here from now on is done after `mark` of `other`, a stream of the same
-    /// backend. An error of `other` becomes one of this stream.
+    /// Work that is enqueued from now on runs after `mark` of `other`, a stream of the same
+    /// backend. An error of `other` becomes an error of this stream.
     virtual void after(Stream& other, Mark mark) = 0;
     /// Returns when everything before `mark` is done. Errors: the first error of the stream, which
-    /// names device and op; the stream then does nothing more, and every wait returns that error.
+    /// names device and op. The stream then does nothing more, and every wait returns that error.
     virtual Status wait(Mark mark) = 0;
-    /// Time that the device took between two marks that were waited for, microseconds.
+    /// Returns the time that the device took between two marks, us. Both must have been waited for.
     virtual std::int64_t elapsed_us(Mark begin, Mark end) const = 0;
 };
 

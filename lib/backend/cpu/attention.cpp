@@ -1,11 +1,11 @@
-// Causal attention over pages. Scores, maxima and sums go by tiles of 16 absolute positions, in
-// order, with an online softmax per (row, head), so that the bits depend on nothing but the
-// positions: not on the batch, the slices, the block size or the SIMD width. A score is one chain
-// over head_dim (lanes are positions), an output one chain over positions (lanes are outputs).
-// Up to four (row, head) pairs of one KV head are worked on together, which hides the latency of
-// the chains. Many pairs are a matter of arithmetic, a lone one waits for memory: the KV heads go
-// one after the other through every tile, in the order in which they lie there, so that the
-// processor sees a stream.
+// Causal attention over pages, with an online softmax per (row, head) (Milakov and Gimelshein
+// 2018). Scores, maxima and sums are computed by tiles of 16 absolute positions, in order, so that
+// the bits depend only on the positions and not on the batch, the slices, the block size or the
+// SIMD width. A score is one chain over head_dim (lanes are positions). An output is one chain over
+// positions (lanes are outputs). Up to four (row, head) pairs of one KV head are computed together,
+// which hides the latency of the chains. Several pairs are bound by arithmetic, but a single pair
+// waits for memory. Therefore each tile is computed for all KV heads of the part, in the order in
+// which they lie in memory, so that the processor sees a stream.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -28,23 +28,24 @@
 namespace molink::cpu {
 
 inline constexpr std::int64_t kTile = 16;
+/// (row, head) pairs of one KV head that are computed together.
 inline constexpr std::size_t kItems = 4;
-/// (row, head) pairs whose KV heads go through a tile together.
+/// Maximum number of items of all KV heads that go through a tile together.
 inline constexpr std::size_t kStreamed = 16;
 inline constexpr std::size_t kMaxHeadDim = 512;
 
-/// One (row, head) under way.
+/// One (row, head) pair under way.
 struct AttentionItem {
     const float* q;
     float* out;
-    std::int64_t first;  // positions it sees: [first, last]
+    std::int64_t first;  // it attends to positions [first, last]
     std::int64_t last;
     float maximum;
     alignas(64) float sums[16];
     alignas(64) float acc[kMaxHeadDim];
 };
 
-/// Positions [low, high) of a tile, and the first output to work on.
+/// Positions [low, high) of a tile, and the first output to compute.
 struct TileRange {
     std::int64_t low = 0;
     std::int64_t high = 0;
@@ -68,18 +69,18 @@ HWY_INLINE hn::Vec<F32> load(F32 d, const hwy::float16_t* from) {
     return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, F32>(), from));
 }
 
-/// Vectors of outputs under way at once for I items.
+/// Groups of 16 outputs that are computed at once for I items.
 template <std::size_t I>
 constexpr std::size_t kColumns = 8 / (I * kTileVectors) > 0 ? 8 / (I * kTileVectors) : 1;
 
-/// Where one tile of one KV head lies.
+/// The addresses of one tile of one KV head.
 template <typename T>
 struct Tile {
     const T* k;  // [head_dim] rows, k_stride apart
     const T* v;  // [16] rows of v_width
 };
 
-/// What is the same for all tiles.
+/// Sizes and strides of all tiles, in elements.
 struct TileShape {
     std::int64_t head_dim;
     std::int64_t k_stride;
@@ -88,7 +89,7 @@ struct TileShape {
     std::int64_t v_head;
 };
 
-/// Scores of I items; items beyond `count` repeat the last one.
+/// Computes the scores [I][16] of I items. Items beyond `count` repeat the last one.
 template <typename T, std::size_t I>
 HWY_INLINE void score_tile(const AttentionItem* items, std::size_t count, const Tile<T>& tile,
                            const TileShape& shape, float (*scores)[16]) {
@@ -101,7 +102,7 @@ HWY_INLINE void score_tile(const AttentionItem* items, std::size_t count, const 
         for (std::size_t v = 0; v < kTileVectors; ++v) sum[i][v] = hn::Zero(d);
     }
     for (std::int64_t at = 0; at < shape.head_dim; ++at) {
-        // With one row nothing hides how long memory takes.
+        // With one item nothing else hides the latency of memory.
         if (I == 1 && at * 16 % kLine == 0) hwy::Prefetch(tile.v + at * 16);
         for (std::size_t v = 0; v < kTileVectors; ++v) {
             const auto key = load(d, tile.k + at * shape.k_stride + v * kLanes);
@@ -117,8 +118,8 @@ HWY_INLINE void score_tile(const AttentionItem* items, std::size_t count, const 
     }
 }
 
-/// Turns scores into weights relative to the running maximum; positions outside [low, high) weigh
-/// 0.
+/// Turns scores into weights relative to the running maximum. Positions outside [low, high) get
+/// weight 0.
 HWY_INLINE void weigh_tile(AttentionItem& item, float* scores, const TileRange& range,
                            const AttentionArgs& args, std::int64_t v_width) {
     const F32 d;
@@ -154,7 +155,8 @@ HWY_INLINE void weigh_tile(AttentionItem& item, float* scores, const TileRange& 
     item.maximum = maximum;
 }
 
-/// acc += weights x values over the positions of the range, in order, for C x 16 outputs from `at`.
+/// Computes acc += weights x values over the positions of the range, in order, for C x 16 outputs
+/// from range.at on.
 template <typename T, std::size_t I, std::size_t C>
 HWY_INLINE void gather_columns(AttentionItem* items, const float (*weights)[16], const T* values,
                                const TileRange& range, std::int64_t v_width) {
@@ -192,7 +194,7 @@ HWY_INLINE void gather_tile(AttentionItem* items, const float (*weights)[16], co
     if constexpr (C > 1) gather_tile<T, I, C / 2>(items, weights, values, range, v_width);
 }
 
-/// Softmax and outputs of one tile.
+/// Adds one tile to the softmax and the outputs of the items.
 template <typename T, std::size_t I>
 HWY_INLINE void absorb_tile(const AttentionArgs& args, AttentionItem* items, std::size_t count,
                             std::int64_t tile, float (*scores)[16], const T* values,
@@ -225,7 +227,7 @@ Tile<T> tile_at(const AttentionArgs& args, const TileShape& shape, const Attenti
             v + part.kv_head * shape.v_head + inside * shape.v_width};
 }
 
-/// I items of each of the part's KV heads.
+/// Computes `count` items, at most I, of each KV head of the part.
 template <typename T, std::size_t I>
 void attend(const AttentionArgs& args, const AttentionPart& part, AttentionItem (*heads)[I],
             std::size_t count) {
@@ -273,7 +275,7 @@ void start_item(const AttentionArgs& args, std::int64_t row, std::int64_t head,
     std::fill(item.acc, item.acc + KvLayout(args.pages).v_width, 0.0f);
 }
 
-/// Pairs [from, from + count) of the (row, head) pairs that each of the part's KV heads has.
+/// Computes the pairs [from, from + count) among the (row, head) pairs of each KV head of the part.
 template <typename T, std::size_t I>
 void attend_pairs(const AttentionArgs& args, AttentionPart part, std::int64_t from,
                   std::size_t count) {

@@ -1,6 +1,6 @@
-// The glue of the CPU backend: the one device "0" is this machine's processors, its memory is the
-// host's, and pinned buffers are plain memory. Ops are in cpu_stream.cpp; packing is in pack.cpp.
-// Relies on host_memory for what the system says of its memory.
+// The CPU backend. Its only device "0" is the processors of this machine, its memory is the host's,
+// and pinned buffers are plain memory. Ops are in cpu_stream.cpp, packing is in pack.cpp. Relies on
+// host_memory.cpp for the sizes of the machine's memory.
 #include "backend/cpu/cpu_backend.h"
 
 #include <sched.h>

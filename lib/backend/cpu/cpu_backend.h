@@ -13,9 +13,9 @@ namespace molink {
 /// Backend on host memory. Same bits for any number of threads and any SIMD target.
 class CpuBackend final : public Backend {
 public:
-    /// One: the processor.
+    /// Returns the only device: the processors of this machine.
     static std::vector<std::string> devices() { return {"0"}; }
-    /// Errors: unimplemented when the machine cannot fuse multiply and add.
+    /// Errors: unimplemented when the processor has no fused multiply-add.
     static Result<std::unique_ptr<Backend>> make(const BackendOptions& options);
 
     std::string_view name() const override { return "cpu"; }

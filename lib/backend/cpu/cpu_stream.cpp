@@ -1,6 +1,6 @@
-// The ops of the CPU backend, split over threads: over rows, panels or heads, never over a sum, so
-// that the number of threads cannot change a bit. An op is done when its call returns, hence there
-// is nothing to wait for and nothing that can fail later.
+// The ops of the CPU backend, split over threads: by rows, panels or attention heads, never within
+// a sum, so that the number of threads cannot change a bit. An op is done when its call returns, so
+// wait() has nothing to wait for and no error to return.
 #include "backend/cpu/cpu_stream.h"
 
 #include <algorithm>
@@ -15,10 +15,10 @@
 namespace molink {
 namespace {
 
-/// Values below which waking other threads costs more than it saves.
+/// Number of values below which waking other threads costs more than it saves.
 constexpr std::int64_t kWorthSplitting = 16'384;
 
-/// K and V of one row into its page; T holds one element.
+/// Writes K and V of one row to its page. T has the size of one element.
 template <typename T>
 void write_kv_row(const KvWriteArgs& args, std::int64_t row) {
     constexpr std::int64_t kPiece = 64;
@@ -131,7 +131,8 @@ void CpuStream::attention(const AttentionArgs& args) {
     constexpr std::int32_t kPartRows = 4;
     assert(args.type == ElementType::f32);
     if (args.batch.rows <= 0) return;
-    // All heads of a row where one thread has them, else parts enough for all threads.
+    // With one thread, a part has all KV heads of its rows. With several, few rows are split by KV
+    // heads, so that there are enough parts for all threads.
     const std::int32_t kv_heads = args.pages.kv_heads;
     const auto shares = static_cast<std::int64_t>(pool_.threads() > 1 ? pool_.threads() * 4 : 1);
     const std::int64_t splits = std::clamp<std::int64_t>(shares / args.batch.rows, 1, kv_heads);

@@ -10,10 +10,10 @@
 
 namespace molink {
 
-/// Runs every op when it is called. Activations are float32. Cannot fail.
+/// Computes every op before its call returns. Activations are float32. Ops cannot fail.
 class CpuStream final : public Stream {
 public:
-    /// `pool` must outlive it.
+    /// `pool` must outlive this object.
     explicit CpuStream(ThreadPool& pool) : pool_(pool) {}
 
     void embed(const EmbedArgs& args) override;

@@ -1,6 +1,6 @@
-// What the system says about its memory. Containers see the whole machine in /proc/meminfo, so the
-// control group's limit counts as well. A system that says nothing is taken to have 1 GiB, which is
-// little enough to be true.
+// Reads the size of the memory from the system. Containers see the whole machine in /proc/meminfo,
+// so the limit of the control group is read as well. If the system reports nothing, 1 GiB is
+// assumed, which nearly every machine has.
 #include "backend/cpu/host_memory.h"
 
 #include <algorithm>

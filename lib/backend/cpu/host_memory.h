@@ -4,8 +4,8 @@
 
 namespace molink {
 
-/// The memory of this machine, as far as this process may use it: what the system has and calls
-/// available, within the control group's limit. Its domain is host_id().
+/// Returns the memory of this machine that this process may use: the system's total and available
+/// bytes, within the limit of the control group. Its domain is host_id().
 DeviceMemory host_memory();
 
 }  // namespace molink

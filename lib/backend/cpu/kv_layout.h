@@ -7,9 +7,9 @@
 
 namespace molink::cpu {
 
-/// A page of one layer: K as [kv_heads][head_dim][block_tokens], so that lanes are positions, then
-/// V as [kv_heads][block_tokens][v_width], so that lanes are outputs; v_width is head_dim rounded
-/// up to 16.
+/// The layout of a page of one layer: K as [kv_heads][head_dim][block_tokens], so that lanes are
+/// positions, then V as [kv_heads][block_tokens][v_width], so that lanes are outputs. v_width is
+/// head_dim rounded up to a multiple of 16.
 struct KvLayout {
     std::int64_t element_bytes;
     std::int64_t v_width;
@@ -28,7 +28,7 @@ struct KvLayout {
         : KvLayout(pages.block_tokens, pages.kv_heads, pages.head_dim, pages.type) {}
 };
 
-/// Page that holds `position` of `sequence`.
+/// Returns the page that holds `position` of `sequence`.
 inline std::byte* page_of(const KvPages& pages, const BatchArgs& batch, std::int64_t sequence,
                           std::int64_t position) {
     const std::int64_t at = batch.block_offsets[sequence] + position / pages.block_tokens;

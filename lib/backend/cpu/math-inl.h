@@ -1,6 +1,6 @@
-// Elementary functions for vectors, included once per SIMD target. Own polynomials with explicit
-// fused multiply-adds, so that every target gives the same bits; errors are a few units in the last
-// place.
+// Elementary functions for vectors, included once per SIMD target. They are polynomials with
+// explicit fused multiply-adds, so that every target gives the same bits. Errors of exp and tanh
+// are a few units in the last place.
 #if defined(MOLINK_CPU_MATH_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef MOLINK_CPU_MATH_INL_H
 #undef MOLINK_CPU_MATH_INL_H
@@ -14,7 +14,8 @@ HWY_BEFORE_NAMESPACE();
 namespace molink::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// e^x. Below -87.3 it is 0, above 88.72 infinity; NaN stays NaN.
+/// e^x with the polynomial of Cephes expf. Below -87.3 it is 0, above 88.72 infinity. NaN stays
+/// NaN.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp_of(D d, V x) {
     const hn::RebindToSigned<D> di;
@@ -30,7 +31,7 @@ HWY_INLINE V exp_of(D d, V x) {
     p = hn::MulAdd(p, r, hn::Set(d, 1.6666665459e-1f));
     p = hn::MulAdd(p, r, hn::Set(d, 5.0000001201e-1f));
     p = hn::MulAdd(hn::Mul(p, r), r, hn::Add(r, hn::Set(d, 1.0f)));
-    // Two factors, because 2^128 is no float but the product may be one.
+    // Scales by two factors, because 2^128 is not a float, but the product may be.
     const auto whole = hn::ConvertTo(di, n);
     const auto half = hn::ShiftRight<1>(whole);
     const auto bias = hn::Set(di, 127);
@@ -50,7 +51,7 @@ HWY_INLINE V tanh_of(D d, V x) {
     const auto magnitude = hn::Abs(x);
     const auto e = exp_of(d, hn::Mul(two, magnitude));
     const auto large = hn::Sub(one, hn::Div(two, hn::Add(e, one)));
-    // Near zero the difference loses digits: an odd polynomial instead.
+    // Near zero the difference loses digits, so an odd polynomial is used there.
     const auto square = hn::Mul(x, x);
     auto p = hn::Set(d, -17.0f / 315.0f);
     p = hn::MulAdd(p, square, hn::Set(d, 2.0f / 15.0f));
@@ -75,7 +76,7 @@ HWY_INLINE V erf_of(D d, V x) {
     return hn::CopySign(hn::NegMulAdd(hn::Mul(p, t), e, one), x);
 }
 
-/// Sum of 16 virtual lanes in a fixed tree: 8 apart, 4, 2, 1.
+/// Sum of 16 virtual lanes in a fixed tree: adds lanes that are 8 apart, then 4, 2 and 1.
 HWY_INLINE float sum16(const float* lanes) {
     float a[8];
     for (int i = 0; i < 8; ++i) a[i] = lanes[i] + lanes[i + 8];

@@ -1,7 +1,7 @@
-// y = x W^T for f32, f16 and bf16 weights. One lane is one output and its sum over k is a single
-// chain of fused multiply-adds in order, so the tile shape (how many rows and vectors at once)
-// changes speed and never bits. Rows are interleaved in the workspace ([k][rows of the tile]) so
-// that broadcasts read memory in order; panels are dealt to threads.
+// y = x W^T for f32, f16 and bf16 weights. One lane is one output, and its sum over k is a single
+// chain of fused multiply-adds in order, so the shape of the tile (rows and vectors at once)
+// changes the speed and never the bits. Rows are interleaved in the workspace ([k][rows of the
+// tile]), so that broadcasts read memory in order. The work is split over threads by panels.
 #include <algorithm>
 #include <cstring>
 
@@ -20,10 +20,11 @@ using F32 = hn::CappedTag<float, 16>;
 constexpr std::size_t kLanes = hn::MaxLanes(F32());
 constexpr std::size_t kRegisters = HWY_TARGET <= HWY_AVX3 ? 24 : 12;
 
-/// How far ahead a single row asks for weights, bytes.
+/// How far ahead the kernel for a single row prefetches weights, bytes.
 constexpr std::size_t kAhead = 4096;
 
-/// Vectors of outputs per tile of R rows: what fits into registers, a power of two, within a panel.
+/// Returns the vectors of outputs in a tile of `rows` rows: the largest power of two that fits into
+/// the registers and into a panel.
 constexpr std::size_t tile_vectors(std::size_t rows) {
     std::size_t vectors = 1;
     while (vectors * 2 * rows <= kRegisters && vectors * 2 * kLanes <= kPanel) vectors *= 2;
@@ -42,7 +43,8 @@ HWY_INLINE hn::Vec<F32> load(F32 d, const std::uint16_t* from) {  // bf16
     return hn::BitCast(d, hn::ShiftLeft<16>(bits));
 }
 
-/// R rows x V vectors of outputs over all k. `w` is [k][kPanel], `x` is [k][R].
+/// Computes R rows x V vectors of outputs over all k. `w` is [k][kPanel], `x` is [k][R], `y` is
+/// [R][kPanel].
 template <typename T, std::size_t R, std::size_t V>
 HWY_INLINE void tile(const T* HWY_RESTRICT w, const float* HWY_RESTRICT x, std::size_t k,
                      float* HWY_RESTRICT y) {
@@ -72,7 +74,8 @@ HWY_INLINE void tile(const T* HWY_RESTRICT w, const float* HWY_RESTRICT x, std::
     }
 }
 
-/// One panel for R interleaved rows; writes the `rows` valid ones and `width` valid outputs.
+/// Computes one panel for R interleaved rows. Writes the first `rows` rows and `width` outputs; the
+/// others are padding.
 template <typename T, std::size_t R>
 void panel_rows(const T* w, const float* x, std::size_t k, float* y, std::size_t y_stride,
                 std::size_t rows, std::size_t width) {
@@ -132,7 +135,7 @@ HWY_EXPORT(float_panel);
 
 namespace {
 
-/// Interleaves up to kMaxTileRows rows as [k][tile rows]; missing rows are zero.
+/// Interleaves up to kMaxTileRows rows as [k][rows of the tile]. Missing rows are zero.
 void interleave(const MatmulArgs& args, std::size_t first, std::size_t rows, float* out) {
     const auto k = static_cast<std::size_t>(args.weight->k);
     const std::size_t tile = tile_rows(rows);

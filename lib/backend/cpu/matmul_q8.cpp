@@ -1,9 +1,9 @@
 // y = x W^T for Q8_0 weights. Activations are quantised per row in groups of 32 (scale amax / 127
-// in f32, round to nearest even); per group the integer dot product is exact in int32, so it may be
-// computed any way (byte dot products where the target has them), and the scaled sums are added in
-// group order by one chain of fused multiply-adds per output:
-// acc = fma(float(dot), weight_scale * row_scale, acc). Bytes are weights + 128, so that they widen
-// without sign; 128 times the row's group sum is taken off again.
+// in f32, round to nearest even). The integer dot product of a group is exact in int32, so the
+// order of its operations does not matter (byte dot products where the target has them). The scaled
+// sums are added in group order by one chain of fused multiply-adds per output, with
+// acc = fma(float(dot), weight_scale * row_scale, acc). Weights are stored as bytes with 128 added,
+// so that they widen without sign. 128 times the sum of the row's group is subtracted again.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -22,11 +22,11 @@
 #define MOLINK_MATMUL_Q8_ONCE
 namespace molink::cpu {
 
-constexpr std::size_t kQuads = kGroup / 4;  // of values, in a group
+constexpr std::size_t kQuads = kGroup / 4;  // quads of values in a group
 
-/// Quantised rows in the workspace: per group a scale and an offset, and per quad two words: values
-/// 0 and 2 as int16, values 1 and 3 as int16. Targets with byte dot products keep one word instead:
-/// the four values as int8. Writer and reader run on the same target.
+/// Quantised rows in the workspace. Each group has a scale and an offset. Each quad has two words:
+/// values 0 and 2 as int16, then values 1 and 3 as int16. Targets with byte dot products keep one
+/// word instead, the four values as int8. Writer and reader run on the same target.
 struct Q8Rows {
     float* scales;          // [rows][groups]
     std::int32_t* offsets;  // [rows][groups], -128 * sum of the group's bytes
@@ -48,7 +48,7 @@ namespace molink::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 #if HWY_TARGET == HWY_SCALAR
-// Without vectors: the same definition, one output after the other.
+// Without vectors: computes one output after the other by the same definition.
 void q8_panel(const CpuMatrix& matrix, std::size_t panel, const Q8Rows& x, float* y,
               std::size_t y_stride, std::size_t rows) {
     const std::size_t width = std::min(kPanel, static_cast<std::size_t>(matrix.n) - panel * kPanel);
@@ -84,18 +84,20 @@ using I16 = hn::Repartition<std::int16_t, F32>;
 using U16 = hn::Repartition<std::uint16_t, F32>;
 constexpr std::size_t kLanes = hn::MaxLanes(F32());
 #if HWY_TARGET == HWY_AVX3_DL
-// Three rows leave room for whole lines of a panel: with half of them in turn the processor sees no
-// stream, and few rows, which wait for memory, take up to 1.6 times as long. A fourth, which is
-// cheaper than a tile of its own, leaves none for the sums; they are touched once in a group.
+// Three rows leave enough registers to compute all outputs of a panel at once. Two passes over half
+// of the outputs each would read the panel with gaps, so that the processor would see no stream,
+// and few rows, which wait for memory, would take up to 1.6 times as long. A fourth row leaves no
+// registers for the sums. They are then kept in memory and updated once per group, which is cheaper
+// than a tile for the fourth row.
 constexpr std::size_t kRows = 3;
-constexpr std::size_t kRegisters = 16;  // of dots
+constexpr std::size_t kRegisters = 16;  // for dots
 constexpr std::size_t kSumRegisters = 12;
 #else
 constexpr std::size_t kRows = 4;
-constexpr std::size_t kRegisters = HWY_TARGET <= HWY_AVX3 ? 10 : 4;  // of sums, and of dots
+constexpr std::size_t kRegisters = HWY_TARGET <= HWY_AVX3 ? 10 : 4;  // for sums and for dots
 constexpr std::size_t kSumRegisters = kRegisters;
 #endif
-constexpr std::size_t kMostRows = 4;  // of the last tile
+constexpr std::size_t kMostRows = 4;  // maximum rows of the last tile
 
 constexpr std::size_t tile_vectors(std::size_t rows) {
     std::size_t vectors = 1;
@@ -104,14 +106,15 @@ constexpr std::size_t tile_vectors(std::size_t rows) {
 }
 
 #if HWY_TARGET == HWY_AVX3_DL
-constexpr std::size_t kWords = 1;  // of a quad of activations
+constexpr std::size_t kWords = 1;  // per quad of activations
 
 HWY_INLINE __m512i split(const std::uint16_t* bytes) {
     return _mm512_loadu_si512(bytes);
 }
 
-/// sum + the dot product of 4 unsigned by 4 signed bytes per 32-bit lane; does not saturate. In
-/// assembly, because Highway 1.0.3 does not name VNNI among the features of this target.
+/// Returns sum + the dot product of 4 unsigned and 4 signed bytes per 32-bit lane, without
+/// saturation. In assembly, because Highway 1.0.3 does not name VNNI among the features of this
+/// target.
 HWY_INLINE hn::Vec<I32> add_quad(__m512i quad, const std::int32_t* words, hn::Vec<I32> sum) {
     asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum.raw) : "v"(quad), "m"(*words));
     return sum;
@@ -119,7 +122,7 @@ HWY_INLINE hn::Vec<I32> add_quad(__m512i quad, const std::int32_t* words, hn::Ve
 #else
 constexpr std::size_t kWords = 2;
 
-/// sum + a[2i] * b[2i] + a[2i + 1] * b[2i + 1] per 32-bit lane, exact.
+/// Returns sum + a[2i] * b[2i] + a[2i + 1] * b[2i + 1] per 32-bit lane, exactly.
 HWY_INLINE hn::Vec<I32> add_pairs(hn::Vec<I16> a, hn::Vec<I16> b, hn::Vec<I32> sum) {
     const I32 d;
 #if HWY_ARCH_X86
@@ -157,14 +160,14 @@ HWY_INLINE hn::Vec<I32> add_quad(const Widened& quad, const std::int32_t* words,
 }
 #endif
 
-/// R rows x V vectors over all groups. `w` is a panel, `at` the first output. P lines of each group
-/// that `ahead` points to are fetched.
+/// Computes R rows x V vectors of outputs over all groups. `w` is a panel, `at` its first output to
+/// compute. In each group, prefetches P cache lines of the same group of the panel at `ahead`.
 template <std::size_t R, std::size_t V, std::size_t P>
 HWY_INLINE void tile(const std::byte* HWY_RESTRICT w, std::size_t at, const Q8Rows& rows,
                      std::size_t row, const std::byte* ahead, float* HWY_RESTRICT y) {
     const F32 d;
     const I32 di;
-    const Q8Rows x = rows;  // in registers
+    const Q8Rows x = rows;  // a copy that stays in registers
     constexpr bool kSumsInMemory = R * V > kSumRegisters;
     hn::Vec<F32> sum[R][V];
     for (std::size_t r = 0; r < R; ++r) {
@@ -182,7 +185,8 @@ HWY_INLINE void tile(const std::byte* HWY_RESTRICT w, std::size_t at, const Q8Ro
             for (std::size_t v = 0; v < V; ++v) dot[r][v] = offset;
         }
         for (std::size_t q = 0; q < kQuads; ++q) {
-            // Lines are read in their order, or the processor sees no stream: up to 20 % slower.
+            // Keeps the reads in the order of the lines. Otherwise the processor sees no stream,
+            // which makes it up to 20 % slower.
             std::atomic_signal_fence(std::memory_order_seq_cst);
             for (std::size_t i = q * P / kQuads; i < (q + 1) * P / kQuads; ++i) {
                 __builtin_prefetch(ahead + g * kQ8GroupBytes + i * 64, 0, 2);
@@ -218,7 +222,7 @@ HWY_INLINE void tile(const std::byte* HWY_RESTRICT w, std::size_t at, const Q8Ro
     }
 }
 
-/// A panel of weights and what its products are made of and go to.
+/// A panel of weights, the rows to multiply and the place of the outputs.
 struct Panel {
     const std::byte* w;
     Q8Rows x;
@@ -240,10 +244,11 @@ void panel_tile(const Panel& panel, std::size_t row, const std::byte* ahead) {
     }
 }
 
-/// Fetches the next panel while the tiles of one compute: else the first of them would wait for
-/// memory, and memory for the others. A lone tile leaves that to the processor, which does it well,
-/// and tiles of parts of lines, of narrow targets, have too much to compute to gain by it. A line
-/// that is left out costs as much as many, so the last tile rather fetches some twice.
+/// Prefetches the next panel while the tiles of the current one compute. Otherwise the first tile
+/// of a panel would wait for memory, and memory would be idle during the others. A single tile
+/// leaves this to the processor, which does it well. On narrow targets a tile covers only a part of
+/// the panel, and it computes too long to gain from a prefetch. One missing line costs as much as
+/// many, so the last tile may prefetch some lines twice.
 class Ahead {
 public:
     Ahead(const std::byte* next, std::size_t tiles) : at_(next) {
@@ -252,9 +257,9 @@ public:
         }
     }
 
-    /// Lines of each group to fetch with the next tile.
+    /// Returns the number of lines of each group to prefetch during the next tile.
     std::size_t pace() const { return lines_ > 0 ? pace_ : 0; }
-    /// Where they begin, in the first group.
+    /// Returns the address of the first of them, in the first group.
     const std::byte* at() const { return at_; }
     void tile_done() {
         const std::size_t done = std::min(lines_, pace());
@@ -262,18 +267,18 @@ public:
         at_ += done * 64;
     }
 
-    static constexpr std::size_t kLines = kQ8GroupBytes / 64;  // of a group
+    static constexpr std::size_t kLines = kQ8GroupBytes / 64;  // cache lines of a group
     static constexpr std::size_t kHalf = (kLines + 1) / 2;
     static constexpr std::size_t kMany = 16;
     static constexpr std::size_t kFew = 8;
 
 private:
     const std::byte* at_;
-    std::size_t lines_ = kLines;  // left to fetch
+    std::size_t lines_ = kLines;  // left to prefetch in each group
     std::size_t pace_ = 0;
 };
 
-/// A tile of `rows` rows, at most R.
+/// Computes a tile of `rows` rows, at most R.
 template <std::size_t R>
 void panel_rows(const Panel& panel, std::size_t row, std::size_t rows, Ahead& ahead) {
     if constexpr (R > 1) {
@@ -300,14 +305,15 @@ void q8_panel(const CpuMatrix& matrix, std::size_t index, const Q8Rows& x, float
     Ahead ahead(panel.w + matrix.panel_bytes(), tiles);
     std::size_t row = 0;
     for (; rows - row > kMostRows; row += kRows) panel_rows<kRows>(panel, row, kRows, ahead);
-    // Two rows have no time to fetch half a panel: one more is computed again, to the same values.
+    // A tile of two rows is too short to prefetch half a panel, so it also computes the row before
+    // them again, to the same values.
     const std::size_t least = tiles == 2 && ahead.pace() > 0 ? kRows : 1;
     const std::size_t last = std::max(rows - row, least);
     panel_rows<kMostRows>(panel, rows - last, last, ahead);
 }
 #endif  // HWY_TARGET
 
-/// Bytes of one group, as int32, with their sum; gives back the scale.
+/// Quantises one group to bytes, stored as int32, and their sum. Returns the scale.
 HWY_INLINE float quantise_group(const float* values, std::int32_t* bytes, std::int32_t* total) {
     const hn::CappedTag<float, 16> d;
     const hn::RebindToSigned<decltype(d)> di;

@@ -1,6 +1,6 @@
-// Repacking weights at load. The product kernels want outputs side by side; checkpoints store them
-// one after the other. Work is split over panels; a panel's source rows are read in order, so that
-// pages of a mapped file are touched once.
+// Packs weights when they are loaded. The product kernels need outputs side by side, but
+// checkpoints store them one after the other. The work is split over panels. The source rows of a
+// panel are read in order, so that pages of a mapped file are touched once.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -22,8 +22,8 @@ struct Sources {
     const MatrixSource* parts;
     std::size_t count;
 
-    /// The part that output row `row` over all parts is in, or null beyond them; `row` becomes
-    /// its number there.
+    /// Returns the part that holds output row `row`, counted over all parts, or null beyond the
+    /// last. Changes `row` to its index within this part.
     const MatrixSource* part_of(std::int64_t& row) const {
         for (std::size_t i = 0; i < count; ++i) {
             if (row < parts[i].n) return parts + i;
@@ -31,7 +31,8 @@ struct Sources {
         }
         return nullptr;
     }
-    /// First byte of output row `row`, or null beyond the last; only for parts of one type.
+    /// Returns the first byte of output row `row`, or null beyond the last. All parts must have the
+    /// same type.
     const std::byte* row(std::int64_t row, std::size_t row_bytes) const {
         const MatrixSource* part = part_of(row);
         if (part == nullptr) return nullptr;
@@ -69,7 +70,7 @@ void widen(const std::byte* from, DataType type, std::size_t count, float* out) 
     }
 }
 
-/// Quantises one group of one lane into place.
+/// Quantises one group of one output into its lane.
 void pack_group(const float* values, std::size_t lane, std::byte* group) {
     float largest = 0;
     for (std::size_t i = 0; i < kGroup; ++i) largest = std::max(largest, std::fabs(values[i]));
@@ -85,7 +86,7 @@ void pack_group(const float* values, std::size_t lane, std::byte* group) {
     }
 }
 
-/// Output row `row` over all parts, widened; zeros beyond them.
+/// Converts output row `row`, counted over all parts, to float32. Zeros beyond the last row.
 void widen_row(const Sources& sources, std::int64_t row, std::vector<float>& values) {
     const MatrixSource* part = sources.part_of(row);
     if (part == nullptr) {
@@ -97,7 +98,7 @@ void widen_row(const Sources& sources, std::int64_t row, std::vector<float>& val
           part->type, values.size(), values.data());
 }
 
-/// A panel of float32 from parts of any type.
+/// Packs a panel of float32 from parts of any type.
 void pack_panel_widened(const Sources& sources, std::size_t panel, std::size_t k, std::byte* out) {
     auto* to = reinterpret_cast<float*>(out);
     std::vector<float> values(k);
@@ -122,23 +123,24 @@ bool is_float(DataType type) {
 }
 
 Status check_sources(const MatrixSource* parts, std::size_t count, DataType type) {
-    if (count == 0) return invalid_argument("pack of no matrix");
+    if (count == 0) return invalid_argument("pack a matrix of 0 parts; at least 1 is needed");
     for (std::size_t i = 0; i < count; ++i) {
         const MatrixSource& part = parts[i];
         if (part.n <= 0 || part.k <= 0 || part.k != parts[0].k) {
-            return invalid_argument("pack of [{}, {}] {} beside [{}, {}] {}", part.n, part.k,
-                                    data_type_name(part.type), parts[0].n, parts[0].k,
-                                    data_type_name(parts[0].type));
+            return invalid_argument(
+                "pack [{}, {}] {} with [{}, {}] {}: sizes must be positive and widths equal",
+                part.n, part.k, data_type_name(part.type), parts[0].n, parts[0].k,
+                data_type_name(parts[0].type));
         }
         const bool widens = type == DataType::q8_0 || type == DataType::f32;
         if (!is_float(part.type) || (part.type != type && !widens)) {
-            return invalid_argument("pack of {} as {}", data_type_name(part.type),
-                                    data_type_name(type));
+            return invalid_argument("pack {} as {}: this conversion is not supported",
+                                    data_type_name(part.type), data_type_name(type));
         }
     }
     if (type == DataType::q8_0 && parts[0].k % static_cast<std::int64_t>(kGroup) != 0) {
-        return invalid_argument("pack as q8_0 of width {}, which is not a multiple of {}",
-                                parts[0].k, kGroup);
+        return invalid_argument("pack as q8_0: width {} is not a multiple of {}", parts[0].k,
+                                kGroup);
     }
     return {};
 }
@@ -150,10 +152,11 @@ Result<std::unique_ptr<HostBuffer>> HostBuffer::make(std::size_t bytes) {
     const std::size_t alignment = bytes >= 2 * kHugePage ? kHugePage : 64;
     void* data = nullptr;
     if (posix_memalign(&data, alignment, std::max<std::size_t>(bytes, 64)) != 0) {
-        return make_error(StatusCode::resource_exhausted, "allocate {} bytes", bytes);
+        return make_error(StatusCode::resource_exhausted,
+                          "allocate {} bytes of host memory: the system refused", bytes);
     }
 #ifdef MADV_HUGEPAGE
-    // Reading weights walks through all of them for every token. A refusal costs only speed.
+    // Every token reads all weights, and huge pages make that faster. A refusal costs only speed.
     if (alignment == kHugePage) madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
     std::shared_ptr<void> memory(data, &std::free);
@@ -162,7 +165,8 @@ Result<std::unique_ptr<HostBuffer>> HostBuffer::make(std::size_t bytes) {
 
 void HostBuffer::prefault(std::size_t begin, std::size_t end) {
 #ifdef MADV_POPULATE_WRITE
-    // Writing would race with those who use the memory. Kernels before 5.14 refuse: later faults.
+    // Does not write, because that would race with ops that use the memory. Kernels before 5.14
+    // refuse, and the pages fault when they are used.
     auto* const data = static_cast<std::byte*>(data_);
     std::byte* const from =
         data + begin - (reinterpret_cast<std::uintptr_t>(data) + begin) % page_size();

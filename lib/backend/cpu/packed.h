@@ -12,8 +12,8 @@
 
 namespace molink {
 
-/// Outputs that stand side by side in a packed matrix: lane j of panel p is output p * 64 + j,
-/// whatever the SIMD width, so that one lane computes one output.
+/// Outputs of one panel of a packed matrix. Lane j of panel p is output p * 64 + j for any SIMD
+/// width, so that one lane computes one output.
 inline constexpr std::size_t kPanel = 64;
 /// Values along k that share a scale in Q8_0.
 inline constexpr std::size_t kGroup = 32;
@@ -31,14 +31,14 @@ private:
     friend class WeightArena;
     HostBuffer(std::shared_ptr<void> memory, void* data, std::size_t bytes)
         : memory_(std::move(memory)), data_(data), bytes_(bytes) {}
-    std::shared_ptr<void> memory_;  // what data_ lies in
+    std::shared_ptr<void> memory_;  // owns the memory of data_
     void* data_;
     std::size_t bytes_;
 };
 
-/// Cuts weights of a few hundred KiB out of large chunks, so that they lie in huge pages: reading
-/// them for every token otherwise costs a page walk per 4 KiB. A chunk is freed with its last
-/// buffer. Thread: one caller at a time.
+/// Allocates memory for weights. Small matrices share large chunks, so that they lie in huge pages.
+/// Otherwise reading them for every token would cost a page walk per 4 KiB. A chunk is freed with
+/// its last buffer. Thread: one caller at a time.
 class WeightArena {
 public:
     /// Errors: resource_exhausted with the size.
@@ -70,8 +70,8 @@ public:
 /// Bytes of one group of one panel in Q8_0.
 inline constexpr std::size_t kQ8GroupBytes = kPanel * 2 + kPanel * kGroup;
 
+/// See Backend::packed_bytes() and Backend::pack().
 std::size_t packed_matrix_bytes(std::int64_t n, std::int64_t k, DataType type);
-
 Result<std::unique_ptr<CpuMatrix>> pack_matrix(const MatrixSource* parts, std::size_t count,
                                                DataType type, ThreadPool& pool, WeightArena& arena);
 

@@ -1,7 +1,6 @@
-// Ops that work on a row, or on a range of values, at a time: norm, gate, rope, conversions and
-// the small ones. Sums run over 16 virtual lanes (lane i takes elements i, i + 16, ...), so
-// vectors of 4, 8 or 16 give the same bits; tails are handled by padding with zeros, never by
-// another order.
+// Ops that work on one row or one range of values at a time: norm, gate, rope, conversions and the
+// small ones. Sums run over 16 virtual lanes (lane i adds elements i, i + 16, ...), so vectors of
+// 4, 8 or 16 give the same bits. Tails are padded with zeros and never added in another order.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -22,8 +21,8 @@ namespace molink::cpu::HWY_NAMESPACE {
 using F32 = hn::CappedTag<float, 16>;
 constexpr std::size_t kLanes = hn::MaxLanes(F32());
 
-/// Calls body(offset, vector loaded, count) over [0, count) in vectors; the last one is padded with
-/// 0.
+/// Calls body(offset, size) for the vectors of [0, count). `size` is kLanes, or less for the last
+/// vector.
 template <class Body>
 HWY_INLINE void for_vectors(std::size_t count, const Body& body) {
     std::size_t i = 0;
@@ -132,7 +131,7 @@ void add_scaled(const AddArgs& args) {
     });
 }
 
-/// Half of a rotation: a' = a c - b s, b' = b c + a s.
+/// Rotates a pair: a' = a c - b s, b' = b c + a s.
 HWY_INLINE void rotate(float& a, float& b, float c, float s) {
     const float first = std::fma(a, c, -(b * s));
     b = std::fma(b, c, a * s);
@@ -195,7 +194,7 @@ HWY_INLINE void store_narrow(hn::Vec<F32> value, std::uint16_t* to) {  // bf16
     hn::StoreU(hn::DemoteTo(d16, hn::BitCast(di, top)), d16, to);
 }
 
-/// Whole vectors; gives back how many values that was.
+/// Converts whole vectors. Returns the number of values that they have.
 template <typename From, typename To>
 HWY_INLINE std::int64_t convert_run(const ConvertArgs& args) {
     const auto step = static_cast<std::int64_t>(kLanes);

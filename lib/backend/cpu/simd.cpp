@@ -1,7 +1,7 @@
-// Which SIMD targets may run here. Only those that fuse multiply and add qualify, because a target
-// without it would round differently; the best one is chosen by Highway at the first call of a
-// kernel. Tests walk through the others with use_simd_target().
-#define HWY_WANT_AVX3_DL  // as some kernels do; the others then run as AVX3
+// The SIMD targets that this machine may use. Only targets with a fused multiply-add qualify,
+// because others would round differently. Highway chooses the best one at the first call of a
+// kernel. Tests select the others with use_simd_target().
+#define HWY_WANT_AVX3_DL  // as in some kernels; the others then run as AVX3
 #include <hwy/highway.h>
 
 #include "backend/cpu/kernels.h"
@@ -36,7 +36,7 @@ void use_simd_target(std::string_view name) {
     for (std::int64_t left = usable(); left != 0 && !name.empty(); left &= left - 1) {
         const std::int64_t target = left & -left;
         if (hwy::TargetName(target) == name) {
-            // Worse ones stay: not every kernel is compiled for every target.
+            // Worse targets stay enabled, because not every kernel is compiled for every target.
             hwy::SetSupportedTargetsForTest(usable() & ~(target - 1));
             break;
         }

@@ -1,8 +1,8 @@
-// A pool with one loop under way at a time. Pieces are handed out by a counter, so a thread that is
-// slowed down by another process simply takes fewer of them. The end of a loop waits for pieces,
-// not for threads: a worker that wakes up too late finds nothing to claim and holds up nobody. The
-// counter carries the number of its loop, so a late claim fails; who has claimed a piece may read
-// the loop's fields, because the caller waits for that piece.
+// A pool with one loop under way at a time. A counter hands out the pieces, so a thread that is
+// slowed down by another process takes fewer of them. The end of a loop waits for pieces, not for
+// threads, so a worker that wakes up too late finds nothing to claim and delays nobody. The counter
+// carries the number of its loop, so a late claim fails. A thread that has claimed a piece may read
+// the loop's fields, because the caller waits for this piece.
 #include "backend/cpu/thread_pool.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 namespace molink {
 namespace {
 
-/// About 20 us of looking before sleeping.
+/// Polls before a thread sleeps, about 20 us.
 constexpr int kSpins = 2000;
 
 void relax() {

@@ -9,21 +9,23 @@
 
 namespace molink {
 
-/// Runs loops on a fixed set of threads, the caller's among them. Threads spin for a moment after a
-/// loop (the next op of a layer follows at once), then sleep. Thread: one caller at a time.
+/// Runs loops on a fixed set of threads, which includes the caller's. After a loop threads spin for
+/// a moment, because the next op of a layer follows at once, and then sleep. Thread: one caller at
+/// a time.
 class ThreadPool {
 public:
     using Body = std::function<void(std::size_t begin, std::size_t end)>;
 
-    /// `threads` in all, at least 1.
+    /// `threads` is the total number, at least 1.
     explicit ThreadPool(int threads);
     ~ThreadPool();
     ThreadPool(const ThreadPool&) = delete;
     ThreadPool& operator=(const ThreadPool&) = delete;
 
     int threads() const { return static_cast<int>(workers_.size()) + 1; }
-    /// Calls body over [0, count) in pieces of at most `chunk`, in any order, from several threads;
-    /// returns when all are done. One thread or one piece: runs on the caller alone.
+    /// Calls `body` over [0, count) in pieces of at most `chunk`, in any order, from several
+    /// threads. Returns when all pieces are done. With one thread, the caller runs everything in
+    /// one piece.
     void parallel_for(std::size_t count, std::size_t chunk, const Body& body);
 
 private:
@@ -31,7 +33,8 @@ private:
     void work();
 
     std::vector<std::thread> workers_;
-    // Written by the caller while no piece is out, read by who has claimed a piece.
+    // The caller writes these while no piece is claimed. A thread may read them once it has claimed
+    // a piece.
     const Body* body_ = nullptr;
     std::size_t count_ = 0;
     std::size_t chunk_ = 1;

@@ -46,7 +46,7 @@ TEST_CASE("a registered backend is known by its name, and names are taken once")
     REQUIRE(std::count(names.begin(), names.end(), "absent") == 1);
     const auto device = open_device("absent", 1);
     REQUIRE(!device);
-    REQUIRE(device.error().message() == "backend 'absent' has no device here");
+    REQUIRE(device.error().message() == "backend 'absent' has no device on this machine");
 }
 
 }  // namespace
