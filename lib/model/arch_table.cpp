@@ -1,6 +1,6 @@
-// The table of architectures, generated from the files in arch/, and
-// the gate between what a spec can say and what the sublayers
-// can execute today.
+// The table of architectures, which is generated from the files in arch/, and the check that a spec
+// needs only what the sublayers can execute. A spec can describe more than that. Relies on the
+// build to write arch_list.inc.
 #include "model/arch_table.h"
 
 #include "base/error.h"
@@ -22,8 +22,9 @@ std::vector<const Architecture*> all_architectures() {
 }
 
 Status unsupported(const ModelSpec& spec, std::string_view field) {
-    return make_error(StatusCode::unimplemented, "model '{}': {} is not supported yet",
-                      spec.architecture, field);
+    return make_error(StatusCode::unimplemented,
+                      "model '{}' needs {}, but this is not supported yet", spec.architecture,
+                      field);
 }
 
 Status check_attention(const ModelSpec& spec) {
@@ -39,7 +40,7 @@ Status check_attention(const ModelSpec& spec) {
         case RopeScalingKind::dynamic: return unsupported(spec, "dynamic rope scaling");
         case RopeScalingKind::yarn: return unsupported(spec, "yarn rope scaling");
     }
-    return unsupported(spec, "this rope scaling");
+    return unsupported(spec, "an unknown rope scaling");
 }
 
 }  // namespace

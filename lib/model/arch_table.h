@@ -11,36 +11,36 @@
 
 namespace molink {
 
-/// Where an attention mixer's weights are; empty: the layer has none.
+/// The tensors of an attention mixer. An empty reference: the layer has no such weight.
 struct AttentionTensors {
-    TensorRef norm;  ///< in front of the mixer
+    TensorRef norm;  ///< before the mixer
     TensorRef q, k, v, o;
     TensorRef q_bias, k_bias, v_bias, o_bias;
     TensorRef q_norm, k_norm;  ///< of each head, [head_dim]; both or none
 };
 
-/// The same of a dense feed-forward.
+/// The tensors of a dense feed-forward. An empty reference: the layer has no such weight.
 struct DenseTensors {
-    TensorRef norm;  ///< in front of the feed-forward
+    TensorRef norm;  ///< before the feed-forward
     TensorRef gate, up, down;
     TensorRef gate_bias, up_bias, down_bias;
 };
 
-/// Weights of one layer: of the mixer and the feed-forward that its LayerSpec names.
+/// The tensors of one layer, for the mixer and the feed-forward that its LayerSpec names.
 struct LayerTensors {
     AttentionTensors attention;
     DenseTensors dense;
 };
 
-/// What is not in a layer. `lm_head` is the embedding's tensor when they are tied.
+/// The tensors outside the layers. `lm_head` is the tensor of the embedding when they are tied.
 struct OuterTensors {
     TensorRef embedding;
     TensorRef final_norm;
     TensorRef lm_head;
 };
 
-/// What an architecture file states: the names it answers to in config.json, how the configuration
-/// maps to the spec, and which tensors feed it.
+/// The contents of an architecture file: its names in config.json, the function that makes a spec
+/// from the configuration, and the functions that name the tensors.
 struct Architecture {
     std::vector<std::string_view> names;
     Result<ModelSpec> (*make_spec)(const ConfigFile& config);
@@ -48,18 +48,19 @@ struct Architecture {
     OuterTensors (*outer_tensors)(const ModelSpec& spec);
 };
 
-/// The architecture of that name. Errors: unimplemented, listing the known ones.
+/// Returns the architecture that has this name. Errors: unimplemented, listing the known names.
 Result<const Architecture*> find_architecture(std::string_view name);
 
-/// The architecture that config.json names and the spec it makes of it, checked for what the
-/// sublayers can execute. Errors: as ConfigFile, unimplemented naming the field.
+/// An architecture and the spec that it makes from a config.json.
 struct Described {
     const Architecture* architecture = nullptr;
     ModelSpec spec;
 };
+/// Finds the architecture that config.json names, makes the spec and checks it with
+/// check_supported(). Errors: those of ConfigFile, unimplemented naming the field.
 Result<Described> describe_model(const ConfigFile& config);
 
-/// Refuses a spec that no sublayer can execute. Errors: unimplemented naming the field.
+/// Refuses a spec that the sublayers cannot execute. Errors: unimplemented naming the field.
 Status check_supported(const ModelSpec& spec);
 
 }  // namespace molink

@@ -1,6 +1,6 @@
-// Attention as a sequence of ops: norm, one product for queries, keys and values, which then stand
-// side by side in a row, norm and rotation in place, pages, attention, output product, residual.
-// Relies on the batch naming blocks that hold its rows.
+// Attention as a sequence of ops: norm; one product for queries, keys and values, which are then
+// side by side in a row; norm and rotation in place; write to pages; attention; output product;
+// residual. Relies on the block tables of the batch, which must cover its rows.
 #include "model/attention_mixer.h"
 
 #include <algorithm>
@@ -51,13 +51,13 @@ Status AttentionMixer::load(WeightLoader& loader, const LayerTensors& tensors) {
     const AttentionTensors& t = tensors.attention;
     const std::int64_t q = q_width();
     const std::int64_t kv = kv_width();
-    const std::int64_t head = attention_.head_dim;
+    const std::int64_t head_dim = attention_.head_dim;
     MOLINK_RETURN_IF_ERROR(loader.vectors({{t.norm, hidden_}}, norm_));
     MOLINK_RETURN_IF_ERROR(loader.matrix({{t.q, q}, {t.k, kv}, {t.v, kv}}, hidden_, qkv_));
     MOLINK_RETURN_IF_ERROR(
         loader.vectors({{t.q_bias, q}, {t.k_bias, kv}, {t.v_bias, kv}}, qkv_bias_));
-    MOLINK_RETURN_IF_ERROR(loader.vectors({{t.q_norm, head}}, q_norm_));
-    MOLINK_RETURN_IF_ERROR(loader.vectors({{t.k_norm, head}}, k_norm_));
+    MOLINK_RETURN_IF_ERROR(loader.vectors({{t.q_norm, head_dim}}, q_norm_));
+    MOLINK_RETURN_IF_ERROR(loader.vectors({{t.k_norm, head_dim}}, k_norm_));
     MOLINK_RETURN_IF_ERROR(loader.matrix({{t.o, hidden_}}, q, o_));
     return loader.vectors({{t.o_bias, hidden_}}, o_bias_);
 }
@@ -80,7 +80,7 @@ KvPages AttentionMixer::cache_pages(const Backend& backend, const CacheFormat& f
     return pages;
 }
 
-/// Each head of queries and keys by itself, before they are rotated.
+/// Normalises each attention head of queries and keys separately. Call it before rotate().
 void AttentionMixer::normalise_heads(const SublayerRun& run, std::byte* qkv) const {
     RmsNormArgs args;
     args.rows = run.batch.rows;
@@ -106,7 +106,7 @@ void AttentionMixer::rotate(const SublayerRun& run, std::byte* qkv) const {
     rope.cos = run.cos;
     rope.sin = run.sin;
     rope.rows = run.batch.rows;
-    rope.heads = attention_.heads + attention_.kv_heads;  // queries and keys stand side by side
+    rope.heads = attention_.heads + attention_.kv_heads;  // queries and keys are side by side
     rope.head_dim = attention_.head_dim;
     rope.rotary_dim = rotary_dim_;
     rope.row_stride = row_width();

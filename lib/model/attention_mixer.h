@@ -23,7 +23,7 @@ public:
     void run(const SublayerRun& run, const KvPages& pages) override;
 
 private:
-    /// Offsets in the scratch memory.
+    /// Offsets of arrays in the scratch memory, bytes.
     struct Arrays {
         std::size_t normed;     ///< [rows, hidden]
         std::size_t qkv;        ///< [rows, q + k + v]

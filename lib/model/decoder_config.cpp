@@ -1,7 +1,7 @@
-// How most decoders since Llama 2 describe themselves: an RMS norm before each sublayer, rotary
+// Reads the configuration of most decoders since Llama 2: an RMS norm before each sublayer, rotary
 // positions (with linear or Llama 3.1 scaling), grouped-query attention, a gated SiLU MLP. Accepts
 // config.json as transformers wrote it before version 5 (rope_theta, rope_scaling, torch_dtype) and
-// since (rope_parameters, dtype). Architecture files take it as a start and change what differs.
+// since (rope_parameters, dtype). Architecture files start from this spec and change what differs.
 #include "model/decoder_config.h"
 
 #include "base/error.h"
@@ -81,7 +81,7 @@ Status read_attention(const ConfigFile& config, ModelSpec& spec) {
     }
     attention.head_dim = head_dim ? narrow(*head_dim) : spec.hidden / attention.heads;
     if (attention.head_dim % 2 != 0) {
-        return invalid_argument("{}: a head dimension of {} is odd", config.where(),
+        return invalid_argument("{}: the head dimension {} is odd; it must be even", config.where(),
                                 attention.head_dim);
     }
     MOLINK_ASSIGN_OR_RETURN(const auto bias, config.optional_boolean("attention_bias"));
@@ -98,8 +98,9 @@ Status read_mlp(const ConfigFile& config, ModelSpec& spec) {
     spec.mlp.bias = bias.value_or(false);
     MOLINK_ASSIGN_OR_RETURN(const auto activation, config.optional_string("hidden_act"));
     if (activation && *activation != "silu" && *activation != "swish") {
-        return make_error(StatusCode::unimplemented, "{}: hidden_act '{}'; known: silu",
-                          config.where(), *activation);
+        return make_error(StatusCode::unimplemented,
+                          "{}: hidden_act '{}' is unknown; known: silu, swish", config.where(),
+                          *activation);
     }
     return {};
 }
@@ -117,7 +118,7 @@ Status read_types(const ConfigFile& config, ModelSpec& spec) {
         spec.stored_type = DataType::f16;
     } else {
         return make_error(StatusCode::unimplemented,
-                          "{}: weights of type '{}'; known: float32, bfloat16, float16",
+                          "{}: weight type '{}' is unknown; known: float32, bfloat16, float16",
                           config.where(), *type);
     }
     MOLINK_ASSIGN_OR_RETURN(const auto tied, config.optional_boolean("tie_word_embeddings"));

@@ -10,10 +10,10 @@
 
 namespace molink {
 
-/// The spec that config.json describes with the keys of Llama. Errors: as ConfigFile,
+/// Returns the spec that config.json describes with the keys of Llama. Errors: those of ConfigFile,
 /// unimplemented naming the key.
 Result<ModelSpec> decoder_spec(const ConfigFile& config);
-/// Names of tensors as Llama has them. Biases are there where the spec says so.
+/// Return the tensors by their names in Llama. The spec says which biases exist.
 LayerTensors decoder_layer_tensors(const ModelSpec& spec, std::int32_t layer);
 OuterTensors decoder_outer_tensors(const ModelSpec& spec);
 

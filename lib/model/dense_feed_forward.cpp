@@ -1,6 +1,6 @@
 // The dense feed-forward as a sequence of ops. Gate and up are one product, so that a row is read
-// once; what they give stands side by side in a row. Relies on check_supported() for a gate being
-// there.
+// once; their results are side by side in a row. Relies on check_supported(), which refuses models
+// without a gate.
 #include "model/dense_feed_forward.h"
 
 #include <algorithm>

@@ -19,7 +19,7 @@ public:
     void run(const SublayerRun& run) override;
 
 private:
-    /// Offsets in the scratch memory.
+    /// Offsets of arrays in the scratch memory, bytes.
     struct Arrays {
         std::size_t normed;     ///< [rows, hidden]
         std::size_t gate_up;    ///< [rows, 2 ffn]

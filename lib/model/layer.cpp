@@ -1,6 +1,6 @@
-// Which mixer and which feed-forward a layer has. A new kind of either is a file of its own and a
-// case here; nothing else asks for kinds. Relies on check_supported(), which refuses the kinds that
-// nobody has written.
+// Chooses the mixer and the feed-forward of a layer. A new kind of either has a file of its own and
+// a case here; no other code depends on kinds. Relies on check_supported(), which refuses kinds
+// that are not implemented.
 #include "model/layer.h"
 
 #include <algorithm>

@@ -9,7 +9,7 @@
 
 namespace molink {
 
-/// One layer: its two halves, in the order in which they run.
+/// One layer: its two halves in the order in which they run.
 struct Layer {
     std::unique_ptr<Mixer> mixer;
     std::unique_ptr<FeedForward> feed_forward;
@@ -21,8 +21,8 @@ struct Layer {
     std::size_t scratch_bytes(const Backend& backend, std::int64_t rows) const;
 };
 
-/// The halves that the spec names for layer `index`, without weights. The spec is one that
-/// check_supported() accepts.
+/// Makes layer `index` with the halves that the spec names, without weights. check_supported() must
+/// accept the spec.
 Layer make_layer(const ModelSpec& spec, std::int32_t index);
 
 }  // namespace molink

@@ -1,6 +1,6 @@
-// Running a range of layers: one sublayer after the other over a ragged batch. Everything is a
-// sequence of ops on memory that is made at load time; nothing is allocated per batch. Loading is
-// in model_load.cpp.
+// Runs a range of layers, one sublayer after the other, over a ragged batch. Everything is a
+// sequence of ops on memory that is allocated at load time; nothing is allocated per batch. Loading
+// is in model_load.cpp.
 #include "model/model.h"
 
 #include "model/sublayer_ops.h"

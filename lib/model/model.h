@@ -17,14 +17,14 @@
 
 namespace molink {
 
-/// Which part of a model a stage holds.
+/// The part of a model that a stage holds.
 struct ModelPart {
     LayerRange layers;
     bool has_embedding = false;
     bool has_lm_head = false;
 };
 
-/// Bounds that decide buffer sizes.
+/// Bounds that determine the sizes of buffers.
 struct ModelBounds {
     std::int32_t max_rows = 0;       ///< of one part
     std::int32_t max_context = 0;    ///< positions of one sequence
@@ -34,16 +34,17 @@ struct ModelBounds {
     DeviceBatch::Bounds batch() const;
 };
 
-/// Called while loading; false stops it (the load then fails with `cancelled`).
+/// Called while loading. When it returns false, loading stops and fails with `cancelled`.
 using LoadStep = std::function<bool(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
-/// Bytes that the part's weights, and the buffers for one batch, take on the backend.
+/// Return the bytes on the backend of the part's weights, and of the buffers for these bounds:
+/// those of the model and those of the parts under way.
 std::uint64_t part_weight_bytes(const Backend& backend, const ModelSpec& spec,
                                 const ModelPart& part, WeightFormat format);
 std::uint64_t part_workspace_bytes(const Backend& backend, const ModelSpec& spec,
                                    const ModelBounds& bounds);
 
-/// Bytes of one cache block of a layer.
+/// Returns the bytes of one cache block of layer `layer` of the model.
 std::size_t layer_cache_block_bytes(const Backend& backend, const ModelSpec& spec,
                                     std::int32_t layer, const CacheFormat& format);
 
@@ -52,8 +53,9 @@ std::size_t layer_cache_block_bytes(const Backend& backend, const ModelSpec& spe
 /// buffers are shared. Thread: one caller at a time.
 class Model {
 public:
-    /// `backend` and `source` must outlive the call, `backend` the model.
-    /// Errors: not_found and data_loss of the source, resource_exhausted, cancelled.
+    /// `source` must outlive the call, and `backend` the model. Errors: invalid_argument when the
+    /// model has no such layers, not_found and data_loss of the source, resource_exhausted,
+    /// cancelled.
     static Result<std::unique_ptr<Model>> load(Backend& backend, const WeightSource& source,
                                                const Described& described, const ModelPart& part,
                                                WeightFormat format, const ModelBounds& bounds,
@@ -62,22 +64,24 @@ public:
     const ModelPart& part() const { return part_; }
     std::uint64_t weight_bytes() const { return weight_bytes_; }
 
-    /// Token ids [rows], each in the vocabulary, to hidden rows [rows, hidden]. First stage only.
+    /// Writes the embeddings of the token ids `ids` [rows], each in the vocabulary, to `hidden`
+    /// [rows, hidden]. Only for a part with the embedding.
     void embed(Stream& stream, const std::int32_t* ids, std::int64_t rows, float* hidden);
-    /// Runs the layers on `hidden` [batch.rows, hidden] in place. `pages[i]` belongs to the part's
-    /// i-th layer and already names the blocks of the batch.
+    /// Runs the layers on `hidden` [batch.rows, hidden] in place. `pages[i]` are the pages of the
+    /// part's i-th layer. The block tables of the batch must cover its rows.
     void run_layers(Stream& stream, const BatchArgs& batch, const std::vector<KvPages>& pages,
                     float* hidden);
-    /// Final norm and LM head of the hidden rows listed: logits [rows, vocabulary], at most
-    /// BackendTraits::logit_rows. The next call overwrites them. Stage with the LM head only.
+    /// Applies the final norm and the LM head to the rows `rows_to_take` [rows] of `hidden`, at
+    /// most BackendTraits::logit_rows of them. Returns their logits [rows, vocabulary], which the
+    /// next call overwrites. Only for a part with the LM head.
     const float* logits(Stream& stream, const float* hidden, const std::int32_t* rows_to_take,
                         std::int64_t rows);
 
-    /// Bytes of one cache block of the part's i-th layer.
+    /// Returns the bytes of one cache block of the part's layer `layer`, counted from its first.
     std::size_t cache_block_bytes(std::size_t layer, const CacheFormat& format) const {
         return layers_[layer].mixer->cache_block_bytes(backend_, format);
     }
-    /// The pages of the part's i-th layer from `base` on, for run_layers().
+    /// Returns the pages of the same layer in the memory at `base`, for run_layers().
     KvPages cache_pages(std::size_t layer, const CacheFormat& format, void* base) const {
         return layers_[layer].mixer->cache_pages(backend_, format, base);
     }
@@ -100,7 +104,7 @@ private:
     ElementType embedding_type_ = ElementType::f32;
     std::unique_ptr<DeviceBuffer> final_norm_;
     std::unique_ptr<PackedMatrix> lm_head_;
-    std::unique_ptr<DeviceBuffer> scratch_;  // of sublayers and the LM head, one at a time
+    std::unique_ptr<DeviceBuffer> scratch_;  // shared by the sublayers and the LM head
     std::unique_ptr<DeviceBuffer> logits_;   // [logit_rows, vocabulary]; with the LM head only
     std::unique_ptr<DeviceBuffer> cos_;      // [max_context, rotary_dim / 2]
     std::unique_ptr<DeviceBuffer> sin_;

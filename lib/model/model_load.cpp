@@ -1,6 +1,6 @@
-// Loading a range of layers, and what it takes on a device before anything is loaded. Sizes are
-// asked of the sublayers, so that a new kind is counted where it is written. What a model really
-// took is counted while it is loaded, because tensors have formats of their own.
+// Loads a range of layers, and computes its sizes on a device before anything is loaded. Each
+// sublayer states its own sizes. The actual bytes of the weights are counted while they are loaded,
+// because stored tensors may have different types.
 #include <algorithm>
 
 #include "backend/device_copier.h"
@@ -22,7 +22,8 @@ std::uint64_t layer_bytes(const Backend& backend, const ModelSpec& spec, std::in
     return make_layer(spec, layer).weight_bytes(backend, matrix_type(spec, format));
 }
 
-/// Of all layers and the LM head, which run one after the other.
+/// Returns the bytes of scratch memory that all layers and the LM head share, since they run one
+/// after the other.
 std::size_t scratch_bytes(const Backend& backend, const ModelSpec& spec, std::int64_t rows) {
     const BackendTraits traits = backend.traits();
     std::size_t bytes = LmHeadScratch(traits, spec).workspace +
@@ -77,7 +78,7 @@ std::uint64_t part_workspace_bytes(const Backend& backend, const ModelSpec& spec
     return scratch_bytes(backend, spec, bounds.max_rows) + logit_bytes(traits, spec) +
            static_cast<std::uint64_t>(bounds.max_context) *
                static_cast<std::uint64_t>(spec.rope.rotary_dim) * sizeof(float) +
-           // What the stage holds for each part under way: hidden rows and the part's record.
+           // The stage holds hidden rows and a batch for each part under way.
            static_cast<std::uint64_t>(1 + traits.parts_ahead) *
                (static_cast<std::uint64_t>(hidden_rows) * sizeof(float) +
                 DeviceBatch::bytes(bounds.batch()));
@@ -136,8 +137,8 @@ Result<std::unique_ptr<Model>> Model::load(Backend& backend, const WeightSource&
     const ModelSpec& spec = described.spec;
     const LayerRange layers = part.layers;
     if (layers.begin < 0 || layers.end > spec.layers || layers.end < layers.begin) {
-        return invalid_argument("layers {}-{} of a model of {}", layers.begin, layers.end - 1,
-                                spec.layers);
+        return invalid_argument("load layers {}-{}: the model has {} layers", layers.begin,
+                                layers.end - 1, spec.layers);
     }
     std::unique_ptr<Model> model(new Model(backend, spec, part));
     WeightLoader loader(backend, source, format);

@@ -1,6 +1,6 @@
-// Rotary tables. Angles are float32 products of position and float32 frequency,
-// as the reference implementations have them; cosine and sine are taken in
-// double and rounded once.
+// Rotary tables. Angles are float32 products of position and float32 frequency, as in the reference
+// implementations. Cosine and sine are computed in double and rounded once. Llama 3.1 scaling keeps
+// short wavelengths, divides the frequencies of long ones and interpolates between the two.
 #include "model/rope_table.h"
 
 #include <cmath>

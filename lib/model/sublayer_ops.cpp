@@ -1,6 +1,6 @@
-// Steps that sublayers have in common. Nothing here decides: arguments of ops are filled in and
-// enqueued, so that each sublayer reads as the sequence of its steps. The LM head is none of them,
-// but works in the same memory.
+// Steps that sublayers have in common. The functions only fill in arguments of ops and enqueue
+// them, so that each sublayer reads as the sequence of its steps. The LM head is not a sublayer,
+// but uses the same scratch memory.
 #include "model/sublayer_ops.h"
 
 namespace molink {

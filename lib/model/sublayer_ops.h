@@ -11,11 +11,11 @@
 
 namespace molink {
 
-/// Places of a sublayer's arrays in its scratch memory, each 64-byte aligned.
+/// Assigns offsets in the scratch memory to the arrays of a sublayer. Offsets are multiples of 64.
 class ScratchLayout {
 public:
     explicit ScratchLayout(ElementType activations) : element_(element_bytes(activations)) {}
-    /// Offset of an array of activations [rows, width].
+    /// Adds an array of activations [rows, width] and returns its offset.
     std::size_t add_activations(std::int64_t rows, std::int64_t width) {
         return add(static_cast<std::size_t>(rows * width * element_));
     }
@@ -31,31 +31,31 @@ private:
     std::size_t bytes_ = 0;
 };
 
-/// Scratch of the LM head for one piece of logits.
+/// Offsets in the scratch memory of the LM head, for one piece of logits.
 struct LmHeadScratch {
     LmHeadScratch(const BackendTraits& traits, const ModelSpec& spec);
-    std::size_t taken;      ///< [logit_rows, hidden], float32
+    std::size_t taken;      ///< gathered rows, [logit_rows, hidden], float32
     std::size_t normed;     ///< [logit_rows, hidden]
     std::size_t workspace;  ///< of matmul
 };
 
-/// The address that a loaded weight has on the device.
+/// Returns the address of loaded float32 weights on the device.
 inline const float* weights_of(const std::unique_ptr<DeviceBuffer>& buffer) {
     return static_cast<const float*>(buffer->data());
 }
 
-/// out = RMS norm of float32 rows [rows, width] as activations.
+/// Enqueues the RMS norm of float32 rows [rows, width]. `out` has the same shape and `out_type`.
 void enqueue_norm(Stream& stream, const float* x, const float* weight, std::int64_t rows,
                   std::int64_t width, float epsilon, void* out, ElementType out_type);
 
-/// A matrix with what a product needs beside its operands.
+/// The weights and the workspace of a product.
 struct Product {
     const PackedMatrix& weight;
     const DeviceBuffer* bias = nullptr;  ///< [n]; nullptr: none
     void* workspace = nullptr;           ///< of matmul
 };
 
-/// y = x * weight^T + bias: [rows, k] to [rows, n], both of `type`.
+/// Enqueues y = x * weight^T + bias. `x` is [rows, k], `y` is [rows, n], both of `type`.
 void enqueue_product(Stream& stream, const Product& product, const void* x, std::int64_t rows,
                      void* y, ElementType type);
 

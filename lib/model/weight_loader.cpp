@@ -1,6 +1,6 @@
-// Tensor by tensor from the source into the device's own layout. A tensor's host memory is given
-// back as soon as it is packed, so that a stage never holds its layers twice. Relies on
-// DeviceCopier, which waits for each copy.
+// Loads one tensor after the other from the source into the layout of the device. The host memory
+// of a matrix is released as soon as it is packed or copied, so that a stage never holds its layers
+// twice. Relies on DeviceCopier, which waits for each copy.
 #include "model/weight_loader.h"
 
 #include <algorithm>
@@ -26,7 +26,7 @@ void widen(const TensorView& view, float* out) {
     }
 }
 
-/// The type of a matrix of these parts.
+/// Returns the type of a matrix that is packed from these parts.
 DataType matrix_type(const std::vector<MatrixSource>& parts, WeightFormat format) {
     if (format == WeightFormat::q8_0) return DataType::q8_0;
     const DataType first = parts.front().type;

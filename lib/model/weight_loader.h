@@ -13,11 +13,11 @@
 
 namespace molink {
 
-/// Brings tensors onto a device in the layout that its ops read, each released on the host once it
-/// is there. Thread: one caller.
+/// Loads tensors to a device in the layout that its ops read. The host memory of a matrix is
+/// released once the matrix is on the device. Thread: one caller at a time.
 class WeightLoader {
 public:
-    /// Both must outlive it.
+    /// Both must outlive this object.
     WeightLoader(Backend& backend, const WeightSource& source, WeightFormat format);
 
     /// A tensor and the size of its outermost dimension.
@@ -25,18 +25,19 @@ public:
         const TensorRef& ref;
         std::int64_t n = 0;
     };
-    /// Matrices [n, k] stacked on top of each other as one. Stored types may differ: the matrix has
-    /// the type of all pieces or, when there are several, float32, which holds them exactly.
-    /// Errors: those of WeightSource and Backend::pack.
+    /// Loads matrices [n, k] stacked on top of each other as one. Stored types may differ. In
+    /// native format the matrix has the type of all pieces or, if they differ, f32, which holds
+    /// them exactly. Errors: those of WeightSource and Backend::pack().
     Status matrix(std::initializer_list<Piece> pieces, std::int64_t k,
                   std::unique_ptr<PackedMatrix>& out);
-    /// Vectors [n] one after the other as float32; where one is absent, zeros. Nothing when all
-    /// are. Errors: those of WeightSource, resource_exhausted.
+    /// Loads vectors [n] one after the other as float32, with zeros for absent ones. If all are
+    /// absent, leaves `out` empty. Errors: those of WeightSource, resource_exhausted.
     Status vectors(std::initializer_list<Piece> pieces, std::unique_ptr<DeviceBuffer>& out);
-    /// A matrix [n, k] as stored, row after row; `type` becomes its type.
+    /// Loads a matrix [n, k] as stored, row after row. Sets `type` to its stored type. Errors:
+    /// those of WeightSource, resource_exhausted.
     Status table(const Piece& piece, std::int64_t k, std::unique_ptr<DeviceBuffer>& out,
                  ElementType& type);
-    /// Bytes on the device of everything loaded so far.
+    /// Returns the bytes on the device of everything loaded so far.
     std::uint64_t bytes() const { return bytes_; }
 
 private:

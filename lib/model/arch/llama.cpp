@@ -1,6 +1,6 @@
-// The Llama family: 2, 3 and 3.1. It is what decoder_config describes, and nothing differs. Others
-// that start from it (another bias, a norm of queries and keys, tensors stored as one) say in a
-// file like this one what does.
+// The Llama family: 2, 3 and 3.1. decoder_config.h describes it without any difference. A related
+// architecture (another bias, a norm of queries and keys, tensors stored as one) has a file like
+// this one, which states only its differences.
 #include "model/arch_table.h"
 #include "model/decoder_config.h"
 
