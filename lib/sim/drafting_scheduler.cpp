@@ -1,6 +1,6 @@
-// Drafts without a drafter: the oracle of the simulation knows what will be sampled, so the share
-// of drafts that are kept is chosen here. Everything follows from the view's seed; equal views get
-// equal drafts. Relies on plan_check refusing what goes beyond the budgets that are counted here.
+// Proposes drafts without a drafter. The oracle of the simulation knows what will be sampled, so
+// this file chooses the share of right drafts. All draws come from the view's seed, so equal views
+// get equal drafts. Relies on check_plan to refuse a plan that exceeds the budgets counted here.
 #include "sim/drafting_scheduler.h"
 
 #include <algorithm>
@@ -10,8 +10,8 @@
 namespace molink::sim {
 namespace {
 
-constexpr std::int32_t kMostDrafts = 8;
-constexpr double kRight = 0.75;
+constexpr std::int32_t kMostDrafts = 8;  // of a run
+constexpr double kRight = 0.75;          // share of the drafts
 
 const SequenceView* find(std::span<const SequenceView* const> queue, SequenceId id) {
     const auto found = std::find_if(queue.begin(), queue.end(),
@@ -19,7 +19,7 @@ const SequenceView* find(std::span<const SequenceView* const> queue, SequenceId 
     return found == queue.end() ? nullptr : *found;
 }
 
-/// What a plan leaves of a step's rows and of the free blocks.
+/// The rows of the step and the free blocks that a plan leaves.
 struct Budget {
     std::int64_t rows = 0;
     std::int64_t blocks = 0;

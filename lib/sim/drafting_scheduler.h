@@ -11,16 +11,18 @@
 
 namespace molink::sim {
 
-/// The token that a completion is expected to have at an absolute position; nothing behind its end.
+/// Returns the token that a completion must have at a position, which counts from the start of the
+/// prompt. Returns nothing past its end.
 using DraftOracle = std::function<std::optional<Token>(RequestId request, std::int32_t completion,
                                                        std::int32_t position)>;
 
-/// Adds drafts to the decode runs that another scheduler plans, as a drafter would: up to eight a
-/// run, as many as rows, blocks and positions permit. Most are right, some are made up, also in
-/// front of right ones. Passes everything else on.
+/// Adds drafts to the decode runs that another scheduler plans, as a drafter would: up to eight per
+/// run, within the rows, blocks and positions that are left. Most drafts are right. Some are made
+/// up, and right ones may follow them. Passes everything else on.
 class DraftingScheduler final : public Scheduler {
 public:
-    /// `share`: of the runs that get drafts. `drafts` counts them and must outlive the scheduler.
+    /// `share`: share of the runs that get drafts, 0 to 1. `drafts` counts the drafts and must
+    /// outlive the scheduler.
     DraftingScheduler(std::unique_ptr<Scheduler> inner, DraftOracle oracle, double share,
                       std::uint64_t& drafts)
         : inner_(std::move(inner)), oracle_(std::move(oracle)), share_(share), drafts_(drafts) {}

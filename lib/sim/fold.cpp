@@ -1,6 +1,6 @@
-// The oracle of the fold model. It goes through a sequence from the first token to the
-// last with nothing but arrays by position; it shares the sampler's arithmetic with the stages, but
-// none of the code that says which position, history or description belongs to a row.
+// The oracle of the fold model. It computes a sequence from the first token to the last with plain
+// arrays indexed by position. It shares the sampler's arithmetic with the stages, but not the code
+// that decides which position, history or sampling parameters belong to a row.
 #include "sim/fold.h"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ std::string tokenizer_json() {
     const std::string letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     std::vector<std::string> tokens;
     for (char letter : letters) tokens.emplace_back(1, letter);
-    tokens.emplace_back("\xc4\xa0");  // a blank, as byte-level vocabularies write it
+    tokens.emplace_back("\xc4\xa0");  // a space, as byte-level vocabularies write it
     tokens.emplace_back(".");
     tokens.emplace_back("\xc3\x83");  // byte C3: the first half of an accented letter
     tokens.emplace_back("\xc2\xa9");  // byte A9: the second half of one
@@ -37,11 +37,12 @@ std::string tokenizer_json() {
            vocabulary + R"(},"merges":[]}})";
 }
 
-/// The pages of one sequence without blocks: [layers][positions].
+/// The KV slots of one sequence without blocks: [layers][positions].
 class Pages {
 public:
     explicit Pages(std::int32_t layers) : slots_(static_cast<std::size_t>(layers)) {}
 
+    /// Adds the next position. Returns its hidden value after the last layer.
     std::uint64_t run(Token token, std::int32_t position) {
         std::uint64_t hidden = fold_embed(token);
         for (std::size_t layer = 0; layer < slots_.size(); ++layer) {
@@ -81,13 +82,13 @@ Token choose(const GenerateRequest& request, std::int32_t index, const std::vect
     return sample_token(logits, state, static_cast<std::int64_t>(tokens.size()));
 }
 
-/// Grows an expected text token by token and finds the first stop string.
+/// Builds the expected text token by token and finds the first stop string.
 class ExpectedText {
 public:
     explicit ExpectedText(const GenerateRequest& request)
         : request_(request), detokenizer_(fold_tokenizer(), true) {}
 
-    /// True when the text ends here.
+    /// Appends a token. Returns true when a stop string ends the text.
     bool push(Token token, std::size_t output_count) {
         text_ += detokenizer_.push(token);
         if (output_count <= static_cast<std::size_t>(request_.min_tokens)) {

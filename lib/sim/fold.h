@@ -16,15 +16,16 @@ namespace molink::sim {
 /// A byte-level tokenizer of kFoldVocabulary tokens; some are halves of a character.
 const Tokenizer& fold_tokenizer();
 
-/// What one completion must give when nothing goes wrong.
+/// What one completion must return when nothing goes wrong.
 struct Expected {
     std::vector<Token> tokens;
     std::string text;
     FinishReason reason = FinishReason::none;
-    std::vector<std::uint64_t> logit_hashes;  ///< [positions]
+    std::vector<std::uint64_t> logit_hashes;  ///< [positions]; empty unless asked for
 };
 
-/// Computes it without pipeline, blocks or parts. `index`: of the completion.
+/// Computes this without a pipeline, blocks or parts. `request` has prompt_tokens. `index`: number
+/// of the completion in the request, from 0. `layers`: of the model.
 Expected expect(const GenerateRequest& request, std::int32_t index, std::int32_t layers);
 
 }  // namespace molink::sim

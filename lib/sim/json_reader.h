@@ -18,16 +18,18 @@ namespace molink::sim {
 
 using Json = nlohmann::json;
 
-/// One object of a file, read key by key. The first violation is kept, and names key and file. A
-/// key that nobody asked for is one, so that a misspelt key is no default.
+/// Reads one JSON object of a file key by key. `status` keeps the first error, which names the file
+/// and the key. A key that no call asked for is an error, so that a misspelt key does not silently
+/// leave the default. The reading methods leave `to` as it is when the key is absent.
 class JsonReader {
 public:
-    /// `what`: the file in errors, "scenario". `path`: the object in it, "nodes[2].".
+    /// `what` names the file in errors, as in "scenario". `path` names the object in it, as in
+    /// "nodes[2].". `object` and `status` must outlive the reader.
     JsonReader(const Json& object, std::string what, std::string path, Status& status)
         : object_(object), what_(std::move(what)), path_(std::move(path)), status_(status) {
         if (!object.is_object()) fail("", "is not an object");
     }
-    /// Unknown keys are violations.
+    /// Reports a key that no call asked for.
     ~JsonReader() {
         if (!object_.is_object()) return;
         for (const auto& [key, value] : object_.items()) {
@@ -51,7 +53,7 @@ public:
                               : value->get<std::int64_t>() >=
                                     static_cast<std::int64_t>(std::numeric_limits<T>::min());
         if (!fits) {
-            fail(key, "is " + value->dump() + ", out of range");
+            fail(key, "is " + value->dump() + ", which is out of range");
             return;
         }
         to = value->get<T>();
@@ -114,8 +116,9 @@ public:
             fail(key, "is not a list of strings");
         }
     }
-    /// What stands under `key`, of whatever type; null when nothing does.
+    /// Returns the value of `key`, of any type, or null when the object has no such key.
     const Json* get(const char* key) { return find(key); }
+    /// Records an error about `key`, unless there is one already. `what` goes on, as in "is not 3".
     void fail(const std::string& key, const std::string& what) {
         if (status_.ok()) status_ = invalid_argument("{}: {}{} {}", what_, path_, key, what);
     }

@@ -1,6 +1,6 @@
 // Student's interval for the mean of a study's repetitions. The quantile of the t distribution
-// comes from its expansion around the normal one (Abramowitz and Stegun, 26.7.5), which is right to
-// three digits from five degrees of freedom; below that a table has it.
+// comes from its expansion around the normal quantile (Abramowitz and Stegun, 26.7.5), which is
+// accurate to three digits with five or more degrees of freedom. A table covers fewer.
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -10,7 +10,8 @@
 namespace molink {
 namespace {
 
-/// The 97.5 % quantile with 1 to 4 degrees of freedom, and of the normal distribution.
+/// The 97.5 % quantiles: of the t distribution with 1 to 4 degrees of freedom, and of the normal
+/// distribution.
 constexpr std::array<double, 4> kFew{12.7062, 4.3027, 3.1824, 2.7764};
 constexpr double kNormal = 1.959964;
 

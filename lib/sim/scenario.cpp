@@ -1,6 +1,6 @@
-// Scenario files. Every key is read through one small reader that knows which keys were asked for,
-// so that a misspelt one is an error and not a default. What cannot be run is refused by
-// check_scenario, for files and for scenarios made in code alike.
+// Reads scenario files and checks scenarios. JsonReader knows which keys were asked for, so a
+// misspelt key is an error. check_scenario refuses what cannot be run, whether the scenario comes
+// from a file or from code.
 #include <algorithm>
 #include <set>
 
@@ -166,11 +166,12 @@ Status check_engine(const SimScenario& scenario) {
 Status check_nodes(const SimScenario& scenario, std::set<std::string>& names) {
     const std::size_t stages = scenario.nodes.size() - (scenario.local_stage ? 0 : 1);
     if (scenario.nodes.empty() || stages == 0 || stages > limits::kMaxNodes) {
-        return invalid_argument("scenario: {} nodes, local_stage {}: no stage can be held",
-                                scenario.nodes.size(), scenario.local_stage);
+        return invalid_argument("scenario: {} nodes with local_stage {} do not give 1 to {} stages",
+                                scenario.nodes.size(), scenario.local_stage, limits::kMaxNodes);
     }
     if (static_cast<std::int32_t>(stages) > scenario.layers) {
-        return invalid_argument("scenario: {} stages for {} layers", stages, scenario.layers);
+        return invalid_argument("scenario: {} stages for {} layers; every stage needs a layer",
+                                stages, scenario.layers);
     }
     for (const SimNode& node : scenario.nodes) {
         if (node.name.empty() || !names.insert(node.name).second) {
@@ -196,17 +197,21 @@ Status check_order(const SimScenario& scenario, std::set<std::string> names) {
 Status check_fault(const SimScenario& scenario, const SimFault& fault,
                    const std::set<std::string>& names) {
     const auto kind = static_cast<std::size_t>(fault.kind);
-    if (kind >= kSimFaultKinds) return invalid_argument("scenario: fault kind {}", kind);
+    if (kind >= kSimFaultKinds) {
+        return invalid_argument("scenario: fault kind is {}; 0 to {} are permitted", kind,
+                                kSimFaultKinds - 1);
+    }
     const bool pair = fault.kind == SimFaultKind::stall || fault.kind == SimFaultKind::cut ||
                       fault.kind == SimFaultKind::disorder;
     if (!names.contains(fault.node) || (pair && !names.contains(fault.other)) ||
         (pair && fault.node == fault.other)) {
-        return invalid_argument("scenario: a {} of '{}' and '{}': unknown or equal nodes",
-                                sim_fault_name(fault.kind), fault.node, fault.other);
+        return invalid_argument(
+            "scenario: a {} fault has node '{}' and other '{}', which are unknown or equal",
+            sim_fault_name(fault.kind), fault.node, fault.other);
     }
     const bool ends = fault.kind == SimFaultKind::crash || fault.kind == SimFaultKind::vanish;
     if (ends && fault.node == scenario.nodes.front().name) {
-        return invalid_argument("scenario: a {} of the head '{}'; only workers can",
+        return invalid_argument("scenario: a {0} of the head '{1}'; only workers can {0}",
                                 sim_fault_name(fault.kind), fault.node);
     }
     MOLINK_RETURN_IF_ERROR(in_range("at_us", static_cast<double>(fault.at_us), 0, 1e13));
@@ -226,8 +231,8 @@ Status check_scenario(const SimScenario& scenario) {
     MOLINK_RETURN_IF_ERROR(check_link(scenario.link));
     for (const SimLink& link : scenario.links) {
         if (!names.contains(link.from) || !names.contains(link.to)) {
-            return invalid_argument("scenario: a link from '{}' to '{}': unknown nodes", link.from,
-                                    link.to);
+            return invalid_argument("scenario: a link from '{}' to '{}' names an unknown node",
+                                    link.from, link.to);
         }
         MOLINK_RETURN_IF_ERROR(check_link(link.model));
     }

@@ -8,16 +8,17 @@
 
 namespace molink::sim {
 
-/// Cores that the stages of one host share. A stage reserves the one that is free first, for a
-/// slice of time, so that they take turns as threads under a fair scheduler do.
+/// The cores that the stages of one host share. A stage reserves the core that is free first for
+/// one slice of time, so stages take turns like threads under a fair scheduler. Thread: one.
 class SharedCores {
 public:
-    static constexpr std::int64_t kSliceUs = 3'000;  ///< as Linux gives by default
+    static constexpr std::int64_t kSliceUs = 3'000;  ///< as Linux grants by default
 
     explicit SharedCores(const StudyHost& host)
         : host_(host), free_us_(static_cast<std::size_t>(host.cores), 0) {}
 
-    /// When a slice of computing that is asked for now is over.
+    /// Reserves a core for `slice_us` of computing. Returns when the computing ends. The more other
+    /// cores are busy, the longer it takes: up to StudyHost::contention times `slice_us`.
     std::int64_t compute(std::int64_t now_us, std::int64_t slice_us) {
         std::int64_t& core = first_free();
         const std::int64_t begin_us = std::max(core, now_us);
@@ -30,7 +31,7 @@ public:
         return core;
     }
 
-    /// When what is computed at `ready_us` has been handed on.
+    /// Reserves a core for handing on a part that is ready at `ready_us`. Returns when that ends.
     std::int64_t hand_on(std::int64_t ready_us) {
         if (host_.part_us <= 0) return ready_us;
         std::int64_t& core = first_free();

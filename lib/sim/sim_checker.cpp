@@ -1,6 +1,6 @@
-// The judges of a simulation. Tokens are compared as they come, so that a wrong one is found where
-// it happened; an end is compared with what the oracle says about the whole completion. Errors are
-// permitted only when a fault that was injected explains them.
+// The checkers of a simulation. Tokens are compared as they arrive, so that a wrong token is found
+// when it occurs. At its end a completion is compared with the whole completion that the oracle
+// expects. Errors are permitted only when an injected fault explains them.
 #include "sim/sim_checker.h"
 
 #include <algorithm>
@@ -70,30 +70,32 @@ void EventChecker::add_event(const RequestEvent& event) {
     digest_ = hash_string(line, digest_);
     const auto found = requests_.find(event.request);
     if (found == requests_.end()) {
-        fail(event.request, event.index, "an event of a request that has ended or never was");
+        fail(event.request, event.index,
+             "an event arrived, but the request has ended or was never made");
         return;
     }
     Request& request = found->second;
     if (event.index < 0 || event.index >= request.request.n) {
-        fail(event.request, event.index, "no such completion");
+        fail(event.request, event.index,
+             fmt::format("an event arrived, but there are {} completions", request.request.n));
         return;
     }
     Completion& completion = request.completions[static_cast<std::size_t>(event.index)];
     if (completion.ended) {
-        fail(event.request, event.index, "an event after its end");
+        fail(event.request, event.index, "an event arrived after the end");
         return;
     }
     check_piece(event, request, completion);
     if (event.finish_reason == FinishReason::none) {
-        if (event.last) fail(event.request, event.index, "last, but not finished");
+        if (event.last) fail(event.request, event.index, "an event with `last` does not end it");
         return;
     }
     completion.ended = true;
     ++request.ended;
     if (event.last != (request.ended == request.request.n)) {
         fail(event.request, event.index,
-             fmt::format("{} of {} completions ended, last is {}", request.ended, request.request.n,
-                         event.last));
+             fmt::format("{} of {} completions have ended, but the event has last = {}",
+                         request.ended, request.request.n, event.last));
     }
     check_end(event, request, completion);
     count_end(event, request);
@@ -109,20 +111,23 @@ void EventChecker::check_piece(const RequestEvent& event, Request& request,
     if (!begins_with(expected.tokens, completion.tokens)) {
         const std::size_t at = completion.tokens.size() - 1;
         fail(event.request, event.index,
-             fmt::format("token {} is {}, {} was expected", at, completion.tokens[at],
+             fmt::format("token {} is {}; {} was expected", at, completion.tokens[at],
                          at < expected.tokens.size() ? expected.tokens[at] : -1));
     }
-    if (!whole_code_points(event.text)) fail(event.request, event.index, "half a code point");
+    if (!whole_code_points(event.text)) {
+        fail(event.request, event.index, "the text of an event splits a code point");
+    }
     if (event.finish_reason == FinishReason::none &&
         expected.text.compare(0, completion.text.size(), completion.text) != 0) {
         fail(event.request, event.index,
-             fmt::format("text is '{}', '{}' was expected", completion.text, expected.text));
+             fmt::format("the text is '{}'; the beginning of '{}' was expected", completion.text,
+                         expected.text));
     }
     const std::size_t logprobs = request.request.logprobs >= 0 ? event.tokens.size() : 0;
     if (event.logprobs.size() != logprobs) {
         fail(event.request, event.index,
-             fmt::format("{} log-probabilities for {} tokens", event.logprobs.size(),
-                         event.tokens.size()));
+             fmt::format("an event has {} log-probabilities for {} tokens; {} were expected",
+                         event.logprobs.size(), event.tokens.size(), logprobs));
     }
 }
 
@@ -132,14 +137,15 @@ void EventChecker::check_end(const RequestEvent& event, Request& request, Comple
     const auto output = static_cast<std::int32_t>(completion.tokens.size());
     if (event.prompt_token_count != prompt || event.output_token_count != output) {
         fail(event.request, event.index,
-             fmt::format("counts {} + {} tokens, {} + {} were seen", event.prompt_token_count,
-                         event.output_token_count, prompt, output));
+             fmt::format("the end counts {} prompt and {} output tokens; there were {} and {}",
+                         event.prompt_token_count, event.output_token_count, prompt, output));
     }
     check_hashes(event, expected);
     if (event.finish_reason == FinishReason::error) {
         const std::string text = event.status.to_string();
         if (errors_forbidden_ || !justified_(text)) {
-            fail(event.request, event.index, "an error that nothing explains: " + text);
+            fail(event.request, event.index,
+                 "it ended with an error that no fault explains: " + text);
         }
         return;
     }
@@ -147,7 +153,7 @@ void EventChecker::check_end(const RequestEvent& event, Request& request, Comple
     if (event.finish_reason != expected.reason || completion.tokens != expected.tokens ||
         completion.text != expected.text) {
         fail(event.request, event.index,
-             fmt::format("ended with '{}' after {} tokens and text '{}'; '{}', {} and '{}' were "
+             fmt::format("it ended with '{}' after {} tokens and text '{}'; '{}', {} and '{}' were "
                          "expected",
                          finish_reason_name(event.finish_reason), output, completion.text,
                          finish_reason_name(expected.reason), expected.tokens.size(),
@@ -160,7 +166,8 @@ void EventChecker::check_hashes(const RequestEvent& event, const Expected& expec
         const std::uint64_t hash = event.logit_hashes[i];
         if (hash == 0) continue;
         if (i < expected.logit_hashes.size() && hash == expected.logit_hashes[i]) continue;
-        fail(event.request, event.index, fmt::format("the logits of position {} differ", i));
+        fail(event.request, event.index,
+             fmt::format("the logits of position {} are not those expected", i));
         return;
     }
 }
@@ -210,7 +217,7 @@ void WatchedScheduler::plan(const SchedulerView& view, StepPlan& plan) {
     inner_->plan(view, plan);
     std::set<SequenceId> admitted;
     for (const PrefillRun& run : plan.prefill) admitted.insert(run.sequence);
-    std::int32_t longest = 0;  // of those admitted that came later
+    std::int32_t longest = 0;  // prompt that a later admitted sequence has left
     for (auto at = view.waiting.rbegin(); at != view.waiting.rend(); ++at) {
         const SequenceView& sequence = **at;
         if (admitted.contains(sequence.id)) {

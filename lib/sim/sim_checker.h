@@ -15,32 +15,35 @@
 
 namespace molink::sim {
 
-/// Looks at everything callers are told: tokens, text, log-probabilities and hashes against the
-/// oracle, order, exactly one end per completion and per request, errors only for a reason. Keeps
-/// the first violation.
+/// Checks everything that callers are told: tokens, text and logit hashes against the oracle, the
+/// number of log-probabilities, exactly one end per completion and per request, and that errors
+/// have a reason. Keeps the first violation. Thread: one.
 class EventChecker {
 public:
-    /// `justified` says whether an error text names something that really went wrong.
+    /// `layers`: of the model. `justified` returns whether a fault explains an error text.
     EventChecker(std::int32_t layers, std::function<bool(const std::string&)> justified)
         : layers_(layers), justified_(std::move(justified)) {}
 
     void add(RequestId id, const GenerateRequest& request);
     void add_event(const RequestEvent& event);
-    /// Everything that was added has ended. The first that has not, else empty.
+    /// Returns a text about the first request that has not ended, or an empty text.
     std::string unfinished() const;
 
+    /// The first violation, or empty.
     const std::string& failure() const { return failure_; }
     const SimCounts& counts() const { return counts_; }
+    /// Covers every event so far, in order.
     std::uint64_t digest() const { return digest_; }
     bool ended(RequestId id) const { return !requests_.contains(id); }
-    /// Prompt and output so far of a request that goes on, chosen by `random`; empty when none
-    /// does.
+    /// Returns the prompt and the output so far of a running request that `random` chooses, or
+    /// nothing when no running request has output.
     std::vector<Token> running_tokens(std::uint64_t random) const;
-    /// Those of one request's first completion; empty when it has ended.
+    /// Returns the same for the first completion of `id`, or nothing when the request has ended.
     std::vector<Token> tokens_of(RequestId id) const;
-    /// The token that a completion must have at an absolute position; nothing where it has none.
+    /// Returns the token that a completion must have at a position, which counts from the start of
+    /// the prompt. Returns nothing when the output has no such position.
     std::optional<Token> expected_token(RequestId id, std::int32_t index, std::int32_t position);
-    /// From now on errors are violations whatever they say.
+    /// Makes every error from now on a violation.
     void forbid_errors() { errors_forbidden_ = true; }
 
 private:
@@ -65,17 +68,18 @@ private:
 
     std::int32_t layers_;
     std::function<bool(const std::string&)> justified_;
-    std::map<RequestId, Request> requests_;  // not ended; an ended one is unknown
+    std::map<RequestId, Request> requests_;  // those that have not ended
     std::string failure_;
     SimCounts counts_;
     std::uint64_t digest_ = 0;
     bool errors_forbidden_ = false;
 };
 
-/// Looks at the plans of a built-in scheduler: nobody waits while a later one is admitted that has
-/// not less to prefill. Passes everything on.
+/// Checks the plans of a built-in scheduler: no sequence may wait while a later one that has as
+/// much or more left to prefill is admitted. Passes everything on.
 class WatchedScheduler final : public Scheduler {
 public:
+    /// `failure` gets the first violation and must outlive the scheduler.
     WatchedScheduler(std::unique_ptr<Scheduler> inner, std::string& failure)
         : inner_(std::move(inner)), failure_(failure) {}
 

@@ -6,7 +6,7 @@
 
 namespace molink::sim {
 
-/// Virtual time; whoever drives the simulation sets it.
+/// Virtual time in us. The driver of the simulation sets `now`. Thread: one.
 class SimClock final : public Clock {
 public:
     std::int64_t now_us() const override { return now; }

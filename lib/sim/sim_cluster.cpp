@@ -1,6 +1,6 @@
-// Nodes in virtual time. A node is due when something reaches its transport, a timer of its hub or
-// of its state machine runs out, or its stage has finished something; nothing else ever makes it
-// run, so an event that production would miss is missed here too.
+// Nodes in virtual time. A node is due when something reaches its transport, when a timer of its
+// hub or of its state machine expires, or when its stage has finished something. Nothing else makes
+// a node run, so the simulation misses every event that production would miss.
 #include "sim/sim_cluster.h"
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 namespace molink::sim {
 namespace {
 
-/// As EngineOptions::max_in_flight_bytes is by default.
+/// The default of EngineOptions::max_in_flight_bytes.
 constexpr std::size_t kStudyInFlightBytes = 32u << 20;
 
 std::string address_of(const std::string& name) {
@@ -29,7 +29,7 @@ std::unique_ptr<Scheduler> make_scheduler(const SimScenario& scenario,
         std::from_chars(name.data() + 6, name.data() + name.size(), options.depth);
         return make_depth_scheduler(options);
     }
-    return std::move(*molink::make_scheduler(name));  // check_scenario has seen the name
+    return std::move(*molink::make_scheduler(name));  // check_scenario has accepted the name
 }
 
 std::unique_ptr<TransmitPolicy> make_transmit(const SimScenario& scenario,
@@ -50,8 +50,8 @@ std::int64_t SimCluster::Host<Node>::next_event_us() {
 template <typename Node>
 void SimCluster::Host<Node>::step(std::int64_t now_us) {
     if (next_event_us() > now_us) return;
-    // As a node's loop goes round, begun where it stops to wait: what the tick sends sets timers of
-    // the hub, which it must have seen before it sleeps.
+    // One round of a node's loop, which waits in poll(). The tick comes first: what it sends sets
+    // timers of the hub, and the hub must see them before it waits.
     node->tick();
     hub->poll(kNever);
 }
@@ -142,7 +142,7 @@ HeadConfig SimCluster::head_config() const {
     if (study_ != nullptr) config.partition_model = study_->model;
     config.local_stage = scenario_.local_stage;
     config.direct_feedback = scenario_.direct_feedback;
-    config.lm_head = *parse_lm_head(scenario_.lm_head);  // check_scenario has seen it
+    config.lm_head = *parse_lm_head(scenario_.lm_head);  // check_scenario has accepted it
     config.probe_links = scenario_.probe_links;
     config.engine = core_options();
     config.max_context = scenario_.max_context;

@@ -18,7 +18,7 @@
 
 namespace molink::sim {
 
-/// What the cluster of a study has that one of a scenario has not.
+/// What the cluster of a study needs in addition to a scenario.
 struct StudyParts {
     struct Node {
         StudyStage stage;
@@ -28,18 +28,18 @@ struct StudyParts {
     };
     std::map<std::string, Node> nodes;
     PartitionModel model;
-    std::int32_t hidden = 0;  ///< of the model; what stages pass on is smaller
+    std::int32_t hidden = 0;  ///< of the model; stages pass on SimScenario::hidden floats
     bool even_split = false;
     bool fixed_order = true;
     std::size_t max_frame_bytes = 0;
 };
 
 /// A head and its workers in virtual time: the production state machines over simulated transports
-/// and stages. step() lets the node whose turn it is look at what happened.
+/// and stages. The driver sets `clock` and calls step(). Thread: one.
 class SimCluster {
 public:
-    /// `policies` as simulate() takes them; all but the scenario must outlive it. The scenario was
-    /// checked. `study`: null for a scenario.
+    /// All arguments must outlive the cluster. check_scenario must have accepted the scenario.
+    /// `policies`: as for simulate(). `study`: null unless the cluster is that of a study.
     SimCluster(const SimScenario& scenario, const SimPolicies& policies, RequestEventSink& events,
                const StudyParts* study = nullptr);
     ~SimCluster();
@@ -49,27 +49,30 @@ public:
 
     HeadNode& head() { return *head_.node; }
     EngineCore& core() { return head_.node->pipeline().core(); }
-    /// The head looks again at once, because its engine was given something.
+    /// Makes the head due now. Call this after giving its engine something.
     void wake_head() { head_.transport->wake(); }
 
-    /// When the next node has something to do.
+    /// Returns when the next node is due, or kNever.
     std::int64_t next_event_us();
-    /// Lets every node that is due do it.
+    /// Runs every node that is due.
     void step();
 
     void start_worker(const std::string& name);
-    /// The process ends; `silent`: nobody is told.
+    /// Ends the process of a worker. `silent`: no connection is reset, as when a machine vanishes.
     void stop_worker(const std::string& name, bool silent);
     bool has_worker(const std::string& name) const { return workers_.contains(name); }
-    /// Names of workers whose work is over; they hold no stage any more.
+    /// Returns the names of the workers that have ended; they hold no stage any more.
     std::vector<std::string> finished_workers() const;
+    /// Keeps a node from running before `until_us`.
     void freeze(const std::string& name, std::int64_t until_us);
+    /// Makes the stage of a node take `factor` times its service times.
     void set_slowness(const std::string& name, double factor);
 
-    /// Empty, or what the stages' pages say that is wrong.
+    /// Returns the first wrong page that a stage has read, as a text, or an empty text.
     std::string violation() const;
-    /// The most sequences that a stage of the pipeline knows.
+    /// Returns the largest number of sequences that a stage of the current epoch knows.
     std::size_t known_sequences() const;
+    /// Returns the bytes that were sent again over the links that the head knows.
     std::uint64_t resent_bytes() const;
 
 private:
@@ -80,8 +83,8 @@ private:
         std::unique_ptr<Node> node;
         std::unique_ptr<ChannelHub> hub;
         std::int64_t frozen_until_us = 0;
-        /// Of transport, node and stage. It changes when the host steps, and it polls then, or when
-        /// something reaches its transport.
+        /// The earliest event of transport, node and stage. It changes only when the host steps,
+        /// which polls the transport, or when something reaches the transport.
         std::int64_t due_us = 0;
 
         std::int64_t next_event_us();
@@ -102,12 +105,13 @@ private:
     const StudyParts* study_;
     Host<HeadNode> head_;
     std::map<std::string, Host<WorkerNode>> workers_;
-    std::vector<std::unique_ptr<SimTransport>> ghosts_;  // of machines that vanished
+    std::vector<std::unique_ptr<SimTransport>> ghosts_;  // transports of machines that vanished
     std::uint64_t next_hub_seed_ = 1;
-    std::string violation_;  // of a stage that is gone
+    std::string violation_;  // the first of a stage that is gone
 };
 
-/// The scenario's scheduler and transmit policy by name.
+/// Make the scheduler or the transmit policy: from `policies`, or by the scenario's name when it is
+/// empty there. check_scenario must have accepted the scenario.
 std::unique_ptr<Scheduler> make_scheduler(const SimScenario& scenario, const SimPolicies& policies);
 std::unique_ptr<TransmitPolicy> make_transmit(const SimScenario& scenario,
                                               const SimPolicies& policies);

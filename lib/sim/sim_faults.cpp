@@ -1,6 +1,7 @@
-// Which injected fault explains which loss. A stall or freeze below the silence limit and a cut
-// that heals in time must cost nothing, so they justify nothing, unless several touch the same node
-// and add up. After a fault its consequences may take the time-outs once more.
+// Decides which injected fault explains which loss. A stall or freeze shorter than
+// node_lost_after_us, or a cut that heals within reconnect_within_us, must cost no node. It
+// explains no loss, unless several faults touch the same node and add up. After a fault ends, its
+// consequences may last for the time-outs once more.
 #include "sim/sim_faults.h"
 
 #include <algorithm>
@@ -14,8 +15,8 @@ namespace {
 /// Heartbeats, redials and queues on top of a time-out.
 constexpr std::int64_t kMarginUs = 2'500'000;
 
-/// What losing a node may look like. Anything else, above all a message that does not fit, is a
-/// mistake whatever went wrong around it.
+/// How head and workers report a lost node; one of these is part of the text. Any other error,
+/// above all a message that does not fit, is a defect, whatever fault occurred near it.
 constexpr std::string_view kLossReasons[] = {"did not come back", "no sign of life", "restarted",
                                              "closed the link", "it left"};
 
@@ -77,10 +78,10 @@ bool FaultLog::overlapped(const SimFault& fault) const {
 }
 
 bool FaultLog::explains(const std::string& text, std::int64_t now_us) const {
-    const bool silence = std::any_of(
+    const bool lost = std::any_of(
         std::begin(kLossReasons), std::end(kLossReasons),
         [&](std::string_view reason) { return text.find(reason) != std::string::npos; });
-    if (!silence) return false;
+    if (!lost) return false;
     return std::any_of(reasons_.begin(), reasons_.end(), [&](const Reason& reason) {
         return now_us >= reason.from_us && now_us <= reason.until_us &&
                text.find("node '" + reason.node + "'") != std::string::npos;

@@ -8,14 +8,15 @@
 
 namespace molink::sim {
 
-/// What went wrong and what it may lead to: which nodes may be given up, and when. A fault that the
-/// time-outs must wait out explains nothing.
+/// Says which nodes may be lost because of the injected faults, and when. A fault that is shorter
+/// than the time-outs explains no loss.
 class FaultLog {
 public:
+    /// `scenario` must outlive the log.
     explicit FaultLog(const SimScenario& scenario);
 
-    /// Whether losing the node that `text` names is explained at `now_us`. A text that names no
-    /// node is never explained, nor is one that tells of anything but silence.
+    /// Returns whether a fault explains at `now_us` that the node named in `text` was lost. A text
+    /// that names no node, or that reports anything but a lost node, is never explained.
     bool explains(const std::string& text, std::int64_t now_us) const;
 
 private:

@@ -1,7 +1,7 @@
-// The network of a simulation. Every transport has a calendar of what reaches it; a connection has
-// a generation, so that a reset makes what is under way stale. The connections between two hosts
-// share a direction's bandwidth; jitter delays frames but never lets one overtake another of its
-// connection, as TCP would not.
+// The network of a simulation. Every transport has a calendar of the events that reach it. A
+// connection has a generation, so that a reset makes the frames under way stale. All connections
+// from one host to another share a link's bandwidth. Jitter delays frames, but as with TCP no frame
+// overtakes another one of its connection.
 #include "sim/sim_network.h"
 
 #include <algorithm>
@@ -18,10 +18,10 @@ std::string host_of(const std::string& address) {
     return address.substr(kScheme.size());
 }
 
-/// Jitter is drawn anew for every so many microseconds of sending.
+/// One jitter is drawn for each such time of sending.
 constexpr std::int64_t kJitterStepUs = 1000;
-/// Share of frames that a disordered direction holds back, and of those that it doubles; by how
-/// much.
+/// A disordered link holds back this share of its frames and delivers this share twice. The delay
+/// is at most kDisorderUs.
 constexpr double kDisorder = 0.03;
 constexpr std::uint64_t kDisorderUs = 20'000;
 
@@ -58,7 +58,7 @@ void SimNetwork::cut(const std::string& a, const std::string& b, std::int64_t un
     for (SimTransport* transport : transports_) {
         if (transport->host_ == a) transport->reset_with(b);
     }
-    // What waited for the link went with its connections.
+    // The frames that waited for the link were lost with the connections.
     for (Direction* way : {&direction(a, b), &direction(b, a)}) {
         way->free_us = std::min(way->free_us, clock_.now);
     }
@@ -87,7 +87,7 @@ SimTransport::~SimTransport() {
     if (!mute) reset_all();
     for (SimTransport* other : network_.transports_) {
         for (auto& [id, connection] : other->connections_) {
-            if (connection.peer == this) connection.peer = nullptr;  // silence, not a reset
+            if (connection.peer == this) connection.peer = nullptr;  // gone without a reset
         }
     }
     const auto listener = network_.listeners_.find(address_);
@@ -171,8 +171,8 @@ SendOutcome SimTransport::send(ConnectionId id, Frame&& frame) {
     return SendOutcome::accepted;
 }
 
-/// When the last byte of what left through `way` from `begin` to way.free_us arrives. Every
-/// millisecond of it is late in its own way, so that long frames are later than short ones.
+/// Returns when the last byte of a frame arrives that is sent from `begin` to way.free_us. Every
+/// kJitterStepUs of it draws its own jitter, so that long frames tend to be later than short ones.
 std::int64_t SimTransport::arrival_us(const SimNetwork::Direction& way, std::int64_t begin) {
     if (way.model.jitter_us <= 0) return way.free_us + way.model.delay_us;
     std::int64_t arrival = 0;
@@ -185,7 +185,7 @@ std::int64_t SimTransport::arrival_us(const SimNetwork::Direction& way, std::int
     return arrival;
 }
 
-/// What has left through `way` since `begin` arrives.
+/// Schedules the arrival of a frame that is sent from `begin` to way.free_us.
 void SimTransport::deliver(Connection& mine, SimNetwork::Direction& way, std::int64_t begin,
                            Frame&& frame) {
     SimTransport* peer = mine.peer;
@@ -232,7 +232,7 @@ std::size_t SimTransport::poll(std::int64_t timeout_us, TransportSink& sink) {
         if (event.kind == Event::Kind::connected) sink.on_connected(event.connection);
         if (event.kind == Event::Kind::frame) sink.on_frame(event.connection, event.frame);
     }
-    // Whoever was told something looks again at once: it may have set itself new timers.
+    // The sink may have set new timers, so poll() is due again at once.
     if (count > 0) idle_until_us_ = now;
     return count;
 }
@@ -243,8 +243,8 @@ std::int64_t SimTransport::next_event_us() const {
     return std::min(arrival, idle_until_us_);
 }
 
-/// This end of a connection goes down: an accepted one is over, a dialled one is dialled again.
-void SimTransport::part(ConnectionId id) {
+/// Takes down this end of a connection. An accepted one ends; a dialled one is dialled again.
+void SimTransport::disconnect(ConnectionId id) {
     const auto found = connections_.find(id);
     if (found == connections_.end() || found->second.peer == nullptr) return;
     found->second.peer = nullptr;
@@ -266,8 +266,8 @@ void SimTransport::reset_with(const std::string& other) {
     for (ConnectionId id : ids) {
         const auto found = connections_.find(id);
         if (found == connections_.end() || found->second.peer == nullptr) continue;
-        found->second.peer->part(found->second.peer_connection);
-        part(id);
+        found->second.peer->disconnect(found->second.peer_connection);
+        disconnect(id);
     }
 }
 
@@ -282,7 +282,9 @@ void SimTransport::reset_all() {
 void SimTransport::close(ConnectionId id) {
     const auto found = connections_.find(id);
     if (found == connections_.end()) return;
-    if (found->second.peer != nullptr) found->second.peer->part(found->second.peer_connection);
+    if (found->second.peer != nullptr) {
+        found->second.peer->disconnect(found->second.peer_connection);
+    }
     connections_.erase(id);
 }
 

@@ -20,9 +20,10 @@ namespace molink::sim {
 
 class SimTransport;
 
+/// Later than every event.
 inline constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
-/// A frame that was put onto a link; its bytes leave between the two times.
+/// A frame that was sent over a link. Its bytes leave between the two times.
 struct SentFrame {
     const std::string& from;
     const std::string& to;
@@ -32,43 +33,46 @@ struct SentFrame {
     std::int64_t end_us;
 };
 
-/// What one direction has carried, by lane; acknowledgements count as control.
+/// What one link has carried, by lane. Acknowledgements count as control.
 struct LinkTraffic {
     std::array<std::uint64_t, kLaneCount> bytes{};  ///< with frame headers
     std::array<std::int64_t, kLaneCount> busy_us{};
 };
 
-/// Hosts joined by links in virtual time. The connections between two hosts share the bandwidth of
-/// a direction and keep their order; a reset loses what is under way. Addresses are
-/// "inproc://<host>".
+/// Hosts that are joined by links in virtual time; a link is one direction. All connections between
+/// two hosts share the bandwidth of the two links. A connection keeps the order of its frames; a
+/// reset loses those under way. Addresses are "inproc://<host>". Thread: one.
 class SimNetwork {
 public:
     SimNetwork(const SimClock& clock, std::uint64_t seed) : clock_(clock), random_(seed) {}
 
-    /// Of a direction; `set_default` for those never set.
+    /// Sets the model of the link from `from` to `to`.
     void set_link(const std::string& from, const std::string& to, const LinkModel& model);
+    /// Sets the model of all other links. Call it before they are used.
     void set_default(const LinkModel& model) { default_ = model; }
-    /// Nothing sent from `from` arrives at `to` before `until_us`.
+    /// Holds what `from` sends to `to` from now on until `until_us`. Nothing is lost.
     void stall(const std::string& from, const std::string& to, std::int64_t until_us);
-    /// Until then some frames from `from` to `to` arrive later than ones sent after them, and some
-    /// twice, though a transport promises neither to happen.
+    /// Until `until_us` some frames from `from` to `to` arrive after frames that were sent later,
+    /// and some arrive twice, although a transport promises that this does not happen.
     void disorder(const std::string& from, const std::string& to, std::int64_t until_us);
-    /// Resets what stands between the two; new connections fail before `until_us`.
+    /// Resets the connections between two hosts. New ones between them fail before `until_us`.
     void cut(const std::string& a, const std::string& b, std::int64_t until_us);
     /// Resets every connection; dialled ones are dialled again.
     void cut_all();
+    /// Numbers of frames: sent, held back by disorder(), and delivered twice.
     std::uint64_t frames() const { return frames_; }
     std::uint64_t frames_late() const { return frames_late_; }
     std::uint64_t frames_twice() const { return frames_twice_; }
-    /// By names from and to.
+    /// Returns what each link has carried, by the names of its hosts (from, to). All zero unless
+    /// `padded`.
     std::map<std::pair<std::string, std::string>, LinkTraffic> traffic() const;
     void forget_traffic();
-    /// Frames made here count for more bytes than they hold (ChannelOptions::padding), and their
-    /// lanes are counted apart. Never with peers that send what is no frame.
+    /// Frames count with their padding (ChannelOptions::padding), and traffic() counts them.
+    /// Requires that everything sent has a frame header.
     bool padded = false;
-    std::function<void(const SentFrame&)> observer;  ///< padded: is told of every frame; or empty
-    std::int64_t redial_us = 50'000;
-    std::int64_t buffer_us = 200'000;  ///< what may wait for a link before send() says full
+    std::function<void(const SentFrame&)> observer;  ///< gets every frame if `padded`; or empty
+    std::int64_t redial_us = 50'000;                 ///< between two attempts to connect
+    std::int64_t buffer_us = 200'000;  ///< lag of a link above which send() returns full
 
 private:
     friend class SimTransport;
@@ -99,11 +103,12 @@ private:
     std::uint64_t frames_twice_ = 0;
 };
 
-/// One host's transport. poll() never waits; it notes how long it was permitted to.
+/// The transport of one host. poll() never waits; it notes how long it was permitted to wait.
+/// `network` must outlive it. Thread: one.
 class SimTransport final : public Transport {
 public:
     SimTransport(SimNetwork& network, std::string host);
-    /// The process ends: its connections are reset, unless it is mute.
+    /// Resets the connections, as the end of a process does, unless the transport is mute.
     ~SimTransport() override;
 
     std::string_view name() const override { return "sim"; }
@@ -114,14 +119,16 @@ public:
     void wake() override { woken_ = changed_ = true; }
     void close(ConnectionId connection) override;
 
-    /// When poll() has something to do: the next arrival, or the end of the wait of the last poll.
+    /// Returns when to call poll(): at the next arrival, or when the last poll() would have
+    /// returned.
     std::int64_t next_event_us() const;
-    /// Whether next_event_us() may have changed since this was asked last.
+    /// Returns whether next_event_us() may have changed since the last call of this method.
     bool consume_change() { return std::exchange(changed_, false); }
+    /// Resets the connections with host `other`.
     void reset_with(const std::string& other);
     void reset_all();
 
-    bool mute = false;  ///< frames sent vanish, nothing arrives: as if the machine were gone
+    bool mute = false;  ///< nothing is delivered either way, as if the machine were gone
     std::uint64_t sent_bytes = 0;
 
 private:
@@ -148,7 +155,7 @@ private:
     std::int64_t arrival_us(const SimNetwork::Direction& way, std::int64_t begin);
     void deliver(Connection& mine, SimNetwork::Direction& way, std::int64_t begin, Frame&& frame);
     void dial(ConnectionId id);
-    void part(ConnectionId id);
+    void disconnect(ConnectionId id);
 
     SimNetwork& network_;
     std::string host_;

@@ -1,6 +1,6 @@
-// The simulated stage: one part at a time, in virtual time. A part's rows are computed when its
-// service begins, so that parts in the queue see the pages as a real stage would; its event shows
-// when the service is over.
+// The simulated stage: one part at a time, in virtual time. The rows of a part are computed before
+// the next part begins, so that every part sees the pages that it would see in a real stage. The
+// event of a part appears when its service ends.
 #include "sim/sim_stage.h"
 
 #include <algorithm>
@@ -110,9 +110,9 @@ void SimStage::begin_next() {
     }
 }
 
-/// The part under way gets what is left of its service, or a slice of it where cores are shared;
-/// its event is known with the last one. Waiting for a core counts as computing, as it does where a
-/// real stage takes the time.
+/// Reserves the rest of the service of the part under way, or a slice of it where cores are shared.
+/// After the last slice it computes the part and queues its event. Waiting for a core counts as
+/// computing, as it does in the times that a real stage measures.
 void SimStage::serve() {
     SharedCores* cores = options_.study != nullptr ? options_.study->cores.get() : nullptr;
     const std::int64_t now = clock_.now_us();

@@ -19,33 +19,33 @@
 
 namespace molink::sim {
 
-/// What a stage of a study has that one of a scenario has not.
+/// What a stage of a study needs in addition to a stage of a scenario.
 struct StudyStage {
-    StageProfile profile;  ///< service times in the place of decode_us and prefill_row_us
-    PartitionModel model;  ///< says how many blocks fit into the memory it is given
-    std::shared_ptr<SharedCores> cores;  ///< null: one of its own
-    /// Told of every part: its kind, its rows and when it is computed.
+    StageProfile profile;                ///< service times instead of decode_us and prefill_row_us
+    PartitionModel model;                ///< tells how many KV blocks fit into the stage's memory
+    std::shared_ptr<SharedCores> cores;  ///< null: the stage has a core of its own
+    /// Called for every part with its kind, its rows and when it is computed. May be empty.
     std::function<void(PartKind, std::int32_t rows, std::int64_t begin_us, std::int64_t end_us)>
         observer;
 };
 
 struct SimStageOptions {
-    double decode_us = 0;       ///< one row, one layer; all zero: parts are done at once
-    double prefill_row_us = 0;  ///< one row, one layer
-    std::int64_t load_us = 0;
-    std::uint64_t kv_blocks = 1024;  ///< it offers
+    double decode_us = 0;            ///< one row through one layer; 0: no time passes
+    double prefill_row_us = 0;       ///< one row through one layer
+    std::int64_t load_us = 0;        ///< from load() to the event `loaded`
+    std::uint64_t kv_blocks = 1024;  ///< that the stage offers
     std::int32_t block_tokens = 16;
     std::int32_t hidden = 2;  ///< floats of a row on the wire, at least 2
-    /// Makes the stage light too: one layer stands for all of them, and a row reads no more than
-    /// the position before it.
+    /// Null unless the stage is that of a study; must outlive the stage. Such a stage computes less
+    /// (FoldShape::light): one layer stands for all, and a row reads only the position before it.
     const StudyStage* study = nullptr;
 };
 
-/// A stage of the fold model in virtual time: service times instead of arithmetic. One part at a
-/// time, in the order of a real stage. Thread: one.
+/// A stage of the fold model in virtual time. A part takes its service time, whatever its
+/// arithmetic takes. One part runs at a time, in the order of a real stage. Thread: one.
 class SimStage final : public StageExecutor {
 public:
-    /// `clock` must outlive it.
+    /// `clock` must outlive the stage.
     SimStage(const Clock& clock, const SimStageOptions& options)
         : clock_(clock), options_(options) {}
 
@@ -54,13 +54,13 @@ public:
     void submit(StageInput input, std::int64_t arrival_us) override;
     bool poll(StageEvent& event) override;
 
-    /// When poll() has something next, at the latest; far away when nothing is under way.
+    /// Returns when to call poll() next, or the largest time when nothing is under way.
     std::int64_t next_event_us() const;
-    /// Service times are multiplied by it from the next part on.
+    /// Multiplies the service times from the next part on by `factor`. Not for stages of a study.
     void set_slowness(double factor) { slowness_ = factor; }
-    /// Fails the stage with this status at the next part.
+    /// Fails the stage with `status` at the next part.
     void fail_next(Status status) { failure_ = std::move(status); }
-    /// Empty, or the first page that was read and held something else.
+    /// Returns a text about the first page that was read and held a wrong value, or an empty one.
     const std::string& violation() const {
         return violation_.empty() && runner_ ? runner_->violation() : violation_;
     }
@@ -84,11 +84,11 @@ private:
     std::deque<std::pair<std::int64_t, StageEvent>> events_;  // by time
     PartQueue::Waiting current_;                              // part under way
     std::int64_t begin_us_ = 0;
-    std::int64_t rest_us_ = 0;  // of its service, not reserved yet
+    std::int64_t rest_us_ = 0;  // of service time that is not reserved yet
     std::int64_t busy_until_us_ = 0;
     double slowness_ = 1;
     Status failure_;
-    std::string violation_;  // of epochs before
+    std::string violation_;  // the first of earlier epochs
 };
 
 }  // namespace molink::sim

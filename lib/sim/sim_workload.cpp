@@ -1,6 +1,6 @@
-// What callers of a simulation ask for. Prompts share beginnings, or go on from what a running
-// request has just said, so that the prefix cache meets blocks in every state; stop strings are cut
-// out of the text that the oracle expects, so that they really occur.
+// Makes the requests of a simulation. Prompts share beginnings, or continue what a running request
+// has produced so far, so that the prefix cache meets blocks in every state. Stop strings are cut
+// out of the text that the oracle expects, so that they occur.
 #include "sim/sim_workload.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 namespace molink::sim {
 namespace {
 
-/// The first code point boundary at or after `at`.
+/// Returns the first code point boundary at or after `at`.
 std::size_t boundary(const std::string& text, std::size_t at) {
     while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0u) == 0x80u) ++at;
     return at;

@@ -11,23 +11,24 @@
 
 namespace molink::sim {
 
-/// One request as a caller of the simulation makes it.
+/// When a caller of the simulation submits a request and cancels it.
 struct PlannedRequest {
     std::int64_t arrival_us = 0;
     std::int64_t cancel_after_us = -1;  ///< after its arrival; -1: never
 };
 
-/// Arrivals and cancellations of a scenario, by time.
+/// Draws the arrivals and cancellations of a scenario, ordered by arrival.
 std::vector<PlannedRequest> plan_requests(const SimScenario& scenario);
 
-/// Draws requests; equal seeds and histories give equal ones.
+/// Draws requests. Equal seeds and equal sequences of calls give equal requests.
 class RequestMaker {
 public:
+    /// `scenario` must outlive it.
     explicit RequestMaker(const SimScenario& scenario);
 
-    /// `so_far`: prompt and output of a running request to go on from, or empty.
+    /// `so_far`: prompt and output of a running request that the new one continues, or empty.
     GenerateRequest make(const std::vector<Token>& so_far);
-    /// Whether the next request wants something to go on from.
+    /// Draws whether the next request continues a running one.
     bool wants_follow_up() { return random_.uniform() < scenario_.workload.follow_up; }
     std::uint64_t below(std::uint64_t bound) { return random_.below(bound); }
 

@@ -1,6 +1,6 @@
-// One run: requests arrive, faults happen, nodes take their turns, checkers look. First the safety
-// phase, in which things break; then everything is healed, the liveness phase begins, and whatever
-// is left, with a few new requests, has to come to its end.
+// Runs one scenario: requests arrive, faults happen, nodes run, and checkers check. Things break in
+// the safety phase. Then everything is healed and the liveness phase begins, in which the requests
+// that are left and a few new ones must end.
 #include <algorithm>
 #include <deque>
 #include <functional>
@@ -44,7 +44,7 @@ SimCounts& SimCounts::operator+=(const SimCounts& other) {
 namespace sim {
 namespace {
 
-/// Requests of the liveness phase: they meet no fault, so they must succeed.
+/// New requests of the liveness phase. They meet no fault, so they must succeed.
 constexpr std::int32_t kFinalRequests = 3;
 /// Turns between two self-checks of the block accounts.
 constexpr std::int64_t kTurnsPerCheck = 16;
@@ -88,7 +88,8 @@ private:
     RequestMaker maker_;
     SimCluster cluster_;
     std::multimap<std::int64_t, Action> actions_;
-    std::deque<std::int64_t> follow_ups_;  // wanted; when each is cancelled
+    /// cancel_after_us of the requests that wait for output to continue.
+    std::deque<std::int64_t> follow_ups_;
     SimCounts counts_;
     std::uint64_t next_request_ = 1;
     std::int64_t turns_ = 0;
@@ -97,12 +98,13 @@ private:
     std::string last_error_;
 };
 
-/// The policies as they run: the scheduler watched and, where the scenario asks for it, drafting.
+/// Returns the policies of the run. A built-in scheduler is watched. Drafts are added to the plans
+/// when the scenario asks for them.
 SimPolicies World::wrap(const SimPolicies& policies) {
     SimPolicies result = policies;
     result.scheduler = [this, policies]() -> std::unique_ptr<Scheduler> {
         std::unique_ptr<Scheduler> scheduler = make_scheduler(scenario_, policies);
-        if (!own_scheduler_) {  // a policy of one's own may have its reasons
+        if (!own_scheduler_) {  // a caller's policy may admit in another order
             scheduler = std::make_unique<WatchedScheduler>(std::move(scheduler), unfair_);
         }
         if (scenario_.drafts <= 0) return scheduler;
@@ -151,7 +153,7 @@ void World::submit(std::int64_t cancel_after_us) {
     if (!maker_.wants_follow_up()) {
         submit_request(maker_.make({}), cancel_after_us);
     } else if (maker_.below(2) == 0) {
-        follow_ups_.push_back(cancel_after_us);  // as soon as somebody is told a token
+        follow_ups_.push_back(cancel_after_us);  // submitted when the next token is delivered
     } else {
         submit_request(maker_.make(checker_.running_tokens(maker_.below(1u << 30))),
                        cancel_after_us);
@@ -163,7 +165,7 @@ void World::on_request_event(RequestEvent event) {
     if (follow_ups_.empty() || event.tokens.empty() || checker_.ended(event.request)) return;
     const std::int64_t cancel_after_us = follow_ups_.front();
     follow_ups_.pop_front();
-    // Not from inside the engine: the next token of the one that goes on is launched first.
+    // Not from inside the engine, so that the running request's next token is launched first.
     at(cluster_.clock.now, [this, id = event.request, cancel_after_us] {
         submit_request(maker_.make(checker_.tokens_of(id)), cancel_after_us);
     });
@@ -184,13 +186,13 @@ void World::submit_request(const GenerateRequest& request, std::int64_t cancel_a
     admitted.hash_logits = request.hash_logits;
     admitted.submitted_us = cluster_.clock.now;
     const RequestId id = admitted.id;
-    const Status taken = cluster_.core().submit(std::move(admitted), cluster_.clock.now);
-    if (!taken.ok()) {
+    const Status submitted = cluster_.core().submit(std::move(admitted), cluster_.clock.now);
+    if (!submitted.ok()) {
         ++counts_.refused;
-        const bool fits = taken.code() == StatusCode::resource_exhausted ||
-                          (taken.code() == StatusCode::unavailable &&
+        const bool fits = submitted.code() == StatusCode::resource_exhausted ||
+                          (submitted.code() == StatusCode::unavailable &&
                            cluster_.head().pipeline().state() != EngineState::ready);
-        if (!fits) fail("refused without a reason: " + taken.to_string());
+        if (!fits) fail("the engine refused a request without reason: " + submitted.to_string());
         return;
     }
     checker_.add(id, request);
@@ -204,7 +206,7 @@ void World::cancel(RequestId id) {
     const std::size_t before = core.ended_in_flight();
     core.cancel(id, Status(StatusCode::cancelled, "cancelled by the caller"), cluster_.clock.now);
     if (core.ended_in_flight() > before) ++counts_.cancelled_in_flight;
-    if (!checker_.ended(id)) fail(fmt::format("request {} was cancelled and goes on", id.value));
+    if (!checker_.ended(id)) fail(fmt::format("request {} goes on after its cancel", id.value));
     cluster_.wake_head();
 }
 
@@ -237,7 +239,7 @@ void World::end(const SimFault& fault) {
     if (gone && !cluster_.has_worker(fault.node)) cluster_.start_worker(fault.node);
 }
 
-/// A worker that was given up, or gave up, is started again, as its operator would do.
+/// Starts workers that have ended again, as their operator would.
 void World::restart_finished() {
     for (const std::string& name : cluster_.finished_workers()) {
         cluster_.stop_worker(name, false);
@@ -247,7 +249,7 @@ void World::restart_finished() {
     }
 }
 
-/// Whatever ends a pipeline or costs a node must be explained by a fault, served or not.
+/// Checks that a fault explains each error that the head reports, and counts epochs.
 void World::watch_epochs() {
     HeadNode& head = cluster_.head();
     if (head.change_count() == changes_) return;
@@ -255,7 +257,7 @@ void World::watch_epochs() {
     const ClusterView view = head.view();
     if (view.last_error != last_error_ && !view.last_error.empty() &&
         !faults_.explains(view.last_error, cluster_.clock.now)) {
-        fail("nothing explains what the head says: " + view.last_error);
+        fail("no fault explains the error that the head reports: " + view.last_error);
     }
     last_error_ = view.last_error;
     if (view.state == EngineState::ready && view.epoch != epoch_) {
@@ -271,7 +273,7 @@ void World::check_blocks() {
     if (!violation.empty()) fail(violation);
 }
 
-/// Runs until `until_us`; false when something failed.
+/// Runs until `until_us`. Returns false when something failed.
 bool World::advance(std::int64_t until_us) {
     std::int64_t at_once = 0;
     while (!failed()) {
@@ -282,7 +284,9 @@ bool World::advance(std::int64_t until_us) {
             return true;
         }
         at_once = next > cluster_.clock.now ? 0 : at_once + 1;
-        if (at_once > limits::kMaxTurnsAtOnce) fail("nodes go in circles; time stands still");
+        if (at_once > limits::kMaxTurnsAtOnce) {
+            fail(fmt::format("nodes ran {} times while time stood still", at_once));
+        }
         cluster_.clock.now = std::max(cluster_.clock.now, next);
         while (!actions_.empty() && actions_.begin()->first <= cluster_.clock.now) {
             Action due = std::move(actions_.extract(actions_.begin()).mapped());
@@ -312,7 +316,7 @@ bool World::run_liveness() {
         }
         return done();
     };
-    // What faults had begun to do may still come: time-outs run, nodes rejoin.
+    // The faults may still have consequences: time-outs expire and nodes rejoin.
     if (!advance(cluster_.clock.now + scenario_.node_lost_after_us +
                  2 * scenario_.reconnect_within_us)) {
         return false;
@@ -322,14 +326,14 @@ bool World::run_liveness() {
             const std::string left = checker_.unfinished();
             fail(left.empty() ? "no pipeline serves although nothing is broken: " +
                                     cluster_.head().view().missing
-                              : "not ended although nothing is broken: " + left);
+                              : "a request has not ended although nothing is broken: " + left);
         }
         return false;
     }
     checker_.forbid_errors();
     for (std::int32_t i = 0; i < kFinalRequests; ++i) submit_request(maker_.make({}), -1);
     if (!until([&] { return checker_.unfinished().empty(); })) {
-        if (!failed()) fail("a request of the quiet end has not ended: " + checker_.unfinished());
+        if (!failed()) fail("a request of the liveness phase goes on: " + checker_.unfinished());
         return false;
     }
     return true;
@@ -337,7 +341,7 @@ bool World::run_liveness() {
 
 void World::check_rest() {
     EngineCore& core = cluster_.core();
-    if (!advance(cluster_.clock.now + 5'000'000)) return;  // the last records come home
+    if (!advance(cluster_.clock.now + 5'000'000)) return;  // for the last records to reach the head
     check_blocks();
     MetricsSnapshot metrics;
     core.fill_metrics(metrics);
@@ -345,8 +349,8 @@ void World::check_rest() {
         fail(fmt::format("{} parts were never retired", core.in_flight_parts()));
     }
     if (metrics.running != 0 || metrics.waiting != 0 || core.ended_in_flight() != 0) {
-        fail(fmt::format("{} sequences run, {} wait and {} linger at the end", metrics.running,
-                         metrics.waiting, core.ended_in_flight()));
+        fail(fmt::format("{} sequences run, {} wait and {} have parts under way at the end",
+                         metrics.running, metrics.waiting, core.ended_in_flight()));
     }
     if (metrics.kv_blocks_free != metrics.kv_blocks_total) {
         fail(fmt::format("{} of {} KV blocks are free at the end", metrics.kv_blocks_free,

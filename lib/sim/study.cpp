@@ -1,6 +1,6 @@
-// One study: the cluster comes up, requests arrive, nodes take their turns until the last request
-// has its last token. Nothing breaks here, so whatever ends otherwise is a fault of the study or of
-// the code, and the report says so.
+// Runs one study: the cluster comes up, requests arrive, and nodes run until the last request has
+// its last token. Nothing breaks here, so a request that ends otherwise shows a defect of the study
+// or of the code, and the report says so.
 #include <algorithm>
 
 #include <molink/study.h>
@@ -16,7 +16,7 @@ namespace molink {
 namespace sim {
 namespace {
 
-/// Virtual time a pipeline may take to come up, and a study may take at all.
+/// Limits of virtual time, for a pipeline to come up and for a whole study.
 constexpr std::int64_t kServeWithinUs = 600'000'000;
 constexpr std::int64_t kLongestUs = 100'000'000'000'000;
 
@@ -51,7 +51,7 @@ private:
     PolicyNames names_;
     std::uint64_t seed_;
     double poisson_per_s_;
-    std::size_t streams_;  // 0: requests come at their times
+    std::size_t streams_;  // 0: requests arrive at their own times
     double settle_s_;
     double stop_s_;
     std::vector<PlannedLoad> load_;
@@ -81,7 +81,8 @@ StudyRun::StudyRun(StudySetup setup, const StudyCluster& cluster, const StudyWor
       policies_(watched(policies)),
       cluster_(setup_.scenario, policies_, *this, &setup_.parts) {}
 
-/// The scheduler metered; policies that came with the study tell their names when they are made.
+/// Returns the policies of the run. The scheduler is metered. A policy that the caller brings tells
+/// its name when it is made.
 SimPolicies StudyRun::watched(const SimPolicies& policies) {
     SimPolicies result = policies;
     result.scheduler = [this, policies] {
@@ -130,7 +131,7 @@ void StudyRun::on_request_event(RequestEvent event) {
                       now);
 }
 
-/// The pipeline comes up, or says why it cannot.
+/// Runs until the pipeline serves and settle_s is over. Errors: why no pipeline can serve.
 Status StudyRun::serve() {
     while (!cluster_.core().serving()) {
         if (!cluster_.head().build_error().ok()) return cluster_.head().build_error();
@@ -176,13 +177,13 @@ void StudyRun::submit_due() {
         request.submitted_us = cluster_.clock.now;
         meter_.submitted(next_, cluster_.clock.now);
         ++next_;
-        const Status taken = cluster_.core().submit(std::move(request), cluster_.clock.now);
-        if (!taken.ok()) fail(taken.to_string());
+        const Status submitted = cluster_.core().submit(std::move(request), cluster_.clock.now);
+        if (!submitted.ok()) fail(submitted.to_string());
         cluster_.wake_head();
     }
 }
 
-/// Moves on to the next event; false when the study is over.
+/// Advances to the next event. Returns false when the study is over.
 bool StudyRun::turn() {
     if (meter_.ended() == load_.size() || !failure_.empty() || !meter_.failure().empty()) {
         return false;
@@ -191,10 +192,13 @@ bool StudyRun::turn() {
     turns_at_once_ = next > cluster_.clock.now ? 0 : turns_at_once_ + 1;
     if (turns_at_once_ > limits::kMaxTurnsAtOnce) {
         const std::vector<std::string> gone = cluster_.finished_workers();
-        fail(gone.empty() ? "nodes go in circles; time stands still"
-                          : fmt::format("node '{}' has given up", gone.front()));
+        fail(gone.empty() ? fmt::format("nodes ran {} times while time stood still", turns_at_once_)
+                          : fmt::format("worker '{}' has ended", gone.front()));
     }
-    if (next > kLongestUs) fail("nothing happens any more");
+    if (next > kLongestUs) {
+        fail(fmt::format("nothing is due any more, and only {} of {} requests have ended",
+                         meter_.ended(), load_.size()));
+    }
     if (stop_s_ > 0 && static_cast<double>(next - begin_us_) > stop_s_ * 1e6) return false;
     cluster_.clock.now = std::max(cluster_.clock.now, next);
     submit_due();

@@ -1,6 +1,6 @@
-// Reports as CSV (RFC 4180), so that a spreadsheet or a script needs no JSON. Each report is one
-// line, in the order of the columns below. Numbers have as many digits as are needed to tell them
-// apart.
+// Writes reports as CSV (RFC 4180), so that a spreadsheet or a script needs no JSON. Each report is
+// one line with the columns in the order below. Numbers have as many digits as are needed to tell
+// them apart.
 #include <algorithm>
 #include <functional>
 #include <iterator>
@@ -14,7 +14,7 @@
 namespace molink {
 namespace {
 
-/// One line, column by column; or the header, when only names are wanted.
+/// Builds a line column by column. As a header it holds the names instead of the values.
 class CsvLine {
 public:
     explicit CsvLine(bool header) : header_(header) {}

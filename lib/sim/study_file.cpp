@@ -1,6 +1,6 @@
-// Files of studies: machines, links, load. Units are those people write: Mbit/s, ms, GiB, seconds.
-// A device is a built-in name, or an object of its own that may start from a name; what it measured
-// goes before what a roofline says.
+// Reads the files of studies: machines, links and load. Units are those that people write: Mbit/s,
+// ms, GiB and seconds. A device is a built-in name, or an object that may start from one (`like`).
+// Measured times take precedence over the roofline.
 #include <algorithm>
 
 #include <molink/study.h>
@@ -76,14 +76,14 @@ void read_layers(JsonReader& reader, std::optional<LayerRange>& layers) {
         (*pair)[1].is_number_unsigned() && (*pair)[1] <= limits::kMaxLayers) {
         layers = LayerRange{(*pair)[0].get<std::int32_t>(), (*pair)[1].get<std::int32_t>()};
     }
-    if (!layers || layers->empty()) reader.fail("layers", "is not a pair [begin, end)");
+    if (!layers || layers->empty()) reader.fail("layers", "is not a range [begin, end) of layers");
 }
 
 void read_node(JsonReader& reader, StudyNode& node) {
     reader.text("name", node.name);
     const Json* device = reader.get("device");
     if (device == nullptr) {
-        reader.fail("device", "is missing: a name or an object");
+        reader.fail("device", "is missing; give a name or an object");
     } else if (device->is_object()) {
         reader.object("device", [&](JsonReader& item) { read_device(item, node.device); });
     } else {
@@ -106,7 +106,7 @@ void read_link(JsonReader& reader, LinkModel& link) {
     link.jitter_us = static_cast<std::int64_t>(jitter * 1e3 + 0.5);
 }
 
-/// Both directions, unless `one_way` says otherwise.
+/// Reads links. An entry sets both directions, unless it has `one_way`.
 void read_links(JsonReader& reader, StudyCluster& cluster) {
     std::vector<std::pair<SimLink, bool>> list;
     reader.list("links", list, [&](JsonReader& item, std::pair<SimLink, bool>& link) {
@@ -149,7 +149,7 @@ void read_cluster(JsonReader& reader, StudyCluster& cluster) {
     read_count(reader, "block_tokens", limits::kMaxBlockTokens, cluster.block_tokens);
 }
 
-/// A number, {"uniform": [low, high]} or {"quantiles": [[share, tokens], ...]}.
+/// Reads a number, {"uniform": [low, high]} or {"quantiles": [[share, tokens], ...]}.
 void read_tokens(JsonReader& reader, const char* key, TokenQuantiles& to) {
     const Json* value = reader.get(key);
     if (value == nullptr) return;
@@ -183,14 +183,16 @@ void read_arrivals(JsonReader& reader, StudyWorkload& workload) {
     reader.text("trace", workload.trace_file);
     const int kinds = (workload.poisson_per_s != 0 ? 1 : 0) + (workload.streams != 0 ? 1 : 0) +
                       (workload.burst != 0 ? 1 : 0) + (workload.trace_file.empty() ? 0 : 1);
-    if (kinds != 1) reader.fail("poisson", "streams, burst or trace: give exactly one of them");
+    if (kinds != 1) {
+        reader.fail("poisson", "excludes streams, burst and trace; give exactly one of the four");
+    }
 }
 
 void read_workload(JsonReader& reader, StudyWorkload& workload) {
     if (reader.get("arrivals") == nullptr) {
         reader.fail(
             "arrivals",
-            "is missing: {\"poisson\": 2}, {\"streams\": 16}, {\"burst\": 8, \"every_s\": 1} "
+            "is missing; give {\"poisson\": 2}, {\"streams\": 16}, {\"burst\": 8, \"every_s\": 1} "
             "or {\"trace\": \"file.csv\"}");
     }
     reader.object("arrivals", [&](JsonReader& item) { read_arrivals(item, workload); });

@@ -1,6 +1,6 @@
-// The load of a study: arrivals and lengths. Each request draws from its own counter, so that a
-// longer workload begins with the shorter one, and another rate changes the times alone. A trace is
-// taken as it stands, moved so that its first request comes at once.
+// Plans the load of a study: arrivals and lengths. Each request draws from its own counter, so that
+// a longer workload begins like a shorter one, and another rate changes only the times. A trace is
+// used as it is, but shifted so that its first request arrives at 0.
 #include "sim/study_load.h"
 
 #include <algorithm>
@@ -23,8 +23,8 @@ std::int32_t draw_tokens(const TokenQuantiles& quantiles, double share) {
         const auto& [from, low] = quantiles[i - 1];
         const auto& [to, high] = quantiles[i];
         if (share < from) break;
-        const double part = to > from ? std::min((share - from) / (to - from), 1.0) : 1.0;
-        tokens = low + (high - low) * part;
+        const double position = to > from ? std::min((share - from) / (to - from), 1.0) : 1.0;
+        tokens = low + (high - low) * position;
     }
     return std::max(1, static_cast<std::int32_t>(std::lround(tokens)));
 }
@@ -66,7 +66,8 @@ Status check_workload(const StudyWorkload& workload) {
                             limits::kMaxStudyRequests);
     }
     if (!workload.trace_file.empty()) {
-        return invalid_argument("workload: the trace '{}' was not read", workload.trace_file);
+        return invalid_argument("workload: the requests of the trace file '{}' were not read",
+                                workload.trace_file);
     }
     MOLINK_RETURN_IF_ERROR(check_number("count", workload.count, 1, limits::kMaxStudyRequests));
     MOLINK_RETURN_IF_ERROR(check_quantiles("prompt_tokens", workload.prompt));
@@ -116,9 +117,10 @@ std::int32_t closed_streams(const StudyWorkload& workload) {
 
 namespace {
 
-/// Reads the number in front and what separates it from the next.
+/// Removes a number from the front of `line`, and the comma after it. Returns false when the line
+/// does not begin with a number and then ends or has a comma and more.
 template <typename T>
-bool take_number(std::string_view& line, T& number) {
+bool pop_number(std::string_view& line, T& number) {
     const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), number);
     if (error != std::errc()) return false;
     line.remove_prefix(static_cast<std::size_t>(end - line.data()));
@@ -127,7 +129,7 @@ bool take_number(std::string_view& line, T& number) {
     return !line.empty();
 }
 
-std::string_view take_line(std::string_view& text) {
+std::string_view pop_line(std::string_view& text) {
     const std::size_t end = std::min(text.find('\n'), text.size());
     std::string_view line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
@@ -139,23 +141,24 @@ std::string_view take_line(std::string_view& text) {
 
 Result<std::vector<StudyRequest>> parse_study_trace(std::string_view csv) {
     constexpr std::string_view kHeader = "arrival_s,prompt_tokens,output_tokens";
-    const std::string_view header = take_line(csv);
+    const std::string_view header = pop_line(csv);
     if (header != kHeader) {
-        return invalid_argument("trace: line 1 is '{}', '{}' was expected", header, kHeader);
+        return invalid_argument("trace: line 1 is '{}'; '{}' was expected", header, kHeader);
     }
     std::vector<StudyRequest> requests;
     for (std::size_t number = 2; !csv.empty(); ++number) {
-        const std::string_view line = take_line(csv);
+        const std::string_view line = pop_line(csv);
         if (line.empty()) continue;
         std::string_view rest = line;
         StudyRequest request;
-        if (!take_number(rest, request.arrival_s) || !take_number(rest, request.prompt_tokens) ||
-            !take_number(rest, request.output_tokens) || !rest.empty()) {
-            return invalid_argument("trace: line {} is '{}', not three numbers", number, line);
+        if (!pop_number(rest, request.arrival_s) || !pop_number(rest, request.prompt_tokens) ||
+            !pop_number(rest, request.output_tokens) || !rest.empty()) {
+            return invalid_argument("trace: line {} is '{}'; three numbers were expected", number,
+                                    line);
         }
         requests.push_back(request);
     }
-    if (requests.empty()) return invalid_argument("trace: no request in it");
+    if (requests.empty()) return invalid_argument("trace: no request follows the header");
     return requests;
 }
 

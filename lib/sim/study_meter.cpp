@@ -1,6 +1,6 @@
-// What a study measures. Times are taken where callers see them, at the engine's events, and not
-// from the engine's own histograms, whose buckets are too coarse for a comparison. Quantiles are
-// exact: all times are kept, which is 8 bytes for every token.
+// Measures a study. Times are taken where callers see them, at the engine's events, and not from
+// the engine's own histograms, whose buckets are too coarse for a comparison. Quantiles are exact,
+// because all times are kept: 8 bytes for every token.
 #include "sim/study_meter.h"
 
 #include <algorithm>

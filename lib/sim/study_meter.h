@@ -16,19 +16,19 @@
 
 namespace molink::sim {
 
-/// Writes down when each token of each request came. Requests have ids from 1, in the order of the
+/// Records when each token of each request arrived. Requests have ids from 1, in the order of the
 /// load.
 class TokenMeter {
 public:
-    /// `times`: keep when each token came.
+    /// `times`: whether fill() also reports the time of each token.
     TokenMeter(const std::vector<PlannedLoad>& load, bool times);
 
     void submitted(std::size_t index, std::int64_t now_us) { requests_[index].arrival_us = now_us; }
     void add_event(const RequestEvent& event, std::int64_t now_us);
     std::size_t ended() const { return ended_; }
-    /// Empty, or the first request that did not end as it must.
+    /// Returns a text about the first request that ended without all its tokens, or an empty text.
     const std::string& failure() const { return failure_; }
-    /// Times and counts of a report. `begin_us`: of the first arrival.
+    /// Fills in the times and counts of a report. `begin_us`: the first arrival. Call it once.
     void fill(StudyReport& report, std::int64_t begin_us);
 
 private:
@@ -51,14 +51,14 @@ private:
     std::string failure_;
 };
 
-/// What a scheduler was told and what it planned.
+/// Sums of what a scheduler was told and planned.
 struct SchedulerMeter {
-    std::int64_t decode_us = 0;  ///< parts under way, summed over their times
-    std::int64_t prefill_us = 0;
-    std::uint64_t plans = 0;  ///< not empty
+    std::int64_t decode_us = 0;   ///< decode parts: sum of launch to retirement
+    std::int64_t prefill_us = 0;  ///< the same of prefill parts
+    std::uint64_t plans = 0;      ///< that were not empty
 };
 
-/// Passes everything on and adds up how long parts are under way.
+/// Passes everything on, and fills in a SchedulerMeter, which must outlive it.
 class MeteredScheduler final : public Scheduler {
 public:
     MeteredScheduler(std::unique_ptr<Scheduler> inner, SchedulerMeter& meter)
@@ -76,7 +76,7 @@ private:
     SchedulerMeter& meter_;
 };
 
-/// Bars of the timeline up to a time; adjacent frames of a lane become one.
+/// Collects the bars of a timeline between two times. Adjacent frames of a lane become one bar.
 class TimelineRecorder {
 public:
     void begin(std::int64_t begin_us, std::int64_t end_us) {
@@ -88,6 +88,7 @@ public:
     void frame(const SentFrame& sent);
     void request(const std::string& head, std::uint64_t number, std::int64_t begin_us,
                  std::int64_t end_us);
+    /// Returns the bars. Call it once.
     std::vector<TimelineEvent> release();
 
 private:

@@ -1,6 +1,6 @@
-// Models of studies: what is known of a model here is its shape. Sizes are those of the published
-// checkpoints; 160m and 1b are Llama shapes for quick looks. Relies on ModelSpec for parameters and
-// bytes of KV, so that a study and an engine count alike.
+// The models of studies. A study knows only the shape of a model. Sizes are those of the published
+// checkpoints; 160m and 1b are Llama shapes for quick studies. Relies on ModelSpec for parameters
+// and bytes of KV, so that a study and an engine count alike.
 #include <array>
 
 #include <molink/study.h>

@@ -1,6 +1,6 @@
-// Reports as JSON: numbers for scripts, and bars for chrome://tracing (the trace event format's
-// complete events, times in microseconds). Requests overlap, so they are asynchronous events, each
-// with an id of its own.
+// Writes reports as JSON: numbers for scripts, and bars for chrome://tracing (complete events of
+// the trace event format, times in microseconds). Requests overlap, so they are asynchronous
+// events, each with its own id.
 #include <map>
 
 #include <molink/study.h>
@@ -74,7 +74,8 @@ OrderedJson report_json(const StudyReport& report) {
             {"digest", fmt::format("{:016x}", report.digest)}};
 }
 
-/// Numbers names in the order they come and says each once.
+/// Numbers names from 1 in the order of their first use, and writes a metadata event for each.
+/// `process`: the number of the process that has the name, or 0 for the name of a process.
 class Names {
 public:
     Names(const char* kind, OrderedJson& events) : kind_(kind), events_(events) {}
@@ -121,7 +122,7 @@ std::string study_timeline_json(const StudyReport& report) {
                               {"dur", event.end_us - event.begin_us}});
             continue;
         }
-        // Requests overlap: asynchronous bars, each with an id of its own.
+        // Requests overlap, so each is an asynchronous bar with its own id.
         for (const char* phase : {"b", "e"}) {
             events.push_back({{"ph", phase},
                               {"cat", "request"},

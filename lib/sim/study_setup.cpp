@@ -1,6 +1,6 @@
-// From what a study says (devices, a model's shape, formats) to what a cluster of the simulator
-// needs: sizes for the partitioner, service times, bytes of a row. Embedding and LM head stay in
-// f16 also when the layers have 4 bit, as published quantisations leave them.
+// Turns a study (devices, the shape of a model, formats) into what a simulated cluster needs: sizes
+// for the partitioner, service times and bytes of a row. Embedding and LM head stay in f16 when the
+// layers have 4 bits, as in published quantised models.
 #include "sim/study_setup.h"
 
 #include <algorithm>
@@ -13,14 +13,15 @@ namespace molink::sim {
 namespace {
 
 constexpr double kHalfBytes = 2;
-/// 4 bit and a 16-bit scale for 32 weights, as GGUF's Q4_0 has it.
+/// 4 bits, and a 16-bit scale for 32 weights, as in GGUF's Q4_0.
 constexpr double kFourBitBytes = 4.5 / 8;
 constexpr double kGib = 1024.0 * 1024 * 1024;
-/// Share of a device's memory that serving may take when the file does not say.
+/// Share of a device's memory that serving may use when the study does not say.
 constexpr double kMemoryShare = 0.9;
+/// Frames take this time on the slowest link, within the limits of bytes.
+constexpr double kFrameSeconds = 0.002;
 constexpr std::int64_t kSmallestFrame = 16 << 10;
 constexpr std::int64_t kLargestFrame = 256 << 10;
-constexpr double kFrameSeconds = 0.002;
 
 Result<double> weight_bytes(const std::string& weights) {
     if (weights == "f16") return kHalfBytes;
@@ -102,16 +103,16 @@ Status check_device(const StudyNode& node) {
             const bool rises = i == 0 || (*table)[i - 1].rows < (*table)[i].rows;
             if (rises && (*table)[i].rows > 0 && (*table)[i].us >= 0) continue;
             return invalid_argument(
-                "study: node '{}' has measured {} us for {} rows; rows must "
-                "rise from 1 and times not be negative",
+                "study: node '{}' has measured {} us for {} rows; rows must be positive and "
+                "rise, and times must not be negative",
                 node.name, (*table)[i].us, (*table)[i].rows);
         }
     }
     if (node.memory_gib > 0 || device.memory_gib > 0) return {};
-    return invalid_argument("study: node '{}' has no memory_gib", node.name);
+    return invalid_argument("study: node '{}' and its device have no memory_gib", node.name);
 }
 
-/// The cores of every host that a node names.
+/// Makes the cores of every host that the cluster describes or a node names.
 Result<std::map<std::string, std::shared_ptr<SharedCores>>> make_hosts(
     const StudyCluster& cluster) {
     std::map<std::string, std::shared_ptr<SharedCores>> hosts;
@@ -155,7 +156,7 @@ SimScenario make_scenario(const StudyCluster& cluster, const StudyOptions& optio
     scenario.max_step_tokens = cluster.max_step_tokens;
     scenario.max_slice_tokens = std::min(cluster.max_slice_tokens, cluster.max_step_tokens);
     scenario.block_tokens = cluster.block_tokens;
-    scenario.prefix_cache = false;  // prompts of a study have nothing in common
+    scenario.prefix_cache = false;  // the prompts of a study share no prefix
     scenario.scheduler = options.scheduler;
     scenario.transmit = options.transmit;
     return scenario;

@@ -7,12 +7,13 @@
 
 namespace molink::sim {
 
-/// A study as the simulator's cluster takes it.
+/// A study in the form that SimCluster needs.
 struct StudySetup {
     SimScenario scenario;
     StudyParts parts;
 };
 
+/// Checks and converts a study. `max_context`: tokens of the longest request with its output.
 /// Errors: invalid_argument (names, numbers), not_found (model).
 Result<StudySetup> set_up_study(const StudyCluster& cluster, const StudyOptions& options,
                                 std::uint64_t seed, std::int32_t max_context);

@@ -1,6 +1,6 @@
-// Scenarios with everything drawn from a seed. Ranges are wide where policies decide and narrow
-// where only time would be spent: few layers, small blocks, short prompts, and just enough memory
-// that sequences have to give way to each other.
+// Draws scenarios from a seed. Ranges are wide where policies decide and narrow where a larger
+// range would only cost time: few layers, small blocks and short prompts. Memory is so small that
+// sequences have to be preempted.
 #include <algorithm>
 
 #include <molink/sim.h>
@@ -119,8 +119,9 @@ SimFault draw_fault(Draw& draw, const SimScenario& scenario) {
     return fault;
 }
 
-/// A worker's words are held up while another is lost: they arrive in the next epoch.
-void add_late_words(Draw& draw, SimScenario& scenario) {
+/// Delays the messages of a worker while another worker is lost, so that they arrive in the next
+/// epoch.
+void add_late_messages(Draw& draw, SimScenario& scenario) {
     const std::int32_t workers = static_cast<std::int32_t>(scenario.nodes.size()) - 1;
     const std::int32_t late = draw.count(1, workers);
     const std::int32_t lost = late % workers + 1;
@@ -134,7 +135,7 @@ void add_late_words(Draw& draw, SimScenario& scenario) {
                                draw.between(100'000, 1'000'000), name(lost), "", 1});
 }
 
-/// A transport that breaks its promise of order, anywhere and for as long as it likes.
+/// Adds a fault by which a transport breaks its promise of order, on any link and at any time.
 void add_disorder(Draw& draw, SimScenario& scenario) {
     const std::int64_t last = std::ssize(scenario.nodes) - 1;
     const std::int64_t from = draw.between(0, last);
@@ -146,8 +147,8 @@ void add_disorder(Draw& draw, SimScenario& scenario) {
                                draw.between(500'000, 20'000'000), name(from), name(to), 1});
 }
 
-/// The operator says in which order the stages stand, so that the head's stage is also the last one
-/// and one between others.
+/// Draws an order of the stages, as an operator would set one, so that the head's stage may also be
+/// the last one or between others.
 void fix_order(Draw& draw, SimScenario& scenario) {
     for (const SimNode& node : scenario.nodes) scenario.order.push_back(node.name);
     if (!scenario.local_stage) scenario.order.erase(scenario.order.begin());
@@ -170,7 +171,7 @@ SimScenario swarm_scenario(std::uint64_t seed) {
     for (std::int32_t i = 0; i < faults; ++i) {
         scenario.faults.push_back(draw_fault(draw, scenario));
     }
-    if (scenario.nodes.size() > 2 && draw.chance(0.15)) add_late_words(draw, scenario);
+    if (scenario.nodes.size() > 2 && draw.chance(0.15)) add_late_messages(draw, scenario);
     while (draw.chance(0.3)) add_disorder(draw, scenario);
     scenario.safety_us = scenario.workload.begin_us + scenario.workload.spread_us + 3'000'000;
     for (const SimFault& fault : scenario.faults) {

@@ -1,7 +1,7 @@
-// Studies with every option drawn from a seed: clusters of one to six nodes, of GPUs or of CPUs,
-// near or far, and loads from one stream to more than the cluster can serve. They are small, so
-// that policies can be compared on hundreds of them; the rate of an open load is a multiple of what
-// the cluster could serve at most, so that idle, busy and overloaded clusters all occur.
+// Draws studies from a seed: clusters of one to six nodes, of GPUs or of CPUs, near or far, and
+// loads from one stream to more than the cluster can serve. They are small, so that policies can be
+// compared on hundreds of them. The rate of an open load is a multiple of what the cluster could
+// serve at most, so that idle, busy and overloaded clusters all occur.
 #include <algorithm>
 #include <cmath>
 
@@ -17,10 +17,10 @@ using sim::Draw;
 
 constexpr std::uint64_t kSwarm = 0x7374756479;
 constexpr double kGib = 1024.0 * 1024 * 1024;
-/// Rows of a part that the estimate of a cluster's rate counts with.
+/// Rows of a part that the estimate of a cluster's rate assumes.
 constexpr std::int32_t kTypicalBatch = 8;
 constexpr std::int32_t kTypicalSlice = 256;
-/// Requests for each that can run at once, where not all can.
+/// Least number of requests for each that runs at once, unless all run at once.
 constexpr std::int32_t kWaves = 6;
 
 struct Shape {
@@ -28,7 +28,7 @@ struct Shape {
     double output = 0;
 };
 
-/// Low to high, every order of magnitude as likely as every other.
+/// Draws from `low` to `high`; every order of magnitude is equally likely.
 double spread(Draw& draw, double low, double high) {
     const double share = static_cast<double>(draw.between(0, 1000)) / 1000;
     return low * std::pow(high / low, share);
@@ -45,8 +45,8 @@ double model_gib(const StudyCase& study) {
            kGib;
 }
 
-/// One whose products take about as long as reading the weights takes for a few rows, given by a
-/// roofline, or by a table in which both add up.
+/// Draws a CPU that computes one to a few hundred rows in the time in which it reads the weights.
+/// It is described by a roofline, or by a table in which these two times add up.
 DeviceProfile draw_cpu(Draw& draw, const StageCost& cost) {
     DeviceProfile device;
     device.name = "cpu";
@@ -89,7 +89,7 @@ void draw_model(Draw& draw, bool gpu, StudyCase& study) {
     options.wire = draw.one_of({"f16", "f16", "f32", "int8"});
 }
 
-/// Whether model and some contexts fit, with room to divide it.
+/// Returns whether the model and some contexts fit, with room for an uneven split.
 bool fits(const StudyCase& study) {
     double gib = 0;
     for (const StudyNode& node : study.cluster.nodes) gib += 0.9 * node.device.memory_gib;
@@ -113,7 +113,7 @@ void draw_nodes(Draw& draw, bool gpu, StudyCase& study) {
     if (alike && draw.chance(0.3)) cluster.split = "even";
 }
 
-/// Some or all nodes share a machine that has fewer cores than they are.
+/// Puts some or all nodes on one machine, which has at most one core for each.
 void draw_hosts(Draw& draw, StudyCluster& cluster) {
     const auto count = static_cast<std::int32_t>(cluster.nodes.size());
     if (count == 1 || !draw.chance(0.2)) return;
@@ -143,8 +143,8 @@ void draw_engine(Draw& draw, StudyCase& study) {
     const bool tied = study.options.spec->tied_embeddings;
     cluster.lm_head = draw.one_of({"auto", "last", tied ? "first" : "auto"});
     cluster.direct_feedback = draw.chance(0.7);
-    // Either all run at once, or so many after each other that it matters little whose long answer
-    // happens to come last.
+    // Either all requests run at once, or there are so many waves of them that it matters little
+    // which long answer comes last.
     do cluster.max_running = draw.one_of({8, 16, 64, 256});
     while (cluster.max_running < study.workload.count &&
            cluster.max_running * kWaves > study.workload.count);
@@ -162,8 +162,8 @@ TokenQuantiles draw_lengths(Draw& draw, double mean) {
     }
 }
 
-/// Requests per second that the nodes could serve if their layers were split at best and links
-/// were the only other limit.
+/// Estimates the requests per second that the nodes could serve if the layers were split in the
+/// best way and the links were the only other limit.
 double most_per_s(const StudyCase& study, const Shape& shape) {
     const ModelSpec& spec = *study.options.spec;
     const StageCost cost = stage_cost(spec, weight_bytes(study));
