@@ -66,7 +66,9 @@ ClusterFixture::ClusterFixture(std::int32_t stages, bool local_stage, LmHead lm_
     head =
         std::make_unique<HeadNode>(config, std::move(policies), *this, clock, &head_stage, Log());
     transport = network->make_transport();
-    if (!transport->listen("inproc://head")) throw std::runtime_error("listen");
+    if (!transport->listen("inproc://head")) {
+        throw std::runtime_error("the head cannot listen at inproc://head");
+    }
     hub = make_hub(*transport, clock, *head, 1);
     head->attach(*hub);
 }
@@ -78,7 +80,9 @@ FoldWorker& ClusterFixture::add_worker(NodeIdentity identity) {
     worker->name = identity.name;
     worker->transport = network->make_transport();
     const std::string address = "inproc://" + identity.name;
-    if (!worker->transport->listen(address)) throw std::runtime_error("listen");
+    if (!worker->transport->listen(address)) {
+        throw std::runtime_error("the worker cannot listen at " + address);
+    }
     WorkerConfig config;
     config.identity = std::move(identity);
     config.join = "inproc://head";
@@ -87,7 +91,9 @@ FoldWorker& ClusterFixture::add_worker(NodeIdentity identity) {
     config.reconnect_within_us = 3'000'000;
     worker->node = std::make_unique<WorkerNode>(config, clock, worker->stage, Log());
     worker->hub = make_hub(*worker->transport, clock, *worker->node, next_seed_++);
-    if (!worker->node->attach(*worker->hub, address).ok()) throw std::runtime_error("attach");
+    if (!worker->node->attach(*worker->hub, address).ok()) {
+        throw std::runtime_error("the worker at " + address + " cannot dial the head");
+    }
     workers.push_back(std::move(worker));
     return *workers.back();
 }

@@ -28,24 +28,24 @@ struct FoldWorker {
     std::unique_ptr<WorkerNode> node;
     std::unique_ptr<ChannelHub> hub;
     std::string name;
-    bool frozen = false;
+    bool frozen = false;  ///< run_until() skips it
 };
 
 /// A head and workers in one thread and virtual time. Nothing sleeps: run_until() polls every node
-/// and moves the clock on by a millisecond at a time.
+/// and advances the clock by a millisecond at a time.
 class ClusterFixture : public RequestEventSink {
 public:
-    /// Embeddings count as tied when the LM head shall be on the first stage.
+    /// `stages`: of the pipeline. The embeddings are tied if the LM head is on the first stage.
     ClusterFixture(std::int32_t stages, bool local_stage, LmHead lm_head = LmHead::last,
                    bool direct_feedback = true);
     ~ClusterFixture() override;
 
     FoldWorker& add_worker(NodeIdentity identity);
     FoldWorker& add_worker(const std::string& name) { return add_worker(fold_identity(name)); }
-    /// Destroys a worker without a word, as a crash would.
+    /// Destroys a worker without telling the head, as a crash would.
     void kill(const std::string& name);
 
-    /// True when `done` held within `limit_us` of virtual time.
+    /// Returns whether `done` held within `limit_us` of virtual time.
     bool run_until(const std::function<bool()>& done, std::int64_t limit_us = 60'000'000);
     bool run_until_ready() {
         return run_until([&] { return head->pipeline().state() == EngineState::ready; });

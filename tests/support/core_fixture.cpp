@@ -87,11 +87,11 @@ RequestId CoreFixture::submit(const std::vector<Token>& prompt, std::int32_t max
     request.sampling.seed = 1;
     request.submitted_us = now_us;
     const RequestId id = request.id;
-    const Status taken = core.submit(std::move(request), now_us);
+    const Status submitted = core.submit(std::move(request), now_us);
     Outcome& outcome = outcomes[id];
     outcome.prompt = prompt;
     outcome.max_tokens = max_tokens;
-    outcome.status = taken;
+    outcome.status = submitted;
     return id;
 }
 
@@ -113,7 +113,7 @@ void CoreFixture::run_stage(std::size_t at, StageInput input) {
     }
 }
 
-/// A part arrives at the first stage.
+/// Lets a part arrive at the first stage, where it may wait for feedback.
 void CoreFixture::enter(PartPlan plan) {
     if (direct_feedback_) {
         const auto passed = gate_.pass(plan);

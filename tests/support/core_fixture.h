@@ -18,16 +18,16 @@ namespace molink::test {
 /// Positions of a block in the fixtures.
 inline constexpr std::int32_t kBlockTokens = 16;
 
-/// The `count` tokens that greedy decoding of `prompt` gives in a fold model of so many layers.
+/// Returns the `count` tokens that greedy decoding of `prompt` gives in a fold model with `layers`.
 std::vector<Token> fold_tokens(const std::vector<Token>& prompt, std::int32_t count,
                                std::int32_t layers);
 
 /// An engine core over a chain of simulated stages in one thread. Parts wait in queues between the
 /// stages; deliver_one() moves one of them, chosen by the caller's random numbers. Parts of one
-/// kind keep their order, decode may overtake prefill.
+/// kind keep their order, but decode may overtake prefill.
 class CoreFixture : public PartSink, public RequestEventSink {
 public:
-    /// With `direct_feedback` the last stage tells the first one what was sampled.
+    /// With `direct_feedback` the last stage sends sampled tokens to the first one.
     CoreFixture(std::int32_t stages, std::int32_t layers, EngineCoreOptions options,
                 std::unique_ptr<Scheduler> scheduler, std::int64_t kv_blocks,
                 bool direct_feedback = false);
@@ -35,9 +35,10 @@ public:
     void launch(PartPlan plan) override;
     void on_request_event(RequestEvent event) override;
 
-    /// Moves one part one hop on. False when nothing is under way.
+    /// Moves one part, record or feedback by one hop. Returns false when nothing is under way.
     bool deliver_one(Random& random);
-    /// Steps and delivers until nothing is left to do, at most `limit` hops. True when idle.
+    /// Steps and delivers until nothing is left to do, for at most `limit` hops. Returns true when
+    /// idle.
     bool run_to_end(Random& random, std::size_t limit = 1'000'000);
     /// Ends the epoch and begins the next one with fresh stages.
     void next_epoch();
@@ -54,13 +55,13 @@ public:
         int events_after_end = 0;
     };
     std::map<RequestId, Outcome> outcomes;
-    std::vector<PartPlan> launched;  ///< every part
+    std::vector<PartPlan> launched;  ///< every part, in order
     EngineCore core;
     std::int64_t now_us = 1000;
-    Status retire_status;
+    Status retire_status;  ///< the last error of a stage, of the feedback gate or of the core
     std::int32_t layers;
 
-    /// Empty, or what a stage read that was not what it should have been.
+    /// Returns a text about a page that a stage has read and that was wrong, or an empty text.
     std::string violation() const;
     std::size_t known_sequences() const;
 

@@ -1,5 +1,5 @@
-// The foreign device: the ops of the CPU on memory that the CPU cannot see. Every call is written
-// down with its arguments, and its addresses are turned into the device's own when it is done.
+// The foreign device: the ops of the CPU on memory that the host cannot see. A call is queued with
+// its arguments. Its addresses are translated into the device's own when the call runs.
 #include "support/foreign_backend.h"
 
 #include <atomic>
@@ -42,7 +42,7 @@ private:
     std::map<const std::byte*, std::size_t> ranges_;
 };
 
-/// What streams and buffers of a device share.
+/// The state that streams and buffers of a device share.
 struct ForeignDevice {
     explicit ForeignDevice(const ForeignOptions& chosen)
         : options(chosen),
@@ -90,20 +90,20 @@ private:
 
 class ForeignMatrix final : public PackedMatrix {
 public:
-    ForeignMatrix(ForeignDevice& device, std::unique_ptr<PackedMatrix> inner, std::int64_t taken)
-        : device_(device), inner_(std::move(inner)), taken_(taken) {
+    ForeignMatrix(ForeignDevice& device, std::unique_ptr<PackedMatrix> inner, std::int64_t reserved)
+        : device_(device), inner_(std::move(inner)), reserved_(reserved) {
         n = inner_->n;
         k = inner_->k;
         type = inner_->type;
     }
-    ~ForeignMatrix() override { device_.memory.unreserve(taken_); }
+    ~ForeignMatrix() override { device_.memory.unreserve(reserved_); }
     std::size_t bytes() const override { return inner_->bytes(); }
     const PackedMatrix* inner() const { return inner_.get(); }
 
 private:
     ForeignDevice& device_;
     std::unique_ptr<PackedMatrix> inner_;
-    std::int64_t taken_;
+    std::int64_t reserved_;
 };
 
 class ForeignStream final : public Stream {
@@ -210,8 +210,8 @@ public:
         return times_us_[end.index % kLiveMarks] - times_us_[begin.index % kLiveMarks];
     }
 
-    /// Turns addresses into those that the device uses itself. nullptr stays. False: one of them is
-    /// not of the device.
+    /// Translates addresses into those that the device itself uses; nullptr stays. Returns false
+    /// when one of them is not of the device.
     template <typename... T>
     bool into(T*&... addresses) const {
         return (into_one(addresses) && ...);
@@ -305,10 +305,10 @@ public:
                                                DataType type) override {
         MOLINK_ASSIGN_OR_RETURN(
             auto inner, device_.worker.exclusive([&] { return cpu_->pack(parts, count, type); }));
-        const auto taken = static_cast<std::int64_t>(inner->bytes());
-        MOLINK_RETURN_IF_ERROR(device_.memory.reserve(taken, device_.label));
+        const auto reserved = static_cast<std::int64_t>(inner->bytes());
+        MOLINK_RETURN_IF_ERROR(device_.memory.reserve(reserved, device_.label));
         return std::unique_ptr<PackedMatrix>(
-            std::make_unique<ForeignMatrix>(device_, std::move(inner), taken));
+            std::make_unique<ForeignMatrix>(device_, std::move(inner), reserved));
     }
     std::size_t packed_bytes(std::int64_t n, std::int64_t k, DataType type) const override {
         return cpu_->packed_bytes(n, k, type);
@@ -316,7 +316,7 @@ public:
     std::size_t matmul_workspace_bytes(std::int64_t rows, std::int64_t k) const override {
         return cpu_->matmul_workspace_bytes(rows, k);
     }
-    /// A little more than the CPU's: nobody else may know what a page looks like.
+    /// More than the CPU needs, because callers must not know the layout of a page.
     std::size_t kv_block_bytes(std::int32_t block_tokens, std::int32_t kv_heads,
                                std::int32_t head_dim, ElementType type) const override {
         return cpu_->kv_block_bytes(block_tokens, kv_heads, head_dim, type) + 64;

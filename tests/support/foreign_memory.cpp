@@ -1,6 +1,6 @@
-// The memory of the foreign device: one file in memory, two mappings. The host's is protected for
-// good, so that a host that follows an address of the device faults, whatever the device does at
-// that time.
+// The memory of the foreign device: one file in memory with two mappings. The host's mapping never
+// permits access, so that a host that dereferences an address of the device always faults, also
+// while the device runs.
 #include "support/foreign_memory.h"
 
 #include <cstring>
@@ -61,7 +61,7 @@ Result<void*> ForeignMemory::allocate(std::size_t bytes, const std::string& devi
         at = offset + whole_pages(size) + kPage;
     }
     if (at + whole_pages(bytes) > mapped_) {
-        return make_error(StatusCode::resource_exhausted, "{}: no room for {} bytes in one piece",
+        return make_error(StatusCode::resource_exhausted, "{}: no free range of {} bytes is left",
                           device, bytes);
     }
     blocks_[at] = bytes;

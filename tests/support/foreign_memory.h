@@ -19,17 +19,18 @@ public:
     ForeignMemory(const ForeignMemory&) = delete;
     ForeignMemory& operator=(const ForeignMemory&) = delete;
 
-    /// An address of the device; its bytes are 0xff. `device` is for the message. Errors:
-    /// resource_exhausted.
+    /// Returns an address of the device; its bytes are 0xff. `device` names the device in the
+    /// error. Errors: resource_exhausted.
     Result<void*> allocate(std::size_t bytes, const std::string& device);
     void free(void* address);
-    /// Bytes that something else than an allocation takes, as packed matrices do.
+    /// Counts bytes that are used outside allocations, as by packed matrices. Errors: as
+    /// allocate().
     Status reserve(std::int64_t bytes, const std::string& device);
     void unreserve(std::int64_t bytes);
     std::int64_t free_bytes() const;
 
-    /// Where the device finds what is at `address`; nullptr unless [address, address + bytes) lies
-    /// in one allocation.
+    /// Returns the device's own pointer to `address`, or nullptr unless [address, address + bytes)
+    /// lies in one allocation.
     void* inside(const void* address, std::size_t bytes) const;
 
 private:

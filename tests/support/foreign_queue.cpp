@@ -1,4 +1,4 @@
-// When the foreign device does what it was told: as late as its promise permits. Nothing here
+// Decides when the foreign device runs a call: as late as the contract permits. Nothing here
 // depends on time, so that a run can be repeated.
 #include "support/foreign_queue.h"
 
@@ -57,7 +57,7 @@ bool ForeignWorker::may_run(ForeignQueue& queue) const {
 }
 
 ForeignQueue* ForeignWorker::next() {
-    // Twice: what a call waits for may become wanted by looking at it.
+    // Twice, because may_run() marks the calls that a call waits for as wanted.
     for (int round = 0; round < 2; ++round) {
         for (auto queue = queues_.rbegin(); queue != queues_.rend(); ++queue) {
             if (may_run(**queue)) return queue->get();

@@ -1,4 +1,4 @@
-// See http_client.h. Just enough HTTP/1.1 to judge a server: what it sends is taken as it is.
+// See http_client.h. Just enough HTTP/1.1 to test a server; the answer is not validated.
 #include "support/http_client.h"
 
 #include <arpa/inet.h>
@@ -34,7 +34,7 @@ public:
         }
         return up_;
     }
-    /// Appends what comes next; false at the end.
+    /// Appends what arrives next. Returns false at the end.
     bool receive(std::string& out) {
         char buffer[4096];
         const ssize_t n = up_ ? ::recv(fd_, buffer, sizeof(buffer), 0) : 0;
@@ -55,7 +55,7 @@ std::string request_text(const std::string& method, const std::string& path,
            "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
-/// Joins chunks; true when the last one, of no bytes, is there.
+/// Joins chunks. Returns true when the last, empty chunk is there.
 bool join_chunks(const std::string& raw, std::string& out) {
     for (std::size_t at = 0; at < raw.size();) {
         const std::size_t line = raw.find("\r\n", at);

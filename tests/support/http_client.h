@@ -8,15 +8,16 @@ struct HttpAnswer {
     int status = 0;  ///< 0: no answer
     std::string headers;
     std::string body;    ///< chunks joined
-    bool whole = false;  ///< the body came to its end
+    bool whole = false;  ///< the body is complete
 };
 
-/// One request to a port on loopback, one connection. `body` empty: without one. Waits at most 60 s
-/// for each piece.
+/// Sends one request to a port on loopback, over a connection of its own. `body` may be empty.
+/// Waits at most 60 s for each piece of the answer.
 HttpAnswer http_request(int port, const std::string& method, const std::string& path,
                         const std::string& body = {});
 
-/// Sends a request, reads `bytes` bytes of the answer at least, and hangs up.
+/// Sends a POST request, reads at least `bytes` bytes of the answer, and hangs up. Returns false
+/// when the answer is shorter.
 bool http_hang_up(int port, const std::string& path, const std::string& body, std::size_t bytes);
 
 }  // namespace molink::test

@@ -52,7 +52,7 @@ RequestId Requests::submit(GenerateRequest request,
     auto id =
         engine_.submit(std::move(request), [this, state, on_piece](const RequestEvent& event) {
             if (on_piece) on_piece(event);
-            take(*state, event);
+            add_event(*state, event);
         });
     if (!id) throw std::runtime_error(id.error().to_string());
     const std::lock_guard lock(mutex_);
@@ -60,7 +60,7 @@ RequestId Requests::submit(GenerateRequest request,
     return *id;
 }
 
-void Requests::take(State& state, const RequestEvent& event) {
+void Requests::add_event(State& state, const RequestEvent& event) {
     const std::lock_guard lock(mutex_);
     Completion& completion = state.completions[static_cast<std::size_t>(event.index)];
     completion.tokens.insert(completion.tokens.end(), event.tokens.begin(), event.tokens.end());

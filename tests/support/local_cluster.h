@@ -22,11 +22,12 @@ struct LocalClusterOptions {
     std::function<void(EngineOptions&)> engine;  ///< further options of the head
 };
 
-/// An engine with its workers in this process, ready when made. Throws std::runtime_error.
+/// An engine with its workers in this process. The constructor returns when they are ready, or
+/// throws std::runtime_error.
 class LocalCluster {
 public:
     explicit LocalCluster(const LocalClusterOptions& options);
-    /// Closes the engine and waits for the workers to end well.
+    /// Closes the engine and waits for the workers to end.
     ~LocalCluster();
 
     Engine& engine() { return *engine_; }
@@ -36,7 +37,7 @@ private:
     std::vector<std::unique_ptr<Worker>> workers_;
 };
 
-/// What one completion gave.
+/// The result of one completion.
 struct Completion {
     std::vector<Token> tokens;
     std::string text;
@@ -46,17 +47,18 @@ struct Completion {
     std::int32_t cached_tokens = 0;
 };
 
-/// Submits requests and waits for them. Made before and gone after the events. Thread: any.
+/// Submits requests and waits for them. It must outlive their events. Thread: any.
 class Requests {
 public:
     explicit Requests(Engine& engine) : engine_(engine) {}
 
-    /// `on_piece` is called for every event, on the delivery thread. Throws when it is refused.
+    /// `on_piece` is called for every event, on the delivery thread. Throws std::runtime_error when
+    /// the request is refused.
     RequestId submit(GenerateRequest request,
                      std::function<void(const RequestEvent&)> on_piece = {});
-    /// All completions of a request, when it has ended.
+    /// Waits until a request has ended. Returns all its completions.
     std::vector<Completion> wait(RequestId id);
-    /// Of a request with one completion.
+    /// Runs a request to its end. Returns its first completion.
     Completion run(GenerateRequest request) { return wait(submit(std::move(request))).front(); }
 
 private:
@@ -64,7 +66,7 @@ private:
         std::vector<Completion> completions;
         bool ended = false;
     };
-    void take(State& state, const RequestEvent& event);
+    void add_event(State& state, const RequestEvent& event);
 
     Engine& engine_;
     std::mutex mutex_;

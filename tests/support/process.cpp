@@ -25,11 +25,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 void make_pipe(int fds[2]) {
-    if (::pipe2(fds, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
+    if (::pipe2(fds, O_CLOEXEC) != 0) throw std::runtime_error("pipe2 failed");
     ::fcntl(fds[0], F_SETFL, O_NONBLOCK);
 }
 
-/// Appends what is there; false at the end of the stream.
+/// Appends what can be read now. Returns false at the end of the stream.
 bool read_some(int fd, std::string& text) {
     char buffer[4096];
     while (true) {
@@ -70,7 +70,7 @@ Process::Process(const std::string& program, const std::vector<std::string>& arg
     ::close(error[1]);
     out_fd_ = out[0];
     error_fd_ = error[0];
-    if (failed != 0) throw std::runtime_error("spawn " + program);
+    if (failed != 0) throw std::runtime_error("cannot start " + program);
     pid_fd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
 }
 

@@ -7,8 +7,8 @@
 
 namespace molink::test {
 
-/// A child process with its output captured. Killed when the object goes. Waiting is on events with
-/// a deadline, never by sleeping.
+/// A child process whose output is captured. The destructor kills it. The methods wait for events
+/// with a deadline and never sleep.
 class Process {
 public:
     /// Starts `program` with `arguments`. Throws std::runtime_error.
@@ -17,18 +17,21 @@ public:
     Process(const Process&) = delete;
     Process& operator=(const Process&) = delete;
 
-    /// Exit status, or 128 + signal; -1 when it still runs after timeout_s.
+    /// Waits for the end. Returns the exit status or 128 + signal; -1 if it still runs after
+    /// timeout_s.
     int wait(double timeout_s);
     pid_t pid() const { return pid_; }
     /// Sends a signal.
     void signal(int number) const;
-    /// Reads standard output until `text` was seen or the time is up; true when seen.
+    /// Reads standard output until `text` was seen or the time is up. Returns true when it was
+    /// seen.
     bool read_until(const std::string& text, double timeout_s);
-    /// All standard output and error so far; everything after wait().
+    /// Standard output and standard error so far; complete after wait().
     const std::string& output() const { return output_; }
     const std::string& errors() const { return errors_; }
 
 private:
+    /// Reads what arrives within timeout_s. Returns true when the process has ended.
     bool drain(double timeout_s);
 
     pid_t pid_ = -1;
@@ -40,10 +43,10 @@ private:
     std::string errors_;
 };
 
-/// A TCP port on loopback that was free a moment ago.
+/// Returns a TCP port on loopback that was free at the time of the call.
 int free_port();
 
-/// Connects to a port on loopback and sends bytes; closes. False when nobody listens.
+/// Connects to a port on loopback, sends bytes and closes. Returns false when nobody listens.
 bool send_bytes(int port, const std::string& bytes);
 
 }  // namespace molink::test

@@ -1,6 +1,6 @@
-// Reference ops. Written for being obviously right: libm functions, double, no blocking. The Q8_0
+// Reference ops, written to be obviously right: libm functions, double, no blocking. The Q8_0
 // product repeats the definition of the rounding (amax / 127, nearest even), because its results
-// are compared much closer than the error of quantisation.
+// are compared with a tolerance far below the error of quantisation.
 #include "support/reference_ops.h"
 
 #include <algorithm>
@@ -129,18 +129,18 @@ std::vector<double> reference_rope(const RopeArgs& args) {
     for (std::int64_t r = 0; r < args.rows; ++r) {
         for (std::int64_t h = 0; h < args.heads; ++h) {
             const float* x = floats(args.x) + r * args.row_stride + h * args.head_dim;
-            std::vector<double> head(x, x + args.head_dim);
+            std::vector<double> rotated(x, x + args.head_dim);
             for (std::int64_t i = 0; i < half; ++i) {
                 const std::int64_t first = args.interleaved ? 2 * i : i;
                 const std::int64_t second = args.interleaved ? 2 * i + 1 : i + half;
                 const double c = double{args.cos[args.positions[r] * half + i]};
                 const double s = double{args.sin[args.positions[r] * half + i]};
-                head[static_cast<std::size_t>(first)] =
+                rotated[static_cast<std::size_t>(first)] =
                     double{x[first]} * c - double{x[second]} * s;
-                head[static_cast<std::size_t>(second)] =
+                rotated[static_cast<std::size_t>(second)] =
                     double{x[second]} * c + double{x[first]} * s;
             }
-            out.insert(out.end(), head.begin(), head.end());
+            out.insert(out.end(), rotated.begin(), rotated.end());
         }
     }
     return out;

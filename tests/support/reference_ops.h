@@ -7,9 +7,9 @@
 
 namespace molink::test {
 
-// The ops of a backend once more: naive, one value after the other, in double. Pointers in the
-// arguments are to host memory of float32, whatever types they name; the result is returned,
-// contiguous, never written through the arguments.
+// Naive versions of a backend's ops: one value after the other, in double. Pointers in the
+// arguments are to host memory of float32, whatever types they name, except the table of embed. The
+// result is returned as contiguous values; nothing is written through the arguments.
 
 std::vector<double> reference_embed(const EmbedArgs& args);
 std::vector<double> reference_rms_norm(const RmsNormArgs& args);
@@ -21,7 +21,7 @@ std::vector<double> reference_rope(const RopeArgs& args);
 std::vector<double> reference_scale_cap(const ScaleCapArgs& args);
 std::vector<std::int32_t> reference_argmax(const ArgmaxArgs& args);
 
-/// `value` as it comes back from memory of `type`.
+/// Returns `value` rounded to `type`.
 float reference_round(float value, ElementType type);
 
 /// K and V of one sequence, [positions, kv_heads, head_dim], already rounded to the page type.
@@ -30,7 +30,7 @@ struct DenseKv {
     std::vector<float> v;
 };
 
-/// [rows, q_heads, head_dim]; args.pages.base and the block table are not looked at.
+/// [rows, q_heads, head_dim]. Ignores args.pages.base and the block table.
 std::vector<double> reference_attention(const AttentionArgs& args,
                                         const std::vector<DenseKv>& sequences);
 
@@ -43,8 +43,8 @@ struct ReferenceMatmul {
     std::int64_t k = 0;
 };
 std::vector<double> reference_matmul(const ReferenceMatmul& args);
-/// Weights and activations in groups of 32 bytes with a scale (f16 for weights, f32 for
-/// activations).
+/// Quantises weights and activations to groups of 32 bytes with a scale (f16 for weights, f32 for
+/// activations) before it multiplies.
 std::vector<double> reference_matmul_q8(const ReferenceMatmul& args);
 
 }  // namespace molink::test

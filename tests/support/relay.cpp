@@ -44,7 +44,7 @@ sockaddr_in loopback(int port) {
 
 int tcp_socket() {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) throw std::runtime_error("relay: socket");
+    if (fd < 0) throw std::runtime_error("relay: cannot open a socket");
     const int one = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
@@ -92,12 +92,13 @@ struct Direction {
         return bytes_per_s > 0 &&
                static_cast<double>(free_at - now) * bytes_per_s / 1e9 > queue_bytes;
     }
-    /// When it is not full any more.
+    /// Returns when it is no longer full.
     Nanoseconds room_at() const {
         return free_at - static_cast<Nanoseconds>(queue_bytes / bytes_per_s * 1e9);
     }
-    /// At most a millisecond's worth is taken at once, so that connections share the rate.
-    std::size_t bite() const {
+    /// Returns how many bytes to read at once: what passes in a millisecond (at least a TCP
+    /// segment), so that connections share the rate.
+    std::size_t read_bytes() const {
         if (bytes_per_s <= 0) return 65536;
         return static_cast<std::size_t>(std::clamp(bytes_per_s / 1000, 1448.0, 65536.0));
     }
@@ -130,7 +131,7 @@ public:
         if (::bind(link.listener, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
             ::listen(link.listener, 64) != 0 ||
             ::getsockname(link.listener, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-            throw std::runtime_error("relay: listen");
+            throw std::runtime_error("relay: cannot listen on loopback");
         }
         link.port = ntohs(address.sin_port);
         const double round_trip_s = 2 * static_cast<double>(shape.delay_us) / 1e6;
@@ -177,7 +178,7 @@ private:
         for (Link& link : links_) {
             if (link.port == port) return link;
         }
-        throw std::runtime_error("relay: unknown port");
+        throw std::runtime_error("relay: port " + std::to_string(port) + " is not relayed");
     }
 
     void wake() {
@@ -205,7 +206,7 @@ private:
         }
     }
 
-    /// What to wait for on a link; returns when something falls due.
+    /// Adds the descriptors of a link that have to be polled. Returns when something falls due.
     Nanoseconds watch(Link& link, Nanoseconds now, std::vector<pollfd>& fds) {
         Nanoseconds next = kFar;
         fds.push_back({link.listener, POLLIN, 0});
@@ -265,7 +266,7 @@ private:
         for (int i = 0; i < 16 && !pipe.ended; ++i) {
             const Nanoseconds now = now_ns();
             if (direction.full(now)) return;
-            const ssize_t got = ::recv(connection.fd[d], buffer.data(), direction.bite(), 0);
+            const ssize_t got = ::recv(connection.fd[d], buffer.data(), direction.read_bytes(), 0);
             if (got < 0) {
                 if (errno != EAGAIN && errno != EINTR && errno != ENOTCONN) connection.close(true);
                 return;

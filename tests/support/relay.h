@@ -6,17 +6,19 @@
 
 namespace molink::test {
 
-/// How a relayed port behaves. Up: from who dials to who listens.
+/// How a relayed port behaves. Up is the direction from the side that dials to the one that
+/// listens.
 struct RelayedLink {
     double up_bytes_per_s = 0;  ///< 0: unlimited
     double down_bytes_per_s = 0;
     std::int64_t delay_us = 0;   ///< one way
-    std::int64_t jitter_us = 0;  ///< more of it, uniform; order in a connection is kept
+    std::int64_t jitter_us = 0;  ///< added to the delay, uniform from 0; keeps order
 };
 
 /// A TCP relay on loopback with delay and bandwidth, for machines whose kernel cannot emulate them.
-/// One thread. A port is one link: all its connections share the rate of each direction; what waits
-/// at the bottleneck is bounded (a round trip's worth, at least 64 KiB), then senders are held up.
+/// All connections of a port share the rate of each direction. The queue at the bottleneck holds
+/// the bytes of one round trip, at least 64 KiB; when it is full, senders have to wait. The relay
+/// has one thread of its own. Thread: any.
 class Relay {
 public:
     Relay();
@@ -27,7 +29,7 @@ public:
     /// Relays a new port on 127.0.0.1 to `target` there; returns the port. Throws
     /// std::runtime_error.
     int add(int target, const RelayedLink& link);
-    /// Nothing arrives through the port for so long; nothing is lost.
+    /// Holds what passes through the port for `duration_us`. Nothing is lost.
     void freeze(int port, std::int64_t duration_us);
     /// Resets every connection through the port.
     void cut(int port);

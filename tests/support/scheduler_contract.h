@@ -10,8 +10,9 @@ namespace molink::test {
 
 using SchedulerFactory = std::function<std::unique_ptr<Scheduler>()>;
 
-/// Puts any scheduler through seeded random loads on an engine core with fold stages: every plan is
-/// valid, every request ends with the right tokens, nothing starves, equal runs give equal plans.
+/// Runs a scheduler under a random load from `seed` on an engine core with fold stages. Requires
+/// that every plan is valid, that every request ends with the right tokens, and that equal runs
+/// give equal plans.
 void check_scheduler_contract(const SchedulerFactory& make, std::uint64_t seed);
 
 }  // namespace molink::test

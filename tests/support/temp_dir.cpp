@@ -1,5 +1,5 @@
-// Folders for tests, unique to a process and a test so that tests may run side by side, and gone
-// afterwards whatever happened. Relies on mkdtemp.
+// Temporary folders for tests. Each folder is new, so that tests may run side by side, and is
+// removed also when a test fails. Relies on mkdtemp.
 #include "support/temp_dir.h"
 
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 TempDir::TempDir() {
     std::string pattern = (std::filesystem::temp_directory_path() / "molink_test_XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp " + pattern);
+    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot create " + pattern);
     path_ = pattern;
 }
 
@@ -22,15 +22,15 @@ TempDir::~TempDir() {
 
 std::string read_file(const std::filesystem::path& path) {
     std::ifstream in(path, std::ios::binary);
-    if (!in) throw std::runtime_error("read " + path.string());
+    if (!in) throw std::runtime_error("cannot read " + path.string());
     return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
 void write_file(const std::filesystem::path& path, const std::string& content) {
-    // A new file, not the old one emptied: someone may have that one mapped.
+    // Writes a new file and does not truncate the old one, which somebody may have mapped.
     std::error_code ignored;
     std::filesystem::remove(path, ignored);
     std::ofstream out(path, std::ios::binary);
     out.write(content.data(), static_cast<std::streamsize>(content.size()));
-    if (!out.flush()) throw std::runtime_error("write " + path.string());
+    if (!out.flush()) throw std::runtime_error("cannot write " + path.string());
 }

@@ -19,6 +19,6 @@ private:
     std::filesystem::path path_;
 };
 
-/// Whole files, for tests. Throw std::runtime_error when they cannot.
+/// Read and write whole files. Throw std::runtime_error when that fails.
 std::string read_file(const std::filesystem::path& path);
 void write_file(const std::filesystem::path& path, const std::string& content);

@@ -1,7 +1,7 @@
 // Tiny models for tests: random weights in the same layout as real ones, and a byte-level
-// tokenizer, so that whole systems can be driven with text in milliseconds. The tokenizer spells
-// the byte alphabet of byte-level BPE out: printable Latin-1 stands for itself, the other bytes are
-// moved to U+0100 and on.
+// tokenizer, so that whole systems can process text in milliseconds. The tokenizer spells out the
+// byte alphabet of byte-level BPE: printable Latin-1 characters stand for themselves, and the other
+// bytes are moved to U+0100 and above.
 #include "support/tiny_model.h"
 
 #include <fmt/format.h>
@@ -14,7 +14,7 @@
 
 namespace {
 
-// JSON escape for each byte's character of the byte-level alphabet.
+/// Returns the JSON escape of the character that stands for a byte in the byte-level alphabet.
 std::string byte_token(int byte) {
     static const auto stands_for_itself = [](int b) {
         return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || (b >= 0xae && b <= 0xff);

@@ -9,8 +9,8 @@
 #include <molink/status.h>
 #include <molink/types.h>
 
-/// A model small enough for a unit test, with odd-ish dimensions. The defaults give greedy outputs
-/// of many different tokens.
+/// A model that is small enough for a unit test. The greedy outputs of the default model have many
+/// different tokens.
 struct TinyModelOptions {
     std::int32_t layers = 6;
     std::int32_t hidden = 64;
@@ -24,12 +24,12 @@ struct TinyModelOptions {
     bool tied = false;
     std::optional<molink::RopeSpec> rope_scaling;
     std::uint64_t seed = 3;
-    std::vector<molink::Token> eos_tokens;  ///< none: outputs have the length asked for
+    std::vector<molink::Token> eos_tokens;  ///< empty: only max_tokens ends an output
     std::int64_t max_shard_bytes = 0;       ///< 0: one file
     bool tokenizer = true;
 };
 
-/// Ids of the tokenizer beside the 256 bytes, whose ids are their values.
+/// Ids of the tokenizer's special tokens. The 256 bytes have their values as ids.
 inline constexpr molink::Token kTinyBos = 256;
 inline constexpr molink::Token kTinyEos = 257;
 
@@ -37,7 +37,7 @@ inline constexpr molink::Token kTinyEos = 257;
 molink::RopeSpec tiny_llama3_scaling();
 
 /// Writes config.json, generation_config.json, model.safetensors and a byte-level tokenizer.json
-/// (bytes,
-/// <|begin|>, <|end|>, reserved ones up to the vocabulary; no merges) into `dir`.
+/// into `dir`. The tokens are the bytes, <|begin|>, <|end|>, and reserved ones up to the
+/// vocabulary; there are no merges.
 molink::Status write_tiny_model(const std::filesystem::path& dir,
                                 const TinyModelOptions& options = {});
