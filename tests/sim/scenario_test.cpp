@@ -1,4 +1,5 @@
-// Named situations in virtual time, scenario files, and that equal runs are equal in every event.
+// Tests named situations in virtual time and scenario files, and that equal scenarios give runs
+// that are equal in every event.
 #include <utility>
 
 #include <molink/sim.h>
@@ -18,7 +19,7 @@ SimReport run(const SimScenario& scenario, const SimPolicies& policies = {}) {
     return *report;
 }
 
-/// The plan uses every node: it does not know how slow the links are.
+/// A scenario whose plan uses every node, because it does not know how slow the links are.
 SimScenario blind_plan() {
     SimScenario scenario;
     scenario.probe_links = false;
@@ -34,7 +35,7 @@ SimScenario three_nodes() {
 
 }  // namespace
 
-TEST_CASE("equal scenarios give equal runs, other seeds give others") {
+TEST_CASE("equal scenarios give equal runs, and other seeds give others") {
     const SimReport first = run(swarm_scenario(11));
     const SimReport again = run(swarm_scenario(11));
     REQUIRE(first.digest == again.digest);
@@ -76,7 +77,7 @@ TEST_CASE("a connection that is cut and comes back in time loses nothing") {
     REQUIRE(report.counts.epoch_changes == 0);
 }
 
-TEST_CASE("a crashed worker ends what it touched and is taken in again") {
+TEST_CASE("a crashed worker ends the requests that it served and joins again") {
     SimScenario scenario = three_nodes();
     for (SimNode& node : scenario.nodes) node.decode_us = 10'000;
     scenario.faults = {{SimFaultKind::crash, 2'600'000, 1'000'000, "b", "", 1}};
@@ -91,7 +92,7 @@ TEST_CASE("a worker that is started again takes its own place at once") {
     scenario.faults = {{SimFaultKind::vanish, 3'000'000, 500'000, "b", "", 1}};
     const SimReport report = run(scenario);
     REQUIRE(report.counts.epoch_changes == 1);
-    REQUIRE(report.counts.refused <= 3);  // without it the silence limit of 15 s would run first
+    REQUIRE(report.counts.refused <= 3);  // not only after the silence limit of 15 s
 }
 
 TEST_CASE("sequences that do not fit together take turns") {
@@ -106,7 +107,7 @@ TEST_CASE("sequences that do not fit together take turns") {
     REQUIRE(report.counts.failed == 0);
 }
 
-TEST_CASE("a full queue refuses, and nothing that was taken in suffers") {
+TEST_CASE("a full queue refuses requests, and accepted ones do not suffer") {
     SimScenario scenario = three_nodes();
     scenario.max_running = 2;
     scenario.max_waiting = 3;
@@ -117,7 +118,7 @@ TEST_CASE("a full queue refuses, and nothing that was taken in suffers") {
     REQUIRE(report.counts.failed == 0);
 }
 
-TEST_CASE("a scenario file is read whole") {
+TEST_CASE("every part of a scenario file is read") {
     const auto scenario = parse_scenario(R"({
         "seed": 7, "layers": 6, "hidden": 4, "scheduler": "depth-2", "transmit": "strict",
         "nodes": [{"name": "h", "decode_us": 50}, {"name": "w", "kv_blocks": 30}],
@@ -136,7 +137,7 @@ TEST_CASE("a scenario file is read whole") {
     run(*scenario);
 }
 
-TEST_CASE("what is wrong in a scenario file is named") {
+TEST_CASE("an error in a scenario file is named") {
     const std::pair<const char*, const char*> cases[] = {
         {"{", "scenario"},
         {"[]", "is not an object"},
@@ -168,7 +169,7 @@ TEST_CASE("what is wrong in a scenario file is named") {
     }
 }
 
-TEST_CASE("stages stand in the order that a scenario names") {
+TEST_CASE("stages have the order that a scenario names") {
     SimScenario scenario = three_nodes();
     for (const std::vector<std::string>& order :
          {std::vector<std::string>{"a", "head", "b"}, {"a", "b", "head"}, {"head", "b", "a"}}) {
@@ -183,7 +184,7 @@ TEST_CASE("stages stand in the order that a scenario names") {
     REQUIRE_FALSE(check_scenario(scenario).ok());
 }
 
-TEST_CASE("drafts change the number of parts and no token") {
+TEST_CASE("drafts change the number of parts, but no token") {
     SimScenario scenario = three_nodes();
     scenario.workload.follow_up = 0;
     const SimReport plain = run(scenario);

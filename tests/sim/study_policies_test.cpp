@@ -1,5 +1,5 @@
-// Studies under policies of one's own: reports name them, and say how often the built-in policy had
-// to step in. Repetitions have intervals, and reports are CSV.
+// Tests studies under a caller's own policies: reports name them, and say how often the built-in
+// policy had to step in. Also tests intervals of means, and reports as CSV.
 #include <array>
 #include <string>
 
@@ -34,7 +34,7 @@ StudyReport run(const StudyCase& study, const SimPolicies& policies = {}) {
     return *report;
 }
 
-/// Plans what another does, under a name of its own.
+/// Plans what the adaptive scheduler plans, under another name.
 class Named final : public Scheduler {
 public:
     std::string_view name() const override { return "mine"; }
@@ -61,7 +61,7 @@ public:
     }
 };
 
-/// Everything on the head.
+/// Puts all layers on the head.
 class HeadAlone final : public Partitioner {
 public:
     std::string_view name() const override { return "head-alone"; }
@@ -81,7 +81,7 @@ SimPolicies with_scheduler() {
 
 }  // namespace
 
-TEST_CASE("a scheduler of one's own is reported under its name") {
+TEST_CASE("a caller's scheduler is reported under its name") {
     const StudyCase study = three_nodes();
     const StudyReport mine = run(study, with_scheduler<Named>());
     const StudyReport adaptive = run(study);
@@ -156,5 +156,5 @@ TEST_CASE("reports as CSV") {
         return std::count(text.begin() + static_cast<std::ptrdiff_t>(from),
                           text.begin() + static_cast<std::ptrdiff_t>(text.find('\n', from)), ',');
     };
-    REQUIRE(columns(0) + 1 == columns(text.find('\n') + 1));  // a name has one
+    REQUIRE(columns(0) + 1 == columns(text.find('\n') + 1));  // the name contains a comma
 }

@@ -1,5 +1,5 @@
-// Studies whose answer is known in closed form, that equal studies are equal, and what their files
-// may say.
+// Tests studies whose result is known in closed form, that equal studies give equal results, and
+// that errors in studies and their files are reported.
 #include <set>
 #include <string>
 
@@ -33,7 +33,7 @@ StudyCluster ring(int nodes, const DeviceProfile& device, const LinkModel& link)
         cluster.nodes.push_back(node);
     }
     cluster.link = link;
-    cluster.split = "even";  // over all of them, whatever the link
+    cluster.split = "even";  // over all nodes, however slow the links are
     return cluster;
 }
 
@@ -46,7 +46,7 @@ StudyWorkload burst(std::int32_t count, double prompt, double output) {
     return workload;
 }
 
-/// As many micro-batches as there are stages: the answer in closed form counts on it.
+/// Uses as many micro-batches as there are stages, as the closed forms assume.
 StudyOptions depth() {
     StudyOptions options;
     options.scheduler = "depth";
@@ -94,8 +94,8 @@ TEST_CASE("one stream takes the sum of stages, delays and transfers per token") 
     }
 }
 
-TEST_CASE("a head without a stage is off the way of a token") {
-    constexpr std::int64_t kDelay = 10'000, kFar = 15'000;  // between stages, and of the head
+TEST_CASE("a head without a stage is not on the path of a token") {
+    constexpr std::int64_t kDelay = 10'000, kFar = 15'000;  // between stages; to and from the head
     StudyCluster cluster = ring(4, constant(100, 100), {12.5e6, kDelay, 0});
     cluster.head_stage = false;
     for (const char* node : {"node-1", "node-2", "node-3"}) {
@@ -111,11 +111,11 @@ TEST_CASE("a head without a stage is off the way of a token") {
         const StudyReport report = run(cluster, one);
         const double hops = direct ? 3 * kDelay : 2 * kDelay + 2 * kFar;
         REQUIRE(report.tpot.p50_us > (work + hops) * 0.98);
-        REQUIRE(report.tpot.p50_us < (work + hops) * 1.03);  // the first token pays the far head
+        REQUIRE(report.tpot.p50_us < (work + hops) * 1.03);  // the first token crosses kFar
     }
 }
 
-TEST_CASE("with the LM head on the first stage a row comes back for every token, no more") {
+TEST_CASE("with the LM head on the first stage one row comes back for every token") {
     StudyCluster cluster = ring(3, constant(100, 100), {12.5e6, 10'000, 0});
     for (StudyNode& node : cluster.nodes) node.device.head = {{1, 3000}};
     StudyOptions options;
@@ -214,7 +214,7 @@ TEST_CASE("cores that share memory slow each other down, and handing a part on t
     REQUIRE(cores.hand_on(1'000) == 1'400);
     REQUIRE(cores.hand_on(1'000) == 1'650);  // no core is free before
     REQUIRE(cores.compute(1'650, 1'000) == 2'650);
-    // A stream's parts are handed on twice a token.
+    // A stream's part is handed on twice for each token.
     StudyCluster cluster = ring(2, constant(100, 100), LinkModel{1e9, 100, 0});
     for (StudyNode& node : cluster.nodes) node.host = "box";
     cluster.hosts = {{"box", 2}};
@@ -229,7 +229,7 @@ TEST_CASE("cores that share memory slow each other down, and handing a part on t
     }
 }
 
-TEST_CASE("a slice of a prompt on one stage does not keep another from the core they share") {
+TEST_CASE("a slice of a prompt on one stage does not keep another stage from their shared core") {
     StudyCluster cluster = ring(2, constant(100, 20'000), LinkModel{1e9, 100, 0});
     for (StudyNode& node : cluster.nodes) node.host = "box";
     StudyWorkload workload;
@@ -382,7 +382,7 @@ TEST_CASE("a timeline has every node and ends at its limit") {
     REQUIRE(studies.at(0).at("stages").size() == 3);
 }
 
-TEST_CASE("files that cannot be right name the key") {
+TEST_CASE("errors in study files name the key") {
     const auto cluster = [](const std::string& json, const std::string& word) {
         const auto parsed = parse_study_cluster(json);
         INFO(json);

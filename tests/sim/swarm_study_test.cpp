@@ -1,5 +1,5 @@
-// Studies drawn from seeds, and what the default scheduler must reach beside the others where a
-// worker was left out and the head serves alone.
+// Tests studies that are drawn from seeds, and what the default scheduler must reach in comparison
+// with the others when the worker is left out and the head serves alone.
 #include <set>
 #include <string>
 
@@ -20,7 +20,7 @@ StudyReport run(const StudyCase& study) {
     return *report;
 }
 
-/// A part takes so long and so much more for each row.
+/// A part takes `base_us`, and `row_us` more for each row.
 std::vector<ProfilePoint> line(double base_us, double row_us) {
     return {{1, base_us + row_us}, {512, base_us + 512 * row_us}};
 }
@@ -53,7 +53,7 @@ StudyCase left_out() {
 
 }  // namespace
 
-TEST_CASE("a seed makes one study, another seed another") {
+TEST_CASE("equal seeds give equal studies, and other seeds give others") {
     std::set<std::uint64_t> digests;
     for (std::uint64_t seed : {1, 2, 3, 4}) {
         const StudyReport report = run(swarm_study(seed));
