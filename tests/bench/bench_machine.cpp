@@ -1,6 +1,6 @@
-// What the machine can do, measured in the same run as what we do with it: reading memory, and the
-// products of OpenBLAS. Shares of these are comparable between machines and between busy and idle
-// ones; milliseconds are not.
+// Measures what the machine can do in the same run as what MoLink does with it: reading memory, and
+// products in OpenBLAS. Shares of these can be compared between machines, and between busy and idle
+// machines; milliseconds cannot.
 #include "bench_machine.h"
 
 #include <algorithm>
@@ -18,7 +18,7 @@ namespace {
 __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3")))
 #endif
 std::uint64_t
-// Folds `count` values as four streams side by side, which keeps more lines in flight than one.
+// Folds `count` values as four parallel streams, which keep more cache lines in flight than one.
 fold(const std::uint64_t* data, std::size_t count) {
     constexpr std::size_t kStreams = 4;
     constexpr std::size_t kLanes = 16;

@@ -16,16 +16,17 @@ inline double now_s() {
     return Seconds(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+/// Returns the median, or 0 when there are no values.
 double median(std::vector<double> values);
 
-/// As the system calls it.
+/// Returns the name of the CPU as the system reports it.
 std::string cpu_model();
 
 /// Reads one large buffer with all threads of a pool.
 class ReadBench {
 public:
     ReadBench(Backend& backend, std::size_t bytes);
-    /// GB/s of the best of three passes.
+    /// Returns the GB/s of the fastest of three passes; 0 when memory is short.
     double run(ThreadPool& pool);
 
 private:
@@ -34,14 +35,15 @@ private:
     std::size_t count_;
 };
 
-/// Which kernels OpenBLAS picked (OPENBLAS_CORETYPE overrides); empty: built without OpenBLAS.
+/// Returns which kernels OpenBLAS has chosen (OPENBLAS_CORETYPE overrides it). Empty: built without
+/// it.
 std::string openblas_kernel();
 
-/// Single-precision products of a 160m layer at 512 rows by OpenBLAS.
+/// Runs the single-precision products of a 160m layer with 512 rows in OpenBLAS.
 class SgemmBench {
 public:
     SgemmBench();
-    /// GFLOP/s over the four products of a layer; 0 without OpenBLAS.
+    /// Returns the GFLOP/s over the four products of a layer; 0 without OpenBLAS.
     double run(int threads);
 
 private:

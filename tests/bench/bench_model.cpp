@@ -1,5 +1,5 @@
 // A decoder-only model of the shape "160m" as the plain sequence of ops that a stage would run,
-// with random weights: what is measured is the backend, nothing above it.
+// with random weights, so that only the backend is measured.
 #include "bench_model.h"
 
 #include <algorithm>
@@ -29,7 +29,7 @@ T must(Result<T> result) {
     return std::move(result).value();
 }
 
-/// Random values for the largest matrix, in the type that is stored.
+/// Returns random values for the largest matrix, in the type of its source.
 std::vector<std::byte> random_values(DataType type) {
     const auto count = static_cast<std::size_t>(kVocabulary * kHidden);
     std::vector<std::byte> out(count * data_type_bytes(type));
@@ -65,12 +65,12 @@ Weights Weights::make(Backend& backend, DataType type) {
         layer.down = pack(kHidden, kFfn);
         weights.layers.push_back(std::move(layer));
     }
-    weights.head = pack(kVocabulary, kHidden);
+    weights.lm_head = pack(kVocabulary, kHidden);
     return weights;
 }
 
 std::size_t Weights::bytes() const {
-    std::size_t total = head->bytes();
+    std::size_t total = lm_head->bytes();
     for (const Layer& layer : layers) {
         total +=
             layer.qkv->bytes() + layer.out->bytes() + layer.gate_up->bytes() + layer.down->bytes();
@@ -100,7 +100,7 @@ BenchModel::BenchModel(Backend& backend, std::int32_t context)
       context_(context),
       sequence_blocks_((context + kBlockTokens - 1) / kBlockTokens),
       blocks_(std::max(kMaxBatch * sequence_blocks_, kPromptBlocks)) {
-    page_bytes_ = backend.kv_block_bytes(kBlockTokens, kHeads, kHeadDim, kKvType);
+    page_bytes_ = backend.kv_block_bytes(kBlockTokens, kQHeads, kHeadDim, kKvType);
     pages_ = allocate<std::byte>(static_cast<std::int64_t>(page_bytes_) * blocks_ * kLayers);
     x_ = allocate<float>(kMaxRows * kHidden);
     normed_ = allocate<float>(kMaxRows * kHidden);
@@ -166,7 +166,7 @@ void BenchModel::attention(std::int64_t index, std::int64_t rows) {
     rope.cos = cos_;
     rope.sin = sin_;
     rope.rows = rows;
-    rope.heads = 2 * kHeads;  // q and k stand side by side
+    rope.heads = 2 * kQHeads;  // q and k are next to each other
     rope.head_dim = rope.rotary_dim = kHeadDim;
     rope.row_stride = kQkv;
     timed("rope", [&] { stream_->rope(rope); });
@@ -175,7 +175,7 @@ void BenchModel::attention(std::int64_t index, std::int64_t rows) {
         pages_ + static_cast<std::size_t>(index) * page_bytes_ * static_cast<std::size_t>(blocks_);
     write.pages.block_bytes = static_cast<std::int64_t>(page_bytes_);
     write.pages.block_tokens = kBlockTokens;
-    write.pages.kv_heads = kHeads;
+    write.pages.kv_heads = kQHeads;
     write.pages.head_dim = kHeadDim;
     write.pages.type = kKvType;
     write.batch = batch_.args();
@@ -189,7 +189,7 @@ void BenchModel::attention(std::int64_t index, std::int64_t rows) {
     args.q = qkv_;
     args.q_stride = kQkv;
     args.out = normed_;
-    args.q_heads = kHeads;
+    args.q_heads = kQHeads;
     args.scale = 0.125f;
     timed("attention", [&] { stream_->attention(args); });
 }
@@ -237,7 +237,7 @@ void BenchModel::decode(const Weights& weights, std::int32_t sequences) {
     }
     forward(weights, sequences);
     norm(x_, normed_, sequences);
-    matmul("lm_head", *weights.head, normed_, sequences, logits_);
+    matmul("lm_head", *weights.lm_head, normed_, sequences, logits_);
     ArgmaxArgs argmax;
     argmax.x = logits_;
     argmax.out = best_;

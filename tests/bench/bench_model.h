@@ -15,7 +15,7 @@ namespace molink::bench {
 /// Sizes of the measured model (160m).
 inline constexpr std::int64_t kHidden = 768;
 inline constexpr std::int64_t kLayers = 12;
-inline constexpr std::int64_t kHeads = 12;
+inline constexpr std::int64_t kQHeads = 12;  ///< as many KV heads
 inline constexpr std::int64_t kHeadDim = 64;
 inline constexpr std::int64_t kFfn = 2048;
 inline constexpr std::int64_t kVocabulary = 32000;
@@ -23,30 +23,31 @@ inline constexpr std::int64_t kMaxRows = 512;
 inline constexpr std::int32_t kBlockTokens = 16;
 inline constexpr std::int32_t kMaxBatch = 32;  ///< sequences that decode together
 
-/// Packed random weights of one type. Shared by backends that differ in threads alone.
+/// Packed random weights of one type. Backends that differ only in threads share them.
 struct Weights {
     struct Layer {
         std::unique_ptr<PackedMatrix> qkv, out, gate_up, down;
     };
     std::vector<Layer> layers;
-    std::unique_ptr<PackedMatrix> head;
+    std::unique_ptr<PackedMatrix> lm_head;
     DataType type = DataType::f32;
 
     static Weights make(Backend& backend, DataType type);
-    /// Bytes that one token touches.
+    /// Returns the bytes that one token reads.
     std::size_t bytes() const;
 };
 
-/// Runs all ops of a forward pass on a backend, and keeps the time that each kind of op took.
+/// Runs all ops of a forward pass on a backend, and records the time that each kind of op takes.
 class BenchModel {
 public:
-    /// `context`: positions of a sequence that decodes, at most kMaxRows.
+    /// `context`: positions of a decoding sequence, at most kMaxRows.
     BenchModel(Backend& backend, std::int32_t context);
 
-    /// One sequence: rows at positions [first, first + rows), without LM head.
+    /// Computes rows of one sequence at positions [first, first + rows), without LM head.
     void prefill(const Weights& weights, std::int32_t first, std::int32_t rows);
-    /// The last position of `sequences` sequences, with LM head and argmax.
+    /// Computes the last position of `sequences` sequences, with LM head and argmax.
     void decode(const Weights& weights, std::int32_t sequences);
+    /// Returns the operations of a prefill of `rows` rows from position 0.
     static double flops(std::int64_t rows);
 
     std::map<std::string, double> seconds;  ///< by kind of op, since the last clear
@@ -56,7 +57,7 @@ private:
     T* allocate(std::int64_t count, T value = {});
     template <typename T>
     T* put(const std::vector<T>& values);
-    /// Appends a sequence whose blocks follow each other.
+    /// Appends a sequence with consecutive blocks.
     void add_sequence(std::int64_t first_block, std::int64_t blocks);
     void forward(const Weights& weights, std::int64_t rows);
     void layer(const Weights::Layer& weights, std::int64_t index, std::int64_t rows);

@@ -1,7 +1,7 @@
-// How long an urgent frame waits on a link that others saturate, and how busy the link is: every
-// transmit policy over the links of issue 4, medians over seeds, in virtual time or (--real) over
-// sockets. Waits count from the first byte of the load, so they hold what the channel needs to find
-// its rate; the goal is the head-of-line bound and one frame.
+// Measures how long an urgent frame waits on a link that others saturate, and how busy the link is:
+// every transmit policy over several links, medians over seeds, in virtual time or (--real) over
+// sockets. Waits count from the first byte of the load, so they include the time in which the
+// channel finds its rate. The goal is the head-of-line bound plus one frame.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -23,7 +23,7 @@ struct Link {
     LinkModel back;
 };
 
-/// What is different from a saturated link whose rate was found by probes.
+/// The differences from a saturated link whose rate probes have found.
 struct Scene {
     const char* name;
     double probed_at = 1;  ///< rate of the link while probes measured it
@@ -31,8 +31,8 @@ struct Scene {
     std::int64_t back_jitter_us = 0;
     std::int64_t decode_alone_us = 0;
     std::int64_t forth_jitter_us = 0;
-    double later_times = 1;           ///< after a quarter of the time the link's rate is so much
-    std::int64_t later_delay_us = 0;  ///< and its way so much longer
+    double later_times = 1;           ///< factor of the rate after a quarter of the time
+    std::int64_t later_delay_us = 0;  ///< added to its delay then
     bool both_ways = false;
     bool prefill = true;
     bool bulk = false;
@@ -86,7 +86,7 @@ private:
     ChannelLoad load(Host& from, const ChannelLoadOptions& options) {
         return ChannelLoad(clock_, *from.hub, from.listener.up.front(), options);
     }
-    /// Lets time go on by `span_us` while `loads` are kept up.
+    /// Advances time by `span_us` while `loads` keep the link busy.
     void advance(std::int64_t span_us, std::vector<std::pair<Host*, ChannelLoad*>> loads);
     std::int64_t busy_us() const;
 
@@ -217,7 +217,7 @@ std::vector<Scene> saturated_scenes() {
         {.name = "jitter both 15 ms", .back_jitter_us = 15'000, .forth_jitter_us = 15'000},
         {.name = "rate halved", .later_times = 0.5},
         {.name = "rate doubled", .later_times = 2},
-        {.name = "way 20 ms longer", .later_delay_us = 20'000},
+        {.name = "delay 20 ms longer", .later_delay_us = 20'000},
         {.name = "with bulk", .bulk = true},
         {.name = "bulk alone", .prefill = false, .bulk = true},
     };
@@ -226,7 +226,7 @@ std::vector<Scene> saturated_scenes() {
 struct Options {
     int seeds = 3;
     bool real = false;
-    std::string only;  // part of a link's or a scene's name, or of a policy's
+    std::string only;  // part of "link|scene|policy"; empty: all
 };
 
 void run_row(const Link& link, const Scene& scene, const char* policy, const Options& options) {
@@ -281,7 +281,7 @@ int main(int argc, char** argv) {
         } else if (std::strcmp(argv[i], "--real") == 0) {
             options.real = true;
         } else {
-            std::printf("channel_bench [--real] [--seeds N] [--only TEXT]\n");
+            std::printf("usage: channel_bench [--real] [--seeds N] [--only TEXT]\n");
             return 2;
         }
     }

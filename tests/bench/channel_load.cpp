@@ -1,5 +1,5 @@
-// The load of channel_bench. A message begins with the bytes it counts for and the time at which it
-// was queued, so that the listener needs to know nothing else.
+// The load of channel_bench. A message begins with the bytes that it counts for and the time at
+// which it was queued, so that the listener needs nothing else.
 #include "channel_load.h"
 
 #include <algorithm>

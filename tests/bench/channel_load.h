@@ -11,29 +11,29 @@
 
 namespace molink::bench {
 
-/// What is put onto a link, all of it in one direction.
+/// What a load sends over a link, in one direction.
 struct ChannelLoadOptions {
-    bool prefill = false;  ///< messages of 4 MiB, two always wait
-    bool bulk = false;     ///< likewise
-    /// Decode parts of 128 rows of hidden size 4096 in int8, two always wait; otherwise one row
-    /// every 10 to 40 ms, whose waits are what is measured.
+    bool prefill = false;  ///< messages of 4 MiB, of which two always wait
+    bool bulk = false;     ///< the same in the bulk lane
+    /// True: decode parts of 128 rows (hidden size 4096, int8), of which two always wait. False:
+    /// one row every 10 to 40 ms.
     bool decode_backlog = false;
     std::uint64_t seed = 1;
-    bool padded = false;  ///< messages hold 16 bytes and count for what they say (see padding())
+    bool padded = false;  ///< messages hold 16 bytes; padding() adds the rest
 };
 
-/// For ChannelOptions::padding of padded loads.
+/// Returns the bytes that a message of a padded load lacks, for ChannelOptions::padding.
 std::size_t padding(ByteSpan message);
 
-/// Keeps a link's lanes filled. Whoever drives the hub calls tick() after every poll.
+/// Keeps a link's lanes filled. The driver of the hub calls tick() after every poll.
 class ChannelLoad {
 public:
-    /// `clock` and `hub` must outlive it.
+    /// `clock` and `hub` must outlive the load.
     ChannelLoad(const Clock& clock, ChannelHub& hub, PeerLinkId link,
                 const ChannelLoadOptions& options);
-    /// Queues what is due. True when that was something.
+    /// Queues what is due. Returns true when it queued anything.
     bool tick();
-    /// When the next row is due.
+    /// Returns when the next row is due.
     std::int64_t next_us() const { return next_us_; }
 
 private:
@@ -50,7 +50,7 @@ private:
     std::uint64_t before_[kLaneCount] = {};  // sent before this load began
 };
 
-/// Notes how long rows were under way.
+/// Records how long decode messages were under way.
 class ChannelListener final : public HubSink {
 public:
     explicit ChannelListener(const Clock& clock) : clock_(clock) {}
@@ -61,25 +61,26 @@ public:
     void on_message(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
 
     std::vector<PeerLinkId> up;
-    std::vector<std::int64_t> times_us;
+    std::vector<std::int64_t> times_us;  ///< from queueing to arrival
     std::string lost;
 
 private:
     const Clock& clock_;
 };
 
-/// What one run showed.
+/// The results of one run.
 struct ChannelFigures {
-    double wait_ms[3] = {};   ///< p50, p99, max, beyond propagation
-    double busy = 0;          ///< share of the time in which the link carried something
-    double prefill_rate = 0;  ///< of what the link could carry, payload
+    double wait_ms[3] = {};   ///< p50, p99 and max, without propagation
+    double busy = 0;          ///< share of the time in which the link was busy
+    double prefill_rate = 0;  ///< payload, as a share of what the link could carry
     double bulk_rate = 0;
-    double prefill_share = 0;  ///< of all payload
+    double prefill_share = 0;  ///< share of all payload
 };
 
-/// Waits from times under way.
+/// Sets the waits from times under way.
 void set_waits(ChannelFigures& figures, std::vector<std::int64_t> times_us, std::int64_t delay_us);
-/// Shares from the counters at the begin and the end of `span_us`.
+/// Sets the shares from the counters at the begin and the end of a span, in which the link could
+/// have carried `carried_bytes`.
 void set_shares(ChannelFigures& figures, const ChannelStats& begin, const ChannelStats& end,
                 double carried_bytes);
 

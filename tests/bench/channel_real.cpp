@@ -1,5 +1,5 @@
-// channel_bench on sockets. The receiving hub has a thread of its own, as it has in a node; both
-// sleep in poll(), so that waits hold what timers of the system cost.
+// channel_bench on sockets. The receiving hub has its own thread, as in a node. Both hubs sleep in
+// poll(), so that waits include the inaccuracy of the system's timers.
 #include "channel_real.h"
 
 #include <algorithm>

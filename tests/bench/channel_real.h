@@ -9,8 +9,9 @@
 
 namespace molink::bench {
 
-/// A link saturated by prefill over ZeroMQ and the relay: real sockets, real time. `jitter_us` on
-/// both ways, as the relay has it. Throws std::runtime_error when the sockets cannot be made.
+/// Saturates a link with prefill for `span_us`, over ZeroMQ and the relay: real sockets in real
+/// time. The relay gives both directions the rate, the delay and the jitter of `link`. Throws
+/// std::runtime_error when the sockets cannot be opened.
 ChannelFigures run_real(const LinkModel& link, const std::string& policy, std::uint64_t seed,
                         std::int64_t span_us);
 

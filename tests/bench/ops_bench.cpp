@@ -1,7 +1,7 @@
-// Speed of the CPU backend against what the machine can do: decode against the memory's read
-// bandwidth, prefill against OpenBLAS. Repeats are interleaved (memory, OpenBLAS, every type,
-// again), so that a busy moment hits both sides of a share; medians of the repeats and of their
-// shares are printed.
+// Compares the speed of the CPU backend with what the machine can do: decode with the memory's read
+// bandwidth, prefill with OpenBLAS. Repeats are interleaved (memory, OpenBLAS and one type, then
+// the next type), so that a busy moment affects both sides of a share. Prints medians of the
+// repeats and of their shares.
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -17,14 +17,14 @@ namespace {
 
 constexpr int kTokens = 4;
 constexpr std::array kBatches{2, 4, 5, 6, 7, 8, 11, 16, kMaxBatch};
-/// Rows of the slices in which a prompt is computed, beside a whole one.
+/// Rows of the slices in which a prompt is computed. It is also computed as a whole.
 constexpr std::array kSlices{16, 64};
 
 struct Options {
     std::vector<int> threads{1, 2};
     std::vector<DataType> types{DataType::bf16, DataType::f16, DataType::f32, DataType::q8_0};
     int repeats = 5;
-    int context = 128;  // positions of a sequence that decodes
+    int context = 128;  // positions of a decoding sequence
     int prompt = 128;   // tokens of the prompt that is computed in slices
     const char* json = nullptr;
 };
@@ -62,7 +62,7 @@ void time_batches(BenchModel& model, const Weights& weights, RowTimes& times) {
     }
 }
 
-/// ms of a slice, the mean of those of a prompt.
+/// Adds the mean time of a prompt's slices, in ms, for each size of slice.
 void time_slices(BenchModel& model, const Weights& weights, int prompt, RowTimes& times) {
     for (const int rows : kSlices) {
         const int slices = std::max(prompt / rows, 1);
@@ -114,7 +114,7 @@ void print(const Result& result) {
     std::printf("\n%d threads (%s)\n", result.threads, result.description.c_str());
     std::printf("  memory read %.1f GB/s", median(result.read));
     if (openblas_kernel().empty()) {
-        std::printf("; built without OpenBLAS: no share of it\n");
+        std::printf("; built without OpenBLAS, so shares of it are 0\n");
     } else {
         std::printf(", OpenBLAS (%s) sgemm %.1f GFLOP/s\n", openblas_kernel().c_str(),
                     median(result.sgemm));
@@ -251,8 +251,8 @@ int main(int argc, char** argv) {
         std::fprintf(stderr,
                      "usage: ops_bench [--threads N] [--type bf16|f16|f32|q8_0] [--repeats N] "
                      "[--context N] [--prompt N] [--json FILE]\n"
-                     "context: tokens of each sequence that decodes; prompt: of the one that is "
-                     "computed in slices\n");
+                     "--context: tokens of each decoding sequence; --prompt: tokens of the prompt "
+                     "that is computed in slices\n");
         return 2;
     }
     molink::bench::run(options);

@@ -1,6 +1,6 @@
-// What the formats of activations cost in accuracy: the same prompts through a pipeline of several
-// stages with every --wire format, compared with f32. Prompts are pieces of what f32 generates, so
-// that every format is asked about the same positions; then each generates on its own.
+// Measures what the formats of activations cost in accuracy: runs the same prompts through a
+// pipeline with every --wire format and compares the results with f32. Each format generates
+// greedily, and then gives log-probabilities at the positions of the text that f32 has generated.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -25,10 +25,10 @@ struct Flags {
     std::int32_t tokens = 64;
 };
 
-/// What one format gave, by stream.
+/// The results of one format, by stream.
 struct Answers {
     std::vector<std::vector<Token>> greedy;
-    std::vector<std::vector<TokenLogprobs>> asked;  ///< at the positions of f32's answers
+    std::vector<std::vector<TokenLogprobs>> asked;  ///< at the positions of f32's text
     std::int64_t row_bytes = 0;
 };
 
@@ -81,7 +81,7 @@ Answers answer(const Flags& flags, DataType wire, const std::vector<std::vector<
     return answers;
 }
 
-/// Differences of log-probabilities of tokens that both name.
+/// Returns the sorted differences of the log-probabilities of tokens that both results name.
 std::vector<double> differences(const Answers& a, const Answers& b) {
     std::vector<double> found;
     for (std::size_t s = 0; s < a.asked.size(); ++s) {
@@ -142,11 +142,12 @@ void run(const Flags& flags) {
 int main(int argc, char** argv) {
     molink::bench::Flags flags;
     flags.model = MOLINK_SOURCE_DIR "/examples/models/kjv";
-    CLI::App app("What formats of activations cost in accuracy.");
-    app.add_option("--model", flags.model, "folder");
-    app.add_option("--nodes", flags.nodes)->check(CLI::Range(2, 16));
-    app.add_option("--streams", flags.streams)->check(CLI::Range(1, 256));
-    app.add_option("--tokens", flags.tokens)->check(CLI::Range(1, 200));
+    CLI::App app("Measures what the formats of activations cost in accuracy.");
+    app.add_option("--model", flags.model, "folder of the model");
+    app.add_option("--nodes", flags.nodes, "stages")->check(CLI::Range(2, 16));
+    app.add_option("--streams", flags.streams, "prompts")->check(CLI::Range(1, 256));
+    app.add_option("--tokens", flags.tokens, "tokens that each prompt generates")
+        ->check(CLI::Range(1, 200));
     CLI11_PARSE(app, argc, argv);
     try {
         molink::bench::run(flags);

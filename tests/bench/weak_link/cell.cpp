@@ -1,5 +1,5 @@
-// The links and loads of the study, their names and those one may make up, and the name of a
-// measurement, by which a later run finds it again.
+// The built-in links and loads, the syntax of others, and the name of a measurement, by which a
+// later run finds it in the file.
 #include "cell.h"
 
 #include <algorithm>
@@ -41,7 +41,7 @@ const T* find_name(const std::vector<T>& all, const std::string& name) {
     return found == all.end() ? nullptr : &*found;
 }
 
-/// Takes what stands in front of the rest of the text.
+/// Reads a text from the front. The methods return false when the text does not go on as wanted.
 class Reader {
 public:
     explicit Reader(std::string_view rest) : rest_(rest) {}

@@ -1,5 +1,5 @@
-// Processes and relay of one measurement. Everybody listens on a port of loopback and advertises
-// the relayed one, so that every connection between two nodes goes through the relay.
+// The processes and the relay of one measurement. Every node listens on a port of loopback and
+// advertises a relayed port, so that every connection between two nodes goes through the relay.
 #include "cluster.h"
 
 #include <algorithm>
@@ -32,7 +32,7 @@ EngineOptions head_options(const Cell& cell, const std::string& model) {
     options.stages = cell.system.nodes;
     options.local_stage = cell.system.local_stage;
     options.direct_feedback = cell.system.direct_feedback;
-    options.probe_links = false;  // or the plan would do without nodes behind weak links
+    options.probe_links = false;  // else the plan may leave out nodes behind weak links
     options.threads = 1;
     options.wire_type = wire_type(cell.system.wire);
     options.max_running = cell.workload.streams + kSpareRunning;
@@ -71,7 +71,7 @@ std::vector<std::string> worker_flags(const Cell& cell, const std::string& model
     return flags;
 }
 
-/// CPU seconds of the threads of a process that are not there to compute.
+/// Returns the CPU seconds of the threads of a process that compute no layers.
 double handling_seconds(const std::string& process) {
     constexpr std::array kComputing{"molink-compute", "molink-pool", "molink-prefault"};
     double sum_ns = 0;
@@ -91,13 +91,13 @@ DataType wire_type(const std::string& name) {
     for (DataType type : {DataType::f32, DataType::f16, DataType::bf16, DataType::int8}) {
         if (data_type_name(type) == name) return type;
     }
-    throw std::runtime_error("no wire format is called '" + name + "'");
+    throw std::runtime_error("--wire is '" + name + "'; f32, f16, bf16 and int8 are permitted");
 }
 
 TimedProfile read_profile(const std::string& path) {
     std::ifstream file(path);
     const auto json = nlohmann::json::parse(file, nullptr, false);
-    if (!json.is_object()) throw std::runtime_error(path + ": cannot be read");
+    if (!json.is_object()) throw std::runtime_error("cannot read the profile " + path);
     TimedProfile profile;
     profile.decode_layer_us = json.value("decode_layer_us", 0.0);
     profile.decode_row_layer_us = json.value("decode_row_layer_us", 0.0);
@@ -123,7 +123,7 @@ BenchCluster::BenchCluster(const Cell& cell, const std::string& model,
                            const std::string& programs) {
     EngineOptions options = head_options(cell, model);
     const int head = test::free_port();
-    // Workers dial the head, so what the head sends comes down: the fast direction.
+    // Workers dial the head, so the head sends down. It must have the rate from a node to the next.
     LinkShape of_head = cell.link;
     std::swap(of_head.up_mbit_per_s, of_head.down_mbit_per_s);
     options.listen = address_of(head);

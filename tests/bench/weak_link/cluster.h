@@ -13,19 +13,22 @@
 
 namespace molink::bench {
 
-/// A head in this process and workers in their own, every link through the relay.
+/// A head in this process and workers in processes of their own. All links go through the relay.
 class BenchCluster {
 public:
-    /// Starts everything and waits until it serves. Throws std::runtime_error. `model`: the folder.
+    /// Starts everything and waits until the pipeline serves. `model`: folder of the model.
+    /// `programs`: folder of molink-worker. Throws std::runtime_error.
     BenchCluster(const Cell& cell, const std::string& model, const std::string& programs);
     ~BenchCluster();
 
     Engine& engine() { return *engine_; }
-    /// Bytes through each relayed port so far, up and down; the head's first.
+    /// Returns the bytes through each relayed port so far, up and down. The head's port comes
+    /// first.
     std::vector<std::array<std::uint64_t, 2>> link_bytes() const;
-    /// CPU seconds so far of all threads of head, workers and relay that do not compute layers.
+    /// Returns the CPU seconds so far of all threads of head, workers and relay that compute no
+    /// layers.
     double handling_s() const;
-    /// Rate of a direction of a relayed port.
+    /// Returns the rate of a direction of a relayed port.
     double bytes_per_s(std::size_t port, std::size_t direction) const {
         return ports_[port].bytes_per_s[direction];
     }
@@ -43,13 +46,13 @@ private:
     std::vector<std::unique_ptr<test::Process>> workers_;
 };
 
-inline constexpr std::int32_t kMaxStepTokens = 2048;  ///< and of a slice
+inline constexpr std::int32_t kMaxStepTokens = 2048;  ///< also of a slice
 inline constexpr std::int32_t kSpareRunning = 32;     ///< prompts that may run beside the streams
 
-/// A format of activations by name. Throws std::runtime_error.
+/// Returns a format of activations by name. Throws std::runtime_error.
 DataType wire_type(const std::string& name);
 
-/// Service times of a profile file. Throws std::runtime_error.
+/// Reads the service times in a profile. Throws std::runtime_error.
 TimedProfile read_profile(const std::string& path);
 
 }  // namespace molink::bench

@@ -1,5 +1,5 @@
-// One measurement from start to end: the model's folder, service times, cluster, limits, load; and
-// the same cell once more in the simulator, from what the row of the file says.
+// One measurement from start to end: the model's folder, service times, cluster, limits and load.
+// The same cell can then run in the simulator, with what the row of the file says.
 #include "experiment.h"
 
 #include <algorithm>
@@ -22,14 +22,14 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr double kMostDecodeSeconds = 10;
-/// Of the slowest resource, while decode takes the rest: no less is left to prefill.
+/// Prefill gets at least this share of the slowest resource while streams decode.
 constexpr double kLeastPrefillShare = 0.2;
 
 Json to_json(const Spread& spread) {
     return {{"p50", spread.p50}, {"p90", spread.p90}, {"p99", spread.p99}, {"max", spread.max}};
 }
 
-/// A table of rows and what is known of so many: ProfilePoint or Slowdown.
+/// Converts a table of values by rows: ProfilePoint or Slowdown.
 template <typename Point>
 Json to_json(const std::vector<Point>& table) {
     Json points = Json::array();
@@ -44,7 +44,7 @@ std::vector<Point> points_of(const Json& table) {
     return points;
 }
 
-/// The model's folder; a shape's is written first.
+/// Returns the model's folder. Writes random weights first if a shape has none.
 std::string model_folder(const Bench& bench, const System& system) {
     if (system.timed()) return system.model;
     const std::string folder = bench.models + "/" + system.model;
@@ -104,8 +104,8 @@ LoadPlan plan_of(const Bench& bench, const Cell& cell, const RingLoad& ring, dou
     }
     plan.seconds =
         cell.workload.mixed() ? bench.seconds : std::min(bench.seconds, kMostDecodeSeconds);
-    // Twice what the limit permits, so that no stream ends while it is measured; before that the
-    // first ones decode as if alone while the prompts of all go through what is left to prefill.
+    // Twice what the limit permits, so that no stream ends during the measurement. Before it, the
+    // first streams decode as if alone while the prompts of all go through prefill's share.
     const double ramp_s = plan.streams * kShortPrompt / (kLeastPrefillShare * prefill_rate(ring));
     const double each = 2 * (plan.seconds + kWarmSeconds) * limit / plan.streams +
                         ramp_s * decode_limits(ring, 1).many + 64;
@@ -123,7 +123,7 @@ Json result_json(const Measured& got) {
             {"unfinished", got.unfinished}};
 }
 
-/// What nodes believe of their links.
+/// What the nodes have measured of their links.
 Json to_json(const std::vector<LinkMetrics>& links) {
     Json list = Json::array();
     for (const LinkMetrics& link : links) {
@@ -203,7 +203,7 @@ Json run_cell(const Bench& bench, const Cell& cell) {
 
 namespace {
 
-/// The least that a node saw.
+/// Returns the smallest delay that a node has measured.
 double measured_delay_ms(const Json& row) {
     double least = 1e9;
     for (const Json& link : row.at("links")) {
@@ -224,7 +224,7 @@ Json simulate_row(const Bench& bench, const Cell& cell, const Json& row, double 
     simulated.plan.output = row.at("output");
     simulated.plan.prompts_per_s = row.at("prompts_per_s");
     simulated.plan.seconds = row.at("seconds");
-    // Where stages compute, what sockets and relay take is part of the time for handing on.
+    // If stages compute, part_us includes the time of sockets and relay.
     const bool computes = simulated.ring.cores > 0;
     simulated.delay_ms = computes || cell.link.jitter_ms > 0 ? 0 : measured_delay_ms(row);
     if (computes) simulated.part_us = row.at("part_us");

@@ -8,23 +8,24 @@
 
 namespace molink::bench {
 
-/// Where models lie, and what this machine is.
+/// Where the models are, and what is known of this machine.
 struct Bench {
-    std::string models;  ///< folder for random weights
-    int cores = 1;       ///< that stages which compute share
-    double seconds = 30;
-    /// Measured devices by the shape of their model, for this machine.
+    std::string models;   ///< folder for random weights
+    int cores = 1;        ///< that computing stages share
+    double seconds = 30;  ///< of the measurement of a mixed load
+    /// Measured service times of this machine, by the shape of the model.
     nlohmann::json devices = nlohmann::json::object();
 };
 
-/// Measures what one thread takes for the cell's stages, unless the bench knows it or they are
-/// timed; true: it was measured. Throws std::runtime_error.
+/// Measures the service times of the cell's stages on one thread, unless the bench knows them or
+/// the stages are timed. Returns true when it measured. Throws std::runtime_error.
 bool prepare(Bench& bench, const Cell& cell);
 
-/// Runs a cell that was prepared for: the row of the file. Throws std::runtime_error.
+/// Runs a cell after prepare(). Returns its row of the file. Throws std::runtime_error.
 nlohmann::json run_cell(const Bench& bench, const Cell& cell);
 
-/// What the simulator says of a row's cell. `begin`: of the measurement, see SimulatedCell.
+/// Simulates a cell that `row` describes. `begin`: of the measurement, see SimulatedCell. Throws
+/// std::runtime_error.
 nlohmann::json simulate_row(const Bench& bench, const Cell& cell, const nlohmann::json& row,
                             double begin);
 

@@ -1,4 +1,4 @@
-// The command line, and the cells that it asks for.
+// Parses the command line and makes the cells that it asks for.
 #include "flags.h"
 
 #include <map>
@@ -20,7 +20,7 @@ System system_of(const Flags& flags, const std::string& name) {
     known["cpu-160m"] = {name, "160m", "", "f32"};
     known["cpu-1b"] = {name, "1b", "", "f32", 2};
     const auto found = known.find(name);
-    if (found == known.end()) throw std::runtime_error("no system is called '" + name + "'");
+    if (found == known.end()) throw std::runtime_error("there is no system '" + name + "'");
     System system = found->second;
     if (!flags.wire.empty()) system.wire = flags.wire;
     if (flags.nodes > 0) system.nodes = flags.nodes;
@@ -39,7 +39,7 @@ std::vector<Pair> pairs_of(const Flags& flags) {
     for (const std::string& pair : flags.pairs) {
         const std::size_t plus = pair.find('+');
         if (plus == std::string::npos) {
-            throw std::runtime_error("'" + pair + "' is not SCHEDULER+TRANSMIT");
+            throw std::runtime_error("--pairs: '" + pair + "' is not SCHEDULER+TRANSMIT");
         }
         pairs.push_back({pair.substr(0, plus), pair.substr(plus + 1)});
     }
@@ -50,8 +50,8 @@ std::vector<Pair> pairs_of(const Flags& flags) {
     return pairs;
 }
 
-/// A cell for each pair, and for each budget where that matters: in mixed loads, to schedulers
-/// whose budget is fixed.
+/// Adds a cell for each pair, and for each budget where it matters: in mixed loads, for schedulers
+/// with a fixed budget.
 void add_cells(const Flags& flags, const Cell& like, std::vector<Cell>& cells) {
     for (const Pair& pair : pairs_of(flags)) {
         std::vector<std::int32_t> budgets{0};
@@ -89,7 +89,7 @@ std::vector<Cell> cells_of_round(const Flags& flags, int round) {
     return cells;
 }
 
-/// The cells that say most: ours beside the three baselines, and one whose stages compute.
+/// The cells that tell most: the defaults and the three baselines, and one whose stages compute.
 std::vector<Flags> quick(const Flags& flags) {
     Flags timed = flags;
     timed.systems = {"gpu-7b"};
@@ -108,32 +108,35 @@ std::vector<Flags> quick(const Flags& flags) {
 }  // namespace
 
 int parse_flags(int argc, char** argv, Flags& flags) {
-    CLI::App app("Schedulers and transmit policies over weak links, in real processes.");
+    CLI::App app("Measures schedulers and transmit policies over weak links, in real processes.");
     const auto list = [&](const char* name, auto& to, const char* what) {
         app.add_option(name, to, what)->delimiter(',');
     };
     list("--systems", flags.systems, "gpu-7b, cpu-160m-timed, cpu-160m, cpu-1b");
     list("--links", flags.links, "names, or UP[/DOWN]M-DELAYms[-JITTERms] (default: all)");
     list("--loads", flags.workloads,
-         "names, streams, or mixed:STREAMS:RATE per second or percent (default: all)");
-    list("--schedulers", flags.schedulers, "");
-    list("--transmit", flags.transmits, "");
-    list("--pairs", flags.pairs, "SCHEDULER+TRANSMIT, instead of every one with every other");
-    list("--step-tokens", flags.step_tokens, "budgets of mixed loads");
+         "names, numbers of streams, or mixed:STREAMS:RATE with prompts per second or a percentage "
+         "of the bottleneck (default: all)");
+    list("--schedulers", flags.schedulers, "names of schedulers");
+    list("--transmit", flags.transmits, "names of transmit policies");
+    list("--pairs", flags.pairs, "SCHEDULER+TRANSMIT, instead of all combinations");
+    list("--step-tokens", flags.step_tokens, "rows of a micro-batch in mixed loads");
     app.add_option("--wire", flags.wire, "f32, f16, bf16 or int8 (default: the system's)");
     app.add_option("--nodes", flags.nodes, "stages (default: the system's)");
-    app.add_option("--rounds", flags.rounds);
-    app.add_option("--seconds", flags.seconds, "of a mixed load; of decode at most 10");
-    app.add_option("--cores", flags.cores, "that stages which compute share (default: all)");
+    app.add_option("--rounds", flags.rounds, "how often each cell is measured");
+    app.add_option("--seconds", flags.seconds,
+                   "length of a measurement; at most 10 if no prompts arrive");
+    app.add_option("--cores", flags.cores, "cores that computing stages share (default: all)");
     app.add_flag("--no-local-stage", flags.no_local_stage,
-                 "the head holds no stage and stands behind the same links");
+                 "the head holds no stage, and its links are like the others");
     app.add_flag("--no-direct-feedback", flags.no_direct_feedback,
-                 "then tokens go to the first stage by way of the head");
-    app.add_flag("--quick", flags.quick, "the cells that say most, in under 8 minutes");
-    app.add_option("--json", flags.json, "a line for each cell; cells that it has are not run");
+                 "with --no-local-stage, send tokens to the first stage through the head");
+    app.add_flag("--quick", flags.quick, "only the cells that tell most, in less than 8 minutes");
+    app.add_option("--json", flags.json,
+                   "file with a line for each cell; cells that it has are not run again");
     app.add_option("--models", flags.models, "folder for random weights");
-    app.add_flag("--simulate", flags.simulate, "every cell in the simulator, too");
-    app.add_option("--markdown", flags.markdown, "file for the table of both");
+    app.add_flag("--simulate", flags.simulate, "run every cell in the simulator, too");
+    app.add_option("--markdown", flags.markdown, "file for a table of both; implies --simulate");
     app.add_option("--policy-table", flags.policy_table,
                    "file for Markdown tables of the policies, one for each system, link and load");
     CLI11_PARSE(app, argc, argv);

@@ -13,7 +13,7 @@ struct Flags {
     std::vector<std::string> workloads;
     std::vector<std::string> schedulers{"single", "depth", "molink-paper", "adaptive"};
     std::vector<std::string> transmits{"fifo", "strict", "fair"};
-    std::vector<std::string> pairs;  ///< "adaptive+fair": instead of every one with every other
+    std::vector<std::string> pairs;  ///< "adaptive+fair"; not empty: replaces all combinations
     std::vector<std::int32_t> step_tokens{2048};
     std::string wire;
     int nodes = 0;
@@ -26,15 +26,15 @@ struct Flags {
     bool simulate = false;
     std::string markdown;
     std::string policy_table;
-    std::string command;  ///< as it was given, without the program
+    std::string command;  ///< the flags as given
     std::string json;
     std::string models = "weak_link_models";
 };
 
-/// Returns -1, or with what the program ends.
+/// Returns -1, or the status with which the program has to exit.
 int parse_flags(int argc, char** argv, Flags& flags);
 
-/// Everything to measure, round by round. Throws std::runtime_error on a name that is not known.
+/// Returns all cells to measure, round by round. Throws std::runtime_error for an unknown name.
 std::vector<Cell> cells_of(const Flags& flags);
 
 }  // namespace molink::bench

@@ -1,7 +1,7 @@
-// The two limits of the issue: s_j(b) is the service time of stage or link j for b rows, L(b) the
-// round trip of one micro-batch, propagation included. The cores of the machine on which all stages
-// compute are one more resource, which every part passes: the sum of its stages over the cores, as
-// much longer as they take when all cores compute.
+// The two limits of decode throughput: s_j(b) is the service time of stage or link j for b rows,
+// and L(b) the round trip of one micro-batch with propagation. If all stages compute on one
+// machine, its cores are one more resource. A part occupies it for the sum of its stages' times
+// divided by the number of cores, and longer by the slowdown of cores that all compute.
 #include "limits.h"
 
 #include <algorithm>
@@ -12,10 +12,10 @@
 namespace molink::bench {
 namespace {
 
-constexpr double kTokenBytes = 60;  // a sampled token on its way back, and on from the head
+constexpr double kTokenBytes = 60;  // message of a sampled token
 constexpr std::int32_t kSliceRows = 256;
 
-/// Rows of one link take so long, per row.
+/// The service time of a link.
 struct Hop {
     double row_us = 0;
 };
@@ -23,7 +23,7 @@ struct Hop {
 class Ring {
 public:
     explicit Ring(const RingLoad& shape) : shape_(shape), device_(shape.device, {}) {
-        // Bit/us is Mbit/s.
+        // Mbit/s are bits per us.
         const auto add = [&](double bytes, double mbit_per_s) {
             hops_.push_back({bytes * 8 / mbit_per_s});
         };
@@ -68,7 +68,7 @@ public:
         for (const Hop& hop : hops_) sum += rows * hop.row_us;
         return sum;
     }
-    /// Jitter comes on top of the delay, half of it on average.
+    /// Sums the delays. Jitter adds half of its maximum on average.
     double delays_us() const {
         const LinkShape& link = shape_.link;
         return static_cast<double>(hops_.size()) * 1000 * (link.delay_ms + link.jitter_ms / 2);
@@ -90,8 +90,8 @@ double slowdown_at(const std::vector<Slowdown>& table, double rows) {
     if (above == table.begin()) return table.front().times;
     if (above == table.end()) return table.back().times;
     const Slowdown& below = *(above - 1);
-    const double part = (rows - below.rows) / (above->rows - below.rows);
-    return below.times + part * (above->times - below.times);
+    const double share = (rows - below.rows) / (above->rows - below.rows);
+    return below.times + share * (above->times - below.times);
 }
 
 Limits decode_limits(const RingLoad& shape, std::int32_t streams) {

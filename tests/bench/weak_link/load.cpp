@@ -1,7 +1,7 @@
-// The load of one measurement, run on real processes, after a short one like it. Streams begin
-// together; when all of them decode and have done so for a while, so that rates and splits have
-// settled, the measurement begins. Prompts then arrive at their times, whatever became of those
-// before.
+// Runs the load of one measurement on real processes, after a short load of the same kind. Streams
+// begin together. The measurement begins when all of them have decoded for a while, so that rates
+// and splits have settled. Prompts then arrive at their times, whether earlier ones have finished
+// or not.
 #include "load.h"
 
 #include <algorithm>
@@ -17,11 +17,11 @@
 namespace molink::bench {
 namespace {
 
-constexpr std::int32_t kVocabulary = 90;  // of the timed model; fits every other
+constexpr std::int32_t kVocabulary = 90;  // of the timed model; not above that of any other
 constexpr std::size_t kBegunTokens = 3;
 constexpr double kPatienceSeconds = 300;
 
-/// What callbacks write to; lives until the last of them is gone.
+/// What the callbacks write to. It lives until the last callback is destroyed.
 struct Shared {
     std::mutex mutex;
     std::condition_variable changed;
@@ -43,7 +43,7 @@ public:
     /// Seconds since the load began.
     double now() const { return now_s() - begin_s_; }
 
-    /// Waits until done() or `until`; false then. done() is called with the lock held.
+    /// Waits for done(), which is called with the lock held. Returns false if `until` comes first.
     template <typename Done>
     bool wait(double until, Done done) {
         std::unique_lock lock(shared_->mutex);
@@ -65,10 +65,10 @@ public:
             return std::all_of(requests_.begin(), requests_.end(),
                                [](const auto& request) { return request->ended; });
         });
-        if (!over) throw std::runtime_error("cancelled streams do not end");
+        if (!over) throw std::runtime_error("streams did not end after they were cancelled");
     }
 
-    /// Of the first `streams` requests, which decode, and the rest. After cancel_all().
+    /// Copies the first `streams` requests, which decode, and the rest. Call cancel_all() before.
     void collect(std::size_t streams, Streams& to) const {
         for (std::size_t i = 0; i < requests_.size(); ++i) {
             (i < streams ? to.decoding : to.prompts).push_back(requests_[i]->stream);
@@ -112,7 +112,7 @@ Request& Load::submit(std::int32_t prompt, std::int32_t output) {
     return *request;
 }
 
-/// What the cluster's counters say at a moment.
+/// The cluster's counters at one time.
 struct Counters {
     explicit Counters(BenchCluster& cluster)
         : at_s(now_s()),
@@ -125,7 +125,7 @@ struct Counters {
     std::vector<std::array<std::uint64_t, 2>> bytes;
 };
 
-/// What the cluster does while nobody asks for anything.
+/// What the cluster uses while there are no requests.
 struct Idle {
     double handling = 0;  ///< CPU seconds per second
 };
@@ -165,7 +165,7 @@ Idle settle(BenchCluster& cluster) {
     return {(cluster.handling_s() - handled_s) / (now_s() - begin_s)};
 }
 
-/// Before anything counts; returns how long it took from the first request on.
+/// Runs the short load that is not counted. Returns how many seconds it took.
 double warm_up(Engine& engine, const LoadPlan& plan) {
     Load load(engine);
     std::vector<Request*> streams;
@@ -176,12 +176,12 @@ double warm_up(Engine& engine, const LoadPlan& plan) {
         return std::all_of(streams.begin(), streams.end(),
                            [](const Request* request) { return request->ended; });
     });
-    if (!over) throw std::runtime_error("the first streams do not end");
+    if (!over) throw std::runtime_error("the streams of the warm-up did not end");
     load.sleep_until(load.now() + kPauseSeconds);
     return load.now();
 }
 
-/// The streams decode, all of them, and have done so for a while.
+/// Starts the streams, and returns when all of them have decoded for a while.
 void begin_streams(Load& load, const LoadPlan& plan, std::vector<Request*>& streams) {
     for (std::int32_t i = 0; i < plan.streams; ++i) {
         streams.push_back(&load.submit(kShortPrompt, plan.output));
@@ -191,7 +191,7 @@ void begin_streams(Load& load, const LoadPlan& plan, std::vector<Request*>& stre
             return request->stream.tokens.size() >= kBegunTokens;
         });
     });
-    if (!begun) throw std::runtime_error("the streams do not begin");
+    if (!begun) throw std::runtime_error("not all streams began to decode");
     load.sleep_until(load.now() + kWarmSeconds);
 }
 
@@ -218,8 +218,8 @@ RunLoad run_load(BenchCluster& cluster, const LoadPlan& plan) {
         return std::none_of(streams.begin(), streams.end(),
                             [](const Request* request) { return request->ended; });
     });
-    if (cut_short) throw std::runtime_error("a stream ended before the measurement");
-    // Prompts under way may still finish: a time to first token that never came would not count.
+    if (cut_short) throw std::runtime_error("a stream ended during the measurement");
+    // Waits for the prompts under way, so that their times to first token count.
     load.wait(run.streams.end + plan.seconds, [&] {
         return std::all_of(prompts.begin(), prompts.end(),
                            [](const Request* request) { return !request->stream.tokens.empty(); });

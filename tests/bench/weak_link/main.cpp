@@ -1,7 +1,8 @@
-// weak_link: what schedulers and transmit policies reach over slow, distant links. Real processes
-// over a relay of its own; stages that take the times of a profile, or that compute. Prints one
-// line for each cell, and the two limits beside it; with --json a file that a later run goes on
-// from; with --simulate the simulator's figures beside the real ones.
+// weak_link measures what schedulers and transmit policies reach over slow, distant links. It runs
+// real processes over its own relay. Stages take the times of a profile, or compute. It prints one
+// line for each cell with the two limits; --json writes a file from which a later run continues,
+// and
+// --simulate adds the simulator's figures.
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
@@ -21,7 +22,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// Lines of a file: what was measured, cells by key and devices by model.
+/// The file of measurements, one JSON object per line: cells by key, and devices by model.
 class Journal {
 public:
     Journal(const std::string& path, Bench& bench) : path_(path) {
@@ -54,7 +55,7 @@ private:
     std::map<std::string, Json> rows_;
 };
 
-/// Rounds of a cell, in the order cells come.
+/// The rounds of a cell.
 struct Group {
     Cell cell;
     Rounds rounds;
@@ -68,7 +69,7 @@ Rounds& rounds_of(std::vector<Group>& groups, const Cell& cell) {
     return groups.back().rounds;
 }
 
-/// Runs what is not known yet; counts what failed.
+/// Runs the cells that the journal lacks. Returns how many failed.
 int run_cells(const std::vector<Cell>& cells, Bench& bench, Journal& journal,
               std::vector<Group>& groups) {
     int failed = 0;
@@ -93,7 +94,8 @@ void write_markdown(const Flags& flags, const Bench& bench, const std::string& t
     const std::string rounds =
         flags.rounds == 1 ? "One round" : fmt::format("Medians of {} rounds", flags.rounds);
     std::ofstream(flags.markdown) << fmt::format(
-        "# The simulator beside reality\n\n{} on {}, {} cores; made by\n\n    weak_link {}\n\n{}",
+        "# The simulator beside real processes\n\n{} on {}, {} cores; made by\n\n    weak_link "
+        "{}\n\n{}",
         rounds, cpu_model(), bench.cores, flags.command, table);
 }
 

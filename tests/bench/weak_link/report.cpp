@@ -1,5 +1,5 @@
-// Tables. A cell's line has everything that the goals speak of; medians are for reading, the
-// comparison is for the repository.
+// The tables of weak_link. A cell's line has every figure that the goals name. The medians are for
+// reading, and the comparison is for the repository.
 #include "report.h"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ std::vector<double> values_of(const Rounds& rounds, const std::string& path) {
     return values;
 }
 
-/// Largest minus smallest, of the median.
+/// Returns the largest minus the smallest value, relative to the median.
 double spread_of(const Rounds& rounds, const std::string& path) {
     const std::vector<double> values = values_of(rounds, path);
     const auto [low, high] = std::minmax_element(values.begin(), values.end());
@@ -34,14 +34,14 @@ std::string text_of(const Json& row, const char* key) {
     return row.at(key).get<std::string>();
 }
 
-/// "12/15/40/41": p50, p90, p99 and the largest, ms.
+/// Returns p50, p90, p99 and the largest value in ms: "12/15/40/41".
 std::string four(const Json& spread) {
     return fmt::format("{:.0f}/{:.0f}/{:.0f}/{:.0f}", spread.at("p50").get<double>(),
                        spread.at("p90").get<double>(), spread.at("p99").get<double>(),
                        spread.at("max").get<double>());
 }
 
-/// "123 93%": a limit and the share reached; "-" where there is none.
+/// Returns a limit and the share that was reached, "123 93%", or "-" without a limit.
 std::string limit_of(double limit, double share) {
     return limit > 0 ? fmt::format("{:.0f} {:.0f}%", limit, 100 * share) : "-";
 }
@@ -73,7 +73,7 @@ bool computes(const Compared& cell) {
     return cell.real.front().at("cores").get<int>() > 0;
 }
 
-/// Throughput, TTFT and TPOT. How far rounds are apart is no excuse.
+/// Returns throughput, TTFT and TPOT. The tolerance does not depend on the spread of the rounds.
 std::vector<Figure> figures_of(const Compared& cell) {
     struct {
         const char* path;
@@ -91,7 +91,7 @@ std::vector<Figure> figures_of(const Compared& cell) {
     return figures;
 }
 
-/// "TTFT, TPOT": what is farther apart than the tolerance.
+/// Returns the figures that differ by more than the tolerance: "TTFT, TPOT".
 std::string missed_by(const Compared& cell) {
     std::string names;
     for (const Figure& figure : figures_of(cell)) {
@@ -101,7 +101,7 @@ std::string missed_by(const Compared& cell) {
     return names;
 }
 
-/// What can be said of all cells of one kind: how many are within the tolerance, and which miss.
+/// Returns how many cells of one kind are within the tolerance, and which cells miss it.
 std::string verdict(const std::vector<Compared>& cells, bool computing) {
     std::size_t all = 0;
     std::size_t near = 0;

@@ -1,7 +1,8 @@
-// Service times of stages. A stage of half of the model's layers is loaded as a worker loads it,
-// because fewer would stay in the caches and look faster than they are; the LM head is what a stage
-// that has it takes longer. Times are the thread's own, so that they are service times on a busy
-// machine as well. Sequences have a context as in the middle of a short run.
+// Measures the service times of stages. A stage with half of the model's layers is loaded as a
+// worker loads it, because fewer layers would stay in the caches and seem too fast. The time of the
+// LM head is the additional time of a stage that has it. Times are CPU times of the thread, so that
+// they are service times on a busy machine, too. Sequences have the context of the middle of a
+// short run.
 #include "service_times.h"
 
 #include <time.h>
@@ -42,14 +43,14 @@ T must(Result<T> result) {
     return std::move(result).value();
 }
 
-/// Of this thread, which computes alone: what others take of the machine does not count.
+/// Returns the CPU time of this thread, which other load on the machine does not change.
 double cpu_us() {
     timespec time{};
     ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
     return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) * 1e-3;
 }
 
-/// A stage that is given parts by hand.
+/// A stage that runs parts on the caller's thread.
 class Stage {
 public:
     Stage(const std::string& model_dir, std::int32_t layers, bool lm_head) {
@@ -61,7 +62,7 @@ public:
         work_ = must(make_model_work(options));
         StageConfig config;
         config.epoch = kEpoch;
-        // Without the LM head it is the first of two stages.
+        // Without the LM head the stage is the first of two.
         config.ring = RingShape(lm_head ? 1 : 2, false, false);
         config.layers = {0, layers};
         config.max_rows = kLargestSlice;
@@ -75,7 +76,7 @@ public:
         if (!started.ok()) throw std::runtime_error(started.message());
     }
 
-    /// Opens a sequence with a slice of so many rows.
+    /// Opens a sequence with a slice of `rows` rows. Returns the time of the part.
     double open_us(std::int32_t rows) {
         PartPlan part;
         SequenceOpen open;
@@ -95,7 +96,7 @@ public:
         return run_us(std::move(part));
     }
 
-    /// A row of each of the first `rows` sequences.
+    /// Decodes a row of each of the first `rows` sequences. Returns the time of the part.
     double decode_us(std::int32_t rows) {
         std::vector<DecodeRows> decode;
         for (std::size_t i = 0; i < static_cast<std::size_t>(rows); ++i) {
@@ -112,7 +113,7 @@ public:
     }
 
 private:
-    /// Blocks that the next rows of a sequence need; its length grows.
+    /// Adds rows to the length of a sequence. Returns the blocks that they need.
     std::vector<BlockId> grow(std::size_t index, std::int32_t rows) {
         std::vector<BlockId> new_blocks;
         for (std::int32_t at = lengths_[index]; at < lengths_[index] + rows; ++at) {
@@ -138,13 +139,13 @@ private:
     std::uint64_t next_part_ = 1;
 };
 
-/// Microseconds of whole parts.
+/// Times of whole parts.
 struct Times {
     std::vector<ProfilePoint> decode;
     std::vector<ProfilePoint> prefill;
 };
 
-/// Stages take turns, so that a busy moment hits all of them.
+/// Measures stages in turn, so that a busy moment affects all of them.
 std::vector<Times> measure(std::span<Stage* const> stages) {
     std::vector<Times> times(stages.size());
     const auto repeat = [&](int count, const auto& run) {
@@ -159,7 +160,7 @@ std::vector<Times> measure(std::span<Stage* const> stages) {
     const auto open = [&](int count, std::int32_t rows) {
         return repeat(count, [&](Stage& stage) { return stage.open_us(rows); });
     };
-    open(1, kContext);  // pages and caches
+    open(1, kContext);  // warms pages and caches
     const std::vector<double> slices = open(kSequences - 1, kContext);
     for (std::int32_t rows : {1, 2, 4, 8, 16, kSequences}) {
         const auto parts =
@@ -236,7 +237,7 @@ std::vector<Slowdown> measure_contention(const std::string& model_dir, int cores
     };
     std::vector<Slowdown> slowdowns;
     for (const std::int32_t rows : kContendingRows) {
-        run_together(rows);  // pages and caches
+        run_together(rows);  // warms pages and caches
         std::vector<double> ratios;
         for (int i = 0; i < kContendingRounds; ++i) {
             const double alone = run(*stages[0], rows);

@@ -1,6 +1,6 @@
-// A cell as a study: every node of the real cluster with the layers it had, every direction of a
-// link with its rate, the load as a trace with the arrivals of the real run. Loops, sockets and
-// relay are a time that was measured: of a core where stages compute, else part of the delay.
+// Runs a cell as a study: every node of the real cluster with the layers that it had, every link
+// with its rate, and the load as a trace with the arrivals of the real run. Loops, sockets and
+// relay take a time that was measured: time of a core if stages compute, else a part of the delay.
 #include "simulated.h"
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 namespace molink::bench {
 namespace {
 
-/// The simulator has one contention for parts of all sizes: that of so many rows.
+/// The simulator has one contention for parts of all sizes. It is that of this many rows.
 constexpr double kSimulatedRows = 8;
 constexpr double kNodeGib = 24;
 constexpr const char* kHost = "machine";
@@ -53,7 +53,7 @@ StudyCluster make_cluster(const SimulatedCell& cell) {
     const std::size_t nodes = cluster.nodes.size();
     for (std::size_t from = 0; from < nodes; ++from) {
         for (std::size_t to = 0; to < from; ++to) {
-            // From the last stage to the first is onward, too, where it dials that one.
+            // The last stage dials the first one if the head has no stage, so that is onward, too.
             const bool onward = !system.local_stage && to > 0 && from + 1 == nodes;
             cluster.links.push_back(
                 {cluster.nodes[from].name, cluster.nodes[to].name, direction(cell, onward)});
@@ -62,7 +62,7 @@ StudyCluster make_cluster(const SimulatedCell& cell) {
     cluster.max_running = cell.plan.streams + kSpareRunning;
     cluster.max_step_tokens = kMaxStepTokens;
     cluster.max_slice_tokens = kMaxStepTokens;
-    cluster.max_frame_bytes = limits::kMaxFrameBytes;  // as channels of real nodes cut
+    cluster.max_frame_bytes = limits::kMaxFrameBytes;  // as in real nodes
     return cluster;
 }
 
@@ -79,7 +79,7 @@ StudyWorkload make_workload(const SimulatedCell& cell) {
     for (const Arrival& arrival : draw_arrivals(cell.plan)) {
         workload.trace.push_back({begin + arrival.at_s, arrival.rows, kPromptOutput});
     }
-    // As long as the real run waits for prompts that are under way.
+    // The real run also waits this long for prompts under way.
     workload.stop_s = begin + 2 * cell.plan.seconds;
     workload.settle_s = kSettleSeconds;
     return workload;
@@ -124,14 +124,15 @@ Simulated simulate_cell(const SimulatedCell& cell) {
     streams.end = streams.begin + cell.plan.seconds;
     streams.over = workload.stop_s;
     const auto decoding = static_cast<std::size_t>(cell.plan.streams);
-    for (std::size_t i = decoding; i < report->token_times.size(); ++i) {  // what counts
+    for (std::size_t i = decoding; i < report->token_times.size(); ++i) {  // after the warm-up
         const bool first = streams.decoding.size() < decoding;
         (first ? streams.decoding : streams.prompts).push_back(stream_of(report->token_times[i]));
     }
     for (const Stream& stream : streams.decoding) {
         if (stream.tokens.empty() || stream.tokens.front() > streams.begin ||
             static_cast<std::int32_t>(stream.tokens.size()) >= cell.plan.output) {
-            throw std::runtime_error("simulated streams do not decode while it is measured");
+            throw std::runtime_error(
+                "not all simulated streams decode during the whole measurement");
         }
     }
     return simulated;

@@ -7,26 +7,26 @@
 
 namespace molink::bench {
 
-/// A cell that was run, as the simulator has to know it.
+/// What the simulator has to know of a cell that was run. Times in seconds.
 struct SimulatedCell {
     Cell cell;
     RingLoad ring;
     ModelSpec spec;
     LoadPlan plan;
-    double delay_ms = 0;  ///< one way, as nodes measured it: with sockets and relay; 0: the link's
-    double part_us = 0;   ///< of a core, to hand on a part, where stages share cores
-    double warm = 0;      ///< from the first request of all to the first that counts
-    double begin = 0;     ///< of the measurement, after that; prompts arrive from then on
+    double delay_ms = 0;  ///< one way, as nodes measured it; 0: the link's own
+    double part_us = 0;   ///< of a core, to hand on a part, if stages share cores
+    double warm = 0;      ///< from the first request of all to the first of the streams
+    double begin = 0;     ///< from there to the measurement, in which prompts arrive
 };
 
 struct Simulated {
     Streams streams;
     std::int32_t micro_batches = 0;
-    double link_use = 0;    ///< of the busiest direction, ramp and tail included
-    double stage_busy = 0;  ///< of the busiest stage
+    double link_use = 0;    ///< share of the busiest direction, with ramp and tail
+    double stage_busy = 0;  ///< share of the time of the busiest stage
 };
 
-/// The same cluster, links and load in virtual time. Throws std::runtime_error.
+/// Runs the same cluster, links and load in virtual time. Throws std::runtime_error.
 Simulated simulate_cell(const SimulatedCell& cell);
 
 }  // namespace molink::bench

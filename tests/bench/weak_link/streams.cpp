@@ -1,7 +1,6 @@
-// What a measurement says of its streams. Tokens and gaps count from the moment every stream
-// decodes to the moment the first one stops, so that neither ramp nor tail flatters or spoils the
-// rate; a time to first token counts from submit. Real and simulated runs are measured by this code
-// alike.
+// Computes the results of a measurement from its streams. Tokens and gaps count only while all
+// streams decode, so that ramp and tail do not change the rate. A time to first token counts from
+// submit. Real and simulated runs use the same code.
 #include "streams.h"
 
 #include <algorithm>
@@ -14,7 +13,7 @@ namespace {
 
 using Spans = std::vector<std::pair<double, double>>;
 
-/// Gaps of the streams within the measurement, and those that overlap one of `beside`.
+/// Adds the gaps of the streams within the measurement, and those that overlap one of `beside`.
 void add_gaps(const Streams& streams, const Spans& beside, Measured& measured) {
     std::vector<double> gaps, overlapping, means;
     for (const Stream& stream : streams.decoding) {
@@ -39,9 +38,9 @@ void add_gaps(const Streams& streams, const Spans& beside, Measured& measured) {
     measured.tpot_ms = Spread::of(std::move(means)).p50;
 }
 
-/// Streams that decode together get their tokens at the same time, and whether a cycle more falls
-/// into the measurement would be worth some percent: each counts from its first to its last token
-/// in it.
+/// Returns the tokens/s of all streams. Streams that decode together get their tokens at the same
+/// time, so one more cycle within the measurement would change the rate by some percent. Each
+/// stream is therefore counted from its first to its last token in the measurement.
 double decode_rate(const Streams& streams) {
     double rate = 0;
     for (const Stream& stream : streams.decoding) {

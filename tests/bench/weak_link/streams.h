@@ -5,65 +5,66 @@
 
 namespace molink::bench {
 
-inline constexpr std::int32_t kShortPrompt = 8;    ///< of a stream that decodes
-inline constexpr std::int32_t kPromptOutput = 16;  ///< tokens of a prompt that arrives beside
-inline constexpr std::int32_t kPromptMean = 768;   ///< rows of one
+inline constexpr std::int32_t kShortPrompt = 8;  ///< tokens, of a decoding stream
+inline constexpr std::int32_t kPromptOutput =
+    16;  ///< tokens, of a prompt that arrives beside the streams
+inline constexpr std::int32_t kPromptMean = 768;  ///< tokens of such a prompt
 inline constexpr std::int32_t kLongestOutput = 3500;
-/// From the moment the cluster serves to the first request: links have measured themselves then, as
-/// they have in any service but a new one.
+/// Time from the start of service to the first request, in which links measure themselves. Only a
+/// new service has unmeasured links.
 inline constexpr double kSettleSeconds = 2;
-/// As many streams as are measured run so short before, and then nothing for a while: rates are
-/// known, and pages of KV are there.
+/// The warm-up: as many streams as are measured, each with this many tokens, and then a pause.
+/// After it rates are known, and KV pages are in memory.
 inline constexpr std::int32_t kFirstTokens = 8;
 inline constexpr double kPauseSeconds = 1;
-inline constexpr double kWarmSeconds = 2;  ///< before a measurement all streams decode so long
+inline constexpr double kWarmSeconds = 2;  ///< all streams decode before the measurement
 
-/// What is run, in real processes and in the simulator alike.
+/// What runs, both in real processes and in the simulator.
 struct LoadPlan {
     std::int32_t streams = 0;
-    std::int32_t output = 0;   ///< tokens of a stream, more than it comes to
-    double prompts_per_s = 0;  ///< that arrive beside; 0: decode alone
-    double seconds = 0;        ///< that are measured
+    std::int32_t output = 0;   ///< max_tokens of a stream, which it does not reach
+    double prompts_per_s = 0;  ///< that arrive beside; 0: none
+    double seconds = 0;        ///< of the measurement
 };
 
 /// A prompt that arrives beside the streams.
 struct Arrival {
-    double at_s = 0;  ///< after the measurement has begun
+    double at_s = 0;  ///< after the begin of the measurement
     std::int32_t rows = 0;
 };
 
-/// Poisson arrivals of 512 to 1,024 rows; the same for the same plan.
+/// Draws Poisson arrivals of 512 to 1,024 rows. Equal plans have equal arrivals.
 std::vector<Arrival> draw_arrivals(const LoadPlan& plan);
 
-/// One request and when its tokens came, seconds.
+/// When a request was submitted and when its tokens arrived, in seconds.
 struct Stream {
     double submitted = 0;
     std::vector<double> tokens;
 };
 
-/// What a run left. Times from the first request that counts.
+/// The record of a run. Times in seconds from the first request after the warm-up.
 struct Streams {
     std::vector<Stream> decoding;
     std::vector<Stream> prompts;  ///< that arrived beside
-    double begin = 0;             ///< of the measurement; every stream decodes from here ...
-    double end = 0;               ///< ... to here
-    double over = 0;              ///< prompts were waited for until then
+    double begin = 0;             ///< of the measurement
+    double end = 0;               ///< of the measurement; until then every stream decodes
+    double over = 0;              ///< the end of the wait for first tokens of prompts
 };
 
-/// p50, p90, p99 and the largest, milliseconds.
+/// Quantiles and the largest value, in ms.
 struct Spread {
     double p50 = 0, p90 = 0, p99 = 0, max = 0;
     static Spread of(std::vector<double> values_ms);
 };
 
 struct Measured {
-    double tokens_per_s = 0;      ///< output
+    double tokens_per_s = 0;      ///< of output
     Spread gap;                   ///< between two tokens of a stream
-    Spread gap_beside;            ///< of these, those that overlap a prefill
-    Spread ttft;                  ///< from submit; of the prompts that arrive when there are any
+    Spread gap_beside;            ///< those gaps that overlap a prefill
+    Spread ttft;                  ///< of the prompts that arrive, or of the streams if none do
     double tpot_ms = 0;           ///< median over streams of their mean gap
     std::int32_t prompts = 0;     ///< that arrived
-    std::int32_t unfinished = 0;  ///< of them, without a first token at the end
+    std::int32_t unfinished = 0;  ///< prompts without a first token at the end
 };
 
 Measured measure(const Streams& streams);

@@ -1,5 +1,5 @@
-// What the benchmark computes without running anything: names of links and loads, limits of known
-// rings, and what a run's tokens say.
+// Tests what the benchmark computes without running anything: names of links and loads, limits of
+// known rings, and the results that follow from the tokens of a run.
 #include <stdexcept>
 
 #include "support/catch.h"
@@ -15,7 +15,7 @@ using namespace molink::bench;
 
 namespace {
 
-/// Stages of four layers that take 100 us for a layer whatever the rows; a head of 200 us.
+/// Stages of four layers. A layer takes 100 us and the LM head 200 us for any number of rows.
 RingLoad ring(std::size_t stages, const LinkShape& link) {
     RingLoad shape;
     shape.link = link;
@@ -27,7 +27,7 @@ RingLoad ring(std::size_t stages, const LinkShape& link) {
     return shape;
 }
 
-/// A line of the journal with what tables show.
+/// A line of the journal with the values that tables show.
 nlohmann::json row_of(const char* scheduler, double tokens_per_s, double ttft_ms, double gap_ms,
                       int cores = 0) {
     return {{"system", "toy"},
@@ -50,8 +50,8 @@ nlohmann::json row_of(const char* scheduler, double tokens_per_s, double ttft_ms
 
 }  // namespace
 
-TEST_CASE("weak_link: the simulator misses what is beyond the tolerance, however far runs differ") {
-    // Two runs that differ by 80 % are no excuse for 36 %.
+TEST_CASE("weak_link: the tolerance of the simulator does not depend on the spread of the runs") {
+    // Two runs that differ by 80 % do not permit 36 %.
     const Rounds two{row_of("depth", 100, 60, 9, 2), row_of("depth", 100, 140, 9, 2)};
     const std::string table = comparison_table({{two, row_of("depth", 114, 136, 9, 2)}});
     REQUIRE(table.find("+36.0 % |") != std::string::npos);
@@ -59,7 +59,7 @@ TEST_CASE("weak_link: the simulator misses what is beyond the tolerance, however
     REQUIRE(table.find("within 15 % in 0 of 1 cells") != std::string::npos);
     REQUIRE(table.find("1 of them have fewer than 5 rounds") != std::string::npos);
     REQUIRE(table.find("- toyx2, 50M-20ms, load mixed, depth+fifo: TTFT\n") != std::string::npos);
-    // Timed stages have 10 %.
+    // The tolerance of timed stages is 10 %.
     const Rounds five(5, row_of("depth", 100, 100, 9));
     const std::string timed = comparison_table(
         {{five, row_of("depth", 109, 91, 9)}, {five, row_of("depth", 111, 100, 9)}});
@@ -68,7 +68,7 @@ TEST_CASE("weak_link: the simulator misses what is beyond the tolerance, however
     REQUIRE(timed.find(": tokens/s\n") != std::string::npos);
 }
 
-TEST_CASE("weak_link: policies beside each other, and what each is as good as the best in") {
+TEST_CASE("weak_link: the table of policies says in what each is as good as the best") {
     const std::string table =
         policy_table({{row_of("single", 14, 7500, 3200)},
                       {row_of("depth", 140, 900, 400), row_of("depth", 144, 800, 380)},
@@ -127,7 +127,7 @@ TEST_CASE("weak_link: cells") {
     flags.step_tokens = {64, 256};
     flags.rounds = 2;
     const std::vector<Cell> cells = cells_of(flags);
-    // Budgets matter to the mixed load of the scheduler that has one.
+    // Budgets matter in the mixed load, to the scheduler that has one.
     REQUIRE(cells.size() == 2 * (2 + 3));
     REQUIRE(cells[0].key() != cells[5].key());
     REQUIRE(cells[0].group() == cells[5].group());
@@ -137,11 +137,11 @@ TEST_CASE("weak_link: cells") {
 
 TEST_CASE("weak_link: limits of a ring bound by delay, by a stage, by a link and by cores") {
     const RingLoad far = ring(2, {"", 1e6, 1e6, 100, 0});
-    // Two delays of 100 ms, eight layers and the head.
+    // Two delays of 100 ms, eight layers and the LM head.
     REQUIRE(decode_limits(far, 1).many == Approx(1e6 / 201'000).epsilon(0.001));
     REQUIRE(decode_limits(far, 1).one == Approx(decode_limits(far, 1).many));
     const RingLoad near = ring(2, {"", 1e6, 1e6, 0, 0});
-    // Two micro-batches of 16; the stage with the head takes 600 us for each.
+    // Two micro-batches of 16; the stage with the LM head takes 600 us for each.
     REQUIRE(decode_limits(near, 32).many == Approx(32e6 / 1200).epsilon(0.2));
     RingLoad shared = ring(4, {"", 1e6, 1e6, 0, 0});
     const double apart = decode_limits(shared, 64).many;
@@ -171,7 +171,7 @@ TEST_CASE("weak_link: prefill rate and propagation") {
     REQUIRE(propagation(apart, 1.4 + 40) == Approx(1).epsilon(0.01));
 }
 
-TEST_CASE("weak_link: what counts is what happens while it is measured") {
+TEST_CASE("weak_link: only what happens during the measurement counts") {
     Streams streams;
     streams.begin = 1;
     streams.end = 2;
@@ -193,7 +193,7 @@ TEST_CASE("weak_link: what counts is what happens while it is measured") {
     REQUIRE(got.gap_beside.p50 == Approx(250));
 }
 
-TEST_CASE("weak_link: a simulated cell comes to its limit") {
+TEST_CASE("weak_link: a simulated cell comes close to its limit") {
     SimulatedCell cell;
     cell.cell.system.nodes = 2;
     cell.cell.scheduler = "adaptive";
