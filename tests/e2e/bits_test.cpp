@@ -1,5 +1,6 @@
-// Results are the same however the work is split: hashes of all logits at every position, over
-// nodes, slices, neighbours, threads, block sizes, weight and cache types, inside one process.
+// Tests that results do not depend on how the work is split: compares hashes of the logits at every
+// position over nodes, slices, neighbours, threads, block sizes, weight and cache types, inside one
+// process.
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
@@ -40,13 +41,13 @@ struct Output {
     bool operator==(const Output&) const = default;
 };
 
-/// Waits for a number of requests.
+/// Collects the outputs of requests and waits for their ends.
 class Collector {
 public:
     RequestCallback callback(std::size_t index) {
         const std::lock_guard lock(mutex_);
         outputs_.resize(std::max(outputs_.size(), index + 1));
-        return [this, index](const RequestEvent& event) { take(index, event); };
+        return [this, index](const RequestEvent& event) { add_event(index, event); };
     }
     std::vector<Output> wait(std::size_t count) {
         std::unique_lock lock(mutex_);
@@ -55,7 +56,7 @@ public:
     }
 
 private:
-    void take(std::size_t index, const RequestEvent& event) {
+    void add_event(std::size_t index, const RequestEvent& event) {
         const std::lock_guard lock(mutex_);
         Output& output = outputs_[index];
         output.tokens.insert(output.tokens.end(), event.tokens.begin(), event.tokens.end());
@@ -95,7 +96,7 @@ void fill(NodeOptions& options, const Setup& setup, const std::string& model,
     options.memory_bytes = 64 << 20;
 }
 
-/// The output of prompt 0, with `neighbours` other requests beside it.
+/// Returns the output of prompt 0 while `neighbours` other requests run beside it.
 Output run(const std::string& model, const Setup& setup) {
     const auto network = make_inproc_hub();
     EngineOptions options;
@@ -252,7 +253,7 @@ TEST_CASE("seeded sampling gives the same tokens however the work is split") {
         REQUIRE(run(dir.path().string(), setup) == expected);
 }
 
-TEST_CASE("a weak link between the nodes changes nothing but time") {
+TEST_CASE("a weak link between the nodes changes only the time") {
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
     const Output expected = run(dir.path().string(), Setup());

@@ -1,6 +1,6 @@
-// Clusters whose nodes compute on a device that is unlike the host: its memory cannot be read, its
-// work is done late and on another thread. What they give is what clusters of CPUs give, and what
-// fails there is said.
+// Tests clusters whose nodes compute on a device that is unlike the host: the host cannot read its
+// memory, and it works late and on another thread. Results are those of clusters of CPUs, and
+// errors of the device reach the user.
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -22,7 +22,7 @@ struct Setup {
     std::int32_t nodes = 1;
     bool local_stage = true;
     LmHead lm_head = LmHead::last;
-    std::vector<std::string> devices;  // of the nodes in turn
+    std::vector<std::string> devices;  // of the nodes, in turn
 };
 
 GenerateRequest request_of(int index) {
@@ -38,7 +38,7 @@ GenerateRequest request_of(int index) {
     return request;
 }
 
-/// Eight requests at once: greedy, drawn, and with hashes of all logits.
+/// Runs eight requests at once: greedy ones, sampled ones, and ones with hashes of all logits.
 std::vector<Completion> run(const std::string& model, const Setup& setup) {
     LocalClusterOptions options;
     options.model_dir = model;
@@ -119,10 +119,10 @@ TEST_CASE("clusters of foreign devices give the tokens and hashes of a CPU") {
     }
 }
 
-TEST_CASE("an error of the head's device ends its requests and says where") {
+TEST_CASE("an error of the head's device ends its requests and names device and op") {
     ForeignOptions options;
     options.name = "breaks";
-    options.failing_op = "embed";  // not among what is measured while the node opens
+    options.failing_op = "embed";  // is not measured while the node opens
     options.fail_at = 20;          // while it decodes
     register_foreign_backend(options);
     TempDir dir;
@@ -147,7 +147,7 @@ TEST_CASE("an error of the head's device ends its requests and says where") {
 TEST_CASE("an error of a worker's device reaches the head with device and op") {
     ForeignOptions options;
     options.name = "breaks there";
-    options.failing_op = "gather_rows";  // of the LM head, which the last stage has
+    options.failing_op = "gather_rows";  // runs before the LM head, on the last stage
     options.fail_at = 8;
     register_foreign_backend(options);
     TempDir dir;
@@ -175,7 +175,7 @@ TEST_CASE("an error of a worker's device reaches the head with device and op") {
     REQUIRE(line.find("breaks there:0: gather_rows failed") != std::string::npos);
 }
 
-TEST_CASE("a device without memory for its pages is said with the numbers") {
+TEST_CASE("an error tells how much memory a device lacks for its pages") {
     ForeignOptions options;
     options.name = "small";
     options.memory_bytes = 3'000'000;

@@ -1,5 +1,5 @@
-// molink-plan as a user starts it: from a cluster file, with its refusals, and as a head that takes
-// in real workers and lets them go.
+// Tests molink-plan as a user starts it: from a cluster file, with wrong files and flags, and as a
+// head that accepts real workers and dismisses them.
 #include <fstream>
 #include <string>
 #include <vector>
@@ -29,7 +29,7 @@ bool says(const std::string& text, const std::string& words) {
 const std::string kModel = R"({"layers": 8, "hidden": 1024, "context": 1024, "layer_mib": 100,)"
                            R"( "kv_layer_token_bytes": 4096})";
 
-/// A cluster of a fast, a middling and a hopeless node.
+/// A cluster of a fast, a slower and a far too slow node.
 std::string cluster(const std::string& model, const std::string& more = "") {
     return R"({"model": )" + model + R"(, "default_link": {"mbit_per_s": 1000, "delay_ms": 0.2},
         "nodes": [
@@ -47,7 +47,7 @@ struct Scene {
         std::ofstream(path) << text;
         return path;
     }
-    /// Plans the cluster; returns what was printed.
+    /// Plans the cluster. Returns what was printed, or the errors if `expected` is not 0.
     std::string plan(const std::string& text, const Flags& more = {}, int expected = 0) const {
         Flags flags{"--cluster", file(text)};
         flags.insert(flags.end(), more.begin(), more.end());
@@ -83,7 +83,7 @@ TEST_CASE("a cluster file becomes a table and JSON") {
         says(scene.plan(cluster(kModel), {"--prompt", "4000", "--output", "96"}), "KV memory of"));
 }
 
-TEST_CASE("the prompts that are expected move the split") {
+TEST_CASE("the expected prompts change the split") {
     const Scene scene;
     const auto first = [&](const char* prompt, const char* output) {
         const std::string text = R"({"model": )" + kModel + R"(, "nodes": [
@@ -93,7 +93,7 @@ TEST_CASE("the prompts that are expected move the split") {
                  "head_row_us": 4000}]})";
         return scene.plan(text, {"--prompt", prompt, "--output", output});
     };
-    // Answers: the LM head is worth four layers. Prompts need none.
+    // For answers the LM head takes the time of four layers. Prompts do not need it.
     REQUIRE(says(first("1", "500"), "0-5   600.0 MiB"));
     REQUIRE(says(first("1000", "10"), "0-3   400.0 MiB"));
 }
@@ -158,7 +158,7 @@ TEST_CASE("the LM head's keys have new names, and the old ones still work") {
                  "model has both 'lm_head_mib' and 'head_mib'; they are one value"));
 }
 
-TEST_CASE("smaller activations make links faster by their bytes") {
+TEST_CASE("the time of a link follows from the bytes of the activations") {
     const Scene scene;
     REQUIRE(write_tiny_model(scene.dir.path(), {}).ok());
     const auto link_us = [&](const std::string& model, const char* wire, const std::string& what) {
@@ -176,7 +176,7 @@ TEST_CASE("smaller activations make links faster by their bytes") {
             REQUIRE(f32 > 0);
             CHECK(link_us(model, "f16", what) == Approx(f32 / 2));
             CHECK(link_us(model, "bf16", what) == Approx(f32 / 2));
-            // A byte each, and a scale of four for 64 of them.
+            // One byte for each value, and a scale of four bytes for 64 values.
             CHECK(link_us(model, "int8", what) ==
                   Approx(f32 * (hidden + hidden / 64 * 4) / (hidden * 4)));
         }
@@ -219,7 +219,7 @@ TEST_CASE("a model folder needs no weights") {
     REQUIRE(says(scene.plan(cluster(folder)), "throughput"));
 }
 
-TEST_CASE("a cluster file that cannot be is refused with the place and the reason") {
+TEST_CASE("a wrong cluster file is refused with the place and the reason") {
     const Scene scene;
     const auto refused = [&](const std::string& text, const std::string& words, int code = 2) {
         return says(scene.plan(text, {}, code), words);
@@ -249,7 +249,7 @@ TEST_CASE("a cluster file that cannot be is refused with the place and the reaso
     REQUIRE(says(missing.errors(), "/nowhere/cluster.json: cannot be read"));
 }
 
-TEST_CASE("real workers are measured, planned with and let go") {
+TEST_CASE("real workers are measured, used for a plan and dismissed") {
     const Scene scene;
     REQUIRE(write_tiny_model(scene.dir.path(), {}).ok());
     const std::string address = "tcp://127.0.0.1:" + std::to_string(molink::test::free_port());

@@ -1,5 +1,5 @@
-// Real processes over loopback TCP: the same results as one process, lost workers, refusals, bad
-// input. Each case starts molink-generate and molink-worker as a user would.
+// Tests real processes over loopback TCP: the same results as one process, lost workers, refusals
+// and bad input. Each case starts molink-generate and molink-worker as a user would.
 #include <csignal>
 #include <memory>
 #include <string>
@@ -48,7 +48,7 @@ struct Scene {
     }
 };
 
-/// The part of a JSON line from `key` on; times stand before it.
+/// Returns the list `key` of a JSON line. Times, which differ between runs, are outside of it.
 std::string part_of(const std::string& json, const std::string& key) {
     const std::size_t begin = json.find("\"" + key + "\":[");
     if (begin == std::string::npos) return {};
@@ -70,7 +70,7 @@ std::string result_of(Process& head) {
     return hashes + part_of(head.output(), "tokens");
 }
 
-/// Runs a program that must fail; returns what it said.
+/// Waits for a program that must fail. Returns what it wrote to standard error.
 std::string failure_of(Process& process, int expected) {
     const int status = process.wait(kLimitS);
     INFO(process.errors());
@@ -165,7 +165,7 @@ TEST_CASE("a killed worker ends the request with an error that names it") {
     REQUIRE(says(text, "was lost"));
 }
 
-TEST_CASE("a worker outlives nothing: a killed head ends it in time") {
+TEST_CASE("a worker ends when its head is killed") {
     TinyModelOptions model;
     model.context = 16384;
     const Scene scene(model);
@@ -177,7 +177,7 @@ TEST_CASE("a worker outlives nothing: a killed head ends it in time") {
     REQUIRE(says(failure_of(*worker, 1), "was lost"));
 }
 
-TEST_CASE("a frozen worker is waited for") {
+TEST_CASE("the head waits for a frozen worker") {
     const Scene scene;
     auto alone = scene.head(kJob);
     const std::string expected = result_of(*alone);
@@ -201,7 +201,7 @@ TEST_CASE("random bytes on the open ports change nothing") {
     for (int i = 0; i < 200; ++i) {
         std::string bytes(random.below(5000), '\0');
         for (char& byte : bytes) byte = static_cast<char>(random.next());
-        // Some begin like ZeroMQ's greeting and end like nothing at all.
+        // Some begin like ZeroMQ's greeting and continue with random bytes.
         if (i % 3 == 0) bytes.insert(0, std::string("\xff\0\0\0\0\0\0\0\x01\x7f", 10));
         molink::test::send_bytes(i % 2 == 0 ? scene.port : worker_port, bytes);
     }
@@ -235,7 +235,7 @@ TEST_CASE("a worker with another model, type or too little memory is told why") 
     for (const std::string& words : told) REQUIRE(says(head->errors(), words));
 }
 
-TEST_CASE("a worker that was not told the head's KV type is refused, and both say the two types") {
+TEST_CASE("a worker without the head's KV type is refused, and both processes name the two types") {
     const Scene scene;
     auto head = scene.head(kJob + Flags{"--stages", "2", "--kv", "f16"});
     const std::string words = "has a KV cache of f32; the head has f16";
@@ -247,7 +247,7 @@ TEST_CASE("a worker that was not told the head's KV type is refused, and both sa
     REQUIRE(says(head->errors(), words));
 }
 
-TEST_CASE("addresses that cannot work are refused with a reason") {
+TEST_CASE("wrong addresses are refused with a reason") {
     const Scene scene;
     auto waiting = scene.head(kJob + Flags{"--stages", "2"});
     REQUIRE(waiting->wait(0.5) == -1);
@@ -268,7 +268,7 @@ TEST_CASE("addresses that cannot work are refused with a reason") {
     REQUIRE(says(failure_of(missing, 3), "1 of 2 nodes are here; missing 1"));
 }
 
-TEST_CASE("prompts that cannot work are refused with the numbers") {
+TEST_CASE("wrong prompts are refused with the numbers") {
     const Scene scene;
     auto none = scene.head({});
     REQUIRE(says(failure_of(*none, 2), "--prompt"));

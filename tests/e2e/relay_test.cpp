@@ -1,5 +1,5 @@
-// Links that misbehave under real nodes: frozen for longer than any patience of the channel, cut
-// again and again. Every stream ends with the tokens that it would have had.
+// Tests real nodes on bad links, which are frozen for longer than any time-out of the channel, or
+// cut again and again. Every stream must end with the tokens that it has on good links.
 #include <filesystem>
 #include <thread>
 
@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::int64_t kWaitUs = 60'000'000;
 
-/// A head and two workers of the timed backend; every connection goes through a relay.
+/// A head and two workers on the timed backend. Every connection goes through a relay.
 struct RelayedCluster {
     RelayedCluster() {
         REQUIRE(write_tiny_model(dir.path()).ok());
@@ -61,7 +61,7 @@ struct RelayedCluster {
         node.advertise = "tcp://127.0.0.1:" + std::to_string(ports.back());
     }
 
-    /// Bytes that the links sent a second time.
+    /// Returns the bytes that the links have sent again.
     std::uint64_t resent_bytes() const {
         std::uint64_t bytes = 0;
         for (const LinkMetrics& link : engine->metrics().links) bytes += link.resent_bytes;
@@ -88,7 +88,7 @@ GenerateRequest request_of(std::int32_t index) {
     return request;
 }
 
-/// Runs six streams and calls `disturb` with the number of tokens that have come, after each.
+/// Runs six streams. Calls `disturb` after every event with tokens, with the number of such events.
 template <typename Disturb>
 void run_streams(RelayedCluster& cluster, const Disturb& disturb) {
     Requests requests(*cluster.engine);
@@ -118,7 +118,8 @@ TEST_CASE("links through relays are measured before the plan") {
         INFO("node " << link.from.value << " -> " << link.to.value << ": "
                      << link.model.bytes_per_s * 8e-6 << " Mbit/s, " << link.model.delay_us
                      << " us");
-        // Far from what is not known and from loopback; a busy machine reads late, so no nearer.
+        // Far from the values of an unmeasured link and of loopback. Not closer to the true ones,
+        // because a busy machine reads late.
         CHECK(link.model.bytes_per_s > 12.5e6 / 4);
         CHECK(link.model.bytes_per_s < 4 * 12.5e6);
         CHECK(link.model.delay_us >= 2'500);
@@ -126,7 +127,7 @@ TEST_CASE("links through relays are measured before the plan") {
     }
 }
 
-TEST_CASE("a link that is cut twenty times loses and doubles nothing") {
+TEST_CASE("a link that is cut twenty times loses nothing and delivers nothing twice") {
     RelayedCluster cluster;
     int cuts = 0;
     run_streams(cluster, [&](int tokens) {
@@ -134,11 +135,11 @@ TEST_CASE("a link that is cut twenty times loses and doubles nothing") {
         cluster.relay.cut(cluster.ports[static_cast<std::size_t>(cuts++ % 3)]);
     });
     REQUIRE(cuts == 20);
-    // A window is 64 KiB at least; each cut ends both directions of up to four connections.
+    // A window holds at least 64 KiB. Each cut ends both directions of up to four connections.
     REQUIRE(cluster.resent_bytes() < 20 * 4 * std::uint64_t{65536});
 }
 
-TEST_CASE("a link that is frozen for eight seconds goes on where it was") {
+TEST_CASE("a link that is frozen for eight seconds continues where it stopped") {
     RelayedCluster cluster;
     run_streams(cluster, [&](int tokens) {
         if (tokens == 100) cluster.relay.freeze(cluster.ports[1], 8'000'000);

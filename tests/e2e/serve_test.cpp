@@ -1,4 +1,5 @@
-// molink-serve as its callers see it: real processes on loopback, the bundled model, raw HTTP.
+// Tests molink-serve as its clients see it: real processes on loopback, the bundled model, raw
+// HTTP.
 #include <chrono>
 #include <csignal>
 #include <future>
@@ -16,7 +17,8 @@ namespace {
 const std::string kModel = std::string(MOLINK_SOURCE_DIR) + "/examples/models/kjv";
 constexpr double kLimitS = 60;
 
-/// molink-serve with `workers` workers; ready when made.
+/// molink-serve with `workers` workers. The constructor returns when it is ready, or without `wait`
+/// when it answers without its workers.
 struct Served {
     explicit Served(int workers, const std::vector<std::string>& more = {}, bool wait = true) {
         const std::string join = "tcp://127.0.0.1:" + std::to_string(free_port());
@@ -40,7 +42,7 @@ struct Served {
     HttpAnswer complete(const std::string& body) const {
         return http_request(port, "POST", "/v1/completions", body);
     }
-    /// Asks again until `done`; each question is a round trip, and there are at most 3,000.
+    /// Repeats `done` until it is true, at most 3,000 times with pauses of 20 ms.
     template <typename Done>
     bool until(Done done) const {
         for (int i = 0; i < 3000; ++i) {
@@ -61,7 +63,7 @@ std::string body_of(const std::string& more) {
     return R"({"model":"kjv","prompt":"In the beginning","temperature":0)" + more + "}";
 }
 
-/// The value behind the first `"key":`, a string without escapes or a number.
+/// Returns the value after the first `"key":`, which is a string without escapes or a number.
 std::string value_of(const std::string& json, const std::string& key) {
     const std::size_t at = json.find("\"" + key + "\":");
     if (at == std::string::npos) return {};
@@ -82,7 +84,7 @@ std::string stream_text(const std::string& events) {
 
 }  // namespace
 
-TEST_CASE("completions, whole and streamed, over three processes") {
+TEST_CASE("three processes serve completions, whole and streamed") {
     const Served served(2);
     REQUIRE(value_of(served.get("/v1/models").body, "id") == "kjv");
     REQUIRE(served.get("/v1/models/kjv").status == 200);
@@ -127,7 +129,7 @@ TEST_CASE("completions, whole and streamed, over three processes") {
         INFO(part);
         REQUIRE(metrics.find(part) != std::string::npos);
     }
-    REQUIRE(served.until([&] {  // the workers report it with their next heartbeat
+    REQUIRE(served.until([&] {  // workers report it with their next heartbeat
         const std::string now = served.get("/metrics").body;
         return now.find("node=\"worker-0\",peer=\"worker-1\",lane=\"decode\"") != now.npos ||
                now.find("node=\"worker-1\",peer=\"worker-0\",lane=\"decode\"") != now.npos;
@@ -140,7 +142,7 @@ TEST_CASE("completions, whole and streamed, over three processes") {
     }
 }
 
-TEST_CASE("a client that hangs up cancels what it asked for, streamed or not") {
+TEST_CASE("a client that hangs up cancels its request, streamed or not") {
     const Served served(1);
     const std::string endless = R"(,"max_tokens":2000,"ignore_eos":true)";
     REQUIRE(
@@ -153,7 +155,7 @@ TEST_CASE("a client that hangs up cancels what it asked for, streamed or not") {
     REQUIRE(served.until([&] { return served.shows("molink_sequences_running 0"); }));
 }
 
-TEST_CASE("a full queue answers 429 and says when to come again") {
+TEST_CASE("a full queue answers 429 and says when to try again") {
     const Served served(0, {"--max-running", "1", "--max-waiting", "1"});
     std::vector<std::future<HttpAnswer>> asked;
     for (int i = 0; i < 6; ++i) {
@@ -211,7 +213,7 @@ TEST_CASE("errors have OpenAI's shape and status") {
     REQUIRE(served.complete(std::string(17u << 20, ' ')).status == 413);
 }
 
-TEST_CASE("while nodes are missing it says so") {
+TEST_CASE("the server reports missing nodes") {
     const Served served(2, {}, false);
     REQUIRE(served.get("/health").body.find("1 of 3 nodes are here") != std::string::npos);
     const HttpAnswer refused = served.complete(body_of(""));

@@ -1,5 +1,5 @@
-// Results are the same whatever the engine does beside them: prefix hits, preemption, neighbours
-// that are cancelled, and every sampling option, on a real model with hashes of all logits.
+// Tests that results do not depend on what else the engine does: prefix hits, preemption and
+// cancelled neighbours, with every sampling option, on a real model with hashes of all logits.
 #include <set>
 
 #include "support/catch.h"
@@ -34,7 +34,7 @@ GenerateRequest request_of(std::int32_t index, const SamplingParams& sampling) {
     return request;
 }
 
-/// Greedy, then every option at least once.
+/// Returns a greedy request, and requests that use every option at least once.
 std::vector<GenerateRequest> kinds() {
     std::vector<GenerateRequest> all(1, request_of(0, {}));
     const auto add = [&](auto change) {
@@ -63,7 +63,7 @@ std::vector<GenerateRequest> kinds() {
     return all;
 }
 
-/// Tokens and log-probabilities are equal, and so is every hash that was not spared.
+/// Compares tokens, log-probabilities and the hashes of all positions that were computed.
 void check_equal(const Completion& got, const Completion& expected) {
     REQUIRE(got.tokens == expected.tokens);
     REQUIRE(got.logprobs == expected.logprobs);
@@ -88,7 +88,7 @@ struct Models {
     }
 };
 
-/// What each kind gives alone, without a cache.
+/// Returns the result of each kind alone and without a cache.
 std::vector<Completion> expected_of(const Models& models) {
     LocalClusterOptions options = models.options(1);
     options.engine = [](EngineOptions& engine) { engine.prefix_cache = false; };
@@ -99,7 +99,7 @@ std::vector<Completion> expected_of(const Models& models) {
     return expected;
 }
 
-/// Memory for `wanted` KV blocks or a few more on one node.
+/// Returns memory for `wanted` KV blocks, or a few more, on one node.
 std::int64_t memory_for(const Models& models, std::int64_t wanted) {
     for (std::int64_t memory = 1 << 20; memory < 64 << 20; memory += memory / 64) {
         LocalClusterOptions options = models.options(1);
@@ -135,7 +135,7 @@ TEST_CASE("a prefix hit changes no bit, whatever the sampling") {
     }
 }
 
-TEST_CASE("a conversation goes on from the cache, output included") {
+TEST_CASE("a conversation continues from the cache of prompt and output") {
     const Models models;
     LocalCluster cluster(models.options(2));
     Requests requests(cluster.engine());
@@ -176,7 +176,7 @@ TEST_CASE("preemption changes no bit, whatever the sampling") {
     }
 }
 
-TEST_CASE("neighbours that are cancelled at any moment change nothing") {
+TEST_CASE("neighbours that are cancelled at any time change nothing") {
     const Models models;
     const std::vector<Completion> expected = expected_of(models);
     const std::vector<GenerateRequest> all = kinds();
@@ -199,7 +199,7 @@ TEST_CASE("neighbours that are cancelled at any moment change nothing") {
     }
 }
 
-TEST_CASE("several completions of one prompt are those of their seeds") {
+TEST_CASE("several completions of one prompt depend only on their seeds") {
     const Models models;
     LocalCluster cluster(models.options(2));
     Requests requests(cluster.engine());

@@ -1,5 +1,5 @@
-// The timed backend in real nodes: known tokens over real links in every wire format, times that
-// are the profile's, memory that counts.
+// Tests the timed backend in real nodes: known tokens over real links in every wire format, times
+// of the profile, and the memory of a node that computes.
 #include "sim/fold.h"
 #include "support/catch.h"
 #include "support/local_cluster.h"
@@ -94,7 +94,7 @@ TEST_CASE("a timed node plans with and offers the memory of one that computes") 
         planned.push_back((*engine)->partition().plan.stages.front());
         offered.push_back((*engine)->metrics().kv_blocks_total);
     }
-    CHECK(planned[0].kv_blocks < 16 * 256 / 16);  // memory is the bound, not what is of use
+    CHECK(planned[0].kv_blocks < 16 * 256 / 16);  // memory limits it, not what is useful
     CHECK(planned[0].weight_bytes == planned[1].weight_bytes);
     CHECK(planned[0].kv_blocks == planned[1].kv_blocks);
     CHECK(offered[0] == planned[0].kv_blocks);
