@@ -1,12 +1,12 @@
-"""The official OpenAI Python client, unmodified, against molink-serve over three processes.
+"""Tests the official, unmodified OpenAI Python client with molink-serve over three processes.
 
-Not part of tests/run.sh, because it needs PyPI:
+It is not part of tests/run.sh, because it needs PyPI:
 
     python3 -m venv venv && venv/bin/pip install openai
     venv/bin/python tests/clients/openai_client.py --bin build/test/bin
 
-Starts a head with HTTP and two workers on loopback with the bundled model, prints one line per
-check, and ends with status 1 when one failed.
+It starts a head with HTTP and two workers on loopback with the bundled model, and prints one line
+per check. The exit status is 1 if a check failed.
 """
 
 import argparse
@@ -85,7 +85,7 @@ def check_basics(client):
                                             temperature=0, stream=True,
                                             stream_options={"include_usage": True}))
     text = "".join(piece.choices[0].text for piece in pieces if piece.choices)
-    check("stream equals the whole", text == whole.choices[0].text)
+    check("the stream equals the whole text", text == whole.choices[0].text)
     check("stream usage", pieces[-1].usage.completion_tokens == 24)
     return whole.choices[0].text
 
@@ -139,7 +139,7 @@ def check_cancel(client, http):
         if metric(http, name) > before and metric(http, "molink_sequences_running") == 0:
             break
         time.sleep(0.05)
-    check("cancel in mid-stream", metric(http, name) == before + 1 and
+    check("cancel during a stream", metric(http, name) == before + 1 and
           metric(http, "molink_sequences_running") == 0)
 
 
@@ -176,7 +176,7 @@ def main():
     finally:
         processes[0].terminate()
         statuses = [process.wait(timeout=20) for process in processes]
-    check("all processes end well", statuses == [0, 0, 0], str(statuses))
+    check("all processes end with status 0", statuses == [0, 0, 0], str(statuses))
     sys.exit(1 if FAILED else 0)
 
 
