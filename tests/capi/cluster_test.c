@@ -1,5 +1,6 @@
-/* A cluster through the C interface: whole in one process, and of a head and workers that meet over
- * loopback. Same text, same bits as one node; views, metrics and ends of the workers. */
+/* Tests clusters through the C interface: in one process, and with a head and workers that connect
+ * over loopback. Text and logit hashes equal those of one node. Also tests views, metrics, and how
+ * workers end. */
 #include "support.h"
 
 #include <stdio.h>
@@ -44,7 +45,7 @@ static void check_equal(const output* a, const output* b) {
     CHECK(memcmp(a->hashes, b->hashes, a->hash_count * sizeof(uint64_t)) == 0);
 }
 
-/* Three stages whose layers tile the model's eight. */
+/* Checks that three stages cover the model's eight layers in order. */
 static void check_view(const molink_engine* engine) {
     molink_cluster_info info = MOLINK_CLUSTER_INFO_INIT;
     molink_cluster* cluster = NULL;
@@ -120,7 +121,7 @@ static void head_and_workers(const char* model, const output* expected) {
     molink_metrics* metrics = NULL;
     output found;
     options.stages = 3;
-    options.partitioner = "even"; /* measured times might leave one out */
+    options.partitioner = "even"; /* measured times might leave a worker out */
     CHECK_OK(molink_engine_create(&options, &engine));
     CHECK_CODE(molink_engine_wait_ready(engine, 0), MOLINK_DEADLINE_EXCEEDED);
     first = join(model, engine, "first");
@@ -142,7 +143,7 @@ static void head_and_workers(const char* model, const output* expected) {
     CHECK(counts.link_count >= 1 && counts.stage_count == 0);
     molink_metrics_release(metrics);
 
-    CHECK_OK(molink_engine_destroy(engine)); /* tells them */
+    CHECK_OK(molink_engine_destroy(engine)); /* tells the workers to leave */
     CHECK_OK(molink_worker_wait(first, 60000000));
     CHECK_OK(molink_worker_wait(second, 60000000));
     CHECK_OK(molink_worker_destroy(first));
@@ -151,7 +152,7 @@ static void head_and_workers(const char* model, const output* expected) {
     CHECK_OK(molink_worker_destroy(second));
 }
 
-/* Every policy by its name: other ways, the same bits. */
+/* Every policy, by its name, gives the same bits. */
 static void policies_by_name(const char* model, const output* expected) {
     static const char* const schedulers[] = {"adaptive", "depth", "single", "molink-paper"};
     static const char* const transmits[] = {"fair", "strict", "fifo", "fair"};
@@ -176,7 +177,7 @@ static void policies_by_name(const char* model, const output* expected) {
     }
 }
 
-/* Refused by the head, and told why. */
+/* The head refuses a worker with another weight format and tells it why. */
 static void wrong_worker(const char* model) {
     molink_engine_options options = small_options(model);
     molink_worker_options wrong = MOLINK_WORKER_OPTIONS_INIT;

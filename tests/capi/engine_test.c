@@ -1,5 +1,5 @@
-/* An engine through its C interface: the same output by callback and by queue, completions, stops,
- * seeds and log-probabilities, tokens, the views, the callbacks of its options. */
+/* Tests an engine through its C interface: the same output by callback and by queue, completions,
+ * stops, seeds and log-probabilities, tokens, views, and the callbacks of its options. */
 #include "support.h"
 
 #include <math.h>
@@ -15,7 +15,7 @@ static molink_request request_of(int32_t max_tokens) {
     return request;
 }
 
-/* Both ways, the same text, tokens and end. */
+/* Both ways give the same text, tokens and end. */
 static void callback_equals_queue(molink_engine* engine) {
     collector by_callback, by_queue;
     molink_request request = request_of(40);
@@ -54,7 +54,7 @@ static void callback_equals_queue(molink_engine* engine) {
     molink_queue_destroy(queue);
 }
 
-/* Three completions: each ends once, the request once. */
+/* Three completions end once each, and the request ends once. */
 static void several_completions(molink_engine* engine) {
     collector events;
     molink_request request = request_of(12);
@@ -68,7 +68,7 @@ static void several_completions(molink_engine* engine) {
     CHECK(events.finalized == 1);
 }
 
-/* One queue for many requests; log-probabilities as flat arrays. */
+/* Many requests share one queue. Log-probabilities are flat arrays. */
 static void shared_queue_and_logprobs(molink_engine* engine) {
     molink_queue* queue = NULL;
     int tags[4] = {0, 0, 0, 0};
@@ -90,7 +90,7 @@ static void shared_queue_and_logprobs(molink_engine* engine) {
         for (t = 0; t < event->token_count; ++t) {
             const size_t begin = event->top_offsets[t], end = event->top_offsets[t + 1];
             CHECK(event->logprobs[t] <= 0 && end - begin == (size_t)i);
-            /* Greedy without penalties: the chosen token is the likeliest. */
+            /* Greedy without penalties chooses the most likely token. */
             CHECK(begin == end || event->top_tokens[begin] == event->tokens[t]);
             CHECK(begin == end || event->top_logprobs[begin] == event->logprobs[t]);
         }
@@ -139,7 +139,7 @@ static void stops_and_bias(molink_engine* engine) {
     }
 }
 
-/* Text to tokens and back; a prompt of tokens says the same as its text. */
+/* Converts text to tokens and back. A prompt of tokens gives the same output as its text. */
 static void tokens_and_text(molink_engine* engine) {
     int32_t tokens[64];
     char text[256], plain[512];
@@ -150,7 +150,7 @@ static void tokens_and_text(molink_engine* engine) {
     CHECK(count > 1 && count < 64);
     CHECK_OK(molink_engine_detokenize(engine, tokens, count, text, sizeof(text), &size));
     CHECK(size == strlen(kPrompt) && memcmp(text, kPrompt, size) == 0);
-    /* Sizes first, and a buffer too small: the beginning. */
+    /* Without a buffer only the size is returned. A buffer that is too small gets the beginning. */
     CHECK_OK(molink_engine_tokenize(engine, kPrompt, strlen(kPrompt), 0, NULL, 0, &all));
     CHECK(all == count);
     memset(text, 'x', 4);

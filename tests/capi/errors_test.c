@@ -1,4 +1,5 @@
-/* Every bad input gives an error with a reason, leaves the outputs alone and calls nobody. */
+/* Tests that every bad input gives an error with a reason, and has no effect on outputs or
+ * callbacks. Functions that only free or read accept NULL. */
 #include "support.h"
 
 #include <string.h>
@@ -27,7 +28,7 @@ static void never_plan(void* user_data, const molink_view* view, molink_plan* pl
 
 #define INVALID(call) CHECK_CODE(call, MOLINK_INVALID_ARGUMENT)
 
-/* No handle and no output is an error, never a crash; what only frees or reads takes NULL. */
+/* A missing handle or output is an error and no crash. */
 static void null_handles(void) {
     molink_engine_options options = MOLINK_ENGINE_OPTIONS_INIT;
     molink_worker_options worker_options = MOLINK_WORKER_OPTIONS_INIT;
@@ -89,7 +90,7 @@ static void null_handles(void) {
     CHECK(event == NULL && count == 0);
 }
 
-/* One negative timeout waits for ever, every other one is a mistake. */
+/* One negative time-out waits without limit; all others are errors. */
 static void timeouts(void) {
     molink_queue* queue = NULL;
     const molink_event* event = NULL;
@@ -116,7 +117,7 @@ static void names(void) {
     CHECK(strcmp(molink_finish_reason_name(5), "unknown") == 0);
 }
 
-/* Structs of another age: unset, absurd, larger with and without something new in it. */
+/* Struct sizes of other versions: unset, absurd, and larger with and without a new field set. */
 static void struct_sizes(const char* model) {
     struct {
         molink_engine_options options;
@@ -151,7 +152,7 @@ static void struct_sizes(const char* model) {
     CHECK_OK(molink_engine_destroy(engine));
 }
 
-/* The _init functions and the macros say the same. */
+/* The _init functions and the macros give equal structs. */
 static void defaults(void) {
     const molink_engine_options engine = MOLINK_ENGINE_OPTIONS_INIT;
     const molink_worker_options worker = MOLINK_WORKER_OPTIONS_INIT;
@@ -193,7 +194,7 @@ static void engine_options(const char* model) {
     BAD(expected_prompt_tokens, 0);
     BAD(expected_output_tokens, 1000001);
     BAD(lm_head, 3);
-    BAD(step_tokens, 5); /* adaptive has no budget */
+    BAD(step_tokens, 5); /* adaptive has no fixed budget */
     BAD(latency_goal_us, -1);
     BAD(log_level, 4);
     BAD(block_tokens, 7);
@@ -243,7 +244,7 @@ static void scheduler_tables(const char* model) {
     table.abi_version = MOLINK_PLUGIN_ABI_VERSION;
     table.struct_size = 0;
     refuse_options(options, MOLINK_INVALID_ARGUMENT);
-    /* Good by itself, but the engine cannot be: nothing of the table is called. */
+    /* A valid table, but the engine cannot be made: no function of the table is called. */
     table.struct_size = sizeof(table);
     options.model_dir = "no/such/folder";
     refuse_options(options, MOLINK_NOT_FOUND);
@@ -307,7 +308,7 @@ static void request_values(molink_engine* engine, molink_queue* queue) {
     INVALID(molink_engine_submit_to_queue(engine, &good, NULL, NULL, NULL));
 }
 
-/* A live engine with NULL outputs and missing lists. */
+/* NULL outputs and missing lists, on an engine that serves. */
 static void outputs(molink_engine* engine, molink_queue* queue) {
     molink_model_info model = MOLINK_MODEL_INFO_INIT;
     const molink_event* event = (const molink_event*)&model;
@@ -330,7 +331,7 @@ static void outputs(molink_engine* engine, molink_queue* queue) {
     token = -5; /* outside the vocabulary: no bytes */
     CHECK_OK(molink_engine_detokenize(engine, &token, 1, text, 4, &count));
     CHECK(count == 0);
-    /* Nothing there is not an error. */
+    /* An empty queue is not an error. */
     CHECK_OK(molink_queue_next(queue, 0, &event));
     CHECK(event == NULL);
     CHECK_OK(molink_queue_next(queue, 1000, &event));
@@ -357,7 +358,7 @@ static void worker_options(const char* model) {
     CHECK(worker == NULL);
 }
 
-/* Right calls in the wrong state. */
+/* Valid calls in the wrong state. */
 static void wrong_states(const char* model) {
     molink_engine_options options = small_options(model);
     molink_request request = MOLINK_REQUEST_INIT;
@@ -365,7 +366,7 @@ static void wrong_states(const char* model) {
     molink_cluster* cluster = NULL;
     molink_metrics* metrics = NULL;
     molink_cluster_info info = MOLINK_CLUSTER_INFO_INIT;
-    options.stages = 2; /* the second never comes */
+    options.stages = 2; /* the second node never joins */
     request.prompt = "In the";
     CHECK_OK(molink_engine_create(&options, &engine));
     CHECK_CODE(molink_engine_wait_ready(engine, 1000), MOLINK_DEADLINE_EXCEEDED);

@@ -1,5 +1,5 @@
-/* Two engines at once, made, used and destroyed N times (default 20; second argument): no thread
- * and no file stays behind, and neither engine notices the other. */
+/* Creates, uses and destroys two engines at once, N times (second argument; default 20). No thread
+ * and no file remains, and the engines do not affect each other. */
 #include "support.h"
 
 #include <stdio.h>
@@ -24,7 +24,7 @@ static void round_of_two(const char* model, int round, const char* expected) {
     generate(second, "In the beginning", 16, text, sizeof(text));
     collector_wait(&events);
     CHECK(strcmp(text, expected) == 0 && strcmp(events.text, expected) == 0);
-    /* Either may go first. */
+    /* The engines may be destroyed in either order. */
     CHECK_OK(molink_engine_destroy(round % 2 == 0 ? first : second));
     generate(round % 2 == 0 ? second : first, "In the beginning", 16, text, sizeof(text));
     CHECK(strcmp(text, expected) == 0);
@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
     molink_engine* engine;
     int threads, files, round;
     if (argc < 2) return 2;
-    /* The first engine may leave what the process makes once, such as a sanitizer's thread. */
+    /* The first engine may leave what a process creates once, such as a sanitizer's thread. */
     engine = ready_engine(argv[1]);
     generate(engine, "In the beginning", 16, expected, sizeof(expected));
     CHECK_OK(molink_engine_destroy(engine));

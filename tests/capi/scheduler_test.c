@@ -1,5 +1,5 @@
-/* A scheduler behind a table of C functions: it plans, it is asked nothing after its end, and when
- * its plans are wrong the engine says so, counts them and serves all the same. */
+/* Tests a scheduler that is a table of C functions. It plans, and is not called after destroy. If
+ * its plans are wrong, the engine counts them and serves all the same. */
 #include "support.h"
 
 #include <molink_plugin.h>
@@ -9,14 +9,14 @@
 enum { kRequests = 8, kTokens = 24, kKnown = 128, kMostDrafts = 4 };
 
 typedef struct {
-    int wrong;  /* a decode of a sequence that does not exist, in every plan */
-    int drafts; /* what the sequence that is furthest has said, or a made-up token */
+    int wrong;  /* every plan decodes a sequence that does not exist */
+    int drafts; /* drafts from the longest sequence, or a made-up token */
     int plans, rows_observed, parts_observed, drafted, destroyed;
     int32_t known[kKnown];
     size_t known_count;
 } policy;
 
-/* All requests ask the same, so the longest sequence is the best drafter. */
+/* All requests are equal, so the longest sequence gives the best drafts. */
 static void learn(policy* self, const molink_view* view) {
     size_t i;
     for (i = 0; i < molink_view_decodable_count(view); ++i) {
@@ -28,7 +28,7 @@ static void learn(policy* self, const molink_view* view) {
     }
 }
 
-/* Drafts within the blocks that the sequence holds. Returns how many rows the run has. */
+/* Adds drafts within the blocks that the sequence holds. Returns the number of rows of the run. */
 static int32_t decode_with_drafts(policy* self, const molink_view* view,
                                   const molink_sequence* sequence, int32_t rows,
                                   molink_plan* plan) {
@@ -55,7 +55,7 @@ static int32_t decode_with_drafts(policy* self, const molink_view* view,
     return 1 + most;
 }
 
-/* Everything that can decode, then one slice: what is begun before what waits. */
+/* Plans everything that can decode, then one slice of a begun prompt or else of a waiting one. */
 static void plan_step(void* user_data, const molink_view* view, molink_plan* plan) {
     policy* self = user_data;
     int32_t rows = molink_view_max_step_tokens(view);
@@ -121,7 +121,7 @@ static void serve(const char* model, policy* self, const char* expected) {
     options.local_workers = 2;
     options.max_running = 4;
     engine = ready_engine_with(&options);
-    memset(&table, 0, sizeof(table)); /* it was copied */
+    memset(&table, 0, sizeof(table)); /* the engine has copied it */
     request.prompt = "In the beginning";
     request.max_tokens = kTokens;
     for (i = 0; i < kRequests; ++i) {
@@ -141,12 +141,12 @@ static void serve(const char* model, policy* self, const char* expected) {
     CHECK(self->plans > 0 && self->destroyed == 0);
     CHECK_OK(molink_engine_destroy(engine));
     CHECK(self->destroyed == 1);
-    /* All but the first token of each is a decode row. */
+    /* Every token of a request but the first takes a decode row. */
     CHECK(self->parts_observed > 0 && self->rows_observed >= kRequests * (kTokens - 1));
     CHECK(self->drafts ? self->drafted > 0 : self->drafted == 0);
 }
 
-/* Accessors take NULL and give nothing. */
+/* Accessors accept NULL and return nothing. */
 static void nothing(void) {
     size_t count = 1;
     CHECK(molink_view_waiting_count(NULL) == 0 && molink_view_waiting(NULL, 0) == NULL);

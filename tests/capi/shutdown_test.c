@@ -1,5 +1,5 @@
-/* The end of an engine: refused inside each of its callbacks, and with requests outstanding every
- * one of them gets one last event and one finalizer before destroy returns. */
+/* Tests the end of an engine. Its callbacks cannot close or destroy it. Every outstanding request
+ * gets one last event and one call of its finalizer before destroy returns. */
 #include "support.h"
 
 #include <stdio.h>
@@ -51,7 +51,8 @@ static void refused_in_request_callbacks(const char* model) {
     CHECK_OK(molink_engine_destroy(self.engine));
 }
 
-/* Of the options: log and progress. The log may speak before there is a handle. */
+/* For the callbacks of the options, log and progress. The log may be called before there is a
+ * handle. */
 typedef struct {
     pthread_mutex_t mutex;
     molink_engine* engine;
@@ -113,7 +114,7 @@ static void check_ended_once(const collector* events) {
     CHECK(events->status == MOLINK_CANCELLED && events->has_message);
 }
 
-/* Running and waiting ones; after `first_events` of the first. */
+/* Ends the engine with running and waiting requests, after `first_events` events of the first. */
 static void outstanding_by_callback(const char* model, int first_events, int close_first) {
     static collector events[kRequests];
     molink_engine_options options = small_options(model);
@@ -166,7 +167,7 @@ static void outstanding_by_queue(const char* model) {
     molink_queue_destroy(queue);
 }
 
-/* A queue may go first; an event taken from it lives on. */
+/* A queue may be destroyed before its engine. An event that was taken from it stays valid. */
 static void queue_before_engine(const char* model) {
     molink_request request = long_request();
     molink_engine* engine = ready_engine(model);
@@ -181,7 +182,7 @@ static void queue_before_engine(const char* model) {
     molink_event_release(event);
 }
 
-/* Callbacks may submit: a chain of requests, each from the last event of the one before. */
+/* Callbacks may submit: in a chain, the last event of a request submits the next one. */
 typedef struct {
     collector events;
     molink_engine* engine;

@@ -8,7 +8,7 @@
 
 void check_true(int holds, const char* what, const char* file, int line) {
     if (holds) return;
-    fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
+    fprintf(stderr, "%s:%d: this does not hold: %s\n", file, line, what);
     exit(1);
 }
 
