@@ -1,4 +1,5 @@
-/* molink.h alone and twice, in strict C99, with every initialiser. Compiling it is the test. */
+/* Includes only molink.h, twice, in strict C99, and uses every initialiser. The test is that it
+ * compiles. */
 #include <molink.h>
 /* again */
 #include <molink.h>

@@ -1,4 +1,4 @@
-// The C headers, twice, as C++11, with every initialiser. Compiling it is the test.
+// Includes the C headers twice as C++11 and uses every initialiser. The test is that it compiles.
 #include <molink.h>
 #include <molink_plugin.h>
 // again

@@ -1,5 +1,5 @@
-/* The layout of every released struct, frozen: sizes may only grow, offsets never change. An
- * addition to a struct adds lines here and changes its SIZE; nothing else may change. */
+/* Tests the frozen layout of every released struct. Sizes may only grow, and offsets never change.
+ * A new field adds a line here and changes the SIZE of its struct; nothing else may change. */
 #include <stdio.h>
 
 #include <molink_plugin.h>
@@ -8,7 +8,7 @@ static int failures = 0;
 
 static void check(const char* what, size_t found, size_t frozen) {
     if (found == frozen) return;
-    fprintf(stderr, "%s is %zu, was %zu\n", what, found, frozen);
+    fprintf(stderr, "%s is %zu, but %zu is frozen\n", what, found, frozen);
     ++failures;
 }
 
@@ -296,7 +296,7 @@ static void check_scheduler_vtable(void) {
 }
 
 int main(void) {
-    if (sizeof(void*) != 8) return 0; /* frozen for 64-bit machines */
+    if (sizeof(void*) != 8) return 0; /* the layout is frozen for 64-bit machines only */
     check_progress();
     check_engine_options();
     check_model_info();

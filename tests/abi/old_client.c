@@ -1,5 +1,5 @@
-/* A client built with the frozen header: its structs are shorter than the library's. Nothing may be
- * read or written behind them, and what it cannot say must be the default. */
+/* A client that was built with the frozen header. Its structs are shorter than the library's. The
+ * library must not read or write behind them, and the fields that they lack must have defaults. */
 #include "old/molink.h"
 
 #include <stdio.h>
@@ -12,7 +12,7 @@ static int failed(molink_error* error) {
     return 1;
 }
 
-/* A short struct with something behind it that nobody may touch, or take for a field. */
+/* Short structs, each with a fence behind it that the library must not write or read as fields. */
 typedef struct {
     molink_engine_options options;
     unsigned char fence[512];
@@ -72,8 +72,8 @@ int main(int argc, char** argv) {
     if (failed(molink_engine_create(&fenced.options, &engine))) return 1;
     if (failed(molink_engine_wait_ready(engine, 60000000))) return 1;
     if (failed(molink_queue_create(&queue))) return 1;
-    if (generate(engine, queue, "In the beginning")) return fprintf(stderr, "generate\n"), 1;
-    if (look(engine)) return fprintf(stderr, "cluster\n"), 1;
+    if (generate(engine, queue, "In the beginning")) return fprintf(stderr, "generate failed\n"), 1;
+    if (look(engine)) return fprintf(stderr, "the view of the cluster is wrong\n"), 1;
     molink_queue_destroy(queue);
     return failed(molink_engine_destroy(engine));
 }

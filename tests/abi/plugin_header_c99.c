@@ -1,4 +1,4 @@
-/* molink_plugin.h alone and twice, in strict C99. Compiling it is the test. */
+/* Includes only molink_plugin.h, twice, in strict C99. The test is that it compiles. */
 #include <molink_plugin.h>
 /* again */
 #include <molink_plugin.h>

@@ -1,5 +1,5 @@
-# Studies under schedulers in shared objects: rows have their names, and say how often the built-in
-# policy had to step in.
+# Runs studies under schedulers in shared objects. Rows must have their names, and must say how
+# often the built-in policy had to step in.
 set(study ${PROGRAM} --cluster ${STUDIES}/three-4090.json --workload ${SOURCE}/plugin_workload.json)
 set(csv ${WORK}/plugin_study.csv)
 set(schedulers ${PLUGINS}/abi_all_at_once.so ${PLUGINS}/abi_idle.so ${PLUGINS}/abi_wrong.so
@@ -15,7 +15,7 @@ message("${table}")
 
 function(expect pattern)
     if(NOT table MATCHES "${pattern}")
-        message(FATAL_ERROR "the table has nothing like '${pattern}'")
+        message(FATAL_ERROR "the table does not match '${pattern}'")
     endif()
 endfunction()
 expect(" all-at-once +fair ")
@@ -30,18 +30,18 @@ endif()
 file(STRINGS ${csv} lines)
 list(LENGTH lines count)
 if(NOT count EQUAL 9)
-    message(FATAL_ERROR "${count} lines of CSV: a header and eight runs are due")
+    message(FATAL_ERROR "the CSV has ${count} lines; a header and eight runs were expected")
 endif()
 foreach(name all-at-once idle wrong adaptive)
     set(runs ${lines})
     list(FILTER runs INCLUDE REGEX "^llama-2-7b,f16,${name},fair,even,static,f16,")
     list(LENGTH runs count)
     if(NOT count EQUAL 2)
-        message(FATAL_ERROR "${count} runs of ${name}: two are due")
+        message(FATAL_ERROR "the CSV has ${count} runs of ${name}; two were expected")
     endif()
 endforeach()
 
-# What cannot be loaded is refused, with the reason.
+# A scheduler that cannot be loaded is refused with the reason.
 foreach(case "abi_not_today.so: molink_scheduler_open .* returned 7"
         "no_such_file.so: cannot load a scheduler"
         "abi_without_entry.so: exports no molink_scheduler_open")
@@ -63,6 +63,6 @@ if(PYTHON)
     execute_process(COMMAND ${PYTHON} ${STUDIES}/plot.py ${csv} --y tokens
         OUTPUT_QUIET ERROR_VARIABLE errors RESULT_VARIABLE failed)
     if(NOT failed OR NOT errors MATCHES "there is no column 'tokens'")
-        message(FATAL_ERROR "plot.py takes a column that does not exist: ${errors}")
+        message(FATAL_ERROR "plot.py does not refuse a column that does not exist: ${errors}")
     endif()
 endif()

@@ -1,10 +1,10 @@
-/* Schedulers in shared objects, as users write them in C; PLUGIN says which one. They are not
- * linked with the library: molink-simulate has the functions that they call. */
+/* Schedulers in shared objects, as users write them in C. PLUGIN selects one. They are not linked
+ * with the library, because molink-simulate exports the functions that they call. */
 #include <molink_plugin.h>
 
 enum { ALL_AT_ONCE = 1, IDLE = 2, WRONG = 3, NOT_TODAY = 4 };
 
-/* One micro-batch at a time: all that decode, and one prompt. */
+/* Plans one micro-batch at a time: all decodable sequences, and a slice of one prompt. */
 static void plan_all_at_once(const molink_view* view, molink_plan* plan) {
     size_t i = 0;
     if (molink_view_micro_batches_in_flight(view) > 0) return;

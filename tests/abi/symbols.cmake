@@ -1,4 +1,4 @@
-# The library's dynamic symbols against the frozen list: nothing but molink_*, nothing lost.
+# Compares the library's dynamic symbols with the frozen list. None may be added or missing.
 cmake_minimum_required(VERSION 3.25)
 execute_process(COMMAND ${NM} -D --defined-only ${LIBRARY}
     OUTPUT_VARIABLE text COMMAND_ERROR_IS_FATAL ANY)
