@@ -1,6 +1,6 @@
-// Our logits against those that transformers computes for the same tiny models: the whole prompt at
-// once, in slices, and greedy decoding step by step. data/logits and make_logits_golden.py say
-// where they are from.
+// Compares logits with those that transformers computes for the same tiny models: for a whole
+// prompt, in slices, and in greedy decoding step by step. data/logits/ORIGIN.json and
+// make_logits_golden.py tell how they were made.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -34,7 +34,7 @@ T must(Result<T> result) {
     return std::move(result).value();
 }
 
-/// A whole model in one range with pages for one sequence.
+/// A whole model with the pages of one sequence.
 class Reference {
 public:
     Reference(const std::string& device, const std::string& name, WeightFormat format,
@@ -61,7 +61,7 @@ public:
         for (std::uint32_t i = 0; i < blocks; ++i) ids_.push_back(i);
     }
 
-    /// Logits of every row of `tokens` at positions from `first`.
+    /// Returns the logits [tokens, vocabulary] of `tokens`, which are at positions from `first` on.
     std::vector<float> run(const std::vector<std::int32_t>& tokens, std::int32_t first) {
         const auto rows = static_cast<std::int32_t>(tokens.size());
         batch_->clear();
@@ -131,7 +131,7 @@ struct Golden {
     }
 };
 
-/// Largest difference relative to the largest expected magnitude.
+/// Returns the largest difference relative to the largest expected magnitude.
 double error_of(const std::vector<float>& ours, const float* expected) {
     double difference = 0;
     double largest = 0;
@@ -142,7 +142,7 @@ double error_of(const std::vector<float>& ours, const float* expected) {
     return difference / largest;
 }
 
-/// Root mean square of the difference relative to that of the expected values.
+/// Returns the root mean square of the difference relative to that of the expected values.
 double rms_error_of(const std::vector<float>& ours, const float* expected) {
     double difference = 0;
     double size = 0;
@@ -153,7 +153,7 @@ double rms_error_of(const std::vector<float>& ours, const float* expected) {
     return std::sqrt(difference / size);
 }
 
-/// The CPU, and a device whose memory the host cannot see, which works late.
+/// Returns the CPU, and two devices that work late in memory that the host cannot see.
 std::vector<std::string> devices() {
     test::register_foreign_backend();
     return {"cpu", "foreign:0", "foreign:1"};
@@ -194,7 +194,7 @@ TEST_CASE("logits equal those of transformers") {
     }
 }
 
-TEST_CASE("quantised weights and half-precision caches stay near") {
+TEST_CASE("logits of quantised weights and half-precision caches stay close") {
     const std::string device = GENERATE(from_range(devices()));
     for (const std::string& name : kModels) {
         const Golden golden(name);

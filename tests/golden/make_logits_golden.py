@@ -3,7 +3,7 @@
 
     python3 make_logits_golden.py [--out data/logits]
 
-Needs torch, transformers and safetensors from PyPI; the tests only need the files. Each folder
+Needs torch, transformers and safetensors from PyPI. The tests need only the files. Each folder
 holds config.json, model.safetensors (or shards) and golden.safetensors: prompt [48] int32, prefill
 [48, vocab] float32 logits of the whole prompt, output [32] int32 greedy tokens, steps [32, vocab]
 float32 logits, the first of which follows the prompt. Computed in float32 from the stored weights
@@ -45,7 +45,7 @@ MODELS = {
 
 
 def old_form(path):
-    """The configuration as transformers wrote it before version 5."""
+    """Rewrites a configuration into the form of transformers before version 5."""
     config = json.loads(path.read_text())
     rope = config.pop("rope_parameters", {}) or {}
     config["rope_theta"] = rope.pop("rope_theta", 10000.0)

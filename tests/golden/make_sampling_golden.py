@@ -1,5 +1,5 @@
-"""Writes data/sampling/cases.json: what transformers' logits processors keep and how likely each
-token is then, for seeded random rows. Needs torch and transformers; the tests need neither.
+"""Writes data/sampling/cases.json: the tokens that transformers' logits processors keep, and their
+probabilities, for seeded random rows. Needs torch and transformers; the tests need only the file.
 
     python3 tests/golden/make_sampling_golden.py
 """

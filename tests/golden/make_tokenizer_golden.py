@@ -1,9 +1,9 @@
-"""Writes data/tokenizer/: small tokenizer files and what the reference library makes of many texts.
+"""Writes data/tokenizer/: small tokenizer files, and what the reference library returns for texts.
 
-Run by hand with the `tokenizers` package (0.23.x) when cases are added; the results are committed,
-so building and testing need no Python. For each NAME.json there is NAME.cases.json, a list of
-{text, ids (with special tokens), ids_plain (without), decoded (from ids), decoded_plain (special
-tokens skipped)}.
+Run it by hand with the `tokenizers` package (0.23.x) when cases are added. The results are
+committed, so that building and testing need no Python. For each NAME.json there is NAME.cases.json,
+a list of {text, ids (with special tokens), ids_plain (without), decoded (from ids), decoded_plain
+(special tokens skipped)}.
 """
 import json
 import pathlib
@@ -14,7 +14,7 @@ from tokenizers import normalizers, pre_tokenizers, processors, trainers
 
 OUT = pathlib.Path(__file__).parent / "data" / "tokenizer"
 
-# Written for this purpose; what matters is the spread of scripts and spacing, not the content.
+# Written for this purpose. Only the variety of scripts and spacing matters, not the content.
 TRAINING = [
     "The ferry leaves at seven, and the children who live on the island take it to school.",
     "It's raining; we'll wait until they've closed the windows, then I'd walk home. Don't worry!",
@@ -130,7 +130,7 @@ def qwen2():
 
 
 def steps():
-    """Most of what the other three do not use, in one file."""
+    """Returns a tokenizer with most of the steps that the other three do not use."""
     t = Tokenizer(models.BPE())
     t.normalizer = normalizers.Sequence([
         normalizers.NFKC(), normalizers.Replace("x", "yy"), normalizers.Prepend("_")])

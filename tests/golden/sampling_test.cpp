@@ -1,6 +1,6 @@
-// Sampling against transformers: the tokens that its logits processors keep are the ones we draw,
-// with the same probabilities; log-probabilities agree with torch. make_sampling_golden.py wrote
-// the cases.
+// Compares sampling with transformers: the sampler draws the tokens that its logits processors
+// keep, with the same probabilities. Log-probabilities agree with torch. make_sampling_golden.py
+// has written the cases.
 #include <cmath>
 #include <map>
 
@@ -62,7 +62,7 @@ std::map<Token, int> draw(const Case& one) {
 
 }  // namespace
 
-TEST_CASE("what is drawn is what transformers keeps, as often as it says") {
+TEST_CASE("the sampler draws the tokens that transformers keeps, with its probabilities") {
     const std::vector<Case> cases = read_cases();
     REQUIRE(cases.size() == 20);
     for (std::size_t i = 0; i < cases.size(); ++i) {
@@ -78,13 +78,13 @@ TEST_CASE("what is drawn is what transformers keeps, as often as it says") {
             const double expected = share * kDraws;
             const auto found = counts.find(token);
             const double seen = found == counts.end() ? 0 : found->second;
-            // Six standard deviations: one false alarm in a billion tokens.
+            // At six standard deviations, one token in a billion fails by chance.
             REQUIRE(std::abs(seen - expected) <= 6 * std::sqrt(expected) + 6);
         }
     }
 }
 
-TEST_CASE("log-probabilities are those of torch") {
+TEST_CASE("log-probabilities equal those of torch") {
     for (const Case& one : read_cases()) {
         for (std::size_t i = 0; i < one.logprobs.size(); ++i) {
             const auto token = static_cast<Token>(i * 13);

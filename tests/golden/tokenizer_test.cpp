@@ -1,6 +1,6 @@
-// Token ids and texts against those of the reference library, on files that it trained and wrote
-// (make_tokenizer_golden.py): GPT-2, Llama 3 and Qwen 2 style, and one with the rarer steps. Every
-// case must be equal, and so must the text that comes out token by token.
+// Compares token ids and texts with those of the reference library, on files that it has trained
+// and written (make_tokenizer_golden.py): in the style of GPT-2, Llama 3 and Qwen 2, and one with
+// the rarer steps. Every case must be equal, and so must the text that is decoded token by token.
 #include "tokenizer/tokenizer.h"
 
 #include <fstream>

@@ -1,5 +1,5 @@
-// The frozen messages as structs. A later protocol gets a function of its own beside this one; see
-// data/wire/README.md.
+// The frozen messages as structs. A later protocol gets another function beside wire_samples_2_0();
+// see data/wire/README.md.
 #include "wire_samples.h"
 
 namespace molink::test {
@@ -85,7 +85,7 @@ SequenceOpen open() {
     return open;
 }
 
-/// Decode rows: one that waits for its token, one with drafts.
+/// Decode rows: one without its token, which feedback completes, and one with drafts.
 PartPlan decode_plan() {
     PartPlan plan;
     plan.key = kKey;

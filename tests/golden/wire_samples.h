@@ -13,7 +13,8 @@ struct WireSample {
     Message message;
 };
 
-/// The messages frozen with protocol 2.0, every field away from its default. Never changes.
+/// Returns the messages frozen with protocol 2.0. Every field differs from its default. Never
+/// change this function.
 std::vector<WireSample> wire_samples_2_0();
 
 }  // namespace molink::test

@@ -1,6 +1,6 @@
-// Frozen messages of every released protocol must decode to what they meant, and the current
-// version's bytes must not change by accident. With MOLINK_WRITE_GOLDEN set in the environment the
-// files of the current version are written instead; data/wire/README.md says when that is right.
+// Tests that the frozen messages of every released protocol decode to their structs, and that the
+// bytes of the current version do not change by accident. With MOLINK_WRITE_GOLDEN in the
+// environment it first writes the files; data/wire/README.md says when that is right.
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -55,12 +55,12 @@ TEST_CASE("the samples cover every message once") {
     for (std::size_t i = 0; i < samples.size(); ++i) CHECK(samples[i].message.index() == i);
 }
 
-TEST_CASE("messages of protocol 2.0 decode to what they meant") {
+TEST_CASE("messages of protocol 2.0 decode to their structs") {
     check_decoding("2.0", test::wire_samples_2_0());
 }
 
 TEST_CASE("the current version's bytes are stable") {
-    // With a new minor version: the samples and the folder of that version.
+    // For a new minor version, use the samples and the folder of that version here.
     REQUIRE(kProtocolMajor == 2);
     REQUIRE(kProtocolMinor == 0);
     for (const auto& sample : test::wire_samples_2_0()) {
