@@ -1,5 +1,5 @@
-// The layers of lib/CMakeLists.txt against what is included, the one place of each third-party
-// header, and files that no target or include reaches.
+// Compares the layers of lib/CMakeLists.txt with the includes of each file, checks the places of
+// third-party headers, and finds files that no target or include reaches.
 #include "layer_rules.h"
 
 #include <algorithm>
@@ -34,7 +34,7 @@ const std::vector<Place>& places() {
     return table;
 }
 
-/// Headers of the C library and the system, beside the C++ ones without a dot.
+/// Returns whether `target` is a header of the C or C++ library or of the system.
 bool is_system_header(const std::string& target) {
     static const std::regex system(
         R"(^(sys/|linux/|netinet/|arpa/|[a-z]*intrin\.h$|(dlfcn|errno|fcntl|netdb|poll|pthread)"
@@ -65,7 +65,7 @@ std::string folder_of(const std::string& path) {
     return path.substr(0, path.find_last_of('/'));
 }
 
-/// True when a CMakeLists.txt of the file's folder or above names it, or globs its folder.
+/// Returns whether a CMakeLists.txt in or above the file's folder names the file or its glob.
 bool is_in_target(const SourceFile& file, const std::vector<SourceFile>& files) {
     if (file.is_under("tests/unit/")) {
         // tests/CMakeLists.txt globs tests/unit/<module>/*.cpp.
@@ -126,7 +126,8 @@ void check_layers(const SourceFile& file, const LayerTable& layers, Violations& 
         const std::size_t slash = include.target.find('/');
         const std::string module = include.target.substr(0, std::min(slash, include.target.size()));
         if (slash == std::string::npos || layers.count(module) == 0) {
-            out.push_back({file.path, include.line, include.target + " is not written from lib/"});
+            out.push_back({file.path, include.line,
+                           include.target + " is not a path from lib/ into a module"});
         } else if (found->second.count(module) == 0) {
             out.push_back(
                 {file.path, include.line, found->first + " may not include " + include.target});
@@ -147,7 +148,7 @@ void check_unused_layers(const std::vector<SourceFile>& files, const LayerTable&
         for (const std::string& below : permitted) {
             if (below == module || used[module].count(below) != 0) continue;
             out.push_back({"lib/CMakeLists.txt", 0,
-                           module + " may include " + below + ", and no file of it does"});
+                           module + " may include " + below + ", but no file of it does"});
         }
     }
 }
@@ -161,7 +162,8 @@ void check_third_party(const SourceFile& file, Violations& out) {
         const bool is_test = file.is_under("tests/") && include.target.find("catch2") != 0;
         if (place != nullptr) {
             if (is_test || starts_with_any(file.path, place->folders)) continue;
-            out.push_back({file.path, include.line, include.target + " outside its one place"});
+            out.push_back(
+                {file.path, include.line, include.target + " is included outside its place"});
         } else if (file.is_under("include/") && !is_ours && !is_system_header(include.target)) {
             out.push_back({file.path, include.line, "public header includes " + include.target});
         } else if (include.is_angled && !is_ours && !is_test && !is_system_header(include.target)) {
@@ -183,7 +185,7 @@ void check_dead_files(const std::vector<SourceFile>& files, Violations& out) {
         if (file.has_extension(".h") && (file.is_under("lib/") || file.is_under("tests/"))) {
             const std::string from_root = file.path.substr(file.path.find('/') + 1);
             if (targets.count(from_root) == 0 && targets.count(file.path) == 0) {
-                out.push_back({file.path, 0, "nobody includes this header"});
+                out.push_back({file.path, 0, "no file includes this header"});
             }
         }
         if (file.has_extension(".cpp") && file.is_under("tests/") && !is_in_target(file, files)) {

@@ -5,31 +5,31 @@
 
 #include "source_text.h"
 
-// Rules about who may include whom, and that nothing lies outside the build.
+// Rules about what a file may include, and that every file belongs to the build.
 namespace molink::tidy {
 
-/// Module -> the modules it may include, itself among them.
+/// The modules that each module may include, itself among them.
 using LayerTable = std::map<std::string, std::set<std::string>>;
 
-/// Reads NAME and DEPS of the molink_module(...) calls of lib/CMakeLists.txt.
+/// Reads NAME and DEPS of the molink_module(...) calls in lib/CMakeLists.txt.
 LayerTable parse_layers(const SourceFile& cmake);
 
-/// Module of a file under lib/; "" elsewhere.
+/// Returns the module of a file under lib/, or "".
 std::string module_of(const SourceFile& file);
 
-/// Every file under lib/ belongs to a module of the table; its quoted includes are written from
-/// lib/ and name permitted modules.
+/// Every file under lib/ belongs to a module of the table. Its quoted includes are paths from lib/
+/// into permitted modules.
 void check_layers(const SourceFile& file, const LayerTable& layers, Violations& out);
 
-/// Every module that the table permits is included by at least one file.
+/// Every module that the table permits to a module is included by at least one of its files.
 void check_unused_layers(const std::vector<SourceFile>& files, const LayerTable& layers,
                          Violations& out);
 
-/// Third-party headers only in their one place; public headers include nothing but <molink/...> and
-/// the standard library.
+/// Third-party headers are included only in their places. Public headers include only <molink/...>
+/// and the standard library.
 void check_third_party(const SourceFile& file, Violations& out);
 
-/// Headers that nobody includes, and test sources that no CMakeLists.txt names.
+/// Every header is included by a file, and every test source is named by a CMakeLists.txt.
 void check_dead_files(const std::vector<SourceFile>& files, Violations& out);
 
 }  // namespace molink::tidy

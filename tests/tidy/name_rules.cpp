@@ -1,6 +1,6 @@
-// Type names across files. One name for two types misleads the reader, and in one namespace it
-// breaks the one-definition rule, which no compiler and no linker reports. Relies on blanked code
-// and on this house style; what the matcher cannot see it leaves alone.
+// Checks type names across files. One name for two types misleads the reader, and in one namespace
+// it breaks the one-definition rule, which neither compiler nor linker reports. Relies on blanked
+// code and on this house style. The matcher may miss a type, but never invents one.
 #include "name_rules.h"
 
 #include <algorithm>

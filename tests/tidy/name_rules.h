@@ -12,7 +12,8 @@ struct TypeDefinition {
     bool file_local = false;  ///< in an unnamed namespace, or in one that is compiled per target
 };
 
-/// Types in the order of the file. Declarations, specialisations and nested types are left out.
+/// Returns the types in the order of the file. Declarations, specialisations and nested types are
+/// left out.
 std::vector<TypeDefinition> types_of(const SourceFile& file);
 
 /// In lib/ and include/ a type that other files can see has a name that no other type has, whatever

@@ -1,5 +1,4 @@
-// Each rule on a planted breach and on its closest honest neighbour: a rule that cannot fail is no
-// rule.
+// Tests each rule on a planted breach, which it must find, and on similar text that is permitted.
 #include "layer_rules.h"
 #include "name_rules.h"
 #include "support/catch.h"
@@ -92,7 +91,7 @@ TEST_CASE("leftovers are found") {
     }
 }
 
-TEST_CASE("banned calls are found in the library alone") {
+TEST_CASE("banned calls are found only in the library") {
     for (const char* code : {"printf(\"a\");",
                              "std::fprintf(f, \"a\");",
                              "puts(\"a\");",
@@ -152,7 +151,7 @@ TEST_CASE("forbidden includes are found") {
     CHECK(count_layers("lib/a.cpp", "int a;\n") == 1);
 }
 
-TEST_CASE("permitted includes that nobody uses are found") {
+TEST_CASE("permitted modules that no file includes are found") {
     const LayerTable layers = parse_layers(SourceFile("lib/CMakeLists.txt", kTable));
     std::vector<SourceFile> files;
     files.emplace_back("lib/wire/a.h", "#include \"base/error.h\"\n");
@@ -162,7 +161,7 @@ TEST_CASE("permitted includes that nobody uses are found") {
     Violations out;
     check_unused_layers(files, layers, out);
     REQUIRE(out.size() == 1);
-    CHECK(out[0].what == "kv may include base, and no file of it does");
+    CHECK(out[0].what == "kv may include base, but no file of it does");
 }
 
 TEST_CASE("third-party headers outside their place are found") {

@@ -1,6 +1,6 @@
-// Source files as text: blanking of comments and literals, includes, and the extent of functions.
-// Good enough for one house style; what it cannot see it leaves alone, so rules may miss but not
-// invent.
+// Source files as text: blanks comments and literals, and finds includes and the extent of
+// functions. It is made for one house style. It may miss what it does not understand, so rules may
+// miss a breach but never invent one.
 #include "source_text.h"
 
 #include <algorithm>
@@ -91,7 +91,7 @@ public:
                 in_directive = text.ends_with('\\');
                 continue;
             }
-            for (const char c : text) take(c);
+            for (const char c : text) read(c);
             if (!head_.empty()) head_.push_back(' ');
         }
         return std::move(found_);
@@ -100,7 +100,7 @@ public:
 private:
     enum class Block { scope, function, other };
 
-    void take(char c) {
+    void read(char c) {
         if (c == '{') {
             open();
         } else if (c == '}') {
@@ -135,7 +135,7 @@ private:
             found_.push_back(Function{start_line_, line_ - start_line_ + 1});
             depth_of_function_ = 0;
         }
-        // After an initialiser the statement goes on; inside a function nothing is kept.
+        // After an initialiser the statement continues. Inside a function no text is kept.
         const bool goes_on = blocks_.back() == Block::other && depth_of_function_ == 0;
         if (goes_on) {
             head_.push_back('}');
@@ -146,7 +146,7 @@ private:
         blocks_.pop_back();
     }
 
-    /// The head is what stands between the last block or statement and this brace.
+    /// Classifies the block of this brace by head_, the text after the last block or statement.
     Block classify() const {
         static const std::regex scope(R"(^(template\s*<.*>\s*)?(inline\s+|typedef\s+)?)"
                                       R"((namespace|class|struct|union|enum|extern)\b)");
@@ -171,7 +171,7 @@ private:
     std::size_t line_ = 0;
     std::size_t head_line_ = 0;
     std::size_t start_line_ = 0;
-    std::size_t depth_of_function_ = 0;  ///< blocks open at the function's own; 0: outside
+    std::size_t depth_of_function_ = 0;  ///< blocks_.size() in the function's block; 0: in none
     int parens_ = 0;
 };
 

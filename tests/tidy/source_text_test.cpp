@@ -1,4 +1,4 @@
-// The text tools of the tidy test on snippets whose answer is known.
+// Tests the text tools of the tidy test on snippets with known results.
 #include "source_text.h"
 
 #include "support/catch.h"
@@ -22,7 +22,7 @@ using Lengths = std::vector<std::size_t>;
 
 }  // namespace
 
-TEST_CASE("comments and literals are blanked, code stays") {
+TEST_CASE("comments and literals are blanked, and code stays") {
     CHECK(blanked("int a; // b\n")[0] == "int a;     ");
     CHECK(blanked("a /* b\nc */ d\n") == std::vector<std::string>{"a     ", "     d"});
     CHECK(blanked(R"(f("a\"b", 'c', '\'') + 1'000;)")[0] == R"(f("    ", ' ', '  ') + 1'000;)");
@@ -41,7 +41,7 @@ TEST_CASE("includes are found with line and kind") {
     CHECK(includes[1].target == "base/error.h");
 }
 
-TEST_CASE("functions are measured from head to closing brace") {
+TEST_CASE("functions are measured from declaration to closing brace") {
     CHECK(function_lengths("int f() {\n  if (a) {\n  }\n}\nint g() { return 1; }\n") ==
           Lengths{4, 1});
     CHECK(function_lengths("void f(int a,\n       int b)\n{\n}\n") == Lengths{4});
@@ -58,7 +58,7 @@ TEST_CASE("functions are measured from head to closing brace") {
           Lengths{5});
 }
 
-TEST_CASE("what is no function is not measured") {
+TEST_CASE("blocks that are no functions are not measured") {
     CHECK(function_lengths("constexpr int kA[] = {\n  1,\n  f(2),\n};\n") == Lengths{});
     CHECK(function_lengths("struct A {\n  int b = 0;\n};\nenum class E { a, b };\n") == Lengths{});
     CHECK(function_lengths("#define F(a) \\\n  do {  \\\n  } while (0)\nint a;\n") == Lengths{});

@@ -1,5 +1,5 @@
-// Lengths, characters, openings, leftovers and bans: the parts of the house style that a single
-// file shows. Bans look at blanked code, so a comment may name what it forbids.
+// Checks the parts of the house style that concern single files: lengths, characters, openings,
+// leftovers and bans. Bans apply to blanked code, so a comment may name what is banned.
 #include "text_rules.h"
 
 #include <algorithm>
@@ -25,7 +25,7 @@ const std::vector<Ban>& bans() {
          std::regex(
              R"(\b(v?f?printf|f?puts|f?putchar|putc|perror)\s*\(|fmt::print\b|\bstd::print)")},
         {"prints", std::regex(R"(\bstd::(cout|cerr|clog)\b|#\s*include\s*<iostream>)")},
-        {"ends its host",
+        {"ends the process",
          std::regex(R"((^|[^.>\w])(std::)?(_?exit|quick_exit|_Exit|abort|terminate)\s*\()")},
         {"randomness", std::regex(R"((^|[^.>\w])s?rand\s*\(|\bstd::(random_device|mt19937))")},
         {"randomness", std::regex(R"(#\s*include\s*<random>|\bgetrandom\s*\()")},
@@ -40,16 +40,16 @@ const std::vector<Ban>& bans() {
     return table;
 }
 
-/// Where a ban does not hold, and why.
+/// A file in which a ban does not apply, and why.
 struct Exception {
     std::string_view path;
     std::string_view ban;
     std::string_view reason;
 };
 constexpr Exception kExceptions[] = {
-    {"lib/base/clock_steady.cpp", "clock", "the one reader of the system clock"},
-    {"lib/base/clock_steady.cpp", "duration", "turns its answer into microseconds"},
-    {"lib/base/system_seed.cpp", "randomness", "the one place that asks for entropy"},
+    {"lib/base/clock_steady.cpp", "clock", "the only reader of the system clock"},
+    {"lib/base/clock_steady.cpp", "duration", "converts the time to microseconds"},
+    {"lib/base/system_seed.cpp", "randomness", "the only reader of entropy"},
     {"lib/transport/inproc_transport.cpp", "duration", "how long poll waits for a frame"},
     {"lib/stage/thread_executor.cpp", "duration", "how long a timed part waits for its end"},
     {"lib/base/timeout.h", "duration", "how long a caller waits on a condition variable"},
@@ -77,7 +77,7 @@ void check_line_characters(const SourceFile& file, std::size_t index, Violations
             return;
         }
     }
-    if (line.ends_with(' ')) out.push_back({file.path, index + 1, "blank at the end of the line"});
+    if (line.ends_with(' ')) out.push_back({file.path, index + 1, "space at the end of the line"});
 }
 
 }  // namespace
@@ -87,7 +87,7 @@ void check_lengths(const SourceFile& file, Violations& out) {
     const std::size_t most = is_public ? kMaxPublicHeaderLines : kMaxFileLines;
     if (file.lines.size() > most) {
         out.push_back({file.path, 0,
-                       std::to_string(file.lines.size()) + " lines, at most " +
+                       std::to_string(file.lines.size()) + " lines; at most " +
                            std::to_string(most) + " are allowed"});
     }
     for (std::size_t i = 0; i < file.lines.size(); ++i) {
@@ -110,8 +110,8 @@ void check_opening(const SourceFile& file, Violations& out) {
     if (file.has_extension(".h")) {
         const bool has =
             std::find(file.lines.begin(), file.lines.end(), "#pragma once") != file.lines.end();
-        // The C header must also be readable by compilers without the pragma.
-        // A Highway "-inl.h" is read once per SIMD target.
+        // The C header must also suit compilers without the pragma. A Highway "-inl.h" is included
+        // once per SIMD target.
         const bool often = file.is_under("capi/") || file.is_under("tests/abi/old/") ||
                            file.path.ends_with("-inl.h");
         if (!has && !often) out.push_back({file.path, 1, "no #pragma once"});
@@ -127,7 +127,7 @@ void check_opening(const SourceFile& file, Violations& out) {
 }
 
 void check_leftovers(const SourceFile& file, Violations& out) {
-    // Written in two halves, so that this file is clean.
+    // The marks are split, so that this file has none.
     static const std::regex marks(R"(\b(TO)"
                                   "DO|FIX"
                                   R"(ME|XX)"
@@ -141,7 +141,7 @@ void check_leftovers(const SourceFile& file, Violations& out) {
             out.push_back({file.path, i + 1, "mark of unfinished work"});
         }
         if (file.is_cpp() && std::regex_search(file.lines[i], code)) {
-            out.push_back({file.path, i + 1, "code behind a comment sign"});
+            out.push_back({file.path, i + 1, "code in a comment"});
         }
     }
 }

@@ -1,4 +1,4 @@
-// The rules on the whole tree. A failure lists every breach as path:line: what.
+// Applies the rules to the whole tree. A failure lists every breach as path:line: what.
 #include "layer_rules.h"
 #include "name_rules.h"
 #include "support/catch.h"
@@ -37,7 +37,7 @@ TEST_CASE("the tree is read") {
         ++sources;
         functions += functions_of(file).size();
     }
-    // A matcher that has lost its way finds few functions and so no long ones.
+    // A broken matcher would find few functions, and therefore no long ones.
     CHECK(sources > 20);
     CHECK(functions > 10 * sources / 4);
 }

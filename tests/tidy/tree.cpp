@@ -1,5 +1,5 @@
-// Reads the files that the rules look at. Everything here is written by hand; data and build
-// folders are skipped.
+// Reads the files that the rules check, which are written by hand. Data and build folders are
+// skipped.
 #include "tree.h"
 
 #include <algorithm>
