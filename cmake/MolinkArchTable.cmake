@@ -1,5 +1,5 @@
-# Every lib/model/arch/<name>.cpp defines architecture_<name>(); the table of them is generated,
-# so that adding an architecture is adding one file.
+# Every lib/model/arch/<name>.cpp defines architecture_<name>(). Their table is generated here, so
+# that a new architecture needs only a new file.
 file(GLOB arch_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/lib/model/arch/*.cpp)
 set(arch_list "")
 foreach(file IN LISTS arch_files)

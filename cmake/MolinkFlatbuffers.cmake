@@ -1,5 +1,5 @@
-# The wire schema becomes a header in the build tree; generated code is never committed, because
-# FlatBuffers refuses headers that another version generated.
+# Generates a header from the wire schema in the build tree. The header is never committed, because
+# FlatBuffers refuses headers that another version has generated.
 set(schema ${PROJECT_SOURCE_DIR}/lib/wire/molink.fbs)
 set(schema_dir ${PROJECT_BINARY_DIR}/generated/wire)
 set(schema_header ${schema_dir}/molink_generated.h)
@@ -11,8 +11,8 @@ if(EXISTS ${schema})
         COMMENT "flatc molink.fbs")
     add_custom_target(molink_schema DEPENDS ${schema_header})
     if(MOLINK_TESTS)
-        # An older peer must go on understanding us: the schema has to be an evolution of every
-        # frozen version, or the build stops here with flatc's reason.
+        # Older peers must understand new messages, so the schema must be an evolution of every
+        # frozen version. If it is not, the build stops here with flatc's reason.
         file(GLOB frozen CONFIGURE_DEPENDS
             ${PROJECT_SOURCE_DIR}/tests/golden/data/wire/molink_*.fbs)
         foreach(old IN LISTS frozen)

@@ -1,5 +1,4 @@
-# What `cmake --install` puts down: library, headers, programs, and the files that find_package and
-# pkg-config read.
+# Installs the libraries, headers and programs, and the files that find_package and pkg-config read.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -26,7 +25,7 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/molink-config-version.cma
     COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/molink-config.cmake
     ${PROJECT_BINARY_DIR}/molink-config-version.cmake DESTINATION ${package_dir})
-# Relative to the file, so that the installed tree may be moved.
+# The path is relative to the .pc file, so that the installed tree may be moved.
 file(RELATIVE_PATH MOLINK_PC_INCLUDE
     /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix/${CMAKE_INSTALL_INCLUDEDIR})
 configure_file(cmake/molink.pc.in ${PROJECT_BINARY_DIR}/molink.pc @ONLY)

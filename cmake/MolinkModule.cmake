@@ -1,7 +1,7 @@
 # molink_module(NAME <name> DEPS <modules> LINKS <modules> LIBRARIES <third-party targets>)
 # Declares one layer of lib/: a static library molink_<name> of all sources in lib/<name>/ (and its
-# subfolders). DEPS is the table of permitted includes; tests/tidy reads it. LINKS are modules that
-# are linked, but not included.
+# subfolders). DEPS are the modules that it may include; tests/tidy checks this. LINKS are modules
+# that are linked, but not included.
 set_property(GLOBAL PROPERTY MOLINK_MODULES "")
 
 function(molink_module)

@@ -1,4 +1,4 @@
-# Every option of the build. Extras default to on only when MoLink is the top-level project.
+# All options of the build. Extras are on by default only when MoLink is the top-level project.
 option(MOLINK_EXAMPLES "Build the programs and examples" ${PROJECT_IS_TOP_LEVEL})
 option(MOLINK_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(MOLINK_CAPI "Build the C interface" ${PROJECT_IS_TOP_LEVEL})

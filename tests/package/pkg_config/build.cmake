@@ -1,4 +1,4 @@
-# Compiles the example with nothing but COMPILER and what pkg-config says of PACKAGE, and runs it.
+# Compiles the example only with COMPILER and the flags of pkg-config for PACKAGE, and runs it.
 file(GLOB_RECURSE pc ${PREFIX}/*/${PACKAGE}.pc)
 get_filename_component(pc_dir "${pc}" DIRECTORY)
 get_filename_component(lib_dir "${pc_dir}" DIRECTORY)
