@@ -1,4 +1,5 @@
-// Plans from bytes. Plausible ones must be frequent, or the engine would only ever fall back.
+// Makes plans from bytes. Plausible plans must be frequent, or the engine would always use its
+// built-in policy.
 #include "byte_scheduler.h"
 
 #include <algorithm>
@@ -26,7 +27,7 @@ const SequenceView* look_up(const SchedulerView& view, SequenceId id) {
     return nullptr;
 }
 
-/// Every second one with drafts, sometimes with more than may be.
+/// Returns a decode run. Half of them have drafts, and some have more than are permitted.
 DecodeRun decode_run(FuzzInput& input, const SchedulerView& view) {
     DecodeRun run{pick(input, view), {}};
     const std::uint8_t how = input.u8();

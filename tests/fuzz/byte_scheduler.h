@@ -8,15 +8,15 @@
 
 namespace molink::fuzz {
 
-/// A plan of any kind: mostly of sequences that the view shows, sometimes of others, with counts
-/// that fit or do not.
+/// Fills in a plan of any kind: mostly with sequences of the view, sometimes with others, and with
+/// counts that may or may not fit.
 void arbitrary_plan(FuzzInput& input, const SchedulerView& view, StepPlan& plan);
 
-/// Any scheduler, possessed: at each call the input decides whether its plan passes unchanged, is
-/// spoilt, or is replaced. When the input has ended it is the scheduler itself again.
+/// A scheduler whose plans the input disturbs: at each call the input decides whether the plan of
+/// `inner` is kept, changed or replaced. After the end of the input all plans are those of `inner`.
 class ByteScheduler final : public Scheduler {
 public:
-    /// `input` must outlive it.
+    /// `input` must outlive the scheduler.
     ByteScheduler(FuzzInput& input, std::unique_ptr<Scheduler> inner)
         : input_(input), inner_(std::move(inner)) {}
 
@@ -24,7 +24,7 @@ public:
     void plan(const SchedulerView& view, StepPlan& plan) override;
     void observe(const PartReport& report) override { inner_->observe(report); }
 
-    /// Plans handed out that scheduler.h forbids.
+    /// Number of returned plans that scheduler.h forbids.
     std::uint64_t forbidden = 0;
 
 private:

@@ -1,5 +1,5 @@
-// Every frame that the node sends must be one that its own parser takes; a send on a connection
-// that is closed or down is answered so, as real transports do.
+// Checks that the node's own parser accepts every frame that the node sends. A send on a connection
+// that is closed or down returns `closed`, as in real transports.
 #include "byte_transport.h"
 
 #include "fuzz_input.h"

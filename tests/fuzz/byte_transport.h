@@ -14,8 +14,8 @@
 
 namespace molink::fuzz {
 
-/// A transport without a network: the test says what arrives and when a buffer is full, and sees
-/// what is sent. Time stands still until the test moves it.
+/// A transport without a network. The test decides what arrives and when a buffer is full, sees
+/// what is sent, and advances the clock. Thread: one.
 class ByteTransport final : public Transport, public Clock {
 public:
     struct Connection {
@@ -32,9 +32,9 @@ public:
     void wake() override {}
     void close(ConnectionId connection) override { open.erase(connection); }
 
-    /// A peer dials us.
+    /// Lets a peer connect. Returns its connection.
     ConnectionId accept();
-    /// These reach the node at its next poll(), in order.
+    /// Queue what the next poll() reports, in order.
     void bring_up(ConnectionId connection);
     void bring_down(ConnectionId connection);
     void arrive(ConnectionId connection, Frame frame);

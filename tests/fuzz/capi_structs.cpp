@@ -1,4 +1,4 @@
-// See capi_structs.h. Sizes are mostly right, or nothing behind the size check would ever run.
+// See capi_structs.h. Most sizes are right, or no code after the size check would ever run.
 #include "capi_structs.h"
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 namespace molink::fuzz {
 namespace {
 
-/// The size that a struct claims; a multiple of four, so that no field is cut in two.
+/// Returns the size that a struct claims. It is a multiple of four, so that no field is cut in two.
 std::size_t claimed_size(FuzzInput& input, std::size_t right) {
     const std::uint8_t how = input.u8();
     if (how < 192) return right;
@@ -15,7 +15,7 @@ std::size_t claimed_size(FuzzInput& input, std::size_t right) {
     return right + 8 * (how % 4);
 }
 
-/// A struct that the library fills.
+/// A struct that the library fills in.
 template <typename T>
 class OutStruct {
 public:
@@ -43,7 +43,7 @@ float any_float(FuzzInput& input) {
     return value;
 }
 
-/// Mostly within [low, high].
+/// Returns a number that is mostly within [low, high].
 std::int32_t any_int(FuzzInput& input, std::int32_t low, std::int32_t high) {
     const std::uint8_t how = input.u8();
     if (how >= 240) return static_cast<std::int32_t>(input.u32());
@@ -148,7 +148,7 @@ std::int32_t AnyRequest::completions() const {
 
 bool AnyRequest::may_pass() const {
     if (given_ == nullptr || !tail_is_zero_ || whole_.struct_size < sizeof(size_t)) return false;
-    if (whole_.struct_size < sizeof(whole_)) return true;  // defaults for the rest
+    if (whole_.struct_size < sizeof(whole_)) return true;  // the other fields have defaults
     const bool lists = (whole_.stop_tokens != nullptr || whole_.stop_token_count == 0) &&
                        (whole_.stop != nullptr || whole_.stop_count == 0) &&
                        (whole_.bias_count == 0 ||

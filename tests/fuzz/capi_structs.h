@@ -10,18 +10,18 @@
 
 #include "fuzz_input.h"
 
-// Structs for the C interface with sizes of any kind, each in a block of exactly the size that it
-// claims, so that the sanitizers see a byte too many; and the calls that need nothing else.
+// Structs for the C interface with any size, each in a block of exactly the size that it claims, so
+// that the sanitizers see an access beyond it; and the checks that need only such structs.
 namespace molink::fuzz {
 
-/// A molink_request with values from the input. It owns what its pointers point at.
+/// A molink_request with values from the input. It owns everything that its pointers refer to.
 class AnyRequest {
 public:
     explicit AnyRequest(FuzzInput& input);
     const molink_request* get() const { return given_; }
-    /// n, as the library has to understand it.
+    /// Returns n as the library must read it: the default if the claimed size excludes it.
     std::int32_t completions() const;
-    /// False when molink.h says that such a request is refused.
+    /// Returns false when molink.h says that such a request is refused.
     bool may_pass() const;
 
 private:
@@ -41,17 +41,17 @@ private:
     bool tail_is_zero_ = true;
 };
 
-/// Copies of the metrics and of the cluster, read with any index and size.
+/// Check copies of the metrics and of the cluster, which are read with any index and size.
 void check_metrics(FuzzInput& input, molink_engine* engine);
 void check_cluster(FuzzInput& input, molink_engine* engine);
-/// Names of values that exist and of others.
+/// Checks the names of values that exist and of others.
 void check_names(FuzzInput& input);
-/// Options of any size and with any values, on models that are not there.
+/// Checks options of any size and with any values, for models that do not exist.
 void check_options(FuzzInput& input);
-/// One function with its handle or its output missing.
+/// Calls one function without its handle or its output.
 void check_missing(FuzzInput& input, molink_engine* engine);
 
-/// Checks what every error promises, releases it and gives its code.
+/// Checks what molink.h promises of every error, releases it and returns its code.
 std::int32_t code_of(molink_error* error);
 
 }  // namespace molink::fuzz

@@ -1,6 +1,7 @@
-// The C interface on one engine with a tiny model: a program of calls in any order with any values,
-// wrong sizes and missing pointers among them. Whatever is called, a request that was accepted ends
-// exactly once, its finalizer comes after that, and a call that fails leaves its outputs alone.
+// Runs the C interface on one engine with a tiny model. The input is a program of calls in any
+// order with any values, including wrong sizes and missing pointers. An accepted request ends
+// exactly once, its finalizer is called after that, and a call that fails does not change its
+// outputs.
 #include <chrono>
 #include <condition_variable>
 #include <memory>
@@ -24,13 +25,13 @@ constexpr int kMaxSteps = 60;
 constexpr std::size_t kMaxOutstanding = 12;
 constexpr std::uint64_t kUntouched = 0x5a5a5a5a5a5a5a5aull;
 
-/// What is known of one accepted request.
+/// What is known of one request.
 struct Tracked {
     std::int32_t completions = 1;
     int finished = 0;
     int last = 0;
     int finalized = 0;
-    bool is_queued = false;  // or refused: nothing to wait for
+    bool is_queued = false;  // or refused: settle() does not wait for it
     const molink_queue* queue = nullptr;
     bool close_inside = false;
 };
@@ -44,7 +45,7 @@ public:
         requests_.back()->is_queued = is_queued;
         return requests_.back().get();
     }
-    void take_event(Tracked& request, const molink_event& event) {
+    void add_event(Tracked& request, const molink_event& event) {
         const std::lock_guard lock(mutex_);
         FUZZ_CHECK(request.last == 0 && request.finalized == 0);
         FUZZ_CHECK(event.struct_size >= sizeof(molink_event));
@@ -79,7 +80,7 @@ public:
         };
         FUZZ_CHECK(changed_.wait_for(lock, std::chrono::seconds(8), settled));
     }
-    /// Requests of a queue whose last event was not taken yet.
+    /// Returns the number of requests of a queue that have not had their last event.
     std::size_t open_on(const molink_queue* queue) {
         const std::lock_guard lock(mutex_);
         std::size_t count = 0;
@@ -88,7 +89,7 @@ public:
         }
         return count;
     }
-    /// The queue goes: another one may get its address.
+    /// Call it before the queue is destroyed, because another one may get its address.
     void forget(const molink_queue* queue) {
         for (const auto& request : requests_) {
             if (request->queue == queue) request->queue = nullptr;
@@ -104,7 +105,7 @@ private:
 
 molink_engine* shared_engine();
 
-/// A request's user data: where to write down what happens.
+/// The user data of a request: where its events are recorded.
 struct Slot {
     Ledger* ledger;
     Tracked* request;
@@ -117,7 +118,7 @@ void on_event(void* user_data, const molink_event* event) {
         FUZZ_CHECK(code_of(molink_engine_close(shared_engine())) == MOLINK_FAILED_PRECONDITION);
         FUZZ_CHECK(code_of(molink_engine_destroy(shared_engine())) == MOLINK_FAILED_PRECONDITION);
     }
-    slot->ledger->take_event(*slot->request, *event);
+    slot->ledger->add_event(*slot->request, *event);
 }
 
 void on_finalize(void* user_data) {
@@ -173,7 +174,7 @@ public:
         ledger_.settle();
         while (!queues_.empty()) {
             while (ledger_.open_on(queues_.front()) > 0) {
-                FUZZ_CHECK(take_event(queues_.front(), 8'000'000));
+                FUZZ_CHECK(pop_event(queues_.front(), 8'000'000));
             }
             close_queue(0);
         }
@@ -210,7 +211,7 @@ private:
         tracked->close_inside = (how & 3) == 1;
         auto slot = std::make_unique<Slot>(Slot{&ledger_, tracked});
         std::uint64_t id = kUntouched;
-        // Counted as one that ends only when it was accepted; set before its events may come.
+        // Set before its events may arrive. Undone below when the request is refused.
         tracked->is_queued = false;
         molink_engine* engine = how < 250 ? engine_ : nullptr;
         molink_event_fn callback = (how & 0x1c) != 0x1c ? on_event : nullptr;
@@ -244,20 +245,21 @@ private:
 
     void next_event() {
         molink_queue* queue = queues_.empty() ? nullptr : queues_[input_.u8() % queues_.size()];
-        (void)take_event(queue, input_.u8() * 10);
+        (void)pop_event(queue, input_.u8() * 10);
     }
 
-    bool take_event(molink_queue* queue, std::int64_t timeout_us) {
+    /// Returns false when no event arrives within `timeout_us`.
+    bool pop_event(molink_queue* queue, std::int64_t timeout_us) {
         const molink_event* event = nullptr;
         const std::int32_t code = code_of(molink_queue_next(queue, timeout_us, &event));
         FUZZ_CHECK((code == MOLINK_OK) == (queue != nullptr));
         if (event == nullptr) return false;
-        ledger_.take_event(*static_cast<Tracked*>(event->user_data), *event);
+        ledger_.add_event(*static_cast<Tracked*>(event->user_data), *event);
         molink_event_release(event);
         return true;
     }
 
-    /// A second engine is made, used while it may still load, and destroyed under way.
+    /// Makes a second engine, uses it while it may still load, and destroys it with its request.
     void another_engine() {
         molink_engine_options options = MOLINK_ENGINE_OPTIONS_INIT;
         options.model_dir = model_dir().c_str();
@@ -278,7 +280,7 @@ private:
         if (code == MOLINK_OK) slot.release();
         if (input_.coin()) FUZZ_CHECK(code_of(molink_engine_close(engine)) == MOLINK_OK);
         FUZZ_CHECK(code_of(molink_engine_destroy(engine)) == MOLINK_OK);
-        // Delivered before destroy returned, not some time later.
+        // The events arrived before destroy returned.
         FUZZ_CHECK(tracked->last == (code == MOLINK_OK) && tracked->finalized == tracked->last);
     }
 

@@ -1,5 +1,5 @@
-// A model folder's config.json and, behind the first NUL byte, its generation_config.json. Whatever
-// describes a model must describe one within the limits that everything else relies on.
+// Reads a model folder's config.json; its generation_config.json follows after the first NUL byte.
+// An accepted model must be within the limits on which all other code relies.
 #include <cmath>
 #include <string>
 
@@ -41,7 +41,7 @@ void check_spec(const ModelSpec& spec) {
     for (const Token token : spec.eos_tokens) FUZZ_CHECK(within(token, 0, spec.vocabulary - 1));
     FUZZ_CHECK(layer_parameters(spec) > 0 && embedding_parameters(spec) > 0);
     FUZZ_CHECK(kv_bytes_per_position(spec, DataType::f32) > 0);
-    // What the partitioner sums up: a whole model in bytes must fit 63 bits.
+    // The partitioner sums these: the bytes of a whole model must fit into 63 bits.
     const auto whole = static_cast<Wide>(layer_parameters(spec)) * spec.layers +
                        2 * static_cast<Wide>(embedding_parameters(spec));
     FUZZ_CHECK(whole * 4 < (static_cast<Wide>(1) << 63));

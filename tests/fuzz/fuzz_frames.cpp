@@ -1,7 +1,7 @@
-// A node's channel under a hostile peer. The input is a program: connections come and go, frames
-// arrive (raw, well-formed with arbitrary fields, or the very next one that is due), the node sends
-// and closes, time moves. Payload bytes tell lane and message number, so that a message that is
-// mixed up, out of order or taken twice shows.
+// Runs a node's channel against a hostile peer. The input is a program: connections open and close,
+// frames arrive (raw, well-formed with arbitrary fields, or the next one that is due), the node
+// sends and closes, and time advances. Payload bytes name lane and message number, so that a
+// message that is mixed up, out of order or delivered twice is noticed.
 #include <algorithm>
 #include <array>
 #include <map>
@@ -23,12 +23,12 @@ namespace {
 
 constexpr std::size_t kMaxLinks = 4;
 constexpr int kMaxSteps = 400;
-/// How clock and counter of the peer go on from one acknowledgement to the next.
+/// How far the peer's clock and counter advance from one acknowledgement to the next.
 constexpr std::array<std::uint32_t, 4> kToldUs{0, 1'300, 40'000, 0x7fffffff};
 constexpr std::array<std::uint32_t, 8> kToldBytes{0,      1,           16'448,     65'792,
                                                   60'000, 0xffff'0000, 0x7fffffff, 0x80000000};
 
-/// The byte at `position` of a message; the one at 0 names lane and number.
+/// Returns the byte at `position` of a message. The byte at 0 names lane and number.
 std::byte payload_byte(std::uint32_t first, std::size_t position) {
     return static_cast<std::byte>(first + position * 37);
 }
@@ -40,7 +40,7 @@ Bytes payload_of(const FrameHeader& header, std::size_t size) {
     return payload;
 }
 
-/// Checks what the hub tells its node.
+/// Checks the events that the hub reports to its node.
 class Node final : public HubSink {
 public:
     void on_link_up(PeerLinkId link, bool) override {
@@ -70,7 +70,7 @@ public:
         for (std::size_t i = 0; i < message.size(); ++i) {
             FUZZ_CHECK(message[i] == payload_byte(value, i));
         }
-        // Numbers rise by less than 50: a program is too short to drop so many in between.
+        // Numbers rise by less than 50, because a program is too short to drop that many messages.
         auto& next = due[{link, lane}];
         const std::uint32_t ahead = (value % 50 + 50 - next % 50) % 50;
         FUZZ_CHECK(ahead <= 40);
@@ -83,7 +83,7 @@ public:
     std::size_t messages = 0;
 };
 
-/// What the peer believes of a link, to make frames that are due next.
+/// The peer's state of a link, from which it makes the frames that are due next.
 struct PeerLink {
     std::array<std::uint64_t, kTrackCount> sent{};
     std::array<std::uint64_t, kTrackCount> received{};
@@ -161,7 +161,7 @@ private:
 
     PeerLinkId link() { return PeerLinkId(input_.below(8)); }
 
-    /// Frames that the node sends tell its tokens to the peer.
+    /// The peer learns the node's tokens from the frames that the node sends.
     void note_sent(ConnectionId id, const FrameHeader& header) {
         for (PeerConnection& peer : peers_) {
             if (peer.id != id) continue;
@@ -184,7 +184,7 @@ private:
         if (peer == nullptr) return;
         const ByteSpan bytes = input_.bytes(input_.u8());
         ByteSpan payload;
-        // Data that passes the checksum would carry payload without a pattern.
+        // Data with a right checksum would have a payload without the pattern.
         if (const auto header = decode_frame(bytes, payload);
             header.has_value() && header->type == FrameType::data)
             return;
@@ -233,7 +233,7 @@ private:
         transport_.arrive(peer->id, encode_frame(header));
     }
 
-    /// The frame that continues what this peer sent before, or nearly so.
+    /// Lets the frame arrive that continues what this peer has sent, or one that is slightly wrong.
     void next_data() {
         PeerConnection* peer = connection();
         if (peer == nullptr) return;
@@ -344,7 +344,7 @@ private:
     std::unique_ptr<ChannelHub> hub_;
     std::vector<PeerConnection> peers_;
     std::map<std::uint64_t, PeerLink> links_;
-    std::uint32_t told_us_ = 0;  // what its acknowledgements say of arrivals
+    std::uint32_t told_us_ = 0;  // the arrivals that its acknowledgements report
     std::uint32_t told_bytes_ = 0;
     std::size_t dialed_ = 0;
 };

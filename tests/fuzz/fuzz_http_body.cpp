@@ -1,6 +1,6 @@
-// The body of POST /v1/completions. It is refused with an error of the API's shape, or gives
-// requests within the ranges that the service documents, of a size that goes with the body's; the
-// engine's own check then answers to each without harm.
+// Parses bodies of POST /v1/completions. A body is refused with an error in the API's form, or
+// gives requests within the documented ranges and of a size that fits the body's. The engine's own
+// check then accepts or refuses each.
 #include <nlohmann/json.hpp>
 
 #include "engine/request_check.h"
@@ -63,7 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         check_generate(prompt);
         bytes += bytes_of(prompt);
     }
-    // A short body must not ask for gigabytes: prompts times lists.
+    // A short body must not cause gigabytes of requests, as lists are copied for each prompt.
     FUZZ_CHECK(bytes <= (1u << 20) + 300 * size);
     return 0;
 }

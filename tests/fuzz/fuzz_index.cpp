@@ -1,5 +1,5 @@
-// model.safetensors.index.json beside two small shards. The index is a claim: whatever it says, no
-// file outside the folder is opened, and a tensor is handed out only when the named shard holds it.
+// Reads model.safetensors.index.json with two small shards. Whatever the index says, no file
+// outside the folder is opened, and a tensor is returned only when the named shard has it.
 #include <string>
 
 #include "fuzz_input.h"

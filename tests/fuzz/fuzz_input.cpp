@@ -1,5 +1,5 @@
-// How a failed check ends: a line on standard error, then abort(), which libFuzzer and ctest see;
-// and UTF-8 read without the code under test.
+// Ends a failed check: prints a line to standard error and calls abort(), which libFuzzer and ctest
+// notice. Also validates UTF-8 without the code under test.
 #include "fuzz_input.h"
 
 #include <cstdio>
@@ -30,7 +30,7 @@ bool is_utf8(std::string_view text) {
 }
 
 void fail(const char* what, const char* file, int line) {
-    std::fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
+    std::fprintf(stderr, "%s:%d: this does not hold: %s\n", file, line, what);
     std::abort();
 }
 

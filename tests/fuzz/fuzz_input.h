@@ -8,11 +8,11 @@
 
 #include "base/bytes.h"
 
-// What every fuzz target shares: its input read as a program of bytes, and a check that ends the
-// process, because that is how a fuzzer hears of a finding.
+// Code that all fuzz targets share: an input that is read as a program of bytes, and a check that
+// ends the process, because this is how a fuzzer notices a finding.
 namespace molink::fuzz {
 
-/// Reads the input from its front; behind the end every read gives zero.
+/// Reads the input from its front. After its end every read returns zero.
 class FuzzInput {
 public:
     FuzzInput(const std::uint8_t* data, std::size_t size) : rest_(data, size) {}
@@ -24,10 +24,10 @@ public:
     std::uint16_t u16() { return integer<std::uint16_t>(); }
     std::uint32_t u32() { return integer<std::uint32_t>(); }
     std::uint64_t u64() { return integer<std::uint64_t>(); }
-    /// In [0, bound), bound <= 256: one byte of input.
+    /// Returns a number in [0, bound), from one byte of input; bound <= 256.
     std::size_t below(std::size_t bound) { return u8() % bound; }
     bool coin() { return (u8() & 1) != 0; }
-    /// Up to `count` bytes, fewer at the end.
+    /// Returns `count` bytes, or fewer at the end.
     ByteSpan bytes(std::size_t count) {
         const std::size_t size = count < rest_.size() ? count : rest_.size();
         const auto taken = rest_.first(size);
@@ -52,10 +52,10 @@ private:
     std::span<const std::uint8_t> rest_;
 };
 
-/// Whether `text` is UTF-8 (RFC 3629), decided without the library.
+/// Returns whether `text` is UTF-8 (RFC 3629), without use of the library.
 bool is_utf8(std::string_view text);
 
-/// Ends the process with a message and the place when `condition` does not hold.
+/// Prints the check that does not hold and its place, and aborts.
 [[noreturn]] void fail(const char* what, const char* file, int line);
 
 }  // namespace molink::fuzz

@@ -1,7 +1,7 @@
-// The gate between policy and mechanism, twice. An even first byte: a view and plans out of bytes;
-// the gate opens if and only if the rules of scheduler.h hold. An odd one: a whole engine core on
-// fold stages under a scheduler that plans what the bytes say; whatever it plans, every request
-// ends once with its right tokens and the block accounts agree.
+// Tests the check of plans in two ways. With an even first byte, a view and plans are made from
+// bytes, and check_plan must accept exactly the plans that the rules of scheduler.h permit. With an
+// odd one, a whole engine core runs on fold stages under a scheduler whose plans the bytes disturb.
+// Whatever it plans, every request ends once with its right tokens, and the counts of blocks agree.
 #include <array>
 #include <vector>
 
@@ -16,7 +16,7 @@ using namespace molink::fuzz;
 
 namespace {
 
-/// A view that agrees with itself; its numbers come from the input.
+/// A consistent view with numbers from the input.
 struct AnyView {
     explicit AnyView(FuzzInput& input) {
         view.block_tokens = 1 + input.u8() % 32;
@@ -147,7 +147,7 @@ private:
 
     void submit() {
         if (submitted_ >= 16) return;
-        // Few different tokens and a shared beginning: the prefix cache has something to find.
+        // Few different tokens and shared beginnings, so that the prefix cache finds blocks.
         std::vector<Token> prompt(1 + input_.below(80));
         const std::uint8_t kind = input_.u8();
         for (std::size_t i = 0; i < prompt.size(); ++i) {
@@ -162,7 +162,7 @@ private:
     }
 
     void check_outcome(RequestId, const test::CoreFixture::Outcome& outcome) {
-        if (outcome.terminal_events == 0) {  // refused by submit: nothing may follow
+        if (outcome.terminal_events == 0) {  // submit refused it, so no event may follow
             FUZZ_CHECK(!outcome.status.ok() && outcome.tokens.empty());
             return;
         }

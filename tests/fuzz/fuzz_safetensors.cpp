@@ -1,6 +1,6 @@
-// Weight files. The first byte says how the rest is read: as a whole file, or (which gets deeper)
-// four bytes with the size of the data section and then the header alone. Accepted headers are
-// checked anew against the format: sizes, types, and tensors that tile the data exactly.
+// Reads weight files. The first byte chooses what the rest is: a whole file, or (which reaches more
+// code) four bytes with the size of the data section and then only the header. Accepted headers are
+// checked again: sizes, types, and tensors that cover the data without gaps.
 #include <map>
 #include <set>
 

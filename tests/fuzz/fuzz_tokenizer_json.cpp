@@ -1,5 +1,5 @@
-// A tokenizer.json and, behind the first NUL byte, a text for it. A file that is accepted must then
-// serve any text: that one, a fixed one, and ids at random.
+// Parses a tokenizer.json; a text for it follows after the first NUL byte. If the file is accepted,
+// it must process any text and ids: that text, a fixed one, and ids from the bytes of the text.
 #include "fuzz_input.h"
 #include "tokenizer_checks.h"
 

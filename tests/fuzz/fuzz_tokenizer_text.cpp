@@ -1,6 +1,6 @@
-// Arbitrary text and arbitrary ids on the tokenizers of the golden tests. The first byte chooses
-// one; the rest is the text, and read as 16-bit numbers the ids. Where nothing rewrites the text,
-// its tokens give back every byte of it.
+// Runs arbitrary text and ids on the tokenizers of the golden tests. The first byte chooses one.
+// The rest is the text and also, read as 16-bit numbers, the ids. If the tokenizer does not rewrite
+// text, the tokens give back every byte of it.
 #include <array>
 #include <memory>
 #include <string>
@@ -15,7 +15,7 @@ namespace {
 
 enum class RoundTrip { exact, nfc, none };
 
-/// Added tokens of gpt2.json that swallow the blanks beside them.
+/// Returns whether the text has added tokens of gpt2.json that consume the spaces beside them.
 bool holds_greedy_token(std::string_view text) {
     return text.find("<mask>") != text.npos || text.find("[R]") != text.npos;
 }

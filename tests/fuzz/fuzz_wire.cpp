@@ -1,5 +1,5 @@
-// Bytes from the network as a message. What is refused is refused as data_loss; what decodes keeps
-// every bound that decode_message promises, and encodes to bytes that mean the same again.
+// Decodes bytes from the network as a message. A refusal is data_loss. A decoded message keeps
+// every bound that decode_message promises, and encodes to bytes that decode to an equal message.
 #include "fuzz_input.h"
 #include "unit/wire/message_samples.h"
 #include "wire/messages.h"

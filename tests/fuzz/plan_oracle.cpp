@@ -1,4 +1,4 @@
-// The rules as the public header words them; nothing here is shared with lib/engine/plan_check.
+// Implements the rules as the public header states them. Shares no code with lib/engine/plan_check.
 #include "plan_oracle.h"
 
 #include <algorithm>
@@ -51,7 +51,7 @@ bool plan_is_permitted(const SchedulerView& view, const StepPlan& plan) {
         const SequenceView* sequence = find_in(view.decodable, run.sequence);
         if (sequence == nullptr || !drafts_are_permitted(view, *sequence, run.drafts)) return false;
         rows += 1 + std::ssize(run.drafts);
-        // Blocks until they hold the positions of all its rows.
+        // Adds blocks until they hold the positions of all rows.
         std::int64_t held = sequence->blocks_held;
         for (; held * view.block_tokens < sequence->scheduled + 1 + std::ssize(run.drafts);
              ++held) {

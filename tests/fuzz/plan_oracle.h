@@ -4,8 +4,8 @@
 
 namespace molink::fuzz {
 
-/// Whether scheduler.h permits `plan` on `view`: its rules written down a second time, over the
-/// queues alone and without regard to cost.
+/// Returns whether scheduler.h permits `plan` on `view`. This is a second implementation of its
+/// rules, which uses only the queues and ignores cost.
 bool plan_is_permitted(const SchedulerView& view, const StepPlan& plan);
 
 }  // namespace molink::fuzz

@@ -1,6 +1,6 @@
 // Runs a fuzz target on files without libFuzzer, so that every build replays the corpus. Each file
-// is copied to a block of its own size: the sanitizers then see a read beyond its end. The last
-// line printed names the input that fails, and is the command's argument to repeat it.
+// is copied to a block of its own size, so that the sanitizers see a read beyond its end. After a
+// failure, the last printed line is the command that repeats it.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -47,7 +47,7 @@ void run(const fs::path& file) {
 int main(int count, char** arguments) {
     const std::vector<fs::path> files = inputs(count, arguments);
     if (files.empty()) {
-        std::fprintf(stderr, "usage: %s FILE-OR-FOLDER...  (no input found)\n", arguments[0]);
+        std::fprintf(stderr, "usage: %s FILE-OR-FOLDER...; no input was found\n", arguments[0]);
         return EXIT_FAILURE;
     }
     for (const fs::path& file : files) {

@@ -1,5 +1,5 @@
-// Files for parsers that read files. One folder per process is reused by all inputs, so that an
-// execution costs a write and not a folder.
+// Files for parsers that read files. All inputs of a process use one folder, so that an input costs
+// a write but no new folder.
 #include "scratch_dir.h"
 
 #include <cstdlib>

@@ -5,7 +5,7 @@
 
 namespace molink::fuzz {
 
-/// A folder for one process, in memory where the system has such a place; removed at its end.
+/// A folder for one process, in memory if the system supports it. The destructor removes it.
 class ScratchDir {
 public:
     ScratchDir();
@@ -15,7 +15,7 @@ public:
 
     const std::string& path() const { return path_; }
     /// Replaces the file `name` by `content`, followed by `hole` zero bytes that take no memory.
-    /// Gives its path.
+    /// Returns its path.
     std::string write(const std::string& name, std::string_view content, std::size_t hole = 0);
     void remove(const std::string& name);
 

@@ -1,4 +1,4 @@
-// The promises of tokenizer.h and detokenizer.h that need no reference implementation.
+// Checks the promises of tokenizer.h and detokenizer.h that need no reference implementation.
 #include "tokenizer_checks.h"
 
 #include "fuzz_input.h"

@@ -8,12 +8,13 @@
 
 namespace molink::fuzz {
 
-/// What holds for any text on any tokenizer: ids within the vocabulary, the same answer twice, a
-/// refusal of what is no UTF-8 and of nothing else but what the header names. True when `text` has
-/// tokens.
+/// Checks what holds for any text on any tokenizer: ids are within the vocabulary, equal calls give
+/// equal results, and accepted text is UTF-8. Fills in `tokens` without special tokens. Returns
+/// false when the text is refused.
 bool check_encode(const Tokenizer& tokenizer, std::string_view text, std::vector<Token>& tokens);
 
-/// What holds for any ids, known or not: text is UTF-8, and token by token it is the same text.
+/// Checks what holds for any ids, known or not: their text is UTF-8, also token by token, and both
+/// texts are equal.
 void check_decode(const Tokenizer& tokenizer, std::span<const Token> tokens);
 
 }  // namespace molink::fuzz
