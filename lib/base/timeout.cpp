@@ -9,8 +9,8 @@ namespace molink {
 
 Status check_timeout(std::int64_t timeout_us) {
     if (timeout_us >= 0 || timeout_us == kWaitForever) return {};
-    return invalid_argument("a time-out of {} us; 0 does not wait, {} waits for ever", timeout_us,
-                            kWaitForever);
+    return invalid_argument("the time-out is {} us; it must be 0 or more, or {} to wait forever",
+                            timeout_us, kWaitForever);
 }
 
 }  // namespace molink

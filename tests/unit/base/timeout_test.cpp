@@ -14,7 +14,8 @@ TEST_CASE("one negative time-out waits for ever, others are refused") {
     REQUIRE(check_timeout(kWaitForever).ok());
     const Status refused = check_timeout(-2);
     REQUIRE(refused.code() == StatusCode::invalid_argument);
-    REQUIRE(refused.message() == "a time-out of -2 us; 0 does not wait, -1 waits for ever");
+    REQUIRE(refused.message() ==
+            "the time-out is -2 us; it must be 0 or more, or -1 to wait forever");
     REQUIRE_FALSE(check_timeout(std::numeric_limits<std::int64_t>::min()).ok());
 }
 
