@@ -62,7 +62,7 @@ void BlockPool::keep(BlockId block) {
 
 Status BlockPool::release(BlockId block) {
     if (block.value >= references_.size() || references_[block.value] == 0) {
-        return make_error(StatusCode::internal, "release of KV block {} of {}: it is not held",
+        return make_error(StatusCode::internal, "release KV block {} of {}: no sequence holds it",
                           block.value, references_.size());
     }
     if (--references_[block.value] > 0) return {};
@@ -93,30 +93,34 @@ Status BlockPool::check_idle(std::vector<bool>& seen) const {
     std::int64_t count = 0;
     for (std::uint32_t id = oldest_idle_; id != kNone; id = places_[id].after) {
         if (seen[id] || references_[id] != 0 || !kept_[id]) {
-            return make_error(StatusCode::internal, "KV block {} of {} is idle and free or held",
-                              id, references_.size());
+            return make_error(
+                StatusCode::internal,
+                "KV block {} of {} is listed as idle, but is also free, held or not kept", id,
+                references_.size());
         }
         seen[id] = true;
         ++count;
     }
     if (count == idle_count_) return {};
-    return make_error(StatusCode::internal, "{} KV blocks are idle, {} were counted", count,
-                      idle_count_);
+    return make_error(StatusCode::internal, "{} KV blocks are listed as idle; the counter says {}",
+                      count, idle_count_);
 }
 
 Status BlockPool::check(const std::vector<std::uint32_t>& holders) const {
     std::vector<bool> seen(references_.size(), false);
     for (std::uint32_t id : free_) {
         if (id >= references_.size() || seen[id] || references_[id] != 0) {
-            return make_error(StatusCode::internal, "KV block {} of {} is free twice or still held",
-                              id, references_.size());
+            return make_error(StatusCode::internal,
+                              "KV block {} of {} is listed as free twice, or is still held", id,
+                              references_.size());
         }
         seen[id] = true;
     }
     MOLINK_RETURN_IF_ERROR(check_idle(seen));
     for (std::size_t id = 0; id < references_.size(); ++id) {
         if (!seen[id] && references_[id] == 0) {
-            return make_error(StatusCode::internal, "KV block {} of {} is lost", id,
+            return make_error(StatusCode::internal,
+                              "KV block {} of {} is neither free, idle nor held", id,
                               references_.size());
         }
         if (holders.size() != references_.size() || holders[id] != references_[id]) {
@@ -126,8 +130,9 @@ Status BlockPool::check(const std::vector<std::uint32_t>& holders) const {
         }
     }
     if (reserved_ < 0 || available() < 0) {
-        return make_error(StatusCode::internal, "{} KV blocks reserved, {} free, {} idle",
-                          reserved_, free_count(), idle_count_);
+        return make_error(StatusCode::internal,
+                          "{} KV blocks are reserved; {} are free and {} are idle", reserved_,
+                          free_count(), idle_count_);
     }
     return {};
 }
