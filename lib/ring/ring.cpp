@@ -34,23 +34,26 @@ LinkCargo RingShape::cargo(std::size_t stage) const {
 namespace {
 
 Status check_stages(std::span<const RingStage> stages) {
-    if (stages.empty()) return invalid_argument("a ring has no stage");
+    if (stages.empty()) return invalid_argument("the ring has no stages");
     std::int32_t next_layer = 0;
     for (std::size_t i = 0; i < stages.size(); ++i) {
         const RingStage& stage = stages[i];
         if (stage.layers.begin != next_layer || stage.layers.empty()) {
-            return invalid_argument("stage {} of a ring has layers [{}, {}); layer {} is next", i,
-                                    stage.layers.begin, stage.layers.end, next_layer);
+            return invalid_argument(
+                "stage {} of the ring has layers [{}, {}); one or more layers from {} on are "
+                "needed",
+                i, stage.layers.begin, stage.layers.end, next_layer);
         }
         next_layer = stage.layers.end;
         if (stage.node != kHeadNode && stage.address.empty()) {
-            return invalid_argument("stage {} of a ring, on node {}, has no address", i,
+            return invalid_argument("stage {} of the ring, on node {}, has no address", i,
                                     stage.node.value);
         }
         const bool twice =
             std::any_of(stages.begin(), stages.begin() + static_cast<std::ptrdiff_t>(i),
                         [&](const RingStage& other) { return other.node == stage.node; });
-        if (twice) return invalid_argument("node {} holds two stages of a ring", stage.node.value);
+        if (twice)
+            return invalid_argument("node {} holds two stages of the ring", stage.node.value);
     }
     return {};
 }

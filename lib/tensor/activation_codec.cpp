@@ -195,7 +195,7 @@ Status decode_activations(DataType type, ByteSpan bytes, std::span<float> out, s
     const std::size_t expected = activation_bytes(type, rows, width);
     if (bytes.size() != expected) {
         return make_error(StatusCode::data_loss,
-                          "decode activations: {} bytes for {} values of {}, {} "
+                          "decode activations: {} bytes for {} values of {}; {} "
                           "are needed",
                           bytes.size(), out.size(), data_type_name(type), expected);
     }

@@ -72,7 +72,8 @@ Result<Message> read_body(const char* name, const Wire* body, std::size_t bytes)
 }
 
 Result<Message> read_envelope(const wire::Envelope& envelope, std::size_t bytes) {
-    if (envelope.body() == nullptr) return broken("no body of kind {}", int(envelope.body_type()));
+    if (envelope.body() == nullptr)
+        return broken("it has no body of kind {}", int(envelope.body_type()));
     switch (envelope.body_type()) {
         case wire::Body::NONE: break;
 #define MOLINK_WIRE_MESSAGE(name) \
@@ -80,7 +81,7 @@ Result<Message> read_envelope(const wire::Envelope& envelope, std::size_t bytes)
             MOLINK_WIRE_MESSAGES(MOLINK_WIRE_MESSAGE)
 #undef MOLINK_WIRE_MESSAGE
     }
-    return broken("unknown kind {}, this release knows 1..{}", int(envelope.body_type()),
+    return broken("its kind is {}; this release knows 1 to {}", int(envelope.body_type()),
                   int(wire::Body::MAX));
 }
 
@@ -88,7 +89,7 @@ Result<Message> read_envelope(const wire::Envelope& envelope, std::size_t bytes)
 Result<Message> decode_aligned(ByteSpan bytes) {
     const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
     if (!wire::EnvelopeBufferHasIdentifier(data)) {
-        return broken("{} bytes without the identifier {}", bytes.size(),
+        return broken("its {} bytes do not have the identifier {}", bytes.size(),
                       wire::EnvelopeIdentifier());
     }
     flatbuffers::Verifier::Options options;
@@ -96,7 +97,7 @@ Result<Message> decode_aligned(ByteSpan bytes) {
     options.max_tables = limits::kMaxWireTables;
     flatbuffers::Verifier verifier(data, bytes.size(), options);
     if (!wire::VerifyEnvelopeBuffer(verifier)) {
-        return broken("{} bytes fail verification", bytes.size());
+        return broken("its {} bytes fail verification", bytes.size());
     }
     return read_envelope(*wire::GetEnvelope(data), bytes.size());
 }
@@ -123,7 +124,7 @@ Bytes encode_message(const Message& message) {
 
 Result<Message> decode_message(ByteSpan bytes) {
     if (bytes.size() < kLeastBytes || bytes.size() > limits::kMaxMessageBytes) {
-        return broken("{} bytes, must be {}..{}", bytes.size(), kLeastBytes,
+        return broken("it has {} bytes; {} to {} are permitted", bytes.size(), kLeastBytes,
                       limits::kMaxMessageBytes);
     }
     if (reinterpret_cast<std::uintptr_t>(bytes.data()) % kAlignment == 0)

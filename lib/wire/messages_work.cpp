@@ -73,7 +73,7 @@ void read_bias(WireReader& reader, const wire::SequenceOpen& from, SamplingParam
     const std::vector<float> biases =
         reader.reals("biases", from.biases(), limits::kMaxLogitBiases, limits::kMaxLogitBias);
     if (tokens.size() != biases.size()) {
-        reader.fail("biases", fmt::format("has {} entries, {} tokens are biased", biases.size(),
+        reader.fail("biases", fmt::format("has {} entries for {} biased tokens", biases.size(),
                                           tokens.size()));
         return;
     }
@@ -220,7 +220,7 @@ void read_accepted(WireReader& reader, const wire::AcceptedTokens& from, Accepte
     to.sequence = SequenceId(from.sequence());
     to.position = reader.integer("position", from.position(), 0, limits::kMaxContext);
     to.tokens = reader.tokens(from.tokens(), limits::kMaxDrafts + 1);
-    if (to.tokens.empty()) reader.fail("tokens", "has no entry, at least 1 is needed");
+    if (to.tokens.empty()) reader.fail("tokens", "has no entries; at least 1 is needed");
 }
 
 flatbuffers::Offset<wire::PartKey> write_key(Builder& builder, const PartKey& key) {
@@ -267,8 +267,8 @@ void read_activations(WireReader& reader, const wire::ActivationRows* from, std:
     if (column_bytes == 0 && bytes == 0) return;
     if (column_bytes == 0 || bytes == 0 || bytes % column_bytes != 0 ||
         bytes / column_bytes > static_cast<std::size_t>(limits::kMaxHidden)) {
-        reader.fail("activations", fmt::format("has {} bytes, not a multiple of {} rows of {}",
-                                               bytes, to.rows, data_type_name(to.type)));
+        reader.fail("activations", fmt::format("has {} bytes, which cannot be {} rows of {}", bytes,
+                                               to.rows, data_type_name(to.type)));
         return;
     }
     const auto* first = reinterpret_cast<const std::byte*>(from->bytes()->data());

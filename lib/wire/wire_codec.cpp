@@ -27,12 +27,12 @@ void WireReader::fail(const char* field, const std::string& what) {
 bool WireReader::charge(const char* field, std::size_t count, std::size_t most,
                         std::size_t element_bytes) {
     if (count > most) {
-        fail(field, fmt::format("has {} entries, at most {} are allowed", count, most));
+        fail(field, fmt::format("has {} entries; at most {} are permitted", count, most));
         return false;
     }
     const std::size_t bytes = count * element_bytes;
     if (bytes > budget_) {
-        fail(field, fmt::format("has {} bytes, {} are left of the message", bytes, budget_));
+        fail(field, fmt::format("has {} bytes; only {} of the message are left", bytes, budget_));
         return false;
     }
     budget_ -= bytes;
@@ -41,20 +41,20 @@ bool WireReader::charge(const char* field, std::size_t count, std::size_t most,
 
 std::uint64_t WireReader::size(const char* field, std::uint64_t value, std::uint64_t high) {
     if (value <= high) return value;
-    fail(field, fmt::format("is {}, must be at most {}", value, high));
+    fail(field, fmt::format("is {}; it must be at most {}", value, high));
     return 0;
 }
 
 double WireReader::real(const char* field, double value, double high) {
     if (std::isfinite(value) && value >= 0 && value <= high) return value;
-    fail(field, fmt::format("is {}, must be 0..{}", value, high));
+    fail(field, fmt::format("is {}; it must be 0 to {}", value, high));
     return 0;
 }
 
 DataType WireReader::activation_type(std::uint8_t value) {
     const auto type = static_cast<DataType>(value);
     if (is_activation_type(type)) return type;
-    fail("activation_type", fmt::format("is {}, must be 0..2 or 5", value));
+    fail("activation_type", fmt::format("is {}; it must be 0 to 2 or 5", value));
     return DataType::f32;
 }
 
@@ -65,7 +65,7 @@ StatusCode WireReader::error_code(const char* field, std::int32_t value) {
 
 double WireReader::signed_real(const char* field, double value, double high) {
     if (std::isfinite(value) && value >= -high && value <= high) return value;
-    fail(field, fmt::format("is {}, must be {}..{}", value, -high, high));
+    fail(field, fmt::format("is {}; it must be {} to {}", value, -high, high));
     return 0;
 }
 
@@ -81,7 +81,7 @@ std::vector<float> WireReader::reals(const char* field, const flatbuffers::Vecto
 
 float WireReader::logarithm(const char* field, float value) {
     if (value <= 0) return value;
-    fail(field, fmt::format("is {}, not the logarithm of a probability", value));
+    fail(field, fmt::format("is {}, which is not the logarithm of a probability", value));
     return 0;
 }
 

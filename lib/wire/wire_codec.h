@@ -55,7 +55,7 @@ public:
     template <typename T>
     T integer(const char* field, T value, std::int64_t low, std::int64_t high) {
         if (value >= low && value <= high) return value;
-        fail(field, fmt::format("is {}, must be {}..{}", value, low, high));
+        fail(field, fmt::format("is {}; it must be {} to {}", value, low, high));
         return static_cast<T>(low);
     }
     /// Does the same for 64-bit sizes and counts in [0, high].

@@ -117,17 +117,19 @@ TEST_CASE("nodes are found by their place") {
 }
 
 TEST_CASE("rings that cannot be are refused with the stage and the numbers") {
-    CHECK(refusal({}) == "a ring has no stage");
+    CHECK(refusal({}) == "the ring has no stages");
     auto stages = three();
     stages[1].layers = {3, 5};
-    CHECK(refusal(stages) == "stage 1 of a ring has layers [3, 5); layer 2 is next");
+    CHECK(refusal(stages) ==
+          "stage 1 of the ring has layers [3, 5); one or more layers from 2 on are needed");
     stages = three();
     stages[0].layers = {0, 0};
-    CHECK(refusal(stages) == "stage 0 of a ring has layers [0, 0); layer 0 is next");
+    CHECK(refusal(stages) ==
+          "stage 0 of the ring has layers [0, 0); one or more layers from 0 on are needed");
     stages = three();
     stages[2].address.clear();
-    CHECK(refusal(stages) == "stage 2 of a ring, on node 1, has no address");
+    CHECK(refusal(stages) == "stage 2 of the ring, on node 1, has no address");
     stages = three();
     stages[2].node = NodeId(4);
-    CHECK(refusal(stages) == "node 4 holds two stages of a ring");
+    CHECK(refusal(stages) == "node 4 holds two stages of the ring");
 }

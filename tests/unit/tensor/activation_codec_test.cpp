@@ -151,7 +151,7 @@ TEST_CASE("a size that does not match is refused") {
     std::vector<float> out(4);
     const Status status = decode_activations(DataType::f16, Bytes(7), out, 4);
     CHECK(status.code() == StatusCode::data_loss);
-    CHECK(status.message() == "decode activations: 7 bytes for 4 values of f16, 8 are needed");
+    CHECK(status.message() == "decode activations: 7 bytes for 4 values of f16; 8 are needed");
     CHECK(decode_activations(DataType::q8_0, Bytes(8), out, 4).code() ==
           StatusCode::invalid_argument);
     CHECK(activation_bytes(DataType::q8_0, 1, 32) == 0);

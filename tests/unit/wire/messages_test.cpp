@@ -94,20 +94,20 @@ TEST_CASE("a message may lie at any address") {
 
 TEST_CASE("rows out of bounds are refused with field and number") {
     CHECK(refusal(plan_of(rows_of(0, 0))) ==
-          "decode PartPlan: prefill[0].rows is 0, must be 1..65536");
+          "decode PartPlan: prefill[0].rows is 0; it must be 1 to 65536");
     CHECK(refusal(plan_of(rows_of(0, -1))) ==
-          "decode PartPlan: prefill[0].rows is -1, must be 1..65536");
+          "decode PartPlan: prefill[0].rows is -1; it must be 1 to 65536");
     CHECK(refusal(plan_of(rows_of(-1, 1))) ==
-          "decode PartPlan: prefill[0].position is -1, must be 0..16777215");
+          "decode PartPlan: prefill[0].position is -1; it must be 0 to 16777215");
     CHECK(refusal(plan_of(rows_of(1 << 24, 1))) ==
-          "decode PartPlan: prefill[0].position is 16777216, must be 0..16777215");
+          "decode PartPlan: prefill[0].position is 16777216; it must be 0 to 16777215");
     PartPlan large;
     large.rows = std::vector<PrefillRows>{rows_of(0, 65536), rows_of(0, 1)};
-    CHECK(refusal(large) == "decode PartPlan: row count is 65537, must be 1..65536");
-    CHECK(refusal(PartPlan{}) == "decode PartPlan: row count is 0, must be 1..65536");
+    CHECK(refusal(large) == "decode PartPlan: row count is 65537; it must be 1 to 65536");
+    CHECK(refusal(PartPlan{}) == "decode PartPlan: row count is 0; it must be 1 to 65536");
     PartPlan many;
     many.rows = std::vector<PrefillRows>(limits::kMaxPartSequences + 1, rows_of(0, 1));
-    CHECK(refusal(many) == "decode PartPlan: prefill has 4097 entries, at most 4096 are allowed");
+    CHECK(refusal(many) == "decode PartPlan: prefill has 4097 entries; at most 4096 are permitted");
 }
 
 TEST_CASE("decode rows are bounded with their drafts") {
@@ -118,17 +118,18 @@ TEST_CASE("decode rows are bounded with their drafts") {
     CHECK(refusal(plan_of(rows)) == "");
     ++rows.position;
     CHECK(refusal(plan_of(rows)) ==
-          "decode PartPlan: decode[0].position is 16777152, must be 0..16777151");
+          "decode PartPlan: decode[0].position is 16777152; it must be 0 to 16777151");
     rows.position = 0;
     rows.drafts.push_back(2);
     CHECK(refusal(plan_of(rows)) ==
-          "decode PartPlan: decode[0].tokens has 65 entries, at most 64 are allowed");
+          "decode PartPlan: decode[0].tokens has 65 entries; at most 64 are permitted");
     rows.drafts = {1, -2};
-    CHECK(refusal(plan_of(rows)) == "decode PartPlan: decode[0].token is -2, must be 0..4194303");
+    CHECK(refusal(plan_of(rows)) ==
+          "decode PartPlan: decode[0].token is -2; it must be 0 to 4194303");
     rows.drafts.clear();
     rows.token = 1 << 22;
     CHECK(refusal(plan_of(rows)) ==
-          "decode PartPlan: decode[0].token is 4194305, must be 0..4194304");
+          "decode PartPlan: decode[0].token is 4194305; it must be 0 to 4194304");
 }
 
 TEST_CASE("activations must fit the rows") {
@@ -136,14 +137,14 @@ TEST_CASE("activations must fit the rows") {
     CHECK(refusal(part) == "");
     part.activations.bytes.resize(3 * 2 * 5 + 2);
     CHECK(refusal(part) ==
-          "decode ForwardedPart: activations has 32 bytes, not a multiple of 3 rows of bf16");
+          "decode ForwardedPart: activations has 32 bytes, which cannot be 3 rows of bf16");
     part.activations.bytes.clear();
     CHECK(refusal(part) ==
-          "decode ForwardedPart: activations has 0 bytes, not a multiple of 3 rows of bf16");
+          "decode ForwardedPart: activations has 0 bytes, which cannot be 3 rows of bf16");
     part.activations = {DataType::bf16, 2, Bytes(2 * 2 * 5)};
-    CHECK(refusal(part) == "decode ForwardedPart: activations.rows is 2, must be 3..3");
+    CHECK(refusal(part) == "decode ForwardedPart: activations.rows is 2; it must be 3 to 3");
     part.activations = {DataType::q8_0, 3, Bytes(6)};
-    CHECK(refusal(part) == "decode ForwardedPart: activation_type is 3, must be 0..2 or 5");
+    CHECK(refusal(part) == "decode ForwardedPart: activation_type is 3; it must be 0 to 2 or 5");
 }
 
 TEST_CASE("every token of a forwarded part is known") {
@@ -161,27 +162,27 @@ TEST_CASE("a returned part brings the rows that it says") {
     part.activations = {DataType::f32, 2, Bytes(2 * 4 * 5)};
     CHECK(refusal(part) == "");
     part.activations.rows = 4;
-    CHECK(refusal(part) == "decode ReturnedPart: activations.rows is 4, must be 0..3");
+    CHECK(refusal(part) == "decode ReturnedPart: activations.rows is 4; it must be 0 to 3");
     part.activations.rows = 3;
     CHECK(refusal(part) ==
-          "decode ReturnedPart: activations has 40 bytes, not a multiple of 3 rows of f32");
+          "decode ReturnedPart: activations has 40 bytes, which cannot be 3 rows of f32");
     part.activations.rows = 0;
     CHECK(refusal(part) ==
-          "decode ReturnedPart: activations has 40 bytes, not a multiple of 0 rows of f32");
+          "decode ReturnedPart: activations has 40 bytes, which cannot be 0 rows of f32");
     part.activations.bytes.clear();
     CHECK(refusal(part) == "");
     part.activations.rows = 1;
     CHECK(refusal(part) ==
-          "decode ReturnedPart: activations has 0 bytes, not a multiple of 1 rows of f32");
+          "decode ReturnedPart: activations has 0 bytes, which cannot be 1 rows of f32");
     part.spans[0].sampled = 4;
-    CHECK(refusal(part) == "decode ReturnedPart: spans[0].sampled is 4, must be 0..3");
+    CHECK(refusal(part) == "decode ReturnedPart: spans[0].sampled is 4; it must be 0 to 3");
 }
 
 TEST_CASE("feedback names at least one token") {
     TokenFeedback feedback;
     feedback.accepted = {{SequenceId(1), 3, {}}};
     CHECK(refusal(feedback) ==
-          "decode TokenFeedback: accepted[0].tokens has no entry, at least 1 is needed");
+          "decode TokenFeedback: accepted[0].tokens has no entries; at least 1 is needed");
 }
 
 TEST_CASE("numbers of the sampler must mean something") {
@@ -199,12 +200,12 @@ TEST_CASE("numbers of the sampler must mean something") {
 TEST_CASE("joining messages are bounded") {
     Hello hello;
     hello.node_name.assign(4097, 'x');
-    CHECK(refusal(hello) == "decode Hello: node_name has 4097 entries, at most 4096 are allowed");
+    CHECK(refusal(hello) == "decode Hello: node_name has 4097 entries; at most 4096 are permitted");
     hello = Hello{};
     hello.layers = LayerRange{5, 4};
-    CHECK(refusal(hello) == "decode Hello: layers.end is 4, must be 5..1024");
+    CHECK(refusal(hello) == "decode Hello: layers.end is 4; it must be 5 to 1024");
     hello.layers = LayerRange{0, 1025};
-    CHECK(refusal(hello) == "decode Hello: layers.end is 1025, must be 0..1024");
+    CHECK(refusal(hello) == "decode Hello: layers.end is 1025; it must be 0 to 1024");
     hello = Hello{};
     hello.profile.lm_head_row_us = std::numeric_limits<double>::quiet_NaN();
     CHECK(refusal(hello).find("decode Hello: profile.lm_head_row_us is nan") == 0);
@@ -213,18 +214,19 @@ TEST_CASE("joining messages are bounded") {
     CHECK(refusal(hello).find("decode Hello: memory_bytes is 1125899906842625") == 0);
     hello = Hello{};
     hello.weight_type = static_cast<DataType>(200);
-    CHECK(refusal(hello) == "decode Hello: weight_type is 200, must be 0..4");
+    CHECK(refusal(hello) == "decode Hello: weight_type is 200; it must be 0 to 4");
     Assign assign;
-    CHECK(refusal(assign) == "decode Assign: ring is not valid: a ring has no stage");
+    CHECK(refusal(assign) == "decode Assign: ring is not valid: the ring has no stages");
     assign.ring = *Ring::make({{NodeId(1), "a", {0, 2}}, {NodeId(2), "b", {2, 4}}}, false, true);
     assign.stage_index = 2;
-    CHECK(refusal(assign) == "decode Assign: stage_index is 2, must be 0..1");
+    CHECK(refusal(assign) == "decode Assign: stage_index is 2; it must be 0 to 1");
     assign.stage_index = 1;
     assign.ring = *Ring::make({{NodeId(1), "a", {0, 2000}}}, false, true);
-    CHECK(refusal(assign) == "decode Assign: ring.stages[0].layers.end is 2000, must be 0..1024");
-    CHECK(refusal(Refuse{StatusCode::ok, "x"}) == "decode Refuse: code is 0, must be 1..10");
+    CHECK(refusal(assign) ==
+          "decode Assign: ring.stages[0].layers.end is 2000; it must be 0 to 1024");
+    CHECK(refusal(Refuse{StatusCode::ok, "x"}) == "decode Refuse: code is 0; it must be 1 to 10");
     CHECK(refusal(StageFailed{{}, static_cast<StatusCode>(11), "x"}) ==
-          "decode StageFailed: code is 11, must be 1..10");
+          "decode StageFailed: code is 11; it must be 1 to 10");
 }
 
 TEST_CASE("a long reason is cut between code points") {
@@ -238,13 +240,15 @@ TEST_CASE("a long reason is cut between code points") {
 }
 
 TEST_CASE("what is not a message is refused") {
-    CHECK(decode_message({}).error().message() == "decode message: 0 bytes, must be 8..536870912");
+    CHECK(decode_message({}).error().message() ==
+          "decode message: it has 0 bytes; 8 to 536870912 are permitted");
     const Bytes zeros(64);
     CHECK(decode_message(zeros).error().message() ==
-          "decode message: 64 bytes without the identifier MLNK");
+          "decode message: its 64 bytes do not have the identifier MLNK");
     Bytes named(64);
     for (std::size_t i = 0; i < 4; ++i) named[4 + i] = static_cast<std::byte>("MLNK"[i]);
-    CHECK(decode_message(named).error().message() == "decode message: 64 bytes fail verification");
+    CHECK(decode_message(named).error().message() ==
+          "decode message: its 64 bytes fail verification");
 }
 
 TEST_CASE("an envelope without a known body is refused") {
@@ -262,7 +266,7 @@ TEST_CASE("an envelope without a known body is refused") {
     CHECK(decode_message(envelope_of(15, false)).error().message().find("no body of kind 15") !=
           std::string::npos);
     CHECK(decode_message(envelope_of(99, true)).error().message() ==
-          "decode message: unknown kind 99, this release knows 1..19");
+          "decode message: its kind is 99; this release knows 1 to 19");
 }
 
 TEST_CASE("lists that share their bytes cannot blow up a message") {
