@@ -74,8 +74,8 @@ Status Bpe::split_bytes(std::string_view word, Workspace& workspace) const {
         if (unknown) {
             if (!model_.unknown) {
                 return invalid_argument(
-                    "encode a word of {} bytes: byte 0x{:02x} at {} of it has no token in the "
-                    "vocabulary, which names no unknown token",
+                    "encode a word of {} bytes: byte 0x{:02x} at offset {} has no token, and the "
+                    "vocabulary has no unknown token",
                     word.size(), byte, i);
             }
             if (after_unknown && model_.fuse_unknown) continue;
@@ -132,7 +132,8 @@ void Bpe::merge_all(Workspace& workspace) const {
 Status Bpe::encode(std::string_view word, Workspace& workspace, std::vector<Token>& out) const {
     if (word.empty()) return Status();
     if (word.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
-        return invalid_argument("encode a word: {} bytes are more than 2^31 - 1", word.size());
+        return invalid_argument("encode a word of {} bytes: at most 2^31 - 1 are permitted",
+                                word.size());
     }
     if (!model_.whole_words.empty()) {
         const auto found = model_.whole_words.find(std::string(word));

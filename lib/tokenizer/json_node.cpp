@@ -60,9 +60,9 @@ std::size_t nesting_depth(std::string_view text) {
 }  // namespace
 
 Status JsonNode::unexpected(std::string_view wanted) const {
-    return invalid_argument("key {}: expected {}, found {} {}", path_.empty() ? "(root)" : path_,
+    return invalid_argument("key {}: expected {}, found {}{}", path_.empty() ? "(root)" : path_,
                             wanted, value_->type_name(),
-                            value_->is_number() ? value_->dump() : std::string());
+                            value_->is_number() ? " " + value_->dump() : std::string());
 }
 
 Result<JsonNode> JsonNode::member(std::string_view key) const {
@@ -105,7 +105,7 @@ Result<bool> JsonNode::boolean() const {
 Result<std::int64_t> JsonNode::index_below(std::int64_t limit) const {
     const auto* const number = value_->get_ptr<const json::number_unsigned_t*>();
     if (!number || *number >= static_cast<std::uint64_t>(limit)) {
-        return unexpected(fmt::format("an integer of [0, {})", limit));
+        return unexpected(fmt::format("an integer in [0, {})", limit));
     }
     return static_cast<std::int64_t>(*number);
 }
@@ -128,14 +128,15 @@ Result<bool> JsonNode::boolean_member_or(std::string_view key, bool otherwise) c
 Result<json> parse_json(std::string_view text) {
     const std::size_t depth = nesting_depth(text);
     if (depth > limits::kMaxJsonDepth) {
-        return invalid_argument("JSON of {} bytes nests {} levels deep; at most {} are read",
-                                text.size(), depth, limits::kMaxJsonDepth);
+        return invalid_argument(
+            "parse JSON of {} bytes: it is nested {} levels deep; at most {} are permitted",
+            text.size(), depth, limits::kMaxJsonDepth);
     }
     json document = json::parse(text.begin(), text.end(), nullptr, false);
     if (!document.is_discarded()) return document;
     ErrorFinder finder;
     json::sax_parse(text.begin(), text.end(), &finder);
-    return invalid_argument("JSON of {} bytes: {}", text.size(), finder.reason);
+    return invalid_argument("parse JSON of {} bytes: {}", text.size(), finder.reason);
 }
 
 }  // namespace molink

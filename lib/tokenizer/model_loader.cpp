@@ -18,8 +18,8 @@ Status refuse_options(const JsonNode& model) {
         MOLINK_ASSIGN_OR_RETURN(const std::string name, type->text());
         if (name != "BPE") {
             return make_error(StatusCode::unimplemented,
-                              "key {}: model type \"{}\" is not supported, only BPE", type->path(),
-                              name);
+                              "key {}: model type \"{}\" is not supported; only BPE is",
+                              type->path(), name);
         }
     }
     MOLINK_ASSIGN_OR_RETURN(const bool byte_fallback,
@@ -28,12 +28,13 @@ Status refuse_options(const JsonNode& model) {
         return make_error(
             StatusCode::unimplemented,
             "key {}.byte_fallback: models that fall back to bytes (SentencePiece) are "
-            "not supported, only byte-level BPE",
+            "not supported; only byte-level BPE is",
             model.path());
     }
     if (const auto dropout = model.find("dropout")) {
         if (!dropout->value().is_number() || dropout->value().get<double>() != 0.0) {
-            return make_error(StatusCode::unimplemented, "key {}: only null or 0 is supported",
+            return make_error(StatusCode::unimplemented,
+                              "key {}: dropout is not supported; it must be null or 0",
                               dropout->path());
         }
     }
@@ -42,9 +43,10 @@ Status refuse_options(const JsonNode& model) {
         if (!affix) continue;
         MOLINK_ASSIGN_OR_RETURN(const std::string text, affix->text());
         if (!text.empty()) {
-            return make_error(StatusCode::unimplemented,
-                              "key {}: \"{}\" is not supported, byte-level BPE has none",
-                              affix->path(), text);
+            return make_error(
+                StatusCode::unimplemented,
+                "key {}: \"{}\" is not supported; it must be empty for byte-level BPE",
+                affix->path(), text);
         }
     }
     return Status();
@@ -84,8 +86,8 @@ Status load_vocabulary(const JsonNode& vocabulary, LoadedModel& loaded) {
 Result<std::pair<std::string, std::string>> merge_sides(const JsonNode& merge) {
     if (merge.value().is_array()) {
         if (merge.value().size() != 2) {
-            return invalid_argument("key {}: a merge has 2 sides, found {}", merge.path(),
-                                    merge.value().size());
+            return invalid_argument("key {}: a merge must have 2 sides; this one has {}",
+                                    merge.path(), merge.value().size());
         }
         MOLINK_ASSIGN_OR_RETURN(std::string left, merge.element(0).text());
         MOLINK_ASSIGN_OR_RETURN(std::string right, merge.element(1).text());
@@ -94,7 +96,7 @@ Result<std::pair<std::string, std::string>> merge_sides(const JsonNode& merge) {
     MOLINK_ASSIGN_OR_RETURN(const std::string text, merge.text());
     const std::size_t space = text.find(' ');
     if (space == std::string::npos || text.find(' ', space + 1) != std::string::npos) {
-        return invalid_argument("key {}: \"{}\" is not two tokens with one space between",
+        return invalid_argument("key {}: \"{}\" is not two tokens separated by one space",
                                 merge.path(), text);
     }
     return std::pair(text.substr(0, space), text.substr(space + 1));

@@ -68,8 +68,10 @@ Status add_normalizer(const std::string& kind, const JsonNode& node, Normalizer&
     } else if (kind == "Replace") {
         step.kind = NormalizerStep::Kind::replace;
         MOLINK_ASSIGN_OR_RETURN(const SplitPattern pattern, split_pattern(node));
-        if (!pattern.is_literal) return unsupported(node, "normalizer Replace with a Regex");
-        if (pattern.text.empty()) return unsupported(node, "normalizer Replace of nothing");
+        if (!pattern.is_literal)
+            return unsupported(node, "normalizer Replace with a regular expression");
+        if (pattern.text.empty())
+            return unsupported(node, "normalizer Replace with an empty pattern");
         step.pattern = pattern.text;
         MOLINK_ASSIGN_OR_RETURN(step.content, node.text_member("content"));
     } else {
@@ -87,8 +89,8 @@ Result<SplitBehavior> split_behavior(const JsonNode& node) {
     if (name == "MergedWithNext") return SplitBehavior::merged_with_next;
     if (name == "Contiguous") return SplitBehavior::contiguous;
     return invalid_argument(
-        "key {}.behavior: \"{}\" is none of Isolated, Removed, "
-        "MergedWithPrevious, MergedWithNext, Contiguous",
+        "key {}.behavior: \"{}\" is not one of Isolated, Removed, "
+        "MergedWithPrevious, MergedWithNext and Contiguous",
         node.path(), name);
 }
 
@@ -161,8 +163,8 @@ Status add_template(const JsonNode& node, const std::vector<std::string>& token_
         MOLINK_ASSIGN_OR_RETURN(const std::string id, sequence.text_member("id"));
         if (id != "A") {
             return invalid_argument(
-                "key {}.id: a template for one text has only \"A\", found \"{}\"", sequence.path(),
-                id);
+                "key {}.id: a template for one text may use only \"A\"; found \"{}\"",
+                sequence.path(), id);
         }
         pieces.push_back({true, 0});
     }
@@ -186,7 +188,7 @@ Status load_pretokenizer(const JsonNode& root, Pretokenizer& pretokenizer) {
     const auto visit = [&](const std::string& kind, const JsonNode& component) -> Status {
         if (ends_in_bytes) {
             return unsupported(component,
-                               fmt::format("pre-tokenizer \"{}\" behind ByteLevel", kind));
+                               fmt::format("pre-tokenizer \"{}\" after ByteLevel", kind));
         }
         ends_in_bytes = kind == "ByteLevel";
         MOLINK_ASSIGN_OR_RETURN(SplitStep step, pretokenizer_step(kind, component));
@@ -195,9 +197,10 @@ Status load_pretokenizer(const JsonNode& root, Pretokenizer& pretokenizer) {
     };
     if (node) MOLINK_RETURN_IF_ERROR(walk(*node, "pretokenizers", visit));
     if (ends_in_bytes) return Status();
-    return make_error(StatusCode::unimplemented,
-                      "key pre_tokenizer: without ByteLevel it is not supported, since only "
-                      "byte-level vocabularies are");
+    return make_error(
+        StatusCode::unimplemented,
+        "key pre_tokenizer: it must contain ByteLevel; only byte-level vocabularies are "
+        "supported");
 }
 
 Status check_decoder(const JsonNode& root) {
@@ -213,8 +216,8 @@ Status check_decoder(const JsonNode& root) {
     if (node) MOLINK_RETURN_IF_ERROR(walk(*node, "decoders", visit));
     if (from_bytes) return Status();
     return make_error(StatusCode::unimplemented,
-                      "key decoder: without ByteLevel it is not supported, since only byte-level "
-                      "vocabularies are");
+                      "key decoder: it must contain ByteLevel; only byte-level vocabularies are "
+                      "supported");
 }
 
 Status load_post_processor(const JsonNode& root, const std::vector<std::string>& token_bytes,

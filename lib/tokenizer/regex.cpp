@@ -17,7 +17,7 @@ namespace {
 std::string message_of(int error) {
     PCRE2_UCHAR text[256];
     const int size = pcre2_get_error_message(error, text, sizeof text);
-    if (size < 0) return fmt::format("error {}", error);
+    if (size < 0) return fmt::format("PCRE2 error {}", error);
     return std::string(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size));
 }
 
@@ -38,8 +38,8 @@ Result<pcre2_code*> compile_code(std::string_view pattern, std::uint32_t options
     pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
                                      options | PCRE2_UTF, &error, &offset, context.context);
     if (!code) {
-        return invalid_argument("compile the pattern \"{}\" (as rewritten): {} at offset {}",
-                                pattern, message_of(error), offset);
+        return invalid_argument("compile the translated pattern \"{}\": {} at offset {}", pattern,
+                                message_of(error), offset);
     }
     pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // optional; without it the interpreter runs
     return code;
@@ -103,7 +103,7 @@ Result<std::optional<Regex::Match>> Regex::find(std::string_view subject, std::s
     const Workspace::State& state = *workspace.state_;
     if (!state.data || !state.context) {
         return make_error(StatusCode::resource_exhausted,
-                          "match a pattern: no memory to match with");
+                          "match a pattern: no memory for the workspace");
     }
     const auto match = [&](std::uint32_t options) {
         return pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(subject.data()),

@@ -301,7 +301,7 @@ private:
         }
         // A nested class adds its members, so its brackets are not copied.
         for (std::size_t depth = 1; depth > 0;) {
-            if (at_ >= in_.size()) return refuse("a character class without its end");
+            if (at_ >= in_.size()) return refuse("an unterminated character class");
             if (next_is("[:")) return refuse("a POSIX bracket");
             if (next_is("[^") || next_is("[]")) return refuse("an inner class of this kind");
             if (peek() == '[' || peek() == ']') {
@@ -342,7 +342,7 @@ private:
         } else if (kind == 'S') {
             out_ += kNotSpaces;
         } else {
-            return refuse("a complement inside a class, which ends");
+            return refuse("a complement inside a class, ending");
         }
         return Status();
     }
@@ -358,8 +358,8 @@ private:
 
 Result<std::string> translate_regex(std::string_view pattern) {
     if (const auto offset = find_invalid_utf8(pattern)) {
-        return invalid_argument("pattern of {} bytes: byte {} is not UTF-8", pattern.size(),
-                                *offset);
+        return invalid_argument("translate a pattern of {} bytes: byte {} is not UTF-8",
+                                pattern.size(), *offset);
     }
     return Translator(pattern).run();
 }

@@ -93,7 +93,7 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::parse(std::string_view json, std::
 
 Result<std::vector<Token>> Tokenizer::encode(std::string_view utf8, bool add_special_tokens) const {
     if (utf8.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
-        return invalid_argument("encode a text of {} bytes: at most 2^31 - 1 are possible",
+        return invalid_argument("encode a text of {} bytes: at most 2^31 - 1 are permitted",
                                 utf8.size());
     }
     if (const auto offset = find_invalid_utf8(utf8)) {

@@ -50,7 +50,7 @@ Status enter_added_token(const JsonNode& node, const AddedToken& token, LoadedMo
     if (index >= model.token_bytes.size()) model.token_bytes.resize(index + 1);
     std::string& bytes = model.token_bytes[index];
     if (!bytes.empty()) {
-        return invalid_argument("key {}: id {} of \"{}\" belongs to another token already",
+        return invalid_argument("key {}: id {} of \"{}\" already belongs to another token",
                                 node.path(), token.id, token.content);
     }
     bytes = token.content;
@@ -84,8 +84,8 @@ Status check_version(const JsonNode& root) {
     if (!node) return Status();
     MOLINK_ASSIGN_OR_RETURN(const std::string version, node->text());
     if (version == "1.0") return Status();
-    return make_error(StatusCode::unimplemented, "key version: \"{}\" is not supported, only 1.0",
-                      version);
+    return make_error(StatusCode::unimplemented,
+                      "key version: \"{}\" is not supported; only 1.0 is", version);
 }
 
 }  // namespace
@@ -94,14 +94,15 @@ Result<std::string> read_tokenizer_file(const std::string& path) {
     std::error_code failure;
     const auto status = std::filesystem::status(path, failure);
     if (!std::filesystem::exists(status)) {
-        return make_error(StatusCode::not_found, "load tokenizer {}: there is no such file", path);
+        return make_error(StatusCode::not_found, "load tokenizer {}: the file does not exist",
+                          path);
     }
     if (!std::filesystem::is_regular_file(status)) {
-        return invalid_argument("load tokenizer {}: not a regular file", path);
+        return invalid_argument("load tokenizer {}: it is not a regular file", path);
     }
     const std::uintmax_t size = std::filesystem::file_size(path, failure);
     if (!failure && size > limits::kMaxJsonFileBytes) {
-        return invalid_argument("load tokenizer {}: {} bytes are more than the {} that are read",
+        return invalid_argument("load tokenizer {}: it has {} bytes; at most {} are permitted",
                                 path, size, limits::kMaxJsonFileBytes);
     }
     std::string bytes(failure ? 0 : static_cast<std::size_t>(size), '\0');
@@ -109,15 +110,15 @@ Result<std::string> read_tokenizer_file(const std::string& path) {
     file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     if (failure || !file) {
         return make_error(StatusCode::unavailable,
-                          "load tokenizer {}: read {} of {} bytes, then the file could not be read",
-                          path, file.gcount(), bytes.size());
+                          "load tokenizer {}: reading stopped after {} of {} bytes", path,
+                          file.gcount(), bytes.size());
     }
     return bytes;
 }
 
 Result<std::unique_ptr<TokenizerParts>> load_tokenizer_parts(std::string_view json) {
     if (json.size() > limits::kMaxJsonFileBytes) {
-        return invalid_argument("{} bytes are more than the {} that are read", json.size(),
+        return invalid_argument("it has {} bytes; at most {} are permitted", json.size(),
                                 limits::kMaxJsonFileBytes);
     }
     MOLINK_ASSIGN_OR_RETURN(const nlohmann::json document, parse_json(json));
