@@ -126,8 +126,7 @@ Result<PeerLinkId> Hub::dial(const std::string& address) {
 Status Hub::send(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) {
     LinkChannel* channel = find(link);
     if (channel == nullptr) {
-        return make_error(StatusCode::not_found, "send on link {}, which does not exist",
-                          link.value);
+        return make_error(StatusCode::not_found, "send on link {}: it does not exist", link.value);
     }
     const std::int64_t now = clock_.now_us();
     MOLINK_RETURN_IF_ERROR(channel->queue(lane, epoch, std::move(message), now));
@@ -218,7 +217,8 @@ void Hub::on_hello(ConnectionId connection, const FrameHeader& header) {
         const Carried carried = found->second;
         if (carried.dialed) {
             lose(carried.link,
-                 Status(StatusCode::data_loss, "the peer that was dialled says hello"));
+                 Status(StatusCode::data_loss,
+                        "the peer sent hello on a connection that this node dialled"));
             return;
         }
         on_disconnected(connection);  // only one hello is allowed per connection
@@ -290,24 +290,25 @@ void Hub::on_reject(ConnectionId connection, const FrameHeader& header) {
     if (channel == nullptr || !carried.dialed || header.link != channel->token()) return;
     switch (static_cast<RejectReason>(header.flags)) {
         case RejectReason::version:
-            lose(carried.link, make_error(StatusCode::failed_precondition,
-                                          "the peer speaks protocol version {}, this node {}",
-                                          header.version, kProtocolMajor));
+            lose(carried.link,
+                 make_error(StatusCode::failed_precondition,
+                            "the peer speaks protocol version {}; this node speaks {}",
+                            header.version, kProtocolMajor));
             return;
         case RejectReason::full:
             lose(carried.link,
-                 Status(StatusCode::resource_exhausted, "the peer takes no more links"));
+                 Status(StatusCode::resource_exhausted, "the peer accepts no more links"));
             return;
         case RejectReason::unknown_link: break;
     }
-    lose(carried.link, Status(StatusCode::unavailable,
-                              "the peer does not know this link any more; it was restarted"));
+    lose(carried.link,
+         Status(StatusCode::unavailable, "the peer no longer knows this link; it was restarted"));
 }
 
 void Hub::on_linked(const Carried& carried, const FrameHeader& header, ByteSpan payload) {
     LinkChannel* channel = find(carried.link);
     if (channel == nullptr || header.link != channel->token() || header.track != carried.track) {
-        lose(carried.link, Status(StatusCode::data_loss, "a frame of another link"));
+        lose(carried.link, Status(StatusCode::data_loss, "the peer sent a frame of another link"));
         return;
     }
     if (header.type == FrameType::bye) {

@@ -24,14 +24,15 @@ std::uint32_t checksum(ByteSpan frame) {
 Status check_data(const FrameHeader& header) {
     if (static_cast<std::size_t>(header.lane) >= kLaneCount ||
         track_of(header.lane) != header.track) {
-        return make_error(StatusCode::data_loss, "frame of lane {} on track {}",
+        return make_error(StatusCode::data_loss, "a frame of lane {} came on track {}",
                           static_cast<int>(header.lane), static_cast<int>(header.track));
     }
     if (header.total > limits::kMaxMessageBytes ||
         std::uint64_t{header.offset} + header.payload > header.total) {
-        return make_error(StatusCode::data_loss,
-                          "frame of bytes {}+{} of a message of {} bytes (limit {})", header.offset,
-                          header.payload, header.total, limits::kMaxMessageBytes);
+        return make_error(
+            StatusCode::data_loss,
+            "a frame of {1} bytes at offset {0} does not fit a message of {2} bytes (limit {3})",
+            header.offset, header.payload, header.total, limits::kMaxMessageBytes);
     }
     return {};
 }
@@ -81,7 +82,7 @@ Lane frame_lane(const Frame& frame) {
 
 Result<FrameHeader> decode_frame(ByteSpan frame, ByteSpan& payload, bool padded) {
     if (frame.size() < kFrameHeaderBytes || read_le<std::uint32_t>(frame, 0) != kMagic) {
-        return make_error(StatusCode::data_loss, "{} bytes that are no frame", frame.size());
+        return make_error(StatusCode::data_loss, "{} bytes are not a frame", frame.size());
     }
     FrameHeader header;
     const auto type = read_le<std::uint8_t>(frame, 4);
@@ -101,15 +102,17 @@ Result<FrameHeader> decode_frame(ByteSpan frame, ByteSpan& payload, bool padded)
     header.pipeline = read_le<std::uint16_t>(frame, 58);
     const std::size_t held = frame.size() - kFrameHeaderBytes;
     if (padded ? header.payload < held : header.payload != held) {
-        return make_error(StatusCode::data_loss, "frame of {} bytes says it carries {}", held,
+        return make_error(StatusCode::data_loss,
+                          "a frame with a payload of {} bytes says that it has {}", held,
                           header.payload);
     }
     if (read_le<std::uint32_t>(frame, kChecksumOffset) != checksum(frame)) {
-        return make_error(StatusCode::data_loss, "frame of {} bytes fails its checksum",
+        return make_error(StatusCode::data_loss, "a frame of {} bytes fails its checksum",
                           frame.size());
     }
     if (type < 1 || type > 6 || track >= kTrackCount) {
-        return make_error(StatusCode::data_loss, "frame of type {} on track {}", type, track);
+        return make_error(StatusCode::data_loss,
+                          "a frame has an unknown type or track: type {}, track {}", type, track);
     }
     header.type = static_cast<FrameType>(type);
     header.track = static_cast<Track>(track);

@@ -35,9 +35,10 @@ Status LinkChannel::attach(Track track, ConnectionId connection, std::uint64_t p
     bool valid = peer_received >= sender.acked();
     if (valid) sender.acknowledge(peer_received, valid);
     if (!valid) {
-        return make_error(StatusCode::data_loss,
-                          "the peer says it has frame {}; {} are acknowledged, the next is {}",
-                          peer_received, sender.acked(), sender.next_sequence());
+        return make_error(
+            StatusCode::data_loss,
+            "the peer says that it received {} frames; {} are acknowledged, and frame {} is next",
+            peer_received, sender.acked(), sender.next_sequence());
     }
     sender.rewind(now_us);
     meter_.restart();
@@ -55,8 +56,8 @@ Status LinkChannel::queue(Lane lane, PipelineEpoch epoch, Bytes message, std::in
     if (total > limits::kMaxMessageBytes || waiting > options_.max_queued_bytes) {
         return make_error(
             StatusCode::resource_exhausted,
-            "a message of {} bytes (limit {}) onto a link where {} bytes wait (limit {})", total,
-            limits::kMaxMessageBytes, waiting - total, options_.max_queued_bytes);
+            "queue a message of {} bytes (limit {}): {} bytes already wait on the link (limit {})",
+            total, limits::kMaxMessageBytes, waiting - total, options_.max_queued_bytes);
     }
     queued_bytes_[at] += total;
     Queued queued;
@@ -344,7 +345,7 @@ Status LinkChannel::on_ack(const FrameHeader& header, std::int64_t now_us) {
     const SendTrack::Acked acked = sender.acknowledge(header.sequence, valid);
     if (!valid) {
         return make_error(StatusCode::data_loss,
-                          "the peer acknowledges frame {}; the next to be sent is {}",
+                          "the peer acknowledges {} frames; frame {} is the next to be sent",
                           header.sequence, sender.next_sequence());
     }
     const std::int64_t stamp = static_cast<std::int64_t>(header.stamp_us);

@@ -26,13 +26,14 @@ Result<std::optional<Bytes>> Reassembler::add(const FrameHeader& header, ByteSpa
     }
     if (header.message != lane.message || header.offset != lane.received) {
         return make_error(StatusCode::data_loss,
-                          "lane {}: message {} at byte {} was due, message {} at byte {} came",
+                          "lane {}: expected message {} at byte {}, received message {} at byte {}",
                           lane_name(header.lane), lane.message, lane.received, header.message,
                           header.offset);
     }
     if (header.total != lane.total || (header.payload == 0 && header.total != 0)) {
         return make_error(
-            StatusCode::data_loss, "lane {}: message {} of {} bytes goes on with {} bytes of {}",
+            StatusCode::data_loss,
+            "lane {}: message {} of {} bytes continues with {} bytes of a message of {}",
             lane_name(header.lane), lane.message, lane.total, header.payload, header.total);
     }
     lane.dropped |=

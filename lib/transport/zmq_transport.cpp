@@ -158,7 +158,7 @@ Result<ConnectionId> ZmqTransport::connect(const std::string& address) {
                            static_cast<int>(options_.reconnect_max_us / 1000));
         const std::string monitor = fmt::format("inproc://monitor-{}", connection.value);
         if (zmq_socket_monitor(dialled.socket.handle(), monitor.c_str(), kMonitored) != 0) {
-            return make_error(StatusCode::internal, "monitor of {}: {}", address,
+            return make_error(StatusCode::internal, "monitor the connection to {}: {}", address,
                               zmq_strerror(zmq_errno()));
         }
         dialled.monitor.set(zmq::sockopt::linger, 0);
@@ -327,14 +327,14 @@ TransportSink::~TransportSink() = default;
 Result<std::unique_ptr<Transport>> make_zmq_transport(const ZmqTransportOptions& options) {
     const int wake_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (wake_fd < 0) {
-        return make_error(StatusCode::resource_exhausted, "make an event descriptor: {}",
+        return make_error(StatusCode::resource_exhausted, "create an event descriptor: {}",
                           std::strerror(errno));
     }
     try {
         return std::unique_ptr<Transport>(std::make_unique<ZmqTransport>(options, wake_fd));
     } catch (const zmq::error_t& error) {
         ::close(wake_fd);
-        return make_error(StatusCode::resource_exhausted, "make a ZeroMQ context: {}",
+        return make_error(StatusCode::resource_exhausted, "create a ZeroMQ context: {}",
                           error.what());
     }
 }
