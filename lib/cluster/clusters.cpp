@@ -42,7 +42,7 @@ public:
                               node.name);
         }
         if (same_name(members, node.name)) {
-            return invalid_argument("a node called '{}' is here already", node.name);
+            return invalid_argument("a node called '{}' has already joined", node.name);
         }
         return {};
     }
@@ -93,7 +93,7 @@ public:
                                     names_.size());
         }
         if (same_name(members, node.name)) {
-            return invalid_argument("a node called '{}' is here already", node.name);
+            return invalid_argument("a node called '{}' has already joined", node.name);
         }
         return {};
     }

@@ -29,19 +29,19 @@ Status FeedbackGate::hold(const DecodeRows& rows, PartId part, std::uint64_t key
     using Position = std::numeric_limits<std::int32_t>;
     if (!open_.contains(rows.sequence)) {
         return make_error(StatusCode::data_loss,
-                          "part {}: sequence {} waits for a token and is not open", part.value,
+                          "part {}: sequence {} waits for a token but is not open", part.value,
                           rows.sequence.value);
     }
     const auto from = waiting_of_.lower_bound({rows.sequence, Position::min()});
     const auto to = waiting_of_.upper_bound({rows.sequence, Position::max()});
     if (std::distance(from, to) >= limits::kMaxWaitingDecodeParts) {
         return make_error(StatusCode::data_loss,
-                          "part {}: sequence {} waits for tokens in {} parts already", part.value,
+                          "part {}: sequence {} already waits for tokens in {} parts", part.value,
                           rows.sequence.value, limits::kMaxWaitingDecodeParts);
     }
     if (waiting_of_.emplace(std::pair(rows.sequence, rows.position), key).second) return {};
     return make_error(StatusCode::data_loss,
-                      "part {}: sequence {} waits for its token at {} already", part.value,
+                      "part {}: sequence {} already waits for its token at position {}", part.value,
                       rows.sequence.value, rows.position);
 }
 

@@ -25,7 +25,8 @@ PipelineBuild::Stage* PipelineBuild::find(NodeId node) {
 Result<bool> PipelineBuild::on_loaded(NodeId node, const StageLoaded& loaded) {
     Stage* stage = find(node);
     if (stage == nullptr || loaded.epoch != epoch_ || stage->loaded) {
-        return make_error(StatusCode::data_loss, "node {} reports a loaded stage twice or unasked",
+        return make_error(StatusCode::data_loss,
+                          "node {} reported a loaded stage twice, or was not asked to load one",
                           node.value);
     }
     if (loaded.kv_block_capacity == 0) {
@@ -42,7 +43,8 @@ Result<bool> PipelineBuild::on_loaded(NodeId node, const StageLoaded& loaded) {
 Result<bool> PipelineBuild::on_ready(NodeId node, const StageReady& ready) {
     Stage* stage = find(node);
     if (stage == nullptr || ready.epoch != epoch_ || !stage->loaded || stage->ready) {
-        return make_error(StatusCode::data_loss, "node {} reports a ready stage twice or unasked",
+        return make_error(StatusCode::data_loss,
+                          "node {} reported a ready stage twice, or was not asked to start one",
                           node.value);
     }
     stage->ready = true;

@@ -32,9 +32,10 @@ void StageSession::assign(const Assign& assign) {
 
 Status StageSession::start(const StageStart& start) {
     if (start.epoch != assign_.epoch || state_ != State::loaded) {
-        return make_error(StatusCode::failed_precondition,
-                          "start of stage in epoch {}: the stage is of epoch {} and not loaded",
-                          start.epoch.epoch.value, assign_.epoch.epoch.value);
+        return make_error(
+            StatusCode::failed_precondition,
+            "start the stage of epoch {}: it is not loaded (the last assignment is of epoch {})",
+            start.epoch.epoch.value, assign_.epoch.epoch.value);
     }
     state_ = State::starting;
     executor_.start(start.kv_blocks);
@@ -50,7 +51,8 @@ Status StageSession::submit(StageInput input, std::int64_t now_us) {
     if (is_stale(key.epoch) && !canary(Canary::stale_epoch)) return {};
     if (key.epoch != assign_.epoch || state_ != State::ready) {
         return make_error(StatusCode::failed_precondition,
-                          "part {} of epoch {} for a stage of epoch {} that is not ready",
+                          "compute part {} of epoch {}: its stage is not ready (the last "
+                          "assignment is of epoch {})",
                           key.id.value, key.epoch.epoch.value, assign_.epoch.epoch.value);
     }
     MOLINK_RETURN_IF_ERROR(check_input(input));
@@ -67,7 +69,7 @@ Status StageSession::check_input(const StageInput& input) const {
     if (const auto* returned = std::get_if<ReturnedPart>(&input)) return check_returned(*returned);
     const bool launched = std::holds_alternative<PartPlan>(input);
     if (launched == (assign_.stage_index == 0)) return {};
-    return make_error(StatusCode::failed_precondition, "part {} comes {} activations to stage {}",
+    return make_error(StatusCode::failed_precondition, "part {} came {} activations to stage {}",
                       key_of(input).id.value, launched ? "without" : "with", assign_.stage_index);
 }
 
@@ -75,23 +77,24 @@ Status StageSession::check_input(const StageInput& input) const {
 Status StageSession::check_returned(const ReturnedPart& part) const {
     if (!ring().returns() || assign_.stage_index != ring().lm_head_stage()) {
         return make_error(StatusCode::failed_precondition,
-                          "part {} came back to stage {}, which has no LM head to give it to",
+                          "part {} came back to stage {}, to which no part returns",
                           part.key.id.value, assign_.stage_index);
     }
     if (part.stage_times.size() == ring().size()) return {};
     return make_error(StatusCode::data_loss,
-                      "part {} came back to the LM head with times of {} stages of {}",
+                      "part {} came back to the LM head with the times of {} of {} stages",
                       part.key.id.value, part.stage_times.size(), ring().size());
 }
 
 Status StageSession::deliver_feedback(const TokenFeedback& tokens, std::int64_t now_us) {
     if (is_stale(tokens.key.epoch)) return {};
     if (tokens.key.epoch != assign_.epoch || state_ != State::ready || !gated()) {
-        return make_error(StatusCode::failed_precondition,
-                          "tokens of part {} of epoch {} for stage {} of epoch {}, which waits for "
-                          "none",
-                          tokens.key.id.value, tokens.key.epoch.epoch.value, assign_.stage_index,
-                          assign_.epoch.epoch.value);
+        return make_error(
+            StatusCode::failed_precondition,
+            "tokens of part {} of epoch {} came to stage {} of epoch {}, which waits for "
+            "none",
+            tokens.key.id.value, tokens.key.epoch.epoch.value, assign_.stage_index,
+            assign_.epoch.epoch.value);
     }
     for (PartPlan& plan : gate_.deliver(tokens)) executor_.submit(std::move(plan), now_us);
     return {};

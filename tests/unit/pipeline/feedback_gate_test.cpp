@@ -114,7 +114,7 @@ TEST_CASE("a sequence waits in two parts at most") {
         REQUIRE_FALSE(passes(gate, part));
     }
     REQUIRE(refusal(gate, decode_part(9, {row(1, 12)})) ==
-            "part 9: sequence 1 waits for tokens in 2 parts already");
+            "part 9: sequence 1 already waits for tokens in 2 parts");
 }
 
 TEST_CASE("tokens go with their sequence, and with the epoch") {
@@ -125,7 +125,7 @@ TEST_CASE("tokens go with their sequence, and with the epoch") {
     REQUIRE(passes(gate, release));
     REQUIRE(gate.open() == 8);
     REQUIRE(refusal(gate, decode_part(2, {row(1, 5)})) ==
-            "part 2: sequence 1 waits for a token and is not open");
+            "part 2: sequence 1 waits for a token but is not open");
     gate.reset();
     REQUIRE(gate.open() == 0);
     REQUIRE(gate.waiting() == 0);
@@ -146,12 +146,12 @@ TEST_CASE("a token that comes after its sequence's release is not kept") {
 TEST_CASE("a token is waited for once, and what is refused leaves nothing behind") {
     FeedbackGate gate = opened();
     REQUIRE(refusal(gate, decode_part(1, {row(2, 3), row(1, 10), row(1, 10)})) ==
-            "part 1: sequence 1 waits for its token at 10 already");
+            "part 1: sequence 1 already waits for its token at position 10");
     REQUIRE(gate.deliver(feedback({token(1, 10, 1), token(2, 3, 1)})).empty());
     PartPlan part = decode_part(2, {row(1, 11)});
     REQUIRE_FALSE(passes(gate, part));
     REQUIRE(refusal(gate, decode_part(3, {row(1, 11)})) ==
-            "part 3: sequence 1 waits for its token at 11 already");
+            "part 3: sequence 1 already waits for its token at position 11");
     REQUIRE(gate.deliver(feedback({token(1, 11, 1)})).size() == 1);
     REQUIRE(gate.waiting() == 0);
 }
