@@ -53,7 +53,7 @@ void EngineCore::end_epoch(const Status& reason, std::int64_t now_us) {
 }
 
 Status EngineCore::submit(AdmittedRequest request, std::int64_t now_us) {
-    if (!serving_) return Status(StatusCode::unavailable, "no pipeline serves");
+    if (!serving_) return Status(StatusCode::unavailable, "no pipeline serves requests");
     const auto refuse = [&](Status reason) {
         requests_.count_refusal();
         return reason;
@@ -62,18 +62,18 @@ Status EngineCore::submit(AdmittedRequest request, std::int64_t now_us) {
     if (queues_.running() + waiting + request.n > options_.max_running + options_.max_waiting) {
         return refuse(make_error(
             StatusCode::resource_exhausted,
-            "{} sequences run and {} wait, {} more ask; the limits are {} and {}",
+            "{} sequences run and {} wait; {} more do not fit (limits {} and {})",
             queues_.running(), waiting, request.n, options_.max_running, options_.max_waiting));
     }
     const auto prompt = static_cast<std::int32_t>(request.prompt.size());
     const std::int32_t positions = prompt + request.max_tokens;
     if (ledger_.blocks_for(positions) > ledger_.total()) {
-        return refuse(
-            make_error(StatusCode::resource_exhausted,
-                       "request of {} prompt and up to {} output tokens needs {} KV blocks of {} "
-                       "positions; the pipeline has {}",
-                       prompt, request.max_tokens, ledger_.blocks_for(positions),
-                       options_.block_tokens, ledger_.total()));
+        return refuse(make_error(
+            StatusCode::resource_exhausted,
+            "a request of {} prompt tokens and up to {} output tokens needs {} KV blocks of {} "
+            "positions; the pipeline has {}",
+            prompt, request.max_tokens, ledger_.blocks_for(positions), options_.block_tokens,
+            ledger_.total()));
     }
     for (Sequence* sequence : requests_.add(std::move(request), positions, now_us)) {
         ledger_.refresh_need(*sequence);

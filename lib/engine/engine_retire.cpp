@@ -35,7 +35,7 @@ Status EngineCore::on_retired(const RetiredPart& retired, std::int64_t now_us) {
     if (stale && !canary(Canary::stale_epoch)) return {};
     const LaunchedPart* found = flight_.find(retired.key.id);
     if (found == nullptr) {
-        return make_error(StatusCode::data_loss, "retirement of part {}, which is not under way",
+        return make_error(StatusCode::data_loss, "part {} was retired, but is not in flight",
                           retired.key.id.value);
     }
     MOLINK_RETURN_IF_ERROR(check_retired(retired, *found, options_.vocabulary));

@@ -90,8 +90,9 @@ public:
 private:
     Status check_token(Token token) const {
         if (token >= 0 && token < vocabulary_) return {};
-        return make_error(StatusCode::data_loss, "part {} sampled token {}; the vocabulary has {}",
-                          part_, token, vocabulary_);
+        return make_error(StatusCode::data_loss,
+                          "part {} sampled token {}; the vocabulary has {} tokens", part_, token,
+                          vocabulary_);
     }
 
     Status check_tokens() const {

@@ -171,8 +171,7 @@ Status KvLedger::check(std::span<const Sequence* const> sequences) const {
     const std::int64_t available = pool_.free_count() + pool_.idle_count() - promised;
     if (available == pool_.available()) return {};
     return make_error(StatusCode::internal,
-                      "{} KV blocks are promised to sequences, {} would be available; the pool "
-                      "says {}",
+                      "{} KV blocks are promised to sequences, which leaves {}; the pool says {}",
                       promised, available, pool_.available());
 }
 

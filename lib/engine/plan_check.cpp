@@ -23,15 +23,15 @@ public:
         const bool running = sequence != nullptr && (sequence->state == SequenceState::prefilling ||
                                                      sequence->state == SequenceState::decodable);
         if (running && sequence->parts_in_flight == 0) return {};
-        return invalid_argument("plan preempts sequence {}, which {}", id.value,
-                                running ? "has parts in flight" : "is not idle and running");
+        return invalid_argument("the plan preempts sequence {}, which {}", id.value,
+                                running ? "has parts in flight" : "is not running");
     }
 
     Status decode(const DecodeRun& run) {
         MOLINK_RETURN_IF_ERROR(once(run.sequence));
         const SequenceView* sequence = find_(run.sequence);
         if (sequence == nullptr || sequence->state != SequenceState::decodable) {
-            return invalid_argument("plan decodes sequence {}, which is not decodable",
+            return invalid_argument("the plan decodes sequence {}, which is not decodable",
                                     run.sequence.value);
         }
         MOLINK_RETURN_IF_ERROR(drafts(*sequence, run.drafts));
@@ -46,14 +46,15 @@ public:
         const SequenceView* sequence = find_(run.sequence);
         const bool waiting = sequence != nullptr && sequence->state == SequenceState::waiting;
         if (sequence == nullptr || (!waiting && sequence->state != SequenceState::prefilling)) {
-            return invalid_argument("plan prefills sequence {}, which has nothing to prefill",
+            return invalid_argument("the plan prefills sequence {}, which has nothing to prefill",
                                     run.sequence.value);
         }
         if (waiting) MOLINK_RETURN_IF_ERROR(admit(*sequence));
         const std::int32_t left = sequence->prompt_left();
         if (run.count < 1 || run.count > left || run.count > view_.max_slice_tokens) {
             return invalid_argument(
-                "plan prefills {} tokens of sequence {}: 1 to {} are permitted (left {}, slice {})",
+                "the plan prefills {} tokens of sequence {}; 1 to {} are permitted ({} are left, a "
+                "slice has {})",
                 run.count, run.sequence.value, std::min(left, view_.max_slice_tokens), left,
                 view_.max_slice_tokens);
         }
@@ -63,8 +64,8 @@ public:
 
     Status finish() const {
         if (rows_ > view_.max_step_tokens) {
-            return invalid_argument("plan has {} rows; a micro-batch may have {}", rows_,
-                                    view_.max_step_tokens);
+            return invalid_argument("the plan has {} rows; a micro-batch may have at most {}",
+                                    rows_, view_.max_step_tokens);
         }
         return {};
     }
@@ -72,15 +73,15 @@ public:
 private:
     Status once(SequenceId id) {
         if (seen_.insert(id).second) return {};
-        return invalid_argument("plan names sequence {} twice", id.value);
+        return invalid_argument("the plan names sequence {} twice", id.value);
     }
 
     Status admit(const SequenceView& sequence) {
         ++admitted_;
         if (view_.running + admitted_ > view_.max_running) {
-            return invalid_argument("plan admits sequence {} as number {} of {} running",
-                                    sequence.id.value, view_.running + admitted_,
-                                    view_.max_running);
+            return invalid_argument(
+                "the plan admits sequence {}, so that {} would run; at most {} may run",
+                sequence.id.value, view_.running + admitted_, view_.max_running);
         }
         return use_blocks(sequence, sequence.blocks_needed);
     }
@@ -91,15 +92,17 @@ private:
             std::min<std::int64_t>(view_.max_drafts, sequence.max_tokens - 2 - sequence.scheduled);
         if (std::ssize(drafts) > std::max<std::int64_t>(most, 0)) {
             return invalid_argument(
-                "plan decodes sequence {} with {} drafts; {} are permitted (limit {}, at position "
+                "the plan decodes sequence {} with {} drafts; at most {} are permitted (limit {}, "
+                "at position "
                 "{} of {})",
                 sequence.id.value, drafts.size(), std::max<std::int64_t>(most, 0), view_.max_drafts,
                 sequence.scheduled, sequence.max_tokens);
         }
         for (Token draft : drafts) {
             if (draft >= 0 && draft < view_.vocabulary) continue;
-            return invalid_argument("plan drafts token {} for sequence {}; the vocabulary has {}",
-                                    draft, sequence.id.value, view_.vocabulary);
+            return invalid_argument(
+                "the plan drafts token {} for sequence {}; the vocabulary has {} tokens", draft,
+                sequence.id.value, view_.vocabulary);
         }
         return {};
     }
@@ -108,7 +111,8 @@ private:
         blocks_ -= count;
         if (blocks_ >= 0) return {};
         return invalid_argument(
-            "plan runs sequence {}, which takes {} KV blocks: {} short of them, {} are free",
+            "the plan runs sequence {}, which needs {} KV blocks; {} are missing ({} were free "
+            "before the plan)",
             sequence.id.value, count, -blocks_, view_.free_blocks);
     }
 

@@ -19,7 +19,7 @@ StepPlan Planner::next(const SchedulerView& view, const SequenceLookup& find, bo
     if (checked.ok() && (!plan.empty() || under_way)) return plan;
     if (!checked.ok()) {
         ++refused_;
-        log_(LogLevel::error, "plan of scheduler '{}' refused: {}", scheduler_->name(),
+        log_(LogLevel::error, "a plan of scheduler '{}' is refused: {}", scheduler_->name(),
              checked.message());
     }
     plan = StepPlan();

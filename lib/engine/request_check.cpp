@@ -21,12 +21,12 @@ Status in_range(std::string_view field, double value, double low, double high) {
 
 Status above_zero(std::string_view field, double value, double high) {
     if (value > 0 && value <= high) return {};
-    return invalid_argument("{} is {}; above 0 up to {} is permitted", field, value, high);
+    return invalid_argument("{} is {}; it must be above 0 and at most {}", field, value, high);
 }
 
 Status check_token(std::string_view field, Token token, std::int32_t vocabulary) {
     if (token >= 0 && token < vocabulary) return {};
-    return invalid_argument("{}: token {} is outside the vocabulary of {}", field, token,
+    return invalid_argument("{}: token {} is outside the vocabulary of {} tokens", field, token,
                             vocabulary);
 }
 
