@@ -59,7 +59,7 @@ Status Checkpoint::State::read_index(const std::string& path) {
     const auto map = root.is_object() ? root.find("weight_map") : root.end();
     if (map == root.end() || !map->is_object() || map->empty()) {
         return make_error(StatusCode::data_loss,
-                          "read {}: no object 'weight_map' with tensors in it", path);
+                          "read {}: it has no object 'weight_map' with tensors", path);
     }
     for (const auto& item : map->items()) {
         const auto* name = item.value().get_ptr<const std::string*>();
@@ -110,7 +110,7 @@ Result<Checkpoint> Checkpoint::open(const std::filesystem::path& dir) {
     } else if (std::filesystem::exists(dir / model_files::kWeightIndex, error)) {
         MOLINK_RETURN_IF_ERROR(state->read_index((dir / model_files::kWeightIndex).string()));
     } else {
-        return make_error(StatusCode::not_found, "open model {}: neither {} nor {} is there",
+        return make_error(StatusCode::not_found, "open model {}: it has neither {} nor {}",
                           dir.string(), model_files::kWeights, model_files::kWeightIndex);
     }
     return Checkpoint(std::move(state));
@@ -140,7 +140,8 @@ std::vector<std::string> Checkpoint::files() const {
 Result<TensorView> Checkpoint::tensor(std::string_view name) const {
     const auto it = state_->index.find(name);
     if (it == state_->index.end()) {
-        return make_error(StatusCode::not_found, "read model {}: no tensor '{}' among {}",
+        return make_error(StatusCode::not_found,
+                          "read model {}: it has no tensor '{}' among its {} tensors",
                           state_->dir.string(), printable(name), state_->index.size());
     }
     Result<const SafetensorsFile*> file = state_->shard(it->second);

@@ -48,9 +48,8 @@ struct ConfigAccess {
     static Result<ConfigObject> load(const std::string& path) {
         MOLINK_ASSIGN_OR_RETURN(json root, parse_json_file(path, limits::kMaxConfigFileBytes));
         if (!root.is_object()) {
-            return make_error(StatusCode::data_loss,
-                              "parse {}: a JSON object is expected, found {}", path,
-                              root.type_name());
+            return make_error(StatusCode::data_loss, "parse {}: expected a JSON object, found {}",
+                              path, root.type_name());
         }
         auto document = std::make_shared<ConfigObject::Document>();
         document->file = path;
@@ -200,7 +199,7 @@ Result<std::vector<std::int64_t>> ConfigObject::int64_list(std::string_view key,
     } else {
         good = add(*value);
     }
-    if (!good) return wrong(*this, key, *value, int_range(min, max) + ", or a list of such");
+    if (!good) return wrong(*this, key, *value, int_range(min, max) + ", or a list of them");
     return list;
 }
 

@@ -69,8 +69,9 @@ private:
 
     bool open(json container) {
         if (open_.size() >= limits::kMaxJsonDepth) {
-            status_ = make_error(StatusCode::data_loss, "parse {}: nested deeper than {} levels",
-                                 file_, limits::kMaxJsonDepth);
+            status_ =
+                make_error(StatusCode::data_loss, "parse {}: it is nested deeper than {} levels",
+                           file_, limits::kMaxJsonDepth);
             return false;
         }
         open_.push_back(add(std::move(container)));
@@ -138,13 +139,15 @@ std::string syntax_problem(const char* what) {
 Result<json> parse_json(std::string_view text, const std::string& file) {
     // The parser treats a NUL byte as the end of its input and would ignore the rest.
     if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
-        return make_error(StatusCode::data_loss, "parse {}: NUL byte at {}", file, nul);
+        return make_error(StatusCode::data_loss, "parse {}: it has a NUL byte at offset {}", file,
+                          nul);
     }
     json root;
     TreeBuilder builder(root, file);
     if (!json::sax_parse(text.begin(), text.end(), &builder)) {
         Status status = builder.status();
-        if (status.ok()) status = make_error(StatusCode::data_loss, "parse {}: not JSON", file);
+        if (status.ok())
+            status = make_error(StatusCode::data_loss, "parse {}: it is not JSON", file);
         return status;
     }
     return root;
@@ -153,8 +156,9 @@ Result<json> parse_json(std::string_view text, const std::string& file) {
 Result<json> parse_json_file(const std::string& path, std::size_t max_bytes) {
     MOLINK_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open(path));
     if (file.size() > max_bytes) {
-        return make_error(StatusCode::data_loss, "read {}: {} bytes, at most {} are accepted", path,
-                          file.size(), max_bytes);
+        return make_error(StatusCode::data_loss,
+                          "read {}: it has {} bytes; at most {} are permitted", path, file.size(),
+                          max_bytes);
     }
     if (file.size() == 0)
         return make_error(StatusCode::data_loss, "parse {}: the file is empty", path);

@@ -69,7 +69,7 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
     }
     if (!S_ISREG(info.st_mode)) {
         ::close(descriptor);
-        return invalid_argument("open {}: not a regular file", file.path_);
+        return invalid_argument("open {}: it is not a regular file", file.path_);
     }
     const auto size = static_cast<std::uint64_t>(info.st_size);
     if (size == 0) {
@@ -79,7 +79,7 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
     if (size > static_cast<std::uint64_t>(std::numeric_limits<std::ptrdiff_t>::max())) {
         ::close(descriptor);
         return make_error(StatusCode::resource_exhausted,
-                          "map {}: {} bytes do not fit the address space", file.path_, size);
+                          "map {}: {} bytes do not fit in the address space", file.path_, size);
     }
     void* data =
         ::mmap(nullptr, static_cast<std::size_t>(size), PROT_READ, MAP_SHARED, descriptor, 0);

@@ -237,7 +237,7 @@ Result<ordered_json> rope_scaling_json(const RopeSpec& rope) {
     ordered_json out;
     switch (rope.scaling) {
         case RopeScalingKind::none:
-            return invalid_argument("random model: rope scaling of kind none");
+            return invalid_argument("random model: rope scaling is given, but its kind is none");
         case RopeScalingKind::linear: out["rope_type"] = "linear"; break;
         case RopeScalingKind::dynamic: out["rope_type"] = "dynamic"; break;
         case RopeScalingKind::llama3: out["rope_type"] = "llama3"; break;
@@ -343,7 +343,7 @@ Result<ModelShape> shape_by_name(std::string_view name) {
         shape.ffn = 8192;
         return shape;
     }
-    return invalid_argument("random model: no shape '{}'; known are 160m and 1b", name);
+    return invalid_argument("random model: no shape is called '{}'; known are 160m and 1b", name);
 }
 
 Status write_random_model(const std::filesystem::path& dir, const RandomModelOptions& options,
@@ -354,7 +354,7 @@ Status write_random_model(const std::filesystem::path& dir, const RandomModelOpt
     std::error_code error;
     std::filesystem::create_directories(dir, error);
     if (error) {
-        return make_error(StatusCode::unavailable, "make folder {}: {}", dir.string(),
+        return make_error(StatusCode::unavailable, "create folder {}: {}", dir.string(),
                           error.message());
     }
     const auto element_bytes = static_cast<std::int64_t>(data_type_bytes(options.type));

@@ -37,14 +37,14 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path)
     const ByteSpan bytes = out.file_.bytes();
     if (bytes.size() < kLengthBytes) {
         return make_error(StatusCode::data_loss,
-                          "read {}: {} bytes, a safetensors file has at least {}", out.path(),
-                          bytes.size(), kLengthBytes);
+                          "read {}: it has {} bytes; a safetensors file has at least {}",
+                          out.path(), bytes.size(), kLengthBytes);
     }
     const auto length = read_le<std::uint64_t>(bytes, 0);
     if (length > limits::kMaxSafetensorsHeaderBytes || length > bytes.size() - kLengthBytes) {
         return make_error(
             StatusCode::data_loss,
-            "read {}: a header of {} bytes in a file of {} bytes (at most {} are accepted)",
+            "read {}: its header claims {} bytes of a file of {} bytes (at most {} are permitted)",
             out.path(), length, bytes.size(), limits::kMaxSafetensorsHeaderBytes);
     }
     const auto header_bytes = static_cast<std::size_t>(length);
@@ -61,14 +61,15 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path)
 Result<TensorView> SafetensorsFile::find(std::string_view name) const {
     const auto it = index_.find(name);
     if (it == index_.end()) {
-        return make_error(StatusCode::not_found, "read {}: no tensor '{}' among {}", path(),
+        return make_error(StatusCode::not_found,
+                          "read {}: it has no tensor '{}' among its {} tensors", path(),
                           printable(name), tensors_.size());
     }
     const TensorInfo& info = tensors_[it->second];
     TensorView view;
     if (!usable_type(info.stored_type, view.type)) {
         return make_error(StatusCode::unimplemented,
-                          "read {}: tensor '{}' is stored as {}; F32, F16 and BF16 can be used",
+                          "read {}: tensor '{}' is stored as {}; F32, F16 and BF16 are supported",
                           path(), printable(name), info.stored_type);
     }
     view.name = info.name;

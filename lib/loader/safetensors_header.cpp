@@ -227,14 +227,15 @@ Status check_sizes(const TensorInfo& tensor, std::uint64_t data_bytes, const std
             StatusCode::data_loss, "read {}: tensor '{}' {} with data_offsets [{}, {}]: {}", file,
             printable(tensor.name), shape_text(tensor.shape), tensor.begin, tensor.end, text);
     };
-    if (tensor.begin > tensor.end) return problem("they run backwards");
+    if (tensor.begin > tensor.end) return problem("the begin is after the end");
     if (tensor.end > data_bytes) {
-        return problem(fmt::format("they leave the data section of {} bytes", data_bytes));
+        return problem(fmt::format("they exceed the data section of {} bytes", data_bytes));
     }
     const std::optional<std::uint64_t> needed = needed_bytes(tensor);
-    if (!needed) return problem("its size is no whole number of bytes below 2^61");
+    if (!needed) return problem("its size is not a whole number of bytes below 2^61");
     if (*needed != tensor.end - tensor.begin) {
-        return problem(fmt::format("{} of this shape has {} bytes", tensor.stored_type, *needed));
+        return problem(fmt::format("a tensor of type {} and this shape has {} bytes",
+                                   tensor.stored_type, *needed));
     }
     return {};
 }
@@ -270,8 +271,8 @@ Result<std::vector<TensorInfo>> parse_safetensors_header(std::string_view header
     }
     // The parser treats a NUL byte as the end of its input and would ignore the rest.
     if (const std::size_t nul = header.find('\0'); nul != std::string_view::npos) {
-        return make_error(StatusCode::data_loss, "read {}: NUL byte at {} of the header", file,
-                          nul);
+        return make_error(StatusCode::data_loss, "read {}: the header has a NUL byte at offset {}",
+                          file, nul);
     }
     std::vector<TensorInfo> tensors;
     HeaderReader reader(tensors);

@@ -28,7 +28,8 @@ Result<TensorView> WeightSource::find(const TensorRef& ref,
     if (ref.rows) {
         const std::int64_t stored = view.shape.empty() ? 0 : view.shape[0];
         if (ref.rows->begin < 0 || ref.rows->end <= ref.rows->begin || ref.rows->end > stored) {
-            return make_error(StatusCode::data_loss, "read model {}: tensor '{}' has {} rows",
+            return make_error(StatusCode::data_loss,
+                              "read model {}: '{}' is out of range; the tensor has {} rows",
                               where(), ref.text(), stored);
         }
         const std::size_t row_bytes = view.bytes / static_cast<std::size_t>(stored);
@@ -39,7 +40,7 @@ Result<TensorView> WeightSource::find(const TensorRef& ref,
     const std::vector<std::int64_t> wanted(shape.begin(), shape.end());
     if (view.shape != wanted) {
         return make_error(StatusCode::data_loss,
-                          "read model {}: tensor '{}' has shape {}, the configuration asks for {}",
+                          "read model {}: tensor '{}' has shape {}; the configuration asks for {}",
                           where(), ref.text(), shape_text(view.shape), shape_text(wanted));
     }
     return view;

@@ -80,7 +80,7 @@ TEST_CASE("shapes are compared with what is expected", "[checkpoint]") {
     REQUIRE(checkpoint.has_value());
     CHECK(checkpoint->tensor("b", std::array<std::int64_t, 2>{1, 3}).has_value());
     check_error(checkpoint->tensor("b", std::array<std::int64_t, 2>{3, 1}).status(),
-                StatusCode::data_loss, "has shape [1, 3], the configuration asks for [3, 1]");
+                StatusCode::data_loss, "has shape [1, 3]; the configuration asks for [3, 1]");
     check_error(checkpoint->tensor("b", std::array<std::int64_t, 1>{3}).status(),
                 StatusCode::data_loss, "[3]");
 }
@@ -186,7 +186,7 @@ TEST_CASE("a tensor must be in the shard that the index names", "[checkpoint]") 
     const auto checkpoint = Checkpoint::open(dir.path());
     REQUIRE(checkpoint.has_value());
     check_error(checkpoint->tensor("a").status(), StatusCode::not_found,
-                "two.safetensors: no tensor 'a'");
+                "two.safetensors: it has no tensor 'a'");
 }
 
 TEST_CASE("a damaged shard is refused when it is needed", "[checkpoint]") {

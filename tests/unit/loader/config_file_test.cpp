@@ -99,7 +99,7 @@ TEST_CASE("wrong values are named with what is permitted", "[config]") {
     check_error(config.string("yes"), StatusCode::invalid_argument, "expected a string");
     check_error(config.string_list("list"), StatusCode::invalid_argument,
                 "expected a list of strings");
-    check_error(config.int64_list("list"), StatusCode::invalid_argument, "or a list of such");
+    check_error(config.int64_list("list"), StatusCode::invalid_argument, "or a list of them");
     check_error(config.object("yes"), StatusCode::invalid_argument, "expected an object");
     check_error(config.optional_object("list"), StatusCode::invalid_argument, "expected an object");
 }

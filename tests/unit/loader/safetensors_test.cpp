@@ -162,16 +162,16 @@ TEST_CASE("offsets and shapes that do not fit are refused", "[safetensors]") {
         const char* text;
     };
     const Case cases[] = {
-        {"F32", "[2]", "[0,12]", "leave the data section of 8"},
-        {"F32", "[2]", "[8,16]", "leave the data section of 8"},
-        {"F32", "[2]", "[8,0]", "backwards"},
+        {"F32", "[2]", "[0,12]", "exceed the data section of 8"},
+        {"F32", "[2]", "[8,16]", "exceed the data section of 8"},
+        {"F32", "[2]", "[8,0]", "the begin is after the end"},
         {"F32", "[2]", "[1,8]", "has 8 bytes"},
         {"F32", "[3]", "[0,8]", "has 12 bytes"},
         {"F32", "[1]", "[0,4]", "end at byte 4 of 8"},
         {"F32", "[1]", "[4,8]", "after a hole"},
-        {"F32", "[2]", "[0,9223372036854775808]", "leave"},
-        {"F32", "[2]", "[0,18446744073709551615]", "leave"},
-        {"F32", "[2]", "[18446744073709551608,0]", "backwards"},
+        {"F32", "[2]", "[0,9223372036854775808]", "exceed"},
+        {"F32", "[2]", "[0,18446744073709551615]", "exceed"},
+        {"F32", "[2]", "[18446744073709551608,0]", "the begin is after the end"},
         {"F32", "[2]", "[0,18446744073709551616]", "unexpected"},
         {"F32", "[9223372036854775807]", "[0,8]", "below 2^61"},
         {"F32", "[9223372036854775808]", "[0,8]", "too large"},

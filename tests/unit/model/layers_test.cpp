@@ -332,7 +332,7 @@ TEST_CASE("weights may be rows of one stored tensor") {
     REQUIRE(!failed);
     REQUIRE(failed.error().code() == StatusCode::data_loss);
     REQUIRE(failed.error().message() ==
-            "read model memory: tensor '1.qkv rows 96-127' has 127 rows");
+            "read model memory: '1.qkv rows 96-127' is out of range; the tensor has 127 rows");
 }
 
 TEST_CASE("every tensor has a format of its own, also those that become one matrix") {
