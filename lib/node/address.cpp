@@ -52,9 +52,8 @@ Status check_address(std::string_view option, const std::string& address, bool i
     MOLINK_RETURN_IF_ERROR(check_form(option, address));
     if (insecure || is_local_address(address)) return {};
     return invalid_argument(
-        "{} {} can be reached from other machines and nothing is encrypted yet; use a loopback "
-        "address, "
-        "or set insecure if the network between the nodes is trusted",
+        "{} {} can be reached from other machines, and traffic is not encrypted; use a loopback "
+        "address, or set insecure if the network between the nodes is trusted",
         option, address);
 }
 
@@ -64,10 +63,11 @@ Status check_node_options(const NodeOptions& options) {
     if (!options.advertise.empty()) {
         MOLINK_RETURN_IF_ERROR(check_address("advertise", options.advertise, options.insecure));
         if (is_wildcard_address(options.advertise)) {
-            return invalid_argument("advertise is {}; nobody can dial that", options.advertise);
+            return invalid_argument("advertise is {}; no node can dial this address",
+                                    options.advertise);
         }
     } else if (is_wildcard_address(options.listen)) {
-        return invalid_argument("listen is {}; set advertise to what other nodes shall dial",
+        return invalid_argument("listen is {}; set advertise to the address that other nodes dial",
                                 options.listen);
     }
     if (options.kv_type != DataType::f32 && options.kv_type != DataType::f16) {
@@ -85,11 +85,11 @@ Status check_node_options(const NodeOptions& options) {
                                 options.memory_bytes);
     }
     if (options.layers && (options.layers->begin < 0 || options.layers->empty())) {
-        return invalid_argument("layers {}-{} is not a range", options.layers->begin,
+        return invalid_argument("layers {}-{} are not a range", options.layers->begin,
                                 options.layers->end - 1);
     }
     if (options.name.size() > limits::kMaxNodeNameBytes) {
-        return invalid_argument("name has {} bytes; {} are permitted", options.name.size(),
+        return invalid_argument("name has {} bytes; at most {} are permitted", options.name.size(),
                                 limits::kMaxNodeNameBytes);
     }
     constexpr std::int64_t kHourUs = 3'600'000'000;
@@ -145,7 +145,7 @@ Status check_worker_options(const WorkerOptions& options) {
     MOLINK_RETURN_IF_ERROR(check_node_options(options));
     if (options.join.empty()) return invalid_argument("join is empty; give the head's address");
     if (is_wildcard_address(options.join)) {
-        return invalid_argument("join is {}; nobody can dial that", options.join);
+        return invalid_argument("join is {}; no node can dial this address", options.join);
     }
     MOLINK_RETURN_IF_ERROR(check_address("join", options.join, options.insecure));
     constexpr std::int64_t kDayUs = 86'400'000'000;

@@ -58,7 +58,8 @@ Result<PartitionInput> ClusterPlanner::input(const std::vector<NodeId>& order,
     for (NodeId id : order) {
         const Member* member = membership.find(id);
         if (member == nullptr) {
-            return make_error(StatusCode::internal, "cluster policy '{}' selects node {}, unknown",
+            return make_error(StatusCode::internal,
+                              "cluster policy '{}' selected node {}, which is unknown",
                               cluster_->name(), id.value);
         }
         PartitionNode node;

@@ -202,7 +202,7 @@ Result<std::vector<Token>> EngineImpl::prompt_of(GenerateRequest& request) const
         const std::int32_t vocabulary = model().vocabulary;
         for (Token token : request.prompt_tokens) {
             if (token >= 0 && token < vocabulary) continue;
-            return invalid_argument("prompt token {} is outside the vocabulary of {}", token,
+            return invalid_argument("prompt token {} is outside the vocabulary of {} tokens", token,
                                     vocabulary);
         }
         return std::move(request.prompt_tokens);
@@ -241,7 +241,7 @@ Result<AdmittedRequest> EngineImpl::admit(GenerateRequest request) const {
     MOLINK_ASSIGN_OR_RETURN(admitted.prompt, prompt_of(request));
     if (admitted.prompt.size() >= static_cast<std::size_t>(max_context_)) {
         return invalid_argument(
-            "the prompt has {} tokens; the context has room for {} and one new one",
+            "the prompt has {} tokens; the context has room for {} and one new token",
             admitted.prompt.size(), max_context_ - 1);
     }
     const auto prompt = static_cast<std::int32_t>(admitted.prompt.size());
@@ -264,7 +264,7 @@ Result<AdmittedRequest> EngineImpl::admit(GenerateRequest request) const {
 }
 
 Result<RequestId> EngineImpl::submit(GenerateRequest request, RequestCallback callback) {
-    if (!callback) return invalid_argument("submit without a callback");
+    if (!callback) return invalid_argument("submit() was called without a callback");
     MOLINK_ASSIGN_OR_RETURN(AdmittedRequest admitted, admit(std::move(request)));
     const RequestId id(next_request_.fetch_add(1));
     admitted.id = id;
@@ -272,7 +272,7 @@ Result<RequestId> EngineImpl::submit(GenerateRequest request, RequestCallback ca
     if (!delivery_->add(id, completions, max_active_, std::move(callback))) {
         refused_.fetch_add(1);
         return make_error(StatusCode::resource_exhausted,
-                          "{} more completions are asked for; no more than {} run and wait",
+                          "{} more completions were requested; at most {} may run and wait",
                           completions, max_active_);
     }
     const bool posted = loop_->post([this, admitted = std::move(admitted)]() mutable {
@@ -298,9 +298,9 @@ Result<RequestId> EngineImpl::submit(GenerateRequest request, RequestCallback ca
 
 void EngineImpl::cancel(RequestId request) {
     loop_->post([this, request] {
-        head_->pipeline().core().cancel(request,
-                                        Status(StatusCode::cancelled, "cancelled by the caller"),
-                                        parts_.clock->now_us());
+        head_->pipeline().core().cancel(
+            request, Status(StatusCode::cancelled, "the caller cancelled the request"),
+            parts_.clock->now_us());
     });
 }
 
@@ -353,7 +353,7 @@ MetricsSnapshot EngineImpl::metrics() const {
 Status EngineImpl::close() {
     if (delivery_->on_delivery_thread()) {
         return Status(StatusCode::failed_precondition,
-                      "close() from a callback; call it from another thread");
+                      "close() was called from a callback; call it from another thread");
     }
     shut_down();
     return {};

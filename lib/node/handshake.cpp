@@ -77,7 +77,7 @@ Status check_hello(const Hello& hello, const NodeIdentity& head, const Partition
                        fmt::format("{} tokens", head.block_tokens));
     }
     if (hello.advertise.empty() || is_wildcard_address(hello.advertise)) {
-        return invalid_argument("node '{}' advertises '{}', which nobody can dial", node,
+        return invalid_argument("node '{}' advertises '{}', which no node can dial", node,
                                 hello.advertise);
     }
     if (hello.layers && (hello.layers->begin < 0 || hello.layers->empty() ||

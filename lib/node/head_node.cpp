@@ -74,14 +74,14 @@ void HeadNode::on_link_up(PeerLinkId link, bool) {
 void HeadNode::on_link_interrupted(PeerLinkId link) {
     const Member* member = membership_.on_interrupted(link, clock_.now_us());
     if (member == nullptr) return;
-    log_(LogLevel::warning, "link to '{}' interrupted", member->info.name);
+    log_(LogLevel::warning, "the link to '{}' is interrupted", member->info.name);
     pipeline_changed();
 }
 
 void HeadNode::on_link_resumed(PeerLinkId link) {
     const Member* member = membership_.on_resumed(link, clock_.now_us());
     if (member == nullptr) return;
-    log_(LogLevel::info, "link to '{}' resumed", member->info.name);
+    log_(LogLevel::info, "the link to '{}' is resumed", member->info.name);
     pipeline_changed();
 }
 
@@ -125,7 +125,7 @@ void HeadNode::handle_stranger(PeerLinkId link, const Message& message) {
     if (prober_.handle(link, kHeadNode, message, asked, clock_.now_us())) {
         membership_.forget_link(link);
     } else {
-        refuse(link, invalid_argument("a {} message before hello", message_name(message)));
+        refuse(link, invalid_argument("it sent a {} message before hello", message_name(message)));
     }
 }
 
@@ -135,7 +135,7 @@ void HeadNode::handle_member(NodeId node, Message message) {
         if (std::holds_alternative<StageFailed>(message)) lose_overdue(clock_.now_us());
         Pipeline* pipeline = find_pipeline(epoch->pipeline);
         if (pipeline == nullptr) {
-            lose_node(node, fmt::format("it sent a {} message of pipeline {}, which there is not",
+            lose_node(node, fmt::format("it sent a {} message of pipeline {}, which does not exist",
                                         message_name(message), epoch->pipeline.value));
         } else if (membership_.find(node) != nullptr) {
             pipeline->handle(node, std::move(message));
@@ -168,7 +168,8 @@ void HeadNode::on_hello(PeerLinkId link, const Hello& hello) {
     Member member = membership_.introduce(hello, clock_.now_us());
     Status admitted;
     if (membership_.members().size() >= limits::kMaxNodes) {
-        admitted = make_error(StatusCode::resource_exhausted, "{} nodes are here already",
+        admitted = make_error(StatusCode::resource_exhausted,
+                              "{} nodes have already joined, which is the maximum",
                               membership_.members().size());
     }
     if (admitted.ok()) admitted = planner_.admit(member.info, node_infos());
@@ -192,7 +193,7 @@ void HeadNode::refuse(PeerLinkId link, const Status& reason) {
 void HeadNode::dismiss(PeerLinkId link, const Refuse& words) {
     membership_.dismiss(link, clock_.now_us() + limits::kFarewellUs);
     const Status sent = hub_->send(link, Lane::control, {}, encode_message(words));
-    if (!sent.ok()) log_(LogLevel::debug, "farewell not sent: {}", sent.message());
+    if (!sent.ok()) log_(LogLevel::debug, "could not send a farewell: {}", sent.message());
 }
 
 void HeadNode::lose_overdue(std::int64_t now_us) {
@@ -200,7 +201,7 @@ void HeadNode::lose_overdue(std::int64_t now_us) {
         lose_node(loss.node, loss.reason);
     }
     for (PeerLinkId link : membership_.late_strangers(now_us)) {
-        refuse(link, make_error(StatusCode::deadline_exceeded, "no hello within {} s",
+        refuse(link, make_error(StatusCode::deadline_exceeded, "it sent no hello within {} s",
                                 limits::kHelloWithinUs / 1'000'000));
     }
 }
@@ -218,7 +219,7 @@ void HeadNode::lose_node(NodeId node, const std::string& reason) {
     }
     text += " was lost: " + reason;
     log_(LogLevel::error, "{}", text);
-    dismiss(member->link, {StatusCode::unavailable, "the head gave this node up: " + reason});
+    dismiss(member->link, {StatusCode::unavailable, "the head gave up this node: " + reason});
     membership_.remove(node);
     for (const auto& pipeline : pipelines_) {
         if (pipeline->ring().find(node)) pipeline->end(Status(StatusCode::unavailable, text));
@@ -275,7 +276,7 @@ bool HeadNode::survey_links(const std::vector<NodeId>& order) {
     const bool before = planner_.surveying();
     const LinkSurvey::Turn turn = planner_.survey(order, clock_.now_us());
     for (const auto& [a, b] : turn.late) {
-        log_(LogLevel::warning, "nodes {} and {} did not say how fast the link between them is",
+        log_(LogLevel::warning, "nodes {} and {} did not measure the link between them in time",
              a.value, b.value);
     }
     for (const auto& [first, second] : turn.begin) {
@@ -292,7 +293,8 @@ bool HeadNode::survey_links(const std::vector<NodeId>& order) {
 
 void HeadNode::on_probe(NodeId node, const LinkProbe& probe) {
     if (!planner_.on_probe(node, probe, clock_.now_us())) {
-        log_(LogLevel::debug, "node {} reports a link that nobody asked for", node.value);
+        log_(LogLevel::debug, "node {} reported a link that it was not asked to measure",
+             node.value);
     } else if (!probe.reached) {
         const Member* target = membership_.find(probe.to);
         log_(LogLevel::warning, "node '{}' cannot reach '{}': no answer within {} s",
@@ -308,7 +310,8 @@ void HeadNode::send(NodeId node, Lane lane, PipelineEpoch epoch, const Message& 
     const Member* member = membership_.find(node);
     if (member == nullptr || hub_ == nullptr) return;
     const Status sent = hub_->send(member->link, lane, epoch, encode_message(message));
-    if (!sent.ok()) log_(LogLevel::warning, "send to '{}': {}", member->info.name, sent.message());
+    if (!sent.ok())
+        log_(LogLevel::warning, "could not send to '{}': {}", member->info.name, sent.message());
 }
 
 std::size_t HeadNode::pending_bytes(NodeId node) const {

@@ -30,8 +30,8 @@ void LinkProber::dial(NodeId self, const ProbeLink& target, std::int64_t now_us)
     probe.until_us = now_us + shares * limits::kProbeWithinUs;
     const auto link = hub_->dial(target.address);
     if (!link) {
-        log_(LogLevel::warning, "measure the link to node {} at {}: {}", target.node.value,
-             target.address, link.error().message());
+        log_(LogLevel::warning, "could not measure the link to node {} at {}: {}",
+             target.node.value, target.address, link.error().message());
         return;  // the head's own time-out counts
     }
     hub_->probe(*link, false);
@@ -88,7 +88,7 @@ void LinkProber::on_message(PeerLinkId link, const Message& message) {
     Probe& probe = probes_.at(link);
     const auto* words = std::get_if<LinkProbe>(&message);
     if (words == nullptr || probe.step != Step::waiting || probe.back) {
-        log_(LogLevel::warning, "a {} message on a link that is being measured",
+        log_(LogLevel::warning, "unexpected {} message on a link that is being measured",
              message_name(message));
         probe.step = Step::over;
         return;
@@ -154,7 +154,9 @@ void LinkProber::advance(PeerLinkId link, Probe& probe, std::int64_t now_us) {
 
 void LinkProber::send(PeerLinkId link, const Message& message) {
     const Status sent = hub_->send(link, Lane::control, {}, encode_message(message));
-    if (!sent.ok()) log_(LogLevel::warning, "measured link: {}", sent.message());
+    if (!sent.ok())
+        log_(LogLevel::warning, "could not send on a link that is being measured: {}",
+             sent.message());
 }
 
 void LinkProber::conclude(PeerLinkId link, Probe& probe, std::vector<LinkProbe>& results) {

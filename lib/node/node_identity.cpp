@@ -60,7 +60,7 @@ Status check_timed(const TimedProfile& timed) {
     for (double value : {timed.decode_layer_us, timed.decode_row_layer_us, timed.prefill_layer_us,
                          timed.prefill_row_layer_us, timed.lm_head_us, timed.lm_head_row_us}) {
         if (value >= 0 && value <= 1e9) continue;
-        return invalid_argument("timed profile: {} us; 0 to 1e9 are permitted", value);
+        return invalid_argument("timed profile: a time is {} us; 0 to 1e9 are permitted", value);
     }
     if (timed.decode_layer_us + timed.decode_row_layer_us > 0) return {};
     return invalid_argument("backend timed: its profile gives no time to a decode row");

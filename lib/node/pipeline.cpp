@@ -77,7 +77,7 @@ Status Pipeline::build(PartitionReport plan) {
     for (const LeftOut& left : partition_.plan.left_out) {
         const Member* member = membership_.find(left.node);
         if (member == nullptr) continue;
-        log_(LogLevel::warning, "left out '{}': {}", member->info.name, left.reason);
+        log_(LogLevel::warning, "node '{}' is left out: {}", member->info.name, left.reason);
     }
     log_(LogLevel::info, "epoch {}: {} stages are loading", epoch().epoch.value, stages_.size());
     for (std::size_t i = 0; i < stages_.size(); ++i) {
@@ -278,7 +278,7 @@ void Pipeline::handle(NodeId node, Message message) {
 void Pipeline::on_input(NodeId node, StageInput input) {
     if (session_ == nullptr) return;
     if (!ring().connects(node, kHeadNode)) {
-        ports_.lose_node(node, "it sent a part and is not the stage before the head's");
+        ports_.lose_node(node, "it sent a part, but its stage is not the one before the head's");
         return;
     }
     const Status delivered = router_.deliver(std::move(input));
@@ -287,13 +287,13 @@ void Pipeline::on_input(NodeId node, StageInput input) {
 
 /// A head with the first stage needs no feedback, so no ring sends any to it.
 void Pipeline::on_feedback(NodeId node, const TokenFeedback&) {
-    ports_.lose_node(node, "it sent tokens for the first stage, which is not the head's");
+    ports_.lose_node(node, "it sent token feedback, which the head never needs");
 }
 
 void Pipeline::on_retired(NodeId node, const RetiredPart& retired) {
     if (state_ != EngineState::ready && !canary(Canary::stale_epoch)) return;
     if (ring().lm_head_node() != node) {
-        ports_.lose_node(node, "it retired a part and does not have the LM head");
+        ports_.lose_node(node, "it retired a part, but does not hold the LM head");
         return;
     }
     const Status accepted = core_.on_retired(retired, clock_.now_us());

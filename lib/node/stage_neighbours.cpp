@@ -77,7 +77,8 @@ void StageNeighbours::on_up(PeerLinkId link) {
     next_up_ = true;
     hub_->set_epoch(link, epoch_);
     const Status sent = send_next(Lane::control, Message(hello_));
-    if (!sent.ok()) log_(LogLevel::warning, "peer hello: {}", sent.message());
+    if (!sent.ok())
+        log_(LogLevel::warning, "could not send hello to the next stage: {}", sent.message());
 }
 
 void StageNeighbours::on_interrupted(PeerLinkId link, std::int64_t now_us) {
@@ -92,7 +93,7 @@ void StageNeighbours::on_lost(PeerLinkId link, const Status& reason, std::int64_
     strangers_.erase(link);
     if (is_previous(link)) previous_.reset();
     if (!is_next(link)) return;
-    log_(LogLevel::warning, "link to the next stage lost: {}", reason.message());
+    log_(LogLevel::warning, "the link to the next stage was lost: {}", reason.message());
     if (next_interrupted_us_ == 0) next_interrupted_us_ = now_us;
     next_.reset();
 }

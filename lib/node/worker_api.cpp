@@ -89,7 +89,7 @@ Status WorkerImpl::wait(std::int64_t timeout_us) {
     std::unique_lock lock(mutex_);
     const auto over = [&] { return outcome_.has_value() || closed_; };
     if (!wait_until(changed_, lock, timeout_us, over)) {
-        return make_error(StatusCode::deadline_exceeded, "the worker still works after {:.1f} s",
+        return make_error(StatusCode::deadline_exceeded, "the worker still runs after {:.1f} s",
                           static_cast<double>(timeout_us) / 1e6);
     }
     return outcome_ ? *outcome_ : Status();

@@ -114,7 +114,7 @@ void WorkerNode::on_link_interrupted(PeerLinkId link) {
     const bool head = link == head_.link();
     if (head) head_.on_interrupted(clock_.now_us());
     neighbours_.on_interrupted(link, clock_.now_us());
-    log_(LogLevel::warning, "link to {} interrupted", head ? "the head" : "a stage");
+    log_(LogLevel::warning, "the link to {} is interrupted", head ? "the head" : "a stage");
 }
 
 void WorkerNode::on_link_resumed(PeerLinkId link) {
@@ -122,7 +122,7 @@ void WorkerNode::on_link_resumed(PeerLinkId link) {
     const bool head = link == head_.link();
     if (head) head_.on_resumed(clock_.now_us());
     neighbours_.on_resumed(link);
-    log_(LogLevel::info, "link to {} resumed", head ? "the head" : "a stage");
+    log_(LogLevel::info, "the link to {} is resumed", head ? "the head" : "a stage");
 }
 
 void WorkerNode::on_link_lost(PeerLinkId link, const Status& reason) {
@@ -139,14 +139,15 @@ void WorkerNode::on_message(PeerLinkId link, Lane, PipelineEpoch, Bytes bytes) {
     if (link == head_.link()) {
         head_.on_heard(clock_.now_us());
         if (!message) {
-            end(message.error().with_context("message from the head"));
+            end(message.error().with_context("read a message from the head"));
             return;
         }
         handle_head(std::move(*message));
         return;
     }
     if (!message) {
-        log_(LogLevel::warning, "message from a peer: {}", message.error().message());
+        log_(LogLevel::warning, "a peer sent a message that cannot be read: {}",
+             message.error().message());
         neighbours_.refuse(link);
         return;
     }
@@ -181,7 +182,7 @@ void WorkerNode::on_refuse(const Refuse& refuse) {
         end(Status());  // the cluster is closed
         return;
     }
-    const char* how = head_.welcomed() ? "dismissed: " : "refused by the head: ";
+    const char* how = head_.welcomed() ? "dismissed by the head: " : "refused by the head: ";
     end(Status(refuse.code, how + refuse.reason));
 }
 
@@ -280,7 +281,7 @@ void WorkerNode::on_feedback(const TokenFeedback& tokens) {
 }
 
 void WorkerNode::fail_stage(StatusCode code, const std::string& reason) {
-    log_(LogLevel::error, "stage failed: {}", reason);
+    log_(LogLevel::error, "the stage failed: {}", reason);
     neighbours_.drop();
     state_ = NodeState::joined;
     send_head(Lane::control, StageFailed{epoch_, code, reason});
@@ -340,7 +341,7 @@ void WorkerNode::send_next(Lane lane, const Message& message) {
 void WorkerNode::send_head(Lane lane, const Message& message) {
     if (!head_.up()) return;
     const Status sent = hub_->send(head_.link(), lane, epoch_, encode_message(message));
-    if (!sent.ok()) log_(LogLevel::warning, "send to the head: {}", sent.message());
+    if (!sent.ok()) log_(LogLevel::warning, "could not send to the head: {}", sent.message());
 }
 
 void WorkerNode::farewell() {
