@@ -20,9 +20,10 @@ constexpr const char* kLocalHead = "inproc://head";
 constexpr std::int64_t kProgressEvery_us = 20'000;
 
 Status inside_callback(const char* function) {
-    return Status(StatusCode::failed_precondition,
-                  std::string(function) +
-                      " inside a callback of the same handle; call it from another thread");
+    return Status(
+        StatusCode::failed_precondition,
+        std::string(function) +
+            " was called inside a callback of the same handle; call it from another thread");
 }
 
 /// Connects a node to the log and, in a local cluster, to the links.

@@ -12,7 +12,7 @@ namespace {
 Status check_enum(const char* name, std::int32_t value, std::int32_t last) {
     if (value >= 0 && value <= last) return {};
     return Status(StatusCode::invalid_argument, std::string(name) + " is " + std::to_string(value) +
-                                                    "; it must be 0 .. " + std::to_string(last));
+                                                    "; it must be 0 to " + std::to_string(last));
 }
 
 std::string text_or(const char* text, const char* otherwise) {
@@ -91,7 +91,7 @@ Status check_local_cluster(const molink_engine_options& options) {
     };
     if (options.local_workers < 0 || options.local_workers > kMaxLocalWorkers) {
         return refuse("local_workers is " + std::to_string(options.local_workers) +
-                      "; it must be 0 .. " + std::to_string(kMaxLocalWorkers));
+                      "; it must be 0 to " + std::to_string(kMaxLocalWorkers));
     }
     if (options.listen != nullptr || options.advertise != nullptr) {
         return refuse("listen and advertise have no meaning with local_workers; leave them NULL");
@@ -110,7 +110,7 @@ template <typename T, typename U>
 Status read_list(const char* name, const T* values, std::size_t count, std::vector<U>& out) {
     if (count > 0 && values == nullptr) {
         return Status(StatusCode::invalid_argument,
-                      std::string(name) + " is NULL with a count of " + std::to_string(count));
+                      std::string(name) + " is NULL, but its count is " + std::to_string(count));
     }
     out.assign(values, values + count);
     return {};
@@ -122,13 +122,13 @@ Status read_texts(const molink_request& in, GenerateRequest& out) {
             in.prompt_size == 0 ? std::string(in.prompt) : std::string(in.prompt, in.prompt_size);
     } else if (in.prompt_size != 0) {
         return Status(StatusCode::invalid_argument,
-                      "prompt is NULL with a size of " + std::to_string(in.prompt_size));
+                      "prompt is NULL, but prompt_size is " + std::to_string(in.prompt_size));
     }
     std::vector<const char*> stop;
     if (auto status = read_list("stop", in.stop, in.stop_count, stop); !status.ok()) return status;
     for (const char* text : stop) {
         if (text == nullptr) {
-            return Status(StatusCode::invalid_argument, "one of the stop texts is NULL");
+            return Status(StatusCode::invalid_argument, "an entry of stop is NULL");
         }
         out.stop.emplace_back(text);
     }
@@ -138,7 +138,7 @@ Status read_texts(const molink_request& in, GenerateRequest& out) {
 Status read_bias(const molink_request& in, std::vector<LogitBias>& out) {
     if (in.bias_count > 0 && (in.bias_tokens == nullptr || in.bias_values == nullptr)) {
         return Status(StatusCode::invalid_argument,
-                      "bias_tokens or bias_values is NULL with a bias_count of " +
+                      "bias_tokens or bias_values is NULL, but bias_count is " +
                           std::to_string(in.bias_count));
     }
     for (std::size_t i = 0; i < in.bias_count; ++i) {

@@ -50,8 +50,8 @@ Result<std::unique_ptr<PluginScheduler>> make_plugin_scheduler(const molink_sche
         return Status(StatusCode::invalid_argument, "molink_scheduler_vtable: " + reason);
     };
     if (known.abi_version == 0 || known.abi_version > MOLINK_PLUGIN_ABI_VERSION) {
-        return refuse("abi_version " + std::to_string(known.abi_version) +
-                      "; this library knows 1 .. " + std::to_string(MOLINK_PLUGIN_ABI_VERSION));
+        return refuse("abi_version is " + std::to_string(known.abi_version) +
+                      "; this library knows 1 to " + std::to_string(MOLINK_PLUGIN_ABI_VERSION));
     }
     if (known.name == nullptr) return refuse("name is NULL");
     if (known.plan == nullptr) return refuse("plan is NULL");

@@ -38,7 +38,8 @@ Status read_struct(const char* name, const T* in, T& out) {
     for (std::size_t i = sizeof(T); i < size; ++i) {
         if (bytes[i] == 0) continue;
         return struct_error(name, size,
-                            "with a value in byte " + std::to_string(i) + "; this library knows " +
+                            "includes byte " + std::to_string(i) +
+                                ", which is not 0; this library knows " +
                                 std::to_string(sizeof(T)) + " bytes");
     }
     std::memcpy(&out, in, std::min(size, sizeof(T)));
@@ -80,9 +81,9 @@ Status init_struct(const char* name, const T& defaults, T* out, std::size_t size
 /// Errors: not_found.
 inline Status check_index(const char* function, std::size_t index, std::size_t count) {
     if (index < count) return {};
-    return Status(StatusCode::not_found, std::string(function) + ": index " +
-                                             std::to_string(index) + " of " +
-                                             std::to_string(count));
+    return Status(StatusCode::not_found,
+                  std::string(function) + ": index " + std::to_string(index) +
+                      " is out of range; there are " + std::to_string(count));
 }
 
 }  // namespace molink::capi

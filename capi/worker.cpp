@@ -11,9 +11,10 @@ namespace {
 
 Status close_worker(const char* function, molink_worker& worker) {
     if (worker.callbacks.inside()) {
-        return Status(StatusCode::failed_precondition,
-                      std::string(function) +
-                          " inside a callback of the same handle; call it from another thread");
+        return Status(
+            StatusCode::failed_precondition,
+            std::string(function) +
+                " was called inside a callback of the same handle; call it from another thread");
     }
     worker.worker->close();
     return {};
