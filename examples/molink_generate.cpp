@@ -58,14 +58,16 @@ void add_flags(CLI::App& app, GenerateFlags& flags) {
                    "file with one prompt per line; - is standard input");
     app.add_option("--prompt-ids", flags.prompt_ids, "token ids, for models without a tokenizer")
         ->delimiter(',');
-    app.add_option("--max-tokens", flags.max_tokens, "tokens to generate; 0: up to the context")
+    app.add_option("--max-tokens", flags.max_tokens,
+                   "maximum number of tokens to generate; 0: as many as the context holds")
         ->capture_default_str();
-    app.add_option("--temperature", flags.temperature, "0: greedy")->capture_default_str();
+    app.add_option("--temperature", flags.temperature, "temperature of sampling; 0: greedy")
+        ->capture_default_str();
     app.add_option("--seed", flags.seed, "seed of sampling or of --make-random (default: random)");
     app.add_flag("--ignore-eos", flags.ignore_eos, "continue after the end-of-sequence token");
-    app.add_flag("--json", flags.json, "one JSON object per request on standard output");
+    app.add_flag("--json", flags.json, "write one JSON object per request to standard output");
     app.add_flag("--hash-logits", flags.hash_logits,
-                 "with --json: a hash of the logits per position");
+                 "with --json: add a hash of the logits of each position");
     app.add_option("--make-random", flags.make_random,
                    "160m|1b DIR: write a model with random weights and exit")
         ->expected(2);
@@ -116,7 +118,7 @@ Result<std::vector<GenerateRequest>> read_requests(const GenerateFlags& flags) {
         requests.push_back(request);
     }
     if (requests.empty())
-        return bad(fmt::format("--prompts {}: no prompt in it", flags.prompts_file));
+        return bad(fmt::format("--prompts {}: the file has no prompts", flags.prompts_file));
     return requests;
 }
 

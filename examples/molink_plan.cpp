@@ -37,27 +37,30 @@ void add_flags(CLI::App& app, PlanFlags& flags) {
     app.add_option("--nodes", flags.head.stages,
                    "plan for this number of nodes, which join at --listen; includes this one")
         ->capture_default_str();
-    app.add_flag("--no-local-stage", flags.head.no_local_stage, "this node holds no layers");
-    app.add_option("--objective", flags.head.objective, "throughput or latency")
+    app.add_flag("--no-local-stage", flags.head.no_local_stage, "hold no layers on this node");
+    app.add_option("--objective", flags.head.objective, "goal of the split: throughput or latency")
         ->capture_default_str();
-    app.add_option("--partitioner", flags.head.partitioner, "cost or even")->capture_default_str();
+    app.add_option("--partitioner", flags.head.partitioner, "partitioner: cost or even")
+        ->capture_default_str();
     app.add_option("--lm-head", flags.head.lm_head,
                    "stage with the LM head: auto, last or, with tied embeddings, first")
         ->capture_default_str();
-    app.add_option("--running", flags.head.max_running, "running sequences")->capture_default_str();
-    app.add_option("--prompt", flags.head.expected_prompt, "tokens of a prompt")
+    app.add_option("--running", flags.head.max_running, "number of running sequences")
         ->capture_default_str();
-    app.add_option("--output", flags.head.expected_output, "tokens of an answer")
+    app.add_option("--prompt", flags.head.expected_prompt, "expected number of tokens of a prompt")
         ->capture_default_str();
-    app.add_option("--wire", flags.head.wire, "activations on links: f32, f16, bf16 or int8")
+    app.add_option("--output", flags.head.expected_output, "expected number of tokens of an answer")
+        ->capture_default_str();
+    app.add_option("--wire", flags.head.wire,
+                   "type of activations on links: f32, f16, bf16 or int8")
         ->capture_default_str();
     app.add_option("--max-context", flags.head.max_context,
-                   "positions per sequence; 0: the model's");
+                   "maximum number of positions per sequence; 0: that of the model");
     app.add_option("--wait", flags.head.wait_s, "seconds to wait for the nodes")
         ->capture_default_str();
     app.add_option("--address-file", flags.head.address_file,
-                   "file that receives the address that workers join");
-    app.add_flag("--json", flags.json, "one JSON object instead of a table");
+                   "write the address that workers join to this file");
+    app.add_flag("--json", flags.json, "write one JSON object instead of a table");
 }
 
 Result<EngineOptions> make_options(PlanFlags& flags) {

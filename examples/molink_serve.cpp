@@ -41,7 +41,8 @@ Status parse_http(const std::string& text, ServerOptions& options) {
         !port.empty() && port.size() <= 5 &&
         std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
     if (!digits || colon == 0 || std::stoi(port) > 65535) {
-        return bad(fmt::format("--http is '{}'; HOST:PORT is wanted, port 0 for a free one", text));
+        return bad(fmt::format(
+            "--http is '{}'; it must be HOST:PORT, with port 0 for any free port", text));
     }
     options.host = text.substr(0, colon);
     options.port = std::stoi(port);
@@ -60,10 +61,10 @@ int default_threads(const ServeFlags& flags) {
 
 Status check(const ServeFlags& flags, const ServerOptions& server) {
     if (!is_loopback(server.host) && !flags.head.node.insecure) {
-        return bad(
-            fmt::format("--http {}: nothing is encrypted and nobody is asked for a key; only "
-                        "loopback is served without --insecure",
-                        flags.http));
+        return bad(fmt::format(
+            "--http {}: HTTP is neither encrypted nor authenticated; an address that is "
+            "not loopback needs --insecure",
+            flags.http));
     }
     if (flags.http_threads < 0 || flags.http_threads > 4096) {
         return bad(
@@ -118,21 +119,22 @@ int serve(const ServeFlags& flags) {
 }
 
 int run(int argc, char** argv) {
-    CLI::App app{"Serves a model that is split over this node and its workers, over HTTP."};
+    CLI::App app{"Serves a model over HTTP. The model is split over this node and its workers."};
     app.footer(
         "Example: molink-serve --model DIR --stages 3 --listen tcp://127.0.0.1:7100 \\\n"
         "             --http 127.0.0.1:8080");
     ServeFlags flags;
     add_head_flags(app, flags.head);
-    app.add_option("--http", flags.http, "HOST:PORT to serve at; port 0: a free one")
+    app.add_option("--http", flags.http, "serve at HOST:PORT; port 0: any free port")
         ->capture_default_str();
     app.add_option("--served-model-name", flags.model_name,
                    "name of the model in requests (default: the name of its folder)");
-    app.add_option("--max-waiting", flags.max_waiting,
-                   "maximum number of waiting sequences; further ones get 429")
+    app.add_option(
+           "--max-waiting", flags.max_waiting,
+           "maximum number of waiting sequences; further requests are refused with status 429")
         ->capture_default_str();
     app.add_option("--http-threads", flags.http_threads,
-                   "concurrent connections; 0: the maximum number of requests");
+                   "number of HTTP threads, one per connection; 0: enough for all requests");
     CLI11_PARSE(app, argc, argv);
     return serve(flags);
 }

@@ -48,8 +48,8 @@ void print_counts(const SimCounts& counts) {
     row("tokens", counts.tokens);
     row("parts", counts.parts);
     row("frames", counts.frames);
-    row("frames overtaken", counts.frames_late);
-    row("frames twice", counts.frames_twice);
+    row("frames out of order", counts.frames_late);
+    row("frames received twice", counts.frames_twice);
     row("bytes sent again", counts.resent_bytes);
     row("refused", counts.refused);
     row("failed by a fault", counts.failed);
@@ -176,12 +176,12 @@ int run_file(const SimulateFlags& flags) {
 int run(int argc, char** argv) {
     SimulateFlags flags;
     CLI::App app("Runs head and workers in virtual time and checks every invariant.");
-    app.add_option("scenario", flags.scenario_file, "Scenario file (JSON)");
-    app.add_option("--seed", flags.seed, "One scenario with every option drawn from this seed");
-    app.add_option("--swarm", flags.seeds, "Run this number of seeds");
+    app.add_option("scenario", flags.scenario_file, "Run the scenario of this file (JSON)");
+    app.add_option("--seed", flags.seed, "Run one scenario with every option drawn from this seed");
+    app.add_option("--swarm", flags.seeds, "Run this number of scenarios, each drawn from a seed");
     app.add_option("--first", flags.first, "First seed of --swarm and --compare")
         ->capture_default_str();
-    app.add_option("--threads", flags.threads, "Threads of --swarm and --compare")
+    app.add_option("--threads", flags.threads, "Number of threads of --swarm and --compare")
         ->check(CLI::Range(1, 256))
         ->capture_default_str();
     StudyCommand study;
@@ -190,7 +190,7 @@ int run(int argc, char** argv) {
     compare.add_flags(app);
     app.add_flag("--quiet", flags.quiet, "Print only failures");
 #ifdef MOLINK_CANARY
-    app.add_option("--canary", flags.canary, "The planted bug to switch on");
+    app.add_option("--canary", flags.canary, "Switch on this planted bug");
 #endif
     try {
         app.parse(argc, argv);

@@ -29,7 +29,7 @@ Status follow(Worker& worker, std::vector<LinkMetrics>& links) {
             const WorkerView view = worker.view();
             if (!view.links.empty()) links = view.links;
             if (over.ok() && !view.farewell.empty()) {
-                fmt::print(stderr, "molink-worker: ends: {}\n", view.farewell);
+                fmt::print(stderr, "molink-worker: stopped: {}\n", view.farewell);
             }
             return over;
         }
@@ -53,7 +53,7 @@ int run(int argc, char** argv) {
     double join_within_s = 60;
     add_node_flags(app, flags);
     app.add_option("--join", options.join, "address of the head");
-    app.add_option("--join-within", join_within_s, "seconds to try to reach the head")
+    app.add_option("--join-within", join_within_s, "seconds to keep trying to reach the head")
         ->capture_default_str();
     CLI11_PARSE(app, argc, argv);
     const Status applied = apply_node_flags(flags, options);

@@ -9,7 +9,7 @@
 
 namespace molink::examples {
 
-/// Writes log lines to standard error: errors and warnings, or all lines if verbose.
+/// Writes log lines to standard error. The log level of the node says which lines it gets.
 class ConsoleLog final : public LogSink {
 public:
     explicit ConsoleLog(std::string program) : program_(std::move(program)) {}

@@ -13,9 +13,9 @@ namespace molink::examples {
 
 void add_head_flags(CLI::App& app, HeadFlags& flags) {
     add_node_flags(app, flags.node);
-    app.add_option("--stages", flags.stages, "nodes of the pipeline, including this one's stage")
+    app.add_option("--stages", flags.stages, "number of stages, including that of this node")
         ->capture_default_str();
-    app.add_flag("--no-local-stage", flags.no_local_stage, "hold no layers here");
+    app.add_flag("--no-local-stage", flags.no_local_stage, "hold no layers on this node");
     app.add_flag("--no-direct-feedback", flags.no_direct_feedback,
                  "without a local stage: send tokens to the first stage through the head");
     app.add_option("--lm-head", flags.lm_head,
@@ -23,9 +23,10 @@ void add_head_flags(CLI::App& app, HeadFlags& flags) {
         ->capture_default_str();
     app.add_flag("--no-link-probes", flags.no_link_probes,
                  "plan without measuring the links between the nodes");
-    app.add_option("--wire", flags.wire, "activations on links: f32, f16, bf16 or int8")
+    app.add_option("--wire", flags.wire, "type of activations on links: f32, f16, bf16 or int8")
         ->capture_default_str();
-    app.add_option("--scheduler", flags.scheduler, "adaptive, depth, single or molink-paper")
+    app.add_option("--scheduler", flags.scheduler,
+                   "scheduler: adaptive, depth, single or molink-paper")
         ->capture_default_str();
     app.add_option("--step-tokens", flags.step_tokens,
                    "other schedulers: rows of a micro-batch (default: --max-step-tokens)");
@@ -33,7 +34,8 @@ void add_head_flags(CLI::App& app, HeadFlags& flags) {
                    "adaptive: goal for the milliseconds between two tokens (default: none)");
     app.add_option("--throughput-goal", flags.throughput_goal,
                    "adaptive: sufficient output tokens/s (default: none)");
-    app.add_option("--partitioner", flags.partitioner, "cost or even")->capture_default_str();
+    app.add_option("--partitioner", flags.partitioner, "partitioner: cost or even")
+        ->capture_default_str();
     app.add_option("--objective", flags.objective, "goal of the split: throughput or latency")
         ->capture_default_str();
     app.add_option("--expect-prompt", flags.expected_prompt,
@@ -44,16 +46,20 @@ void add_head_flags(CLI::App& app, HeadFlags& flags) {
         ->capture_default_str();
     app.add_option("--max-running", flags.max_running, "maximum number of running sequences")
         ->capture_default_str();
-    app.add_option("--max-step-tokens", flags.max_step_tokens, "rows of one micro-batch")
+    app.add_option("--max-step-tokens", flags.max_step_tokens,
+                   "maximum number of rows of a micro-batch")
         ->capture_default_str();
-    app.add_option("--max-slice-tokens", flags.max_slice_tokens,
-                   "rows of one slice of a prompt (default: half a micro-batch)");
-    app.add_option("--max-context", flags.max_context, "positions per sequence; 0: the model's");
+    app.add_option(
+        "--max-slice-tokens", flags.max_slice_tokens,
+        "maximum number of rows of a slice of a prompt (default: half of --max-step-tokens)");
+    app.add_option("--max-context", flags.max_context,
+                   "maximum number of positions per sequence; 0: that of the model");
     app.add_flag("--no-prefix-cache", flags.no_prefix_cache,
                  "do not keep the KV blocks of finished prompts");
-    app.add_option("--wait", flags.wait_s, "seconds to wait for the nodes")->capture_default_str();
+    app.add_option("--wait", flags.wait_s, "seconds to wait until the pipeline is ready")
+        ->capture_default_str();
     app.add_option("--address-file", flags.address_file,
-                   "file that receives the address that workers join");
+                   "write the address that workers join to this file");
 }
 
 Status apply_head_flags(const HeadFlags& flags, EngineOptions& options) {

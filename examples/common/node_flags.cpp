@@ -28,43 +28,46 @@ Result<LayerRange> parse_layers(const std::string& text) {
             return range;
         }
     }
-    return bad(
-        fmt::format("--layers is '{}'; it looks like 0-7, first and last layer included", text));
+    return bad(fmt::format("--layers is '{}'; give the first and the last layer, as 0-7", text));
 }
 
 }  // namespace
 
 void add_node_flags(CLI::App& app, NodeFlags& flags) {
     app.add_option("--model", flags.model,
-                   "Hugging Face folder of the model; each node has its own copy");
+                   "folder of the model in Hugging Face format; each node has its own copy");
     app.add_option("--name", flags.name, "name of this node in tables and logs");
     app.add_option("--listen", flags.listen,
-                   "address at which other nodes connect; * is a free port")
+                   "address at which this node listens; * as the port: any free port")
         ->capture_default_str();
     app.add_option("--advertise", flags.advertise,
                    "address that others connect to, for example a relay (default: --listen)");
-    app.add_option("--weights", flags.weights, "native (as stored) or q8_0 (8 bits, while loading)")
+    app.add_option(
+           "--weights", flags.weights,
+           "format of weights: native (as stored) or q8_0 (quantised to 8 bits while loading)")
         ->capture_default_str();
-    app.add_option("--kv", flags.kv, "KV cache: f32 or f16")->capture_default_str();
-    app.add_option("--transmit", flags.transmit, "what a link sends first: fair, strict or fifo")
+    app.add_option("--kv", flags.kv, "type of the KV cache: f32 or f16")->capture_default_str();
+    app.add_option("--transmit", flags.transmit,
+                   "policy that picks the next message of a link: fair, strict or fifo")
         ->capture_default_str();
     app.add_option("--block-tokens", flags.block_tokens, "positions per KV block, a multiple of 16")
         ->capture_default_str();
     app.add_option("--layers", flags.layers,
                    "hold layers A-B, including both (default: automatic)");
-    app.add_option("--backend", flags.backend,
-                   "cpu, or timed: stages take the times of --profile and compute nothing")
+    app.add_option(
+           "--backend", flags.backend,
+           "cpu or timed; with timed, stages take the times of --profile and compute nothing")
         ->capture_default_str();
     app.add_option("--profile", flags.profile, "service times of --backend timed (JSON)");
-    app.add_option("--threads", flags.threads, "compute threads; 0: one per core")
+    app.add_option("--threads", flags.threads, "number of compute threads; 0: one per core")
         ->capture_default_str();
     app.add_option(
         "--memory-gib", flags.memory_gib,
-        "memory for weights and KV (default: 0.8 of the available memory, divided among the "
+        "memory for weights and KV cache (default: 0.8 of the available memory, divided among the "
         "nodes on this machine)");
     app.add_flag("--insecure", flags.insecure,
-                 "permit addresses that are not loopback; nothing is encrypted yet");
-    app.add_flag("--verbose", flags.verbose, "write all log lines");
+                 "permit addresses that are not loopback; traffic is not encrypted");
+    app.add_flag("--verbose", flags.verbose, "write informational log lines, too");
 }
 
 /// Reads a JSON object of numbers whose names are those of TimedProfile.
@@ -87,7 +90,8 @@ Result<TimedProfile> read_profile(const std::string& path) {
         const auto field = fields.find(key);
         if (key == "about") continue;  // a note on the origin of the numbers
         if (field == fields.end() || !value.is_number()) {
-            return bad(fmt::format("--profile {}: '{}' is not a known number", path, key));
+            return bad(
+                fmt::format("--profile {}: '{}' is not a known name or not a number", path, key));
         }
         *field->second = value.get<double>();
     }
@@ -129,7 +133,7 @@ Status apply_node_flags(const NodeFlags& flags, NodeOptions& options) {
     options.transmit = [name = flags.transmit] { return std::move(*make_transmit_policy(name)); };
     options.backend = flags.backend;
     if (flags.profile.empty() == (flags.backend == "timed")) {
-        return bad("--backend timed and --profile belong together");
+        return bad("--backend timed needs --profile, and --profile needs --backend timed");
     }
     if (!flags.profile.empty()) {
         auto profile = read_profile(flags.profile);

@@ -64,7 +64,7 @@ public:
         const Json* value = find(name, !fallback);
         if (value == nullptr) return fallback.value_or("");
         if (value->is_string()) return value->get<std::string>();
-        fail(fmt::format("{}.{} is {}; a text is needed", place_, name, value->dump()));
+        fail(fmt::format("{}.{} is {}; a string is needed", place_, name, value->dump()));
         return {};
     }
     bool flag(const char* name) {
@@ -186,7 +186,7 @@ private:
     void add_layers(Reader& group, std::int32_t count, const PartitionLayer& layer) {
         auto& layers = input_.model.layers;
         if (count > kMostLayers) {
-            group.fail(fmt::format("{} has {} layers; at most {} are possible", group.place(),
+            group.fail(fmt::format("{} has {} layers; at most {} are permitted", group.place(),
                                    count, kMostLayers));
             return;
         }
@@ -214,7 +214,7 @@ private:
             read_override(node, read);
             node.finish();
             if (!ids_.emplace(read.name, read.id).second) {
-                node.fail(fmt::format("{}.name is '{}', as of a node before it", node.place(),
+                node.fail(fmt::format("{}.name is '{}', which an earlier node has", node.place(),
                                       read.name));
             }
             input_.nodes.push_back(std::move(read));
@@ -274,7 +274,7 @@ private:
         const std::string name = link.text(end);
         const auto found = ids_.find(name);
         if (found != ids_.end()) return found->second;
-        link.fail(fmt::format("{}.{} is '{}', which is no node", link.place(), end, name));
+        link.fail(fmt::format("{}.{} is '{}', which is not a node", link.place(), end, name));
         return {};
     }
 
@@ -295,7 +295,7 @@ Result<PartitionInput> read_cluster_file(const std::string& path, EngineOptions 
     }
     const Json root = Json::parse(text.str(), nullptr, false);
     if (root.is_discarded()) {
-        return Status(StatusCode::invalid_argument, fmt::format("{}: not valid JSON", path));
+        return Status(StatusCode::invalid_argument, fmt::format("{}: it is not valid JSON", path));
     }
     auto input = ClusterFile(root, std::move(options)).read();
     if (!input) return input.error().with_context(path);

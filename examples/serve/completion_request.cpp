@@ -127,7 +127,8 @@ void read_prompts(Members& members, CompletionRequest& out) {
 void read_stops(Members& members, GenerateRequest& request) {
     if (const Json* stop = members.find("stop")) {
         const auto add = [&](const Json& value) {
-            if (!value.is_string()) return members.fail("stop", "must be a string or strings");
+            if (!value.is_string())
+                return members.fail("stop", "must be a string or a list of strings");
             const auto& text = value.get_ref<const std::string&>();
             if (text.size() > kMostStopBytes) {
                 return members.fail(
@@ -162,7 +163,8 @@ void read_bias(Members& members, SamplingParams& sampling) {
         const auto read = std::from_chars(key.data(), end, token);
         const bool whole = read.ec == std::errc() && read.ptr == end && token >= 0;
         if (!whole || !value.is_number()) {
-            return members.fail("logit_bias", fmt::format("'{}': token ids to numbers", key));
+            return members.fail("logit_bias",
+                                fmt::format("must map token ids to numbers; '{}' does not", key));
         }
         sampling.logit_bias.push_back({token, value.get<float>()});
     }
@@ -217,7 +219,8 @@ std::optional<ApiError> parse_completion(std::string_view body, CompletionReques
     const Json document = Json::parse(body, nullptr, false);
     if (!document.is_object()) {
         ApiError error;
-        error.message = document.is_discarded() ? "the body is not JSON" : "the body is no object";
+        error.message =
+            document.is_discarded() ? "the body is not JSON" : "the body is not a JSON object";
         return error;
     }
     Members members(document);
@@ -242,7 +245,7 @@ std::optional<ApiError> parse_completion(std::string_view body, CompletionReques
     refuse_missing(members, common.n);
     if (const Json* options = members.find("stream_options")) {
         if (!options->is_object() || !out.stream) {
-            members.fail("stream_options", "is an object that goes with stream");
+            members.fail("stream_options", "must be an object and needs stream");
         } else {
             Members inner(*options);
             inner.boolean("include_usage", out.include_usage);

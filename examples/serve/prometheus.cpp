@@ -59,40 +59,44 @@ double seconds(std::int64_t us) {
 }
 
 void write_requests(Writer& out, const MetricsSnapshot& metrics) {
-    out.single("requests_submitted_total", "counter", "Requests taken in.",
+    out.single("requests_submitted_total", "counter", "Requests accepted.",
                metrics.requests_submitted);
-    out.family("completions_total", "counter", "Completions that ended, by how.");
+    out.family("completions_total", "counter", "Completions that ended, by outcome.");
     out.value(metrics.requests_finished, "outcome=\"finished\"");
     out.value(metrics.requests_failed, "outcome=\"failed\"");
     out.value(metrics.requests_cancelled, "outcome=\"cancelled\"");
     out.single("requests_refused_total", "counter", "Requests that were too many or too large.",
                metrics.requests_refused);
-    out.single("prompt_tokens_total", "counter", "Prompt tokens computed.", metrics.prompt_tokens);
+    out.single("prompt_tokens_total", "counter",
+               "Prompt tokens computed, including those computed again.", metrics.prompt_tokens);
     out.single("output_tokens_total", "counter", "Tokens generated.", metrics.output_tokens);
-    out.single("preemptions_total", "counter", "Sequences that gave up their KV blocks.",
-               metrics.preemptions);
-    out.single("prefix_query_tokens_total", "counter", "Prompt tokens looked up in the cache.",
-               metrics.prefix_query_tokens);
-    out.single("prefix_hit_tokens_total", "counter", "Prompt tokens found in the cache.",
+    out.single("preemptions_total", "counter",
+               "Times that a running sequence gave up its KV blocks.", metrics.preemptions);
+    out.single("prefix_query_tokens_total", "counter",
+               "Prompt tokens looked up in the prefix cache.", metrics.prefix_query_tokens);
+    out.single("prefix_hit_tokens_total", "counter", "Prompt tokens found in the prefix cache.",
                metrics.prefix_hit_tokens);
     out.single("plans_refused_total", "counter", "Plans of the scheduler that were refused.",
                metrics.plans_refused);
-    out.single("sequences_running", "gauge", "Sequences admitted.", metrics.running);
-    out.single("sequences_waiting", "gauge", "Sequences waiting.", metrics.waiting);
-    out.single("epoch", "gauge", "Generation of the pipeline.", metrics.epoch);
+    out.single("sequences_running", "gauge", "Sequences that are running.", metrics.running);
+    out.single("sequences_waiting", "gauge", "Sequences that are waiting.", metrics.waiting);
+    out.single("epoch", "gauge", "Current epoch of the pipeline.", metrics.epoch);
     out.single("kv_blocks", "gauge", "KV blocks of the pipeline.", metrics.kv_blocks_total);
-    out.single("kv_blocks_free", "gauge", "KV blocks neither held nor promised.",
+    out.single("kv_blocks_free", "gauge",
+               "KV blocks that are neither held nor reserved, including cached ones.",
                metrics.kv_blocks_free);
-    out.single("kv_blocks_cached", "gauge", "KV blocks kept for the prefix cache.",
+    out.single("kv_blocks_cached", "gauge", "KV blocks that only the prefix cache keeps.",
                metrics.kv_blocks_cached);
-    out.histogram("time_to_first_token_seconds", "From submission to the first token.",
+    out.histogram("time_to_first_token_seconds", "Time from submission to the first token.",
                   metrics.time_to_first_token_s);
-    out.histogram("time_per_output_token_seconds", "Mean of a completion, first token excluded.",
+    out.histogram("time_per_output_token_seconds",
+                  "Mean time per token of a completion, without its first token.",
                   metrics.time_per_output_token_s);
-    out.histogram("queue_seconds", "From submission to the first part.", metrics.queue_s);
-    out.histogram("request_seconds", "From submission to the end.", metrics.request_s);
-    out.histogram("decode_part_rows", "Rows of each decode part.", metrics.decode_part_rows);
-    out.histogram("prefill_part_rows", "Rows of each prefill part.", metrics.prefill_part_rows);
+    out.histogram("queue_seconds", "Time from submission to the first part.", metrics.queue_s);
+    out.histogram("request_seconds", "Time from submission to the end of the completion.",
+                  metrics.request_s);
+    out.histogram("decode_part_rows", "Rows of a decode part.", metrics.decode_part_rows);
+    out.histogram("prefill_part_rows", "Rows of a prefill part.", metrics.prefill_part_rows);
 }
 
 void write_stages(Writer& out, const MetricsSnapshot& metrics) {
@@ -103,11 +107,12 @@ void write_stages(Writer& out, const MetricsSnapshot& metrics) {
             out.value(get(stage), fmt::format("stage=\"{}\",node=\"{}\"", i, escaped(stage.node)));
         }
     };
-    each("stage_parts_total", "Parts a stage computed.", [](const auto& s) { return s.parts; });
-    each("stage_rows_total", "Rows a stage computed.", [](const auto& s) { return s.rows; });
-    each("stage_compute_seconds_total", "Time a stage computed.",
+    each("stage_parts_total", "Parts that a stage computed.",
+         [](const auto& s) { return s.parts; });
+    each("stage_rows_total", "Rows that a stage computed.", [](const auto& s) { return s.rows; });
+    each("stage_compute_seconds_total", "Time that a stage spent computing.",
          [](const auto& s) { return seconds(s.compute_us); });
-    each("stage_wait_seconds_total", "Time parts waited at a stage.",
+    each("stage_wait_seconds_total", "Time that parts waited at a stage.",
          [](const auto& s) { return seconds(s.wait_us); });
 }
 
@@ -123,11 +128,11 @@ void write_links(Writer& out, const MetricsSnapshot& metrics) {
          [](const auto& l) { return l.sent_bytes; });
     each("link_received_bytes_total", "counter", "Bytes received, headers included.",
          [](const auto& l) { return l.received_bytes; });
-    each("link_resent_bytes_total", "counter", "Bytes sent again after a cut.",
+    each("link_resent_bytes_total", "counter", "Bytes that were sent again.",
          [](const auto& l) { return l.resent_bytes; });
-    each("link_round_trip_seconds", "gauge", "Smoothed round trip.",
+    each("link_round_trip_seconds", "gauge", "Smoothed round-trip time.",
          [](const auto& l) { return seconds(l.round_trip_us); });
-    each("link_bytes_per_second", "gauge", "Measured delivery rate; 0: not known yet.",
+    each("link_bytes_per_second", "gauge", "Measured delivery rate; 0 if it is not known yet.",
          [](const auto& l) { return l.model.bytes_per_s; });
     each("link_delay_seconds", "gauge", "Measured one-way delay.",
          [](const auto& l) { return seconds(l.model.delay_us); });
@@ -141,13 +146,14 @@ void write_links(Writer& out, const MetricsSnapshot& metrics) {
             }
         }
     };
-    lanes("link_lane_sent_bytes_total", "Payload sent per lane.",
+    lanes("link_lane_sent_bytes_total", "Payload bytes sent, by lane.",
           [](const auto& l, std::size_t lane) { return l.lane_sent_bytes[lane]; });
-    lanes("link_lane_received_bytes_total", "Payload received per lane.",
+    lanes("link_lane_received_bytes_total", "Payload bytes received, by lane.",
           [](const auto& l, std::size_t lane) { return l.lane_received_bytes[lane]; });
-    lanes("link_lane_sent_messages_total", "Messages sent per lane.",
+    lanes("link_lane_sent_messages_total", "Messages sent, by lane.",
           [](const auto& l, std::size_t lane) { return l.lane_sent_messages[lane]; });
-    lanes("link_lane_queue_seconds_total", "Time from send to the last frame, summed.",
+    lanes("link_lane_queue_seconds_total",
+          "Sum over messages of the time from submission to the last frame, by lane.",
           [](const auto& l, std::size_t lane) { return seconds(l.lane_queue_us[lane]); });
 }
 
@@ -158,7 +164,7 @@ std::string prometheus_text(const MetricsSnapshot& metrics, const HttpCounts& ht
     write_requests(out, metrics);
     write_stages(out, metrics);
     write_links(out, metrics);
-    out.family("http_responses_total", "counter", "Answers by route and status.");
+    out.family("http_responses_total", "counter", "HTTP responses, by route and status.");
     for (const auto& [key, count] : http) {
         out.value(count, fmt::format("route=\"{}\",status=\"{}\"", escaped(key.first), key.second));
     }

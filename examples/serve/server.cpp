@@ -210,7 +210,7 @@ void Server::Impl::add_routes() {
         if (error.status == 404) {
             error.message = fmt::format("there is nothing at {}", request.path);
         } else if (error.status == 405) {
-            error.message = fmt::format("{} does not take {}", request.path, request.method);
+            error.message = fmt::format("{} does not accept {}", request.path, request.method);
         } else if (error.status == 413) {
             error.message = fmt::format("the body has more than {} bytes", kMaxBodyBytes);
         } else {
@@ -248,8 +248,8 @@ Result<int> Server::bind() {
     } else if (impl_->http.bind_to_port(options.host, options.port)) {
         return options.port;
     }
-    return Status(StatusCode::unavailable, fmt::format("HTTP cannot listen at {}:{}: the address "
-                                                       "is in use or not of this host",
+    return Status(StatusCode::unavailable, fmt::format("listen for HTTP at {}:{}: the address "
+                                                       "is in use or does not belong to this host",
                                                        options.host, options.port));
 }
 

@@ -122,7 +122,7 @@ void print_summary(const std::vector<Compared>& all, const std::vector<std::stri
                              [&](const Compared& one) { return one.share < share; });
     };
     fmt::print(
-        "\n{} beside the best of {}, output tokens/s in {} studies: lowest {:.1f} %, "
+        "\n{} compared with the best of {}, output tokens/s in {} studies: lowest {:.1f} %, "
         "median {:.1f} %; below 95 %: {}, below 100 %: {}\n",
         schedulers.front(), fmt::join(schedulers.begin() + 1, schedulers.end(), ", "), all.size(),
         100 * all.front().share, 100 * median([](const Compared& one) { return one.share; }),
@@ -135,7 +135,7 @@ void print_summary(const std::vector<Compared>& all, const std::vector<std::stri
             });
         };
         fmt::print(
-            "beside {}, medians: tokens/s {:.2f}, TTFT p50 {:.2f}, p99 {:.2f}, gap p50 "
+            "compared with {}, medians: tokens/s {:.2f}, TTFT p50 {:.2f}, p99 {:.2f}, gap p50 "
             "{:.2f}, p99 {:.2f}\n",
             schedulers[i],
             ratio([](const StudyReport& report) { return report.output_tokens_per_s; }),
@@ -149,18 +149,20 @@ void print_summary(const std::vector<Compared>& all, const std::vector<std::stri
 }  // namespace
 
 void CompareCommand::add_flags(CLI::App& app) {
-    app.add_option("--compare", seeds_,
-                   "So many studies drawn from seeds: the first --scheduler beside the others");
+    app.add_option(
+        "--compare", seeds_,
+        "Run this number of studies, drawn from seeds: the first --scheduler against the others");
     app.add_option("--at-least", at_least_,
-                   "Compare: fail where the share of the best is smaller than this")
+                   "Compare: fail if the share of the best is below this in a study")
         ->check(CLI::Range(0.0, 10.0));
-    app.add_option("--worst", worst_, "Compare: studies that are printed")->capture_default_str();
+    app.add_option("--worst", worst_, "Compare: number of studies to print, worst first")
+        ->capture_default_str();
 }
 
 int CompareCommand::run(const std::vector<std::string>& schedulers, std::uint64_t first,
                         int threads) const {
     if (schedulers.size() < 2) {
-        fmt::print(stderr, "molink-simulate: --compare needs two schedulers or more\n");
+        fmt::print(stderr, "molink-simulate: --compare needs at least two schedulers\n");
         return 2;
     }
     const auto files = load_scheduler_files(schedulers);

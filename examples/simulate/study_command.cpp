@@ -87,7 +87,8 @@ void StudyCommand::add_flags(CLI::App& app) {
     list("--mbit-per-s", rates_mbit_, "Study: rates that replace those of the cluster's link");
     list("--delay-ms", delays_ms_, "Study: delays that replace those of the cluster's link");
     list("--poisson", poisson_, "Study: requests per second, instead of the workload's");
-    app.add_option("--step-tokens", step_tokens_, "Study: replaces max_step_tokens")
+    app.add_option("--step-tokens", step_tokens_,
+                   "Study: maximum number of rows of a micro-batch, instead of the workload's")
         ->check(CLI::Range(1, 8192));
     app.add_option("--seeds", seeds_,
                    "Study: number of workload seeds to run; the table shows means and 95 % "
@@ -95,8 +96,10 @@ void StudyCommand::add_flags(CLI::App& app) {
         ->check(CLI::Range(1, 1000))
         ->capture_default_str();
     app.add_option("--json", json_file_, "Study: write all numbers of every run to this file");
-    app.add_option("--csv", csv_file_, "Study: write them as CSV, one line for each run");
-    app.add_option("--trace", trace_file_, "Study: writes a timeline for chrome://tracing");
+    app.add_option("--csv", csv_file_,
+                   "Study: write all numbers to this CSV file, one line for each run");
+    app.add_option("--trace", trace_file_,
+                   "Study: write a timeline for chrome://tracing to this file");
     app.add_option("--trace-limit-s", trace_limit_s_,
                    "Study: length of the trace in virtual seconds")
         ->check(CLI::Range(0.001, 1e6))

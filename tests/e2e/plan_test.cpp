@@ -133,7 +133,7 @@ TEST_CASE("a cluster file may describe layers that differ") {
     REQUIRE(says(scene.plan(cluster(model(R"([{"count": 1e8, "layer_mib": 1,)"
                                           R"( "kv_layer_token_bytes": 1}])")),
                             {}, 2),
-                 "model.layers[0] has 100000000 layers; at most 10000 are possible"));
+                 "model.layers[0] has 100000000 layers; at most 10000 are permitted"));
     REQUIRE(says(scene.plan(cluster(model(R"([{"layer_mib": 1, "kv_layer_token_bytes": 1,)"
                                           R"( "kind": "dense"}])")),
                             {}, 2),
@@ -233,7 +233,7 @@ TEST_CASE("a wrong cluster file is refused with the place and the reason") {
                     "nodes[0].memory_gib is -1; a number from 0 to 1e15 is needed"));
     REQUIRE(refused(cluster(kModel, R"(, "lins": [])"), "the cluster has 'lins'; known are"));
     REQUIRE(refused(cluster(kModel, R"(, "links": [{"from": "a", "to": "z"}])"),
-                    "links[0].to is 'z', which is no node"));
+                    "links[0].to is 'z', which is not a node"));
     std::string small = cluster(kModel);
     for (std::size_t at; (at = small.find("gib\": 2")) != std::string::npos;) {
         small.replace(at, 7, "gib\": 0.2");

@@ -276,7 +276,7 @@ TEST_CASE("wrong prompts are refused with the numbers") {
     REQUIRE(says(failure_of(*both, 2), "give one of"));
     write_file(scene.dir / "empty.txt", "\n\n");
     auto empty = scene.head({"--prompts", (scene.dir / "empty.txt").string()});
-    REQUIRE(says(failure_of(*empty, 2), "no prompt in it"));
+    REQUIRE(says(failure_of(*empty, 2), "the file has no prompts"));
     auto longer = scene.head({"--prompt", std::string(700, 'x')});
     REQUIRE(says(failure_of(*longer, 1), "the context has room for 511"));
     auto outside = scene.head({"--prompt-ids", "5,99999"});

@@ -190,7 +190,7 @@ TEST_CASE("errors have OpenAI's shape and status") {
         const char* words;
     } cases[] = {
         {"{", 400, "not JSON"},
-        {"[]", 400, "no object"},
+        {"[]", 400, "not a JSON object"},
         {R"({"prompt":"a"})", 400, "'model' is required"},
         {R"({"model":"kjv"})", 400, "'prompt' is required"},
         {R"({"model":"gpt","prompt":"a"})", 404, "does not exist"},
