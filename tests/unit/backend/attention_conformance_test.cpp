@@ -1,6 +1,6 @@
-// Paged attention of every compiled backend against a dense reference in double: page types, sizes
-// of heads and blocks, groups of heads, windows, caps, ragged batches. Pages hold NaN wherever
-// nothing was written, so reading a slot that does not belong to the row shows.
+// Compares paged attention of every compiled backend with a dense reference in double: page types,
+// sizes of heads and blocks, groups of heads, windows, caps and ragged batches. Pages hold NaN
+// where nothing was written, so a read of a slot that does not belong to the row is detected.
 #include "op_fixture.h"
 
 namespace molink::test {

@@ -1,6 +1,6 @@
-// The promise of the CPU backend, bit for bit: the same numbers for any number of threads, on any
-// SIMD target, for a row alone or among others, for a prompt in one slice or many. The hash of
-// everything is compared, op by op, so a difference names its op.
+// The CPU backend gives the same bits for any number of threads, on any SIMD target, for a row
+// alone or among others, and for a prompt in one slice or in many. The results are compared op by
+// op, so that a difference names its op.
 #include <algorithm>
 
 #include "backend/cpu/kernels.h"
@@ -76,7 +76,7 @@ std::vector<float> run_elementwise(OpFixture& f) {
     return f.get(add.x, add.count);
 }
 
-/// Narrows and widens again; NaN payloads differ by design and are not among the values.
+/// Narrows values and widens them again. NaN is not among them, because its payload may differ.
 std::vector<float> run_convert(OpFixture& f, ElementType type) {
     ConvertArgs args;
     args.count = 3001;
@@ -94,7 +94,7 @@ std::vector<float> run_convert(OpFixture& f, ElementType type) {
     return f.get(to, back.count);
 }
 
-/// Every op once, the same values each time.
+/// Runs every op on values that are the same in every call.
 std::vector<Named> run_everything(Backend& backend) {
     OpFixture f(backend, 77);
     std::vector<Named> all;
@@ -142,7 +142,7 @@ void require_same(const std::vector<Named>& got, const std::vector<Named>& want)
     }
 }
 
-/// Puts the best target back, whatever the test did.
+/// Selects the best SIMD target again at the end of a test.
 struct TargetGuard {
     ~TargetGuard() { cpu::use_simd_target(""); }
 };
@@ -210,7 +210,7 @@ TEST_CASE("a part of a stacked matrix gives the same bits as the part alone") {
     }
 }
 
-TEST_CASE("attention in one batch equals slices, blocks of any size and strangers beside it") {
+TEST_CASE("attention in one batch equals attention in slices, with blocks of any size") {
     const std::unique_ptr<Backend> backend = backend_of("cpu", 2);
     for (const ElementType type : {ElementType::f32, ElementType::f16}) {
         KvShape shape;
@@ -234,7 +234,7 @@ TEST_CASE("attention in one batch equals slices, blocks of any size and stranger
                     const std::vector<TokenRow> part(
                         rows.begin() + static_cast<std::ptrdiff_t>(begin),
                         rows.begin() + static_cast<std::ptrdiff_t>(end));
-                    kv.write(part);  // what comes later is still NaN
+                    kv.write(part);  // later rows are still NaN
                     const std::vector<float> out = kv.attend(part);
                     got.insert(got.end(), out.begin(), out.end());
                 }
@@ -263,7 +263,7 @@ TEST_CASE("tokens decoded together equal tokens decoded alone") {
     REQUIRE(same_bits(together, alone));
 }
 
-TEST_CASE("a token written again later leaves the same bits") {
+TEST_CASE("a token that is written again leaves the same bits") {
     const std::unique_ptr<Backend> backend = backend_of("cpu", 1);
     OpFixture f(*backend, 11);
     PagedKv kv(f, KvShape{}, {40});

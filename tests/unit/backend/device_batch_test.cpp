@@ -1,4 +1,4 @@
-// The record of a part: what the host wrote is what ops read, part after part at the same places.
+// A device batch: ops read what the host wrote for each part, always at the same addresses.
 #include <optional>
 
 #include "backend/device_batch.h"
@@ -7,7 +7,7 @@
 namespace molink::test {
 namespace {
 
-TEST_CASE("ops read what the host wrote, also of a shorter part after a longer one") {
+TEST_CASE("ops read what the host wrote, also for a shorter part after a longer one") {
     on_every_backend([](OpFixture& f) {
         auto made = DeviceBatch::make(f.backend(), {6, 3, 9});
         REQUIRE(made);
@@ -48,7 +48,7 @@ TEST_CASE("ops read what the host wrote, also of a shorter part after a longer o
     });
 }
 
-TEST_CASE("a stream begins after the mark of another one") {
+TEST_CASE("a stream waits for the mark of another stream") {
     on_every_backend([](OpFixture& f) {
         const std::vector<float> values = f.values(1000);
         float* const from = f.put(values);

@@ -1,5 +1,5 @@
-// The foreign device itself: what it forbids, when it works, and how it fails. The op conformance
-// test runs on it because it is registered here.
+// Tests the foreign device: what it forbids, when it runs ops, and how it fails. It is registered
+// here, so that the op conformance test runs on it as well.
 #include "support/foreign_backend.h"
 
 #include <csignal>
@@ -21,7 +21,7 @@ std::string message_of(const Status& status) {
     return status.message();
 }
 
-/// Whether a process that runs `body` ends by a signal or an error.
+/// Returns whether a child process that runs `body` ends by a signal or with an error.
 template <typename Body>
 bool dies(const Body& body) {
     const pid_t child = fork();
@@ -35,7 +35,7 @@ bool dies(const Body& body) {
     return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
 }
 
-TEST_CASE("the host cannot follow an address of the device") {
+TEST_CASE("the host cannot access an address of the device") {
     REQUIRE(kRegistered);
     const std::unique_ptr<Backend> backend = make_foreign_backend({});
     auto buffer = backend->allocate(4096);
@@ -46,7 +46,7 @@ TEST_CASE("the host cannot follow an address of the device") {
     REQUIRE(!dies([] {}));
 }
 
-TEST_CASE("nothing is done before somebody waits, and then in order") {
+TEST_CASE("ops run only when the host waits, and in order") {
     const std::unique_ptr<Backend> backend = make_foreign_backend({});
     OpFixture f(*backend);
     const std::vector<float> before = f.values(8);
@@ -68,7 +68,7 @@ TEST_CASE("nothing is done before somebody waits, and then in order") {
     REQUIRE(f.stream().wait(first).ok());
 }
 
-TEST_CASE("an address of the host given to an op is an error that names device and op") {
+TEST_CASE("a host address as the argument of an op is an error that names device and op") {
     const std::unique_ptr<Backend> backend = make_foreign_backend({});
     OpFixture f(*backend);
     std::vector<float> host(8, 1.0f);
@@ -83,7 +83,7 @@ TEST_CASE("an address of the host given to an op is an error that names device a
     REQUIRE(message_of(status).find("foreign:0: upload got an address") == 0);
 }
 
-TEST_CASE("a stream that failed does nothing more and says why at every wait") {
+TEST_CASE("a failed stream runs no further op and reports its error at every wait") {
     ForeignOptions options;
     options.device = "1";
     options.failing_op = "scale_cap";
@@ -118,7 +118,7 @@ TEST_CASE("a stream that failed does nothing more and says why at every wait") {
     }
 }
 
-TEST_CASE("memory that does not suffice is an error with the numbers") {
+TEST_CASE("an allocation beyond the memory of the device is an error with the numbers") {
     ForeignOptions options;
     options.memory_bytes = 10'000;
     const std::unique_ptr<Backend> backend = make_foreign_backend(options);

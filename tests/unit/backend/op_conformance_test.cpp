@@ -1,6 +1,6 @@
-// Every op of every compiled backend at odd shapes against naive references in double. Tolerances
-// are a few units of float rounding (times the length of a sum), so that a wrong index, a missing
-// term or a swapped factor cannot hide in them, and a GPU passes the same test.
+// Compares every op of every compiled backend, at odd shapes, with naive references in double.
+// Tolerances are a few units of float rounding, times the length of a sum. They are small enough to
+// detect a wrong index, a missing term or a swapped factor, and a GPU passes them, too.
 #include <algorithm>
 #include <cmath>
 
@@ -186,7 +186,7 @@ TEST_CASE("gate at the ends of the range") {
     });
 }
 
-/// Angles of 50 positions, [50, half] each.
+/// Returns the cosines and the sines of 50 positions, [50, half] each.
 std::pair<std::vector<float>, std::vector<float>> rope_angles(std::int64_t half) {
     std::vector<float> cos;
     std::vector<float> sin;
@@ -271,7 +271,7 @@ TEST_CASE("gather_rows") {
     });
 }
 
-/// Values that rounding gets wrong: ties, subnormals, overflow, infinities.
+/// Returns values that are hard to round: ties, subnormals, overflow, infinities.
 std::vector<float> hard_values(OpFixture& f) {
     std::vector<float> x = f.values(1000, -70000, 70000);
     for (const float tiny : f.values(1000, -1e-4, 1e-4)) x.push_back(tiny);
@@ -419,7 +419,7 @@ TEST_CASE("matmul") {
     });
 }
 
-TEST_CASE("matmul of activations as they are between ops") {
+TEST_CASE("matmul reads and writes every type of activations") {
     on_every_backend([](OpFixture& f) {
         for (const DataType type : {DataType::f32, DataType::f16, DataType::bf16, DataType::q8_0}) {
             const TestMatrix matrix(f, 100, 96, type);
@@ -448,7 +448,7 @@ TEST_CASE("matmul of activations as they are between ops") {
     });
 }
 
-TEST_CASE("matmul honours strides and writes nothing beside its outputs") {
+TEST_CASE("matmul honours strides and writes nothing but its outputs") {
     on_every_backend([](OpFixture& f) {
         for (const DataType type : {DataType::f32, DataType::bf16, DataType::q8_0}) {
             const TestMatrix matrix(f, 70, 64, type);
@@ -488,7 +488,7 @@ TEST_CASE("matmul with zero rows of activations or zero weights") {
     });
 }
 
-TEST_CASE("a matrix of parts of different types gives what each part alone gives") {
+TEST_CASE("a matrix of parts of different types gives the results of each part alone") {
     on_every_backend([](OpFixture& f) {
         constexpr std::int64_t kWidth = 96;
         constexpr std::int64_t kRows = 3;
@@ -524,7 +524,7 @@ TEST_CASE("a matrix of parts of different types gives what each part alone gives
     });
 }
 
-TEST_CASE("pack refuses what it cannot hold") {
+TEST_CASE("pack refuses matrices that it cannot store") {
     on_every_backend([](OpFixture& f) {
         const std::vector<float> data(64 * 33, 1.0f);
         const auto code = [&](std::vector<MatrixSource> parts, DataType type) {

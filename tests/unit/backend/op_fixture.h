@@ -16,7 +16,8 @@
 
 namespace molink::test {
 
-/// Memory of one backend for one test, and random values. Uploads live as long as the fixture.
+/// Allocates memory of one backend for one test, and draws random values. The fixture owns all
+/// memory that it returns.
 class OpFixture {
 public:
     explicit OpFixture(Backend& backend, std::uint64_t seed = 1)
@@ -34,7 +35,7 @@ public:
         for (float& x : out) x = static_cast<float>(low + (high - low) * random_.uniform());
         return out;
     }
-    /// Device memory, every byte 0xff (NaN in every float type).
+    /// Returns device memory in which every byte is 0xff (NaN in every float type).
     std::byte* garbage(std::size_t bytes) {
         auto buffer = backend_.allocate(bytes);
         REQUIRE(buffer);
@@ -49,15 +50,15 @@ public:
         require_ok(copier_.to_device(to, host.data(), host.size() * sizeof(T)));
         return reinterpret_cast<T*>(to);
     }
-    /// Types that activations may have: float32, and that of the device's traits.
+    /// Returns the types that activations may have: float32 and that of the device's traits.
     std::vector<ElementType> activation_types() const {
         const ElementType own = backend_.traits().activations;
         if (own == ElementType::f32) return {own};
         return {ElementType::f32, own};
     }
-    /// Values of that type; the host's `values` become what the device sees.
+    /// Uploads `values` as `type`, and rounds the host's `values` to what the device has.
     void* put_as(ElementType type, std::vector<float>& values);
-    /// Device memory for values of that type, NaN.
+    /// Returns device memory for `count` values of `type`, filled with NaN.
     void* out_as(ElementType type, std::int64_t count) {
         return garbage(static_cast<std::size_t>(count * element_bytes(type)));
     }
@@ -71,7 +72,8 @@ public:
         require_ok(copier_.to_host(host.data(), from, host.size() * sizeof(T)));
         return host;
     }
-    /// y [rows, y_stride] of x [rows, x_stride] of float32; what matmul leaves alone is NaN.
+    /// Returns y [rows, y_stride] for x [rows, x_stride] in float32. Values that matmul does not
+    /// write are NaN.
     std::vector<float> matmul(const PackedMatrix& weight, const std::vector<float>& x,
                               std::int64_t rows, std::int64_t x_stride, std::int64_t y_stride);
 
@@ -112,7 +114,7 @@ void on_every_backend(const Body& body) {
     }
 }
 
-/// A tolerance of float32 results, for results rounded to `type`.
+/// Returns `tolerance`, which holds for float32, widened for results that are rounded to `type`.
 inline double tolerance_of(ElementType type, double tolerance) {
     return type == ElementType::f32    ? tolerance
            : type == ElementType::bf16 ? tolerance + 0x1.0p-8
@@ -145,12 +147,13 @@ inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) 
     return true;
 }
 
-/// A weight matrix of random values [n, k]: as stored, widened to f32, and packed.
+/// A weight matrix [n, k] of random values, widened to f32 and packed.
 struct TestMatrix {
     std::vector<float> widened;
     std::unique_ptr<PackedMatrix> packed;
 
-    /// `type` f32, f16, bf16, or q8_0 (stored as f32). `parts` pieces on top of each other.
+    /// `type` is f32, f16, bf16 or q8_0 (stored as f32). The matrix is packed from `parts` pieces
+    /// of consecutive rows.
     TestMatrix(OpFixture& fixture, std::int64_t n, std::int64_t k, DataType type,
                std::int64_t parts = 1);
 };
@@ -169,22 +172,22 @@ struct KvShape {
     ElementType type = ElementType::f32;
     std::int32_t window = 0;
     float soft_cap = 0;
-    float sharpness = 2.5f;  ///< the scale of scores is this over sqrt(head_dim)
+    float sharpness = 2.5f;  ///< scores are scaled by sharpness / sqrt(head_dim)
     ElementType activations = ElementType::f32;
 };
 
-/// Sequences with a random q, k, v for every position, and their pages on a backend (NaN until
-/// written; blocks in random order, with strangers' blocks between).
+/// Sequences with random q, k and v for every position, and their KV pages on a backend. Pages hold
+/// NaN until they are written. Blocks are in random order, with unused blocks between them.
 class PagedKv {
 public:
     PagedKv(OpFixture& fixture, KvShape shape, std::vector<std::int32_t> lengths);
 
-    /// Writes K and V of these rows (of one or more sequences, in order) as one batch.
+    /// Writes K and V of `rows` as one batch. The rows are ordered by sequence and position.
     void write(const std::vector<TokenRow>& rows);
-    /// Attention of these rows as one batch: [rows, q_heads, head_dim].
+    /// Returns the attention of `rows` as one batch, [rows, q_heads, head_dim].
     std::vector<float> attend(const std::vector<TokenRow>& rows);
     std::vector<double> reference(const std::vector<TokenRow>& rows) const;
-    /// All rows of all sequences.
+    /// Returns all rows of all sequences.
     std::vector<TokenRow> all_rows() const;
     std::int64_t row_width() const { return std::int64_t{shape_.q_heads} * shape_.head_dim; }
 
@@ -192,7 +195,7 @@ private:
     std::int64_t stride() const {
         return row_width() + std::int64_t{2} * shape_.kv_heads * shape_.head_dim + 3;
     }
-    /// q, k and v of the rows side by side, on the device.
+    /// Uploads q, k and v of `rows`, side by side in each row.
     std::byte* gather(const std::vector<TokenRow>& rows);
     BatchArgs batch(const std::vector<TokenRow>& rows);
     AttentionArgs attention_args() const;
@@ -200,7 +203,7 @@ private:
     OpFixture& fixture_;
     KvShape shape_;
     std::vector<std::int32_t> lengths_;
-    std::vector<std::vector<float>> qkv_;  // of each sequence: [positions, stride()]
+    std::vector<std::vector<float>> qkv_;  // per sequence: [positions, stride()]
     KvPages pages_;
     std::int64_t* block_offsets_ = nullptr;
     std::uint32_t* block_ids_ = nullptr;

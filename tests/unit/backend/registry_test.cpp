@@ -1,4 +1,4 @@
-// Which devices there are, and what is said about those that are not.
+// The registry of backends: devices opened by name, and errors for names that are unknown.
 #include <algorithm>
 
 #include "backend/registry.h"
@@ -7,7 +7,7 @@
 namespace molink::test {
 namespace {
 
-TEST_CASE("devices are opened by the text that users give") {
+TEST_CASE("devices are opened by the name that users give") {
     for (const char* text : {"cpu", "cpu:0"}) {
         auto device = open_device(text, 1);
         REQUIRE(device);
@@ -22,7 +22,7 @@ TEST_CASE("devices are opened by the text that users give") {
     REQUIRE(*devices == std::vector<std::string>{"0"});
 }
 
-TEST_CASE("what is not there is named beside what is") {
+TEST_CASE("an error names the unknown backend or device and the known ones") {
     const auto no_backend = open_device("gpu:0", 1);
     REQUIRE(!no_backend);
     REQUIRE(no_backend.error().code() == StatusCode::not_found);
@@ -33,7 +33,7 @@ TEST_CASE("what is not there is named beside what is") {
     REQUIRE(no_device.error().message() == "backend 'cpu' has no device '1'; known: 0");
 }
 
-TEST_CASE("a registered backend is known by its name, and names are taken once") {
+TEST_CASE("a registered backend is known by its name, and a name is registered only once") {
     BackendEntry entry;
     entry.name = "absent";
     entry.devices = [] { return std::vector<std::string>{}; };

@@ -1,5 +1,6 @@
-// The pool of the CPU backend: every index exactly once, results visible to the caller, loops right
-// after each other, pools that come and go. Meant for the thread sanitizer as well.
+// The thread pool of the CPU backend: every index is visited exactly once, results are visible to
+// the caller, and pools can be created and destroyed at any time. The thread sanitizer runs these
+// tests, too.
 #include "backend/cpu/thread_pool.h"
 
 #include <atomic>
@@ -29,7 +30,7 @@ TEST_CASE("every index is visited exactly once") {
     }
 }
 
-TEST_CASE("pieces are never larger than asked for when there are several threads") {
+TEST_CASE("with several threads pieces are never larger than asked for") {
     ThreadPool pool(3);
     std::atomic<bool> good{true};
     pool.parallel_for(100, 7, [&](std::size_t begin, std::size_t end) {
@@ -38,7 +39,7 @@ TEST_CASE("pieces are never larger than asked for when there are several threads
     REQUIRE(good);
 }
 
-TEST_CASE("what one loop wrote the next one reads") {
+TEST_CASE("a loop reads what the loop before it wrote") {
     ThreadPool pool(4);
     std::vector<std::uint64_t> a(997);
     std::iota(a.begin(), a.end(), std::uint64_t{1});
@@ -76,7 +77,7 @@ TEST_CASE("several threads take part") {
     REQUIRE(arrived.load() == 2);
 }
 
-TEST_CASE("a pool can be destroyed at once, asleep and after work") {
+TEST_CASE("a pool can be destroyed at once, while it sleeps and after work") {
     for (int round = 0; round < 50; ++round) {
         ThreadPool pool(4);
         if (round % 2 == 0) pool.parallel_for(8, 1, [](std::size_t, std::size_t) {});
