@@ -1,4 +1,4 @@
-// Little-endian reads and writes, and the hashes that cross machines.
+// Little-endian reads and writes, and hashes that are compared between machines.
 #include "base/bytes.h"
 
 #include <limits>

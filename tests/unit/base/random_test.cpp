@@ -1,5 +1,5 @@
-// Random numbers: fixed values (they decide which tokens a seed gives, so they may never change),
-// the two sides of the counter, and a coarse look at uniformity.
+// Random numbers. Their values are fixed, because they decide which tokens a seed gives. Other
+// tests check how they depend on seed and counter, and roughly that they are uniform.
 #include "base/random.h"
 
 #include <array>

@@ -1,4 +1,4 @@
-// Status, Result and the names that messages are made of.
+// Status, Result, and the names of status codes and finish reasons.
 #include <molink/request.h>
 #include <molink/status.h>
 #include <molink/types.h>
@@ -33,7 +33,7 @@ TEST_CASE("status carries code, message and context") {
     CHECK(status.with_context("load").to_string() == "not_found: load: no tensor q");
 }
 
-TEST_CASE("result holds a value or an error, and errors travel up") {
+TEST_CASE("a result holds a value or an error, and errors are passed to the caller") {
     CHECK(quarter_of(8).value() == 2);
     CHECK(quarter_of(8).status().ok());
     CHECK(quarter_of(7).error().message() == "halve 7: it is odd");

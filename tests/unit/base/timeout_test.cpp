@@ -1,4 +1,4 @@
-// The one meaning of a negative time-out, and time-outs that are too long for the clock.
+// Negative time-outs, and time-outs that are too long for the clock.
 #include "base/timeout.h"
 
 #include <limits>
@@ -8,7 +8,7 @@
 
 using namespace molink;
 
-TEST_CASE("one negative time-out waits for ever, others are refused") {
+TEST_CASE("one negative time-out waits forever, all others are refused") {
     REQUIRE(check_timeout(0).ok());
     REQUIRE(check_timeout(std::numeric_limits<std::int64_t>::max()).ok());
     REQUIRE(check_timeout(kWaitForever).ok());
@@ -19,7 +19,7 @@ TEST_CASE("one negative time-out waits for ever, others are refused") {
     REQUIRE_FALSE(check_timeout(std::numeric_limits<std::int64_t>::min()).ok());
 }
 
-TEST_CASE("a wait ends with its time-out or with what it waits for") {
+TEST_CASE("a wait ends at its time-out or when its condition holds") {
     std::mutex mutex;
     std::condition_variable signal;
     bool settled = false;
