@@ -1,5 +1,6 @@
-// What a link sends again: a transport that breaks its promise of order, cuts, and a link that is
-// frozen. Everything arrives once and in order, and no cut costs more than a window.
+// Frames that are sent again: over a transport that does not keep their order, after cuts, and over
+// a link that was frozen. Every message arrives once and in order, and a cut costs at most a
+// window.
 #include "base/random.h"
 #include "support/catch.h"
 #include "unit/channel/sim_network.h"
@@ -11,7 +12,7 @@ namespace {
 
 constexpr std::int64_t kForever = 1'000'000'000'000;
 
-/// Sends numbered messages in all lanes, both ways, and compares what arrives.
+/// Sends numbered messages in all lanes and both directions, and compares them on arrival.
 class Exchange {
 public:
     Exchange(Pair& pair, std::uint64_t seed) : pair_(pair), random_(seed), seed_(seed) {}
@@ -57,7 +58,7 @@ private:
     std::vector<std::uint64_t> sent_[2][kLaneCount];
 };
 
-/// Fills prefill and bulk for `bytes` each.
+/// Queues `bytes` in each of the lanes prefill and bulk.
 void fill(Pair& pair, std::size_t bytes) {
     for (Lane lane : {Lane::prefill, Lane::bulk}) {
         REQUIRE(pair.a.hub->send(pair.link, lane, epoch_of(1), Bytes(bytes)).ok());
@@ -66,7 +67,7 @@ void fill(Pair& pair, std::size_t bytes) {
 
 }  // namespace
 
-TEST_CASE("frames that overtake each other or come twice change nothing", "[channel]") {
+TEST_CASE("frames that arrive out of order or twice change nothing", "[channel]") {
     std::uint64_t late = 0;
     std::uint64_t twice = 0;
     std::uint64_t doubled_data = 0;
@@ -76,7 +77,7 @@ TEST_CASE("frames that overtake each other or come twice change nothing", "[chan
         Pair pair;
         pair.net.set_link(random.below(2) == 0 ? 0 : 5e6,
                           static_cast<std::int64_t>(random.below(20'000)));
-        if (random.below(2) == 0) {  // from the first frame on
+        if (random.below(2) == 0) {  // including the frames of join()
             pair.net.network.disorder("host-1", "host-2", kForever);
             pair.net.network.disorder("host-2", "host-1", kForever);
         }
@@ -105,7 +106,7 @@ TEST_CASE("frames that overtake each other or come twice change nothing", "[chan
     CHECK(doubled_data > 200);
 }
 
-TEST_CASE("one frame that was overtaken costs one window", "[channel]") {
+TEST_CASE("a frame that arrives late costs at most one window", "[channel]") {
     Pair pair;
     pair.net.set_link(12.5e6, 15'000);
     REQUIRE(pair.join());
@@ -165,7 +166,7 @@ TEST_CASE("a cut costs less than a window", "[channel]") {
     }
 }
 
-TEST_CASE("a link frozen for 8 s goes on with nothing sent again", "[channel]") {
+TEST_CASE("a link that was frozen for 8 s continues and sends nothing again", "[channel]") {
     Pair pair;
     pair.net.set_link(12.5e6, 30'000);
     REQUIRE(pair.join());
@@ -181,7 +182,7 @@ TEST_CASE("a link frozen for 8 s goes on with nothing sent again", "[channel]") 
     CHECK(static_cast<double>(pair.a.transport.sent_bytes - before) > 0.9 * 12.5e6);
 }
 
-TEST_CASE("urgent messages pass what goes out again after a cut", "[channel]") {
+TEST_CASE("urgent messages overtake what is sent again after a cut", "[channel]") {
     Pair pair;
     pair.net.set_link(12.5e6, 30'000);
     REQUIRE(pair.join());

@@ -1,5 +1,5 @@
-// Two hubs over a simulated network in virtual time: whole messages, once, in order, through cuts;
-// priority and pace on a slow link; what a peer that breaks the rules can do.
+// Two hubs over a simulated network in virtual time. Messages arrive whole, once and in order, also
+// after cuts; urgent lanes go first on a slow link; memory is bounded when a peer does not answer.
 #include "base/random.h"
 #include "support/catch.h"
 #include "unit/channel/sim_network.h"
@@ -33,7 +33,7 @@ TEST_CASE("messages of all sizes arrive whole and in order per lane", "[channel]
     CHECK(pair.a.hub->stats(pair.link).resent_bytes == 0);
 }
 
-TEST_CASE("cuts lose and double nothing", "[channel]") {
+TEST_CASE("cuts neither lose nor duplicate messages", "[channel]") {
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
         INFO("seed " << seed);
         Random random(seed);
@@ -89,14 +89,14 @@ TEST_CASE("cuts lose and double nothing", "[channel]") {
     }
 }
 
-TEST_CASE("urgent frames pass a full link of 100 Mbit/s and 30 ms", "[channel]") {
+TEST_CASE("urgent frames overtake others on a full link of 100 Mbit/s and 30 ms", "[channel]") {
     Pair pair;
     pair.net.set_link(12.5e6, 15'000);
     REQUIRE(pair.join());
     for (int i = 0; i < 8; ++i) {
         REQUIRE(pair.a.hub->send(pair.link, Lane::prefill, epoch_of(1), Bytes(21'000'000)).ok());
     }
-    pair.until([] { return false; }, 3'000'000);  // finds its rate
+    pair.until([] { return false; }, 3'000'000);  // the link finds its rate
     const std::uint64_t bytes_before = pair.a.transport.sent_bytes;
     const std::int64_t begin = pair.net.clock.now;
     std::int64_t worst = 0;
@@ -140,8 +140,7 @@ TEST_CASE("a link that was cut finds its rate again", "[channel]") {
     CHECK(static_cast<double>(pair.a.transport.sent_bytes - before) / (12.5 * 2e6) > 0.85);
 }
 
-TEST_CASE("on a way that has become longer no round trip seems shorter than the shortest",
-          "[channel]") {
+TEST_CASE("when the delay has grown, no round trip is shorter than the shortest one", "[channel]") {
     Pair pair;
     pair.net.set_link(12.5e6, 1'000);
     REQUIRE(pair.join());
@@ -156,7 +155,7 @@ TEST_CASE("on a way that has become longer no round trip seems shorter than the 
     }
 }
 
-TEST_CASE("a small message on an idle link leaves inside send", "[channel]") {
+TEST_CASE("a small message on an idle link is sent within send()", "[channel]") {
     Pair pair;
     REQUIRE(pair.join());
     const std::uint64_t before = pair.a.transport.sent_bytes;
@@ -164,7 +163,7 @@ TEST_CASE("a small message on an idle link leaves inside send", "[channel]") {
     CHECK(pair.a.transport.sent_bytes > before);
 }
 
-TEST_CASE("a peer that never acknowledges holds bounded memory", "[channel]") {
+TEST_CASE("a peer that never acknowledges costs bounded memory", "[channel]") {
     HubOptions options;
     options.channel.max_queued_bytes = 1 << 20;
     Pair pair(options);
@@ -184,7 +183,7 @@ TEST_CASE("a peer that never acknowledges holds bounded memory", "[channel]") {
     CHECK(empty.code() == StatusCode::resource_exhausted);
 }
 
-TEST_CASE("older epochs are dropped, control is not", "[channel]") {
+TEST_CASE("messages of older epochs are dropped, except in the control lane", "[channel]") {
     Pair pair;
     REQUIRE(pair.join());
     pair.b.hub->set_epoch(pair.b.sink.up[0], epoch_of(5));
@@ -196,7 +195,7 @@ TEST_CASE("older epochs are dropped, control is not", "[channel]") {
     CHECK(pair.b.sink.messages[1].bytes.size() == 12);
 }
 
-TEST_CASE("pipelines have epochs of their own on each link", "[channel]") {
+TEST_CASE("each pipeline has its own epoch on a link", "[channel]") {
     Pair pair;
     REQUIRE(pair.join());
     pair.b.hub->set_epoch(pair.b.sink.up[0], epoch_of(5, 1));
@@ -208,7 +207,7 @@ TEST_CASE("pipelines have epochs of their own on each link", "[channel]") {
     CHECK(pair.b.sink.messages[1].epoch == epoch_of(1, 65535));
 }
 
-TEST_CASE("a restarted peer means a lost link, closing says so", "[channel]") {
+TEST_CASE("a link is lost when the peer closes it or restarts", "[channel]") {
     Pair pair;
     REQUIRE(pair.join());
     SECTION("closed by the peer") {
@@ -229,7 +228,7 @@ TEST_CASE("a restarted peer means a lost link, closing says so", "[channel]") {
           StatusCode::not_found);
 }
 
-TEST_CASE("padding takes the time of the bytes it stands for", "[channel]") {
+TEST_CASE("padding takes as long as the bytes that it stands for", "[channel]") {
     constexpr std::size_t kWhole = 300'000;
     const auto send = [](HubOptions options, std::size_t held) {
         Pair pair(options);

@@ -1,5 +1,4 @@
-// What strangers and broken peers can do with raw frames: end their own connection or link, never
-// another one.
+// Strangers and broken peers that send raw frames can end only their own connection or link.
 #include "base/random.h"
 #include "channel/frame_header.h"
 #include "support/catch.h"
@@ -11,7 +10,7 @@ using namespace molink::test;
 
 namespace {
 
-/// Speaks frames by hand.
+/// Sends frames that a test makes by hand, and records the answers.
 struct Stranger final : TransportSink {
     explicit Stranger(SimNetwork& net) : transport(net.network, "stranger") {}
     void on_connected(ConnectionId connection) override { up.push_back(connection); }
@@ -94,7 +93,7 @@ FrameHeader data(std::uint64_t token, std::uint64_t sequence) {
 
 }  // namespace
 
-TEST_CASE("random bytes and flipped bits never pass for a frame", "[channel]") {
+TEST_CASE("random bytes and frames with a flipped bit are not accepted", "[channel]") {
     Random random(4);
     ByteSpan payload;
     const Frame good = encode_frame(data(9, 1), Bytes(100, std::byte{3}));
@@ -103,7 +102,6 @@ TEST_CASE("random bytes and flipped bits never pass for a frame", "[channel]") {
     for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
         Frame bad = good;
         bad[bit / 8] ^= static_cast<std::byte>(1 << (bit % 8));
-        // Bytes 58 and 59 are reserved, and covered by the checksum like all others.
         CHECK_FALSE(decode_frame(bad, payload).has_value());
     }
     for (std::size_t size = 0; size < good.size(); ++size) {
@@ -119,7 +117,7 @@ TEST_CASE("random bytes and flipped bits never pass for a frame", "[channel]") {
     }
 }
 
-TEST_CASE("garbage from strangers disturbs nobody", "[channel]") {
+TEST_CASE("garbage from strangers does not disturb other links", "[channel]") {
     World world;
     Random random(5);
     for (int i = 0; i < 300; ++i) {
@@ -133,12 +131,12 @@ TEST_CASE("garbage from strangers disturbs nobody", "[channel]") {
     CHECK(world.others_work());
 }
 
-TEST_CASE("a peer that breaks the rules loses its link only", "[channel]") {
+TEST_CASE("a peer that breaks the protocol loses its own link only", "[channel]") {
     World world;
     const ConnectionId urgent = world.open(77);
     FrameHeader header = data(77, 1);
     Bytes payload(50);
-    SECTION("offset beyond what came") {
+    SECTION("an offset beyond the bytes received") {
         header.offset = 10;
     }
     SECTION("another message") {
@@ -147,19 +145,19 @@ TEST_CASE("a peer that breaks the rules loses its link only", "[channel]") {
     SECTION("another link") {
         header.link = 78;
     }
-    SECTION("payload beyond the message") {
+    SECTION("a payload beyond the end of the message") {
         header.total = 20;
     }
-    SECTION("promises too much") {
+    SECTION("a message that is too large") {
         header.total = 0xffffffff;
     }
-    SECTION("an empty piece") {
+    SECTION("an empty payload") {
         payload.clear();
     }
-    SECTION("wrong track") {
+    SECTION("a lane of the other track") {
         header.lane = Lane::bulk;
     }
-    SECTION("acknowledges what was never sent") {
+    SECTION("an acknowledgement of frames that were never sent") {
         header = FrameHeader{};
         header.type = FrameType::ack;
         header.link = 77;
@@ -176,26 +174,26 @@ TEST_CASE("a peer that breaks the rules loses its link only", "[channel]") {
     CHECK(world.others_work());
 }
 
-TEST_CASE("a message keeps the size it began with", "[channel]") {
+TEST_CASE("the frames of a message must agree on its size", "[channel]") {
     World world;
     const ConnectionId urgent = world.open(77);
     world.send(urgent, encode_frame(data(77, 1), Bytes(50)));
     FrameHeader header = data(77, 2);
     header.offset = 50;
-    SECTION("doubled") {
+    SECTION("a frame that comes twice is ignored") {
         world.send(urgent, encode_frame(data(77, 1), Bytes(50)));
         world.send(urgent, encode_frame(header, Bytes(50)));
         CHECK(world.b.sink.lost.empty());
         CHECK(world.b.sink.messages.size() == 1);
     }
-    SECTION("changed") {
+    SECTION("a frame with another size ends the link") {
         header.total = 200;
         world.send(urgent, encode_frame(header, Bytes(50)));
         CHECK(world.b.sink.lost.size() == 1);
     }
 }
 
-TEST_CASE("data on half a link waits for the other half", "[channel]") {
+TEST_CASE("data on one connection of a link waits for the other connection", "[channel]") {
     World world;
     const ConnectionId urgent = world.connect();
     world.send(urgent, encode_frame(world.hello(88, Track::urgent)));
@@ -231,7 +229,7 @@ TEST_CASE("a second welcome resumes nothing", "[channel]") {
     CHECK(world.others_work());
 }
 
-TEST_CASE("another protocol version is refused with both numbers", "[channel]") {
+TEST_CASE("another protocol version is refused with its number", "[channel]") {
     World world;
     const ConnectionId connection = world.connect();
     FrameHeader hello = world.hello(5, Track::urgent);
@@ -242,7 +240,7 @@ TEST_CASE("another protocol version is refused with both numbers", "[channel]") 
     CHECK(world.stranger.heard[0].version == kProtocolMajor);
     CHECK(world.b.sink.up.size() == 1);
 
-    // The same the other way round: the dialled peer is the newer one.
+    // In the other direction, the peer that was dialled has the newer version.
     REQUIRE(world.stranger.transport.listen("inproc://s").has_value());
     REQUIRE(world.a.hub->dial("inproc://s").has_value());
     REQUIRE(world.run([&] { return world.stranger.heard.size() >= 3; }));
@@ -257,7 +255,7 @@ TEST_CASE("another protocol version is refused with both numbers", "[channel]") 
     CHECK(world.others_work());
 }
 
-TEST_CASE("half-open links do not hold their places for good", "[channel]") {
+TEST_CASE("half-open links are dropped after a while", "[channel]") {
     World world;
     for (std::uint64_t token = 100; token < 100 + 300; ++token) {
         world.send(world.connect(), encode_frame(world.hello(token, Track::urgent)));
@@ -268,7 +266,7 @@ TEST_CASE("half-open links do not hold their places for good", "[channel]") {
     CHECK(world.others_work());
 }
 
-TEST_CASE("a second hello on a connection ends it", "[channel]") {
+TEST_CASE("a second hello on a connection ends the connection", "[channel]") {
     World world;
     const ConnectionId urgent = world.open(77);
     world.send(urgent, encode_frame(world.hello(78, Track::urgent)));
@@ -276,7 +274,7 @@ TEST_CASE("a second hello on a connection ends it", "[channel]") {
     CHECK(world.others_work());
 }
 
-TEST_CASE("a peer that was dialled and says hello loses its link", "[channel]") {
+TEST_CASE("a peer that was dialled and sends hello loses its link", "[channel]") {
     World world;
     REQUIRE(world.stranger.transport.listen("inproc://s").has_value());
     REQUIRE(world.b.hub->dial("inproc://s").has_value());
@@ -287,7 +285,7 @@ TEST_CASE("a peer that was dialled and says hello loses its link", "[channel]") 
     CHECK(world.others_work());
 }
 
-TEST_CASE("a refused peer that goes on talking is not answered again", "[channel]") {
+TEST_CASE("a refused peer that sends more frames gets no further answer", "[channel]") {
     World world;
     const ConnectionId connection = world.connect();
     FrameHeader hello = world.hello(5, Track::urgent);
@@ -295,12 +293,12 @@ TEST_CASE("a refused peer that goes on talking is not answered again", "[channel
     for (int i = 0; i < 20; ++i) world.send(connection, encode_frame(hello));
     REQUIRE(world.stranger.heard.size() == 1);
     CHECK(world.stranger.heard[0].type == FrameType::reject);
-    CHECK(world.stranger.down == 0);  // it shall get to read why
+    CHECK(world.stranger.down == 0);  // the peer has time to read the reason
     CHECK(world.run([&] { return world.stranger.down == 1; }));
     CHECK(world.others_work());
 }
 
-TEST_CASE("a node may close a link when it hears of its cut from the peer", "[channel]") {
+TEST_CASE("a node may close a link in the callback that reports its interruption", "[channel]") {
     World world;
     (void)world.open(77);
     world.b.sink.at_interruption = [&](PeerLinkId link) { world.b.hub->close(link); };
@@ -317,7 +315,7 @@ TEST_CASE("a node may close a link when it hears of its cut from the peer", "[ch
     CHECK(world.others_work());
 }
 
-TEST_CASE("rates stay within bounds whatever acknowledgements say", "[channel]") {
+TEST_CASE("rates stay within bounds for any acknowledgements", "[channel]") {
     for (std::uint64_t seed = 0; seed < 60; ++seed) {
         INFO("seed " << seed);
         Random random(seed);

@@ -1,4 +1,4 @@
-// The cycle of a sender's pace, and the times of frames that it is judged by.
+// The pace of a sender in cycles, and the times of frames by which a cycle is judged.
 #include "channel/pace_cycle.h"
 
 #include "base/limits.h"
@@ -14,10 +14,10 @@ constexpr std::int64_t kBoundUs = 10'000;
 
 }  // namespace
 
-TEST_CASE("a cycle is faster, then slower for as long, then at the rate") {
+TEST_CASE("a cycle is faster than the rate, then slower for as long, then at the rate") {
     PaceCycle cycle;
     cycle.begin({}, 0, 0, 1, kRoundUs, kBoundUs);
-    // A queue of a quarter of this stretch stays within half the bound.
+    // The queue grows by a quarter of this stretch, which stays within half of the bound.
     REQUIRE(cycle.pace(0) == 1.25);
     REQUIRE(cycle.pace(19'999) == 1.25);
     REQUIRE(cycle.pace(20'000) == 0.75);
@@ -25,10 +25,10 @@ TEST_CASE("a cycle is faster, then slower for as long, then at the rate") {
     REQUIRE(cycle.pace(40'000) == limits::kPaceOfRate);
     REQUIRE_FALSE(cycle.over(8 * kRoundUs - 1, 1, kRoundUs));
     REQUIRE(cycle.over(8 * kRoundUs, 1, kRoundUs));
-    REQUIRE(cycle.over(2 * kRoundUs, 1.2, kRoundUs));  // more was found
+    REQUIRE(cycle.over(2 * kRoundUs, 1.2, kRoundUs));  // a higher rate was found
 }
 
-TEST_CASE("stretches become longer and faster until a queue is seen") {
+TEST_CASE("fast stretches become longer and faster until a queue is seen") {
     PaceCycle cycle;
     const auto next = [&](std::int64_t queue_us = 0) {
         cycle.begin({}, 0, queue_us, 1, kRoundUs, kBoundUs);
@@ -58,7 +58,7 @@ TEST_CASE("a cycle that begins with a queue has no faster stretch") {
     REQUIRE_FALSE(cycle.whole());
 }
 
-TEST_CASE("times of a way: the shortest, a queue, and a way that has become longer") {
+TEST_CASE("times of a direction: the shortest, a queue, and a delay that has grown") {
     WayTimes times(kBoundUs);
     REQUIRE(times.shortest_us() == 0);
     std::int64_t now = 0;

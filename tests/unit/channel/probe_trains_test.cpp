@@ -1,5 +1,5 @@
-// Probe trains over simulated links whose hosts get no CPU for a while now and then, or whose
-// delays jitter: what the trains show in the end.
+// Probe trains over simulated links: the rate that they find when a host gets no CPU now and then,
+// or when delays jitter.
 #include <cstdint>
 #include <optional>
 
@@ -15,10 +15,10 @@ constexpr double kMbit = 125e3;
 constexpr std::int64_t kStepUs = 50;
 constexpr std::int64_t kTrials = 20;
 
-/// When a host runs: spells with the CPU and without it, of random length.
+/// Decides when a host runs: it has and has not the CPU in turns of random length.
 class Turns {
 public:
-    /// Mean lengths; `without_us` 0: it always runs.
+    /// Takes the mean lengths of the turns. With `without_us` 0 the host always runs.
     Turns(std::uint64_t seed, std::uint64_t with_us, std::uint64_t without_us)
         : random_(seed), with_us_(with_us), without_us_(without_us) {}
     bool runs(std::int64_t now_us) {
@@ -44,8 +44,8 @@ struct Busy {
     std::uint64_t without_us = 0;
 };
 
-/// What trains show of a link to a host that is busy, bytes/s; 0: too fast to measure. Nothing when
-/// they do not come to an end.
+/// Returns the rate in bytes/s that trains find for a link to a busy host, or 0 when it is too fast
+/// to measure. Returns nullopt when the trains do not end in time.
 std::optional<double> probed(const LinkModel& there, const LinkModel& back, const Busy& busy,
                              std::int64_t trial) {
     Pair pair;
@@ -64,8 +64,8 @@ std::optional<double> probed(const LinkModel& there, const LinkModel& back, cons
         return true;
     };
     const auto answered = [&] { return pair.a.hub->pending_bytes(pair.link) == 0; };
-    if (!until(answered)) return std::nullopt;  // the train at join
-    const std::int64_t words = 8 + trial % 3;   // one is answered soon; other jitter each time
+    if (!until(answered)) return std::nullopt;  // the train of join()
+    const std::int64_t words = 8 + trial % 3;   // some get a quick answer; jitter differs by trial
     for (std::int64_t i = 0; i < words; ++i) {
         (void)pair.a.hub->send(pair.link, Lane::control, epoch_of(0), pattern(20, 1));
         if (!until(answered)) return std::nullopt;
@@ -75,7 +75,7 @@ std::optional<double> probed(const LinkModel& there, const LinkModel& back, cons
     return pair.a.hub->stats(pair.link).probed_bytes_per_s;
 }
 
-/// One train of a link whose least round trip is 10 ms; all of it arrives at once.
+/// Sends a train over a link with a shortest round trip of 10 ms. All of its frames arrive at once.
 void bunched(ProbeTrains& trains, std::uint64_t first, std::int64_t round_trip_us) {
     const auto now = static_cast<std::int64_t>(first) * 1'000'000;
     trains.begin(first, 16'384, now);
@@ -85,7 +85,7 @@ void bunched(ProbeTrains& trains, std::uint64_t first, std::int64_t round_trip_u
 
 }  // namespace
 
-TEST_CASE("a slow link whose frames are seen together is not unlimited", "[channel]") {
+TEST_CASE("a slow link is not taken as unlimited when its frames are seen together", "[channel]") {
     const LinkModel link = {100 * kMbit, 15'000, 0};
     for (const Busy& busy : {Busy{500, 5'000}, Busy{2'000, 10'000}, Busy{10'000, 10'000}}) {
         for (std::int64_t trial = 0; trial < kTrials; ++trial) {
@@ -98,7 +98,7 @@ TEST_CASE("a slow link whose frames are seen together is not unlimited", "[chann
     }
 }
 
-TEST_CASE("a fast link is unlimited, to a busy host at least no slow one", "[channel]") {
+TEST_CASE("a fast link is taken as unlimited, and to a busy host not as slow", "[channel]") {
     const LinkModel link = {1000 * kMbit, 1'000, 0};
     CHECK(probed(link, link, {}, 0) == 0);
     CHECK(probed({0, 15'000, 0}, {0, 15'000, 0}, {}, 0) == 0);
@@ -112,7 +112,7 @@ TEST_CASE("a fast link is unlimited, to a busy host at least no slow one", "[cha
     }
 }
 
-TEST_CASE("jitter does not keep trains from coming to an end", "[channel]") {
+TEST_CASE("trains end in time in spite of jitter", "[channel]") {
     for (double mbit : {30.0, 100.0}) {
         const LinkModel link = {mbit * kMbit, 30'000, 15'000};
         for (std::int64_t trial = 0; trial < 3; ++trial) {
@@ -125,7 +125,7 @@ TEST_CASE("jitter does not keep trains from coming to an end", "[channel]") {
     }
 }
 
-TEST_CASE("trains that tell nothing are six, the soonest says how fast at least", "[channel]") {
+TEST_CASE("after six bunched trains the fastest one gives a lower bound of the rate", "[channel]") {
     ProbeTrains trains;
     trains.restart(0);
     for (std::uint64_t train = 1; train <= 6; ++train) {
@@ -136,7 +136,7 @@ TEST_CASE("trains that tell nothing are six, the soonest says how fast at least"
     CHECK(trains.rate(10'000) == Approx(65'536 / 6e-3));
 }
 
-TEST_CASE("trains that were late once do not hide a fast link", "[channel]") {
+TEST_CASE("a single late train does not hide a fast link", "[channel]") {
     ProbeTrains trains;
     trains.restart(0);
     bunched(trains, 4, 25'000);

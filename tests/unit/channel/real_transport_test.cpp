@@ -1,4 +1,4 @@
-// Hubs over real transports: volume, and a peer that goes away for good.
+// Hubs over real transports: large amounts of data, and a peer that does not come back.
 #include "base/random.h"
 #include "support/catch.h"
 #include "unit/channel/sim_network.h"
@@ -52,7 +52,7 @@ void exchange(Host& a, Host& b, const std::string& address) {
     REQUIRE(poll_until({&a, &b}, [&] {
         return b.sink.messages.size() == kMessages + 1 && a.sink.messages.size() == kMessages;
     }));
-    CHECK(b.sink.messages[0].lane == Lane::decode);  // it overtook
+    CHECK(b.sink.messages[0].lane == Lane::decode);  // it overtook the prefill messages
     for (std::size_t i = 0; i < kMessages; ++i) {
         CHECK((a.sink.messages[i].bytes == sent));
         CHECK((b.sink.messages[i + 1].bytes == sent));
@@ -77,7 +77,7 @@ TEST_CASE("200 MB inside one process", "[channel]") {
     exchange(a, b, "inproc://b");
 }
 
-TEST_CASE("a peer over ZeroMQ that comes back as another process", "[channel]") {
+TEST_CASE("over ZeroMQ, a link is lost when the peer comes back as another process", "[channel]") {
     Host a(zmq(), 1);
     auto b = std::make_unique<Host>(zmq(), 2);
     const std::string address = b->transport->listen("tcp://127.0.0.1:*").value();
@@ -85,7 +85,7 @@ TEST_CASE("a peer over ZeroMQ that comes back as another process", "[channel]") 
     REQUIRE(poll_until({&a, b.get()}, [&] { return !a.sink.up.empty(); }));
     b.reset();
     REQUIRE(poll_until({&a}, [&] { return a.sink.interrupted == 1; }));
-    REQUIRE(a.hub->send(link, Lane::decode, epoch_of(1), Bytes(10)).ok());  // waits
+    REQUIRE(a.hub->send(link, Lane::decode, epoch_of(1), Bytes(10)).ok());  // waits for the peer
     Host again(zmq(), 3);
     REQUIRE(again.transport->listen(address).has_value());
     REQUIRE(poll_until({&a, &again}, [&] { return !a.sink.lost.empty(); }));

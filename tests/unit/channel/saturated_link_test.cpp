@@ -1,6 +1,5 @@
-// What the meter makes of a link that is full: rate and waits when acknowledgements are late, when
-// the link changes, when decode alone fills it. Shorter than tests/bench/channel_bench, which
-// measures the same.
+// The meter on a link that is full: rate and waits when acknowledgements are late, when the link
+// changes and when decode alone fills it. tests/bench/channel_bench measures the same for longer.
 #include "base/random.h"
 #include "support/catch.h"
 #include "unit/channel/sim_network.h"
@@ -15,7 +14,7 @@ struct Figures {
     double busy = 0;
 };
 
-/// Twenty seconds at most of prefill, with a row of decode every 25 ms.
+/// A link with queued prefill bytes and a decode message every 25 ms.
 struct Saturated {
     Saturated(LinkModel forth_model, LinkModel back_model)
         : forth(forth_model), pair(padded()), back(back_model) {
@@ -77,7 +76,7 @@ struct Saturated {
     LinkModel back;
 };
 
-constexpr std::int64_t kBoundUs = 10'000 + 1'310 + 400;  // a frame, steps of the test
+constexpr std::int64_t kBoundUs = 10'000 + 1'310 + 400;  // the bound, a frame, steps of the test
 
 }  // namespace
 
@@ -89,7 +88,7 @@ TEST_CASE("late acknowledgements cost neither rate nor waits", "[channel]") {
     CHECK(figures.busy > 0.95);
 }
 
-TEST_CASE("a rate that was wrong by a tenth is set right at once", "[channel]") {
+TEST_CASE("a rate that is wrong by a tenth is corrected at once", "[channel]") {
     for (double probed : {1.11, 0.91}) {
         INFO("probed at " << probed);
         Saturated wrong({probed * 12.5e6, 30'000, 0}, {12.5e6, 30'000, 0});
@@ -113,7 +112,7 @@ TEST_CASE("decode alone leaves the rate as it is", "[channel]") {
     CHECK(figures.busy > 0.95);
 }
 
-TEST_CASE("a link that changes is found again", "[channel]") {
+TEST_CASE("the rate of a link that changes is found again", "[channel]") {
     Saturated link({12.5e6, 15'000, 0}, {12.5e6, 15'000, 0});
     link.begin();
     (void)link.measure(40);
@@ -129,7 +128,7 @@ TEST_CASE("a link that changes is found again", "[channel]") {
         link.pair.wait(5'000'000);
         CHECK(link.measure(40).busy > 0.95);
     }
-    SECTION("a longer way") {
+    SECTION("a longer delay") {
         link.forth.delay_us += 20'000;
         link.set(1);
         link.pair.wait(2'000'000);
@@ -137,7 +136,7 @@ TEST_CASE("a link that changes is found again", "[channel]") {
     }
 }
 
-TEST_CASE("where decode alone fills the link fair keeps prefill's share, strict starves it",
+TEST_CASE("when decode alone fills the link, fair keeps the share of prefill and strict starves it",
           "[channel]") {
     const auto share = [](const char* policy) {
         HubOptions options = Saturated::padded();

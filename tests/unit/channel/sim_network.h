@@ -17,7 +17,7 @@ namespace molink::test {
 
 /// Hosts joined by links of one bandwidth and delay, in virtual time.
 struct SimNetwork {
-    /// Before hosts meet. `bytes_per_s` 0: unlimited.
+    /// Must be called before hosts connect. `bytes_per_s` 0 means unlimited.
     void set_link(double bytes_per_s, std::int64_t delay_us) {
         network.set_default({bytes_per_s, delay_us, 0});
     }
@@ -26,12 +26,12 @@ struct SimNetwork {
     sim::SimNetwork network{clock, 1};
 };
 
-/// An epoch of a pipeline.
+/// Returns an epoch of a pipeline.
 inline PipelineEpoch epoch_of(std::uint32_t epoch, std::uint16_t pipeline = 0) {
     return {PipelineId(pipeline), Epoch(epoch)};
 }
 
-/// Writes down what a hub says.
+/// Records the events of a hub.
 struct RecordingSink final : HubSink {
     struct Message {
         PeerLinkId link;
@@ -57,10 +57,10 @@ struct RecordingSink final : HubSink {
     std::vector<Message> messages;
     int interrupted = 0;
     int resumed = 0;
-    std::function<void(PeerLinkId)> at_interruption;  // when set
+    std::function<void(PeerLinkId)> at_interruption;  // may be empty
 };
 
-/// A host: transport, hub and what it heard.
+/// A host: its transport, its hub and the events of the hub.
 struct SimHost {
     SimHost(SimNetwork& net, std::uint64_t seed, HubOptions options = {})
         : transport(net.network, "host-" + std::to_string(seed)), sink(net.clock) {
@@ -72,7 +72,7 @@ struct SimHost {
     std::unique_ptr<ChannelHub> hub;
 };
 
-/// Polls all hosts and moves the time on until `done` holds. False when that took `limit_us`.
+/// Polls all hosts and advances the time until done() holds. Returns false after `limit_us`.
 template <typename Done>
 bool run_until(SimNetwork& net, std::vector<SimHost*> hosts, Done done,
                std::int64_t limit_us = 60'000'000, std::int64_t step_us = 200) {
@@ -85,7 +85,7 @@ bool run_until(SimNetwork& net, std::vector<SimHost*> hosts, Done done,
     return true;
 }
 
-/// Bytes that depend on `seed`.
+/// Returns `size` bytes that depend on `seed`.
 inline Bytes pattern(std::size_t size, std::uint64_t seed) {
     Bytes bytes(size);
     for (std::size_t i = 0; i < size; ++i) {
@@ -94,7 +94,7 @@ inline Bytes pattern(std::size_t size, std::uint64_t seed) {
     return bytes;
 }
 
-/// Two hosts and the link that the first has dialled.
+/// Two hosts, and the link that host `a` dials.
 struct Pair {
     explicit Pair(HubOptions options = {}) : a(net, 1, options), b(net, 2, options) {}
     bool join() {
