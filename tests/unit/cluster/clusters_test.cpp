@@ -1,4 +1,4 @@
-// Membership policies: who may join, when a cluster is complete, in which order its nodes stand.
+// Cluster policies: who may join, when a cluster is complete, and the order of its nodes.
 #include <molink/cluster.h>
 
 #include "support/catch.h"
@@ -16,7 +16,7 @@ NodeInfo node(std::uint32_t id, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("a seed cluster is complete with its number of nodes") {
+TEST_CASE("a seed cluster is complete when it has its number of nodes") {
     const auto cluster = make_seed_cluster(2);
     std::vector<NodeInfo> members{node(0, "head")};
     REQUIRE(cluster->select(members).empty());
@@ -29,7 +29,7 @@ TEST_CASE("a seed cluster is complete with its number of nodes") {
     REQUIRE(cluster->admit(node(2, "b"), members).code() == StatusCode::resource_exhausted);
 }
 
-TEST_CASE("overrides decide the order") {
+TEST_CASE("nodes with fixed layers are ordered by their layers") {
     const auto cluster = make_seed_cluster(3);
     std::vector<NodeInfo> members{node(0, "head"), node(1, "late"), node(2, "early")};
     members[1].fixed_layers = LayerRange{6, 8};
@@ -37,7 +37,7 @@ TEST_CASE("overrides decide the order") {
     REQUIRE(cluster->select(members) == std::vector<NodeId>{NodeId(2), NodeId(0), NodeId(1)});
 }
 
-TEST_CASE("a static cluster takes exactly its names in their order") {
+TEST_CASE("a static cluster admits exactly its names and keeps their order") {
     const auto cluster = make_static_cluster({"head", "b", "a"});
     std::vector<NodeInfo> members{node(0, "head"), node(1, "a")};
     REQUIRE(cluster->missing(members) == "missing nodes: b");

@@ -1,4 +1,5 @@
-// The life of requests without links: cancels, epochs, refused plans, hostile retirement records.
+// The engine core without links: cancellation, epochs, refused plans, and parts that are retired
+// with wrong results.
 #include "engine/engine_core.h"
 
 #include <algorithm>
@@ -33,7 +34,7 @@ std::vector<Token> numbered(std::size_t count, Token first) {
 
 }  // namespace
 
-TEST_CASE("cancelling at any moment ends a request once and frees its blocks") {
+TEST_CASE("cancellation at any moment ends a request once and frees its blocks") {
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
         Random random(seed);
         const bool direct_feedback = seed % 2 == 0;
@@ -97,7 +98,7 @@ TEST_CASE("stages forget finished sequences") {
     REQUIRE(fixture.known_sequences() <= 2);
 }
 
-TEST_CASE("what does not fit is refused with the numbers") {
+TEST_CASE("a request that does not fit is refused with the numbers") {
     CoreFixture fixture(1, 6, small_options(), make_depth_scheduler(), 4);
     const RequestId large = fixture.submit(numbered(60, 0), 20);
     REQUIRE(fixture.outcomes[large].status.code() == StatusCode::resource_exhausted);
@@ -109,7 +110,7 @@ TEST_CASE("what does not fit is refused with the numbers") {
     REQUIRE(last.message().find("0 sequences run and 12 wait") != std::string::npos);
 }
 
-TEST_CASE("a wrong plan is refused, counted and replaced") {
+TEST_CASE("a wrong plan is refused, counted and replaced by that of the built-in policy") {
     class Wrong final : public Scheduler {
     public:
         std::string_view name() const override { return "wrong"; }
@@ -144,7 +145,7 @@ TEST_CASE("a wrong plan is refused, counted and replaced") {
     }
 }
 
-TEST_CASE("a retirement record that does not fit is refused and gives no token") {
+TEST_CASE("a retired part with wrong results is refused and gives no token") {
     CoreFixture fixture(1, 6, small_options(), make_depth_scheduler(), 40);
     fixture.submit(numbered(8, 0), 4);
     fixture.core.step(fixture.now_us);
@@ -183,7 +184,7 @@ TEST_CASE("a retirement record that does not fit is refused and gives no token")
     REQUIRE(fixture.outcomes.begin()->second.tokens == std::vector<Token>{1});
 }
 
-TEST_CASE("several micro-batches are under way with several stages") {
+TEST_CASE("several stages have several micro-batches in flight") {
     Random random(4);
     CoreFixture fixture(3, 6, small_options(), make_depth_scheduler(), 60);
     for (int i = 0; i < 4; ++i) fixture.submit(numbered(10, i), 20);
@@ -193,7 +194,7 @@ TEST_CASE("several micro-batches are under way with several stages") {
     REQUIRE(metrics.max_micro_batches_in_flight >= 3);
 }
 
-TEST_CASE("drafts change no token, whether they are right or made up") {
+TEST_CASE("drafts change no token, whether they are right or wrong") {
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
         Random random(seed);
         const std::int32_t layers = 6;

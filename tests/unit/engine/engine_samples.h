@@ -8,7 +8,7 @@
 
 namespace molink::test {
 
-/// `count` tokens counted up from `first`.
+/// Returns the `count` tokens from `first` on.
 inline std::vector<Token> counted(std::int32_t count, Token first = 0) {
     std::vector<Token> tokens;
     for (std::int32_t i = 0; i < count; ++i) tokens.push_back(first + i);
@@ -23,7 +23,7 @@ inline AdmittedRequest admitted(std::uint64_t id, std::int32_t prompt, std::int3
     return request;
 }
 
-/// A waiting sequence as RequestTable makes it.
+/// Returns a waiting sequence as RequestTable makes it.
 inline Sequence waiting(std::uint64_t id, std::int32_t prompt, std::int32_t output) {
     Sequence sequence;
     sequence.request = std::make_shared<const AdmittedRequest>(admitted(id, prompt, output));

@@ -1,5 +1,5 @@
-// Parts under way, and what a record must say to be believed: drafts are kept exactly as long as
-// they equal what was sampled.
+// Parts in flight, and the check of retired parts: drafts are kept up to the first one that differs
+// from the sampled token.
 #include "engine/flight.h"
 
 #include "engine_samples.h"
@@ -23,7 +23,7 @@ LaunchedPart part(std::uint64_t id, std::uint64_t step, PartKind kind, std::int3
     return made;
 }
 
-/// A decode part of one sequence at position 8 with three drafts, and its record.
+/// A decode part of one sequence at position 8 with three drafts, and the retired part.
 struct Drafted {
     Drafted() {
         sequence.wire_id = SequenceId(4);
@@ -47,7 +47,7 @@ struct Drafted {
 
 }  // namespace
 
-TEST_CASE("counts are those of the parts that are not planned on") {
+TEST_CASE("counts leave out the parts that are planned on") {
     Flight flight;
     flight.add(part(1, 1, PartKind::decode, 3, 2));
     flight.add(part(2, 1, PartKind::prefill, 16, 1));
@@ -64,13 +64,13 @@ TEST_CASE("counts are those of the parts that are not planned on") {
     REQUIRE(flight.remove(PartId(3)).planned_on);
     REQUIRE(flight.decode_parts() == 1);
     flight.remove(PartId(1));
-    REQUIRE(flight.steps() == 1);  // its prefill is under way
+    REQUIRE(flight.steps() == 1);  // its prefill part is in flight
     flight.remove(PartId(2));
     REQUIRE(flight.steps() == 0);
     REQUIRE(flight.find(PartId(2)) == nullptr);
 }
 
-TEST_CASE("a record with drafts holds one token more than drafts that were kept") {
+TEST_CASE("a retired part has one token more than drafts that were kept") {
     Drafted drafted;
     REQUIRE(drafted.launched.has_drafts());
     CHECK(drafted.check({20}).ok());
@@ -79,11 +79,11 @@ TEST_CASE("a record with drafts holds one token more than drafts that were kept"
     CHECK(drafted.check({11, 12, 13, 13}).ok());
 }
 
-TEST_CASE("a record that keeps a wrong draft or drops a right one is refused") {
+TEST_CASE("a retired part that keeps a wrong draft or drops a right one is refused") {
     Drafted drafted;
     CHECK(drafted.check({}).code() == StatusCode::data_loss);
-    CHECK(drafted.check({11}).code() == StatusCode::data_loss);      // its draft was right
-    CHECK(drafted.check({20, 12}).code() == StatusCode::data_loss);  // goes on behind a wrong one
+    CHECK(drafted.check({11}).code() == StatusCode::data_loss);      // the draft was right
+    CHECK(drafted.check({20, 12}).code() == StatusCode::data_loss);  // a token after a wrong draft
     CHECK(drafted.check({11, 12, 13, 14, 15}).code() == StatusCode::data_loss);
     CHECK(drafted.check({11, 12, 13, kVocabulary}).code() == StatusCode::data_loss);
     const Status wrong = drafted.check({20, 12});

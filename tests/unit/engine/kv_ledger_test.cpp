@@ -1,4 +1,4 @@
-// Blocks of sequences: promises, allocation, the prefix cache and the accounts that must agree.
+// KV blocks of sequences: reservation, allocation, the prefix cache, and the check of the accounts.
 #include "engine/kv_ledger.h"
 
 #include <array>
@@ -26,7 +26,7 @@ void admit(KvLedger& ledger, Sequence& sequence) {
 
 }  // namespace
 
-TEST_CASE("a prompt's blocks are promised at admission and allocated by position") {
+TEST_CASE("the blocks of a prompt are reserved at admission and allocated by position") {
     KvLedger ledger = ledger_of(10);
     Sequence a = waiting(1, 10, 4);
     ledger.refresh_need(a);
@@ -42,7 +42,7 @@ TEST_CASE("a prompt's blocks are promised at admission and allocated by position
     REQUIRE(ledger.check({}).code() == StatusCode::internal);
 }
 
-TEST_CASE("a decoding sequence needs a block only where the next row begins one") {
+TEST_CASE("a decoding sequence needs a block only when its next row begins one") {
     KvLedger ledger = ledger_of(10);
     Sequence a = waiting(1, 7, 8);
     admit(ledger, a);
@@ -61,12 +61,12 @@ TEST_CASE("a decoding sequence needs a block only where the next row begins one"
     REQUIRE(a.view.blocks_needed == 0);
 }
 
-TEST_CASE("a later prompt shares the full blocks of an earlier one that are published") {
+TEST_CASE("a later prompt shares the full, published blocks of an earlier one") {
     KvLedger ledger = ledger_of(10);
     Sequence a = waiting(1, 10, 4);
     admit(ledger, a);
     ledger.extend(a, 10);
-    ledger.publish(a, 7);  // one full block; the second is not computed to its end
+    ledger.publish(a, 7);  // one full block; the second one is only partly computed
     Sequence b = waiting(2, 10, 4);
     const std::array queue{static_cast<const SequenceView*>(&b.view)};
     ledger.look_up_prefixes(queue, [&](SequenceId) { return &b; });

@@ -1,5 +1,5 @@
-// Between policy and mechanism: what a policy may not do is refused, what it leaves undone is done
-// by the built-in policy, and both are counted.
+// The planner: a plan that is not permitted is refused, the built-in policy plans when the
+// scheduler does not, and both are counted.
 #include "engine/planner.h"
 
 #include <array>
@@ -10,7 +10,7 @@ using namespace molink;
 
 namespace {
 
-/// Plans what it was told to.
+/// Returns the plan that the test gives.
 class Told final : public Scheduler {
 public:
     explicit Told(StepPlan plan) : plan_(std::move(plan)) {}
@@ -21,7 +21,8 @@ private:
     StepPlan plan_;
 };
 
-/// One stage and one sequence that decodes at position 7 of 20; 2 blocks of 4 are held, 1 is free.
+/// One stage, and one sequence that decodes at position 7 of 20. It holds 2 blocks of 4 positions,
+/// and 1 block is free.
 struct Scene {
     Scene() {
         sequence.id = SequenceId(1);
@@ -65,7 +66,7 @@ StepPlan decode(std::vector<Token> drafts) {
 
 }  // namespace
 
-TEST_CASE("a permitted plan goes through") {
+TEST_CASE("a permitted plan is used as it is") {
     Scene scene;
     const StepPlan plan = scene.next(decode({1, 2, 3, 4}));  // positions 7 to 11
     REQUIRE(plan.decode.at(0).drafts.size() == 4);
@@ -86,7 +87,7 @@ TEST_CASE("drafts beyond a limit are refused and the built-in policy plans inste
     CHECK(refused(vocabulary, {50}));
     Scene positions;
     positions.sequence.max_tokens = 10;
-    CHECK(refused(positions, {1, 2}));  // the last token of the request is not computed on
+    CHECK(refused(positions, {1, 2}));  // the last token of a request is never an input
     Scene drafts;
     drafts.view.max_drafts = 1;
     CHECK(refused(drafts, {1, 2}));
@@ -95,7 +96,7 @@ TEST_CASE("drafts beyond a limit are refused and the built-in policy plans inste
     CHECK(refused(rows, {1, 2, 3}));
 }
 
-TEST_CASE("an empty plan waits for the next event and is replaced when there will be none") {
+TEST_CASE("an empty plan is replaced only when nothing is in flight") {
     Scene scene;
     REQUIRE(scene.next({}, true).empty());
     REQUIRE(scene.metrics.plans_by_fallback == 0);

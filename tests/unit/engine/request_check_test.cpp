@@ -1,4 +1,5 @@
-// Every limit of a request: at the limit it passes, beyond it the error names field and number.
+// Every limit of a request: a value at the limit is accepted, and the error for a value beyond it
+// names the field and the number.
 #include "engine/request_check.h"
 
 #include <functional>
@@ -21,7 +22,7 @@ Status check(const Change& change, bool has_tokenizer = true) {
 
 }  // namespace
 
-TEST_CASE("what the limits permit passes") {
+TEST_CASE("values at the limits are accepted") {
     const Change good[] = {
         [](GenerateRequest&) {},
         [](GenerateRequest& r) { r.max_tokens = 0; },
@@ -43,7 +44,7 @@ TEST_CASE("what the limits permit passes") {
     }
 }
 
-TEST_CASE("what goes beyond a limit is named with its number") {
+TEST_CASE("a value beyond a limit is refused with field and number") {
     const float nan = std::numeric_limits<float>::quiet_NaN();
     const std::pair<const char*, Change> bad[] = {
         {"max_tokens is -1", [](GenerateRequest& r) { r.max_tokens = -1; }},

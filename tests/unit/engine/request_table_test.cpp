@@ -1,4 +1,4 @@
-// Requests and their ends: one last event per completion and per request, whatever ends them.
+// The table of requests: each completion and each request ends with exactly one last event.
 #include "engine/request_table.h"
 
 #include "engine_samples.h"
@@ -19,7 +19,7 @@ constexpr Token kEos = 9;
 
 }  // namespace
 
-TEST_CASE("each completion ends once and the last of them ends the request") {
+TEST_CASE("each completion ends once, and the last one ends the request") {
     Events events;
     RequestTable table({kEos}, nullptr, events);
     AdmittedRequest request = admitted(7, 3, 4);
@@ -40,7 +40,7 @@ TEST_CASE("each completion ends once and the last of them ends the request") {
     REQUIRE(table.sequences().size() == 1);
 }
 
-TEST_CASE("a token ends a completion by its length or by what it is") {
+TEST_CASE("a completion ends at its length or at a stop token") {
     Events events;
     RequestTable table({kEos}, nullptr, events);
     AdmittedRequest request = admitted(1, 2, 2);
@@ -49,14 +49,14 @@ TEST_CASE("a token ends a completion by its length or by what it is") {
     REQUIRE(table.append_token(sequence, 3, nullptr, 10) == FinishReason::none);
     REQUIRE(table.append_token(sequence, 5, nullptr, 11) == FinishReason::stop);
     REQUIRE(table.append_token(sequence, kEos, nullptr, 12) == FinishReason::stop);
-    REQUIRE(sequence.output_count == 1);  // stop tokens are no output
+    REQUIRE(sequence.output_count == 1);  // stop tokens do not count as output
     REQUIRE(table.append_token(sequence, 4, nullptr, 13) == FinishReason::length);
     REQUIRE(sequence.tokens == std::vector<Token>{0, 1, 3, 4});
     REQUIRE(sequence.view.tokens.size() == 4);
     REQUIRE(events.all.size() == 2);
 }
 
-TEST_CASE("end-of-sequence tokens go through when a request ignores them") {
+TEST_CASE("end-of-sequence tokens are output when a request ignores them") {
     Events events;
     RequestTable table({kEos}, nullptr, events);
     AdmittedRequest request = admitted(1, 2, 5);

@@ -1,4 +1,4 @@
-// The built-in scheduler, and a deliberately odd one, put through the contract.
+// The scheduler contract, checked on the built-in schedulers and on one that plans at random.
 #include "support/scheduler_contract.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@ using namespace molink;
 
 namespace {
 
-/// Takes random valid sequences in random numbers; leaves the plan empty now and then.
+/// Plans random numbers of random valid sequences. Leaves the plan empty now and then.
 class RandomScheduler final : public Scheduler {
 public:
     std::string_view name() const override { return "random"; }

@@ -1,4 +1,4 @@
-// States of sequences: each transition moves a sequence to one queue, and order is kept.
+// Queues of sequences by state: each transition moves a sequence to one queue and keeps the order.
 #include "engine/sequence_queues.h"
 
 #include <vector>
@@ -49,7 +49,7 @@ TEST_CASE("a sequence is in the queue of its state and in no other") {
     REQUIRE(queues.running() == 0);
 }
 
-TEST_CASE("a preempted sequence waits where its arrival puts it") {
+TEST_CASE("a preempted sequence waits in the order of arrival") {
     SequenceQueues queues;
     SequenceView a = view(1, 10);
     SequenceView b = view(2, 10);
@@ -60,12 +60,12 @@ TEST_CASE("a preempted sequence waits where its arrival puts it") {
     queues.admit(c);
     queues.preempt(c);
     REQUIRE(ids(queues.waiting()) == Ids{1, 3, 4});
-    queues.preempt(b);  // it came with the first and was numbered later
+    queues.preempt(b);  // arrived with the first one, but has a higher id
     REQUIRE(ids(queues.waiting()) == Ids{1, 2, 3, 4});
     REQUIRE(queues.running() == 0);
 }
 
-TEST_CASE("decodable sequences queue up behind those that have been idle for longer") {
+TEST_CASE("decodable sequences are queued in the order in which they became decodable") {
     SequenceQueues queues;
     SequenceView a = view(1, 10);
     SequenceView b = view(2, 20);

@@ -1,4 +1,4 @@
-// What policies are told of service times, from parts as they come.
+// The stage meter: service times of a stage, as a line over rows, from the times of its parts.
 #include "engine/stage_meter.h"
 
 #include <array>
@@ -10,7 +10,7 @@ using namespace molink;
 
 namespace {
 
-/// A meter of one stage whose profile says 2 ms and 300 us a row, for decode and prefill alike.
+/// A meter of one stage with a profile of 2 ms and 300 us per row, for decode and for prefill.
 class OneStage {
 public:
     OneStage() {
@@ -23,7 +23,7 @@ public:
         meter_.add(PartKind::prefill, rows, std::span(&time, 1));
     }
 
-    /// Parts of `least` to `most` rows whose times scatter round a line.
+    /// Adds parts of `least` to `most` rows whose times scatter around `line`.
     void add_scattered(std::uint64_t seed, std::int32_t least, std::int32_t most,
                        const ServiceTime& line, double deviation_us) {
         std::mt19937_64 random(seed);
@@ -49,7 +49,7 @@ private:
 
 }  // namespace
 
-TEST_CASE("stage meter: parts of different sizes tell the line") {
+TEST_CASE("stage meter: parts of different sizes give the line") {
     OneStage stage;
     stage.add_scattered(1, 16, 256, {5'000, 150}, 2'000);
     const ServiceTime line = stage.prefill();
@@ -57,7 +57,7 @@ TEST_CASE("stage meter: parts of different sizes tell the line") {
     CHECK(line.at(128) == Approx(5'000 + 150 * 128).epsilon(0.05));
 }
 
-TEST_CASE("stage meter: parts of nearly one size, whose times scatter, do not turn the line") {
+TEST_CASE("stage meter: scattered times of parts of nearly one size keep the slope") {
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
         INFO("seed " << seed);
         OneStage stage;
@@ -74,11 +74,11 @@ TEST_CASE("stage meter: parts of one size move the base") {
     const ServiceTime line = stage.prefill();
     CHECK(line.row_us == Approx(300).epsilon(0.01));
     CHECK(line.at(64) == Approx(40'000).epsilon(0.01));
-    for (int i = 0; i < 300; ++i) stage.add(64, 10'000);  // less than the slope says
+    for (int i = 0; i < 300; ++i) stage.add(64, 10'000);  // less than the slope alone predicts
     CHECK(stage.prefill().at(64) == Approx(10'000).epsilon(0.05));
 }
 
-TEST_CASE("stage meter: large decode parts of one size lean on what a row of a prompt costs") {
+TEST_CASE("stage meter: large decode parts of one size take the slope of prefill") {
     std::array<StageView, 1> view;
     view[0].decode = {15'000, 2'000};
     view[0].prefill = {14'000, 3'000};

@@ -1,5 +1,5 @@
-// Stop strings in text that comes in pieces: found wherever they are split, nothing of them shown,
-// nothing else lost.
+// Stop strings in text that comes in pieces: they are found wherever they are split and never
+// shown, and no other text is lost.
 #include "engine/stop_matcher.h"
 
 #include "base/random.h"
@@ -14,7 +14,7 @@ struct Shown {
     bool stopped = false;
 };
 
-/// Feeds `text` in pieces that `random` chooses.
+/// Feeds `text` to a matcher in pieces of random length. Returns the text that it shows.
 Shown feed(const std::vector<std::string>& stops, const std::string& text, Random& random) {
     StopMatcher matcher(stops);
     Shown shown;
@@ -38,7 +38,7 @@ TEST_CASE("a stop string is found wherever it is split") {
     }
 }
 
-TEST_CASE("what only begins like a stop string is shown in the end") {
+TEST_CASE("text that only begins like a stop string is shown in the end") {
     std::vector<std::string> stops{"abcd"};
     StopMatcher matcher(stops);
     bool stopped = false;
@@ -51,7 +51,7 @@ TEST_CASE("what only begins like a stop string is shown in the end") {
     REQUIRE(matcher.flush().empty());
 }
 
-TEST_CASE("the first of several ends the text, also inside another's beginning") {
+TEST_CASE("the first of several stop strings ends the text, also within the beginning of another") {
     Random random(4);
     for (int i = 0; i < 100; ++i) {
         REQUIRE(feed({"aab", "b"}, "aaab", random).text == "a");
@@ -60,7 +60,7 @@ TEST_CASE("the first of several ends the text, also inside another's beginning")
     }
 }
 
-TEST_CASE("random texts: the same as one search over the whole") {
+TEST_CASE("random texts give the same result as a search over the whole text") {
     Random random(5);
     for (int round = 0; round < 3000; ++round) {
         std::string text(random.below(30), 'a');
@@ -70,7 +70,7 @@ TEST_CASE("random texts: the same as one search over the whole") {
             stop.assign(1 + random.below(5), 'a');
             for (char& c : stop) c = static_cast<char>('a' + random.below(2));
         }
-        // One letter at a time the earliest end decides; in larger pieces the earliest begin does.
+        // When letters come one at a time, the stop string that ends first is found.
         StopMatcher matcher(stops);
         bool stopped = false;
         std::string shown;

@@ -1,5 +1,5 @@
-// Block accounting: every block is in one place, idle blocks are lent last-used first out, and the
-// self-check notices what it must.
+// The block pool: every block is in exactly one place, idle blocks are evicted in the order in
+// which they became idle, and the self-check detects wrong accounts.
 #include "kv/block_pool.h"
 
 #include <algorithm>
@@ -27,7 +27,7 @@ BlockId allocate_one(BlockPool& pool) {
 
 }  // namespace
 
-TEST_CASE("a reservation is the only door, and it closes when blocks are promised") {
+TEST_CASE("a reservation beyond the available blocks is refused") {
     BlockPool pool(4);
     REQUIRE(pool.reserve(3));
     REQUIRE(pool.available() == 1);
@@ -42,7 +42,7 @@ TEST_CASE("a reservation is the only door, and it closes when blocks are promise
     REQUIRE(pool.available() == 4);
 }
 
-TEST_CASE("a shared block is freed by its last holder, and once only") {
+TEST_CASE("a shared block is freed by its last holder, and only once") {
     BlockPool pool(2);
     const BlockId block = allocate_one(pool);
     pool.share(block);
@@ -54,7 +54,8 @@ TEST_CASE("a shared block is freed by its last holder, and once only") {
     REQUIRE(pool.release(BlockId(7)).message().find("block 7 of 2") != std::string::npos);
 }
 
-TEST_CASE("kept blocks are idle, can be shared again, and go in the order they became idle") {
+TEST_CASE(
+    "kept blocks become idle, can be shared again, and are evicted in the order they became idle") {
     BlockPool pool(3);
     const BlockId a = allocate_one(pool);
     const BlockId b = allocate_one(pool);
@@ -72,7 +73,7 @@ TEST_CASE("kept blocks are idle, can be shared again, and go in the order they b
     REQUIRE(first.block == b);
     REQUIRE(pool.allocate().block == c);
     REQUIRE(pool.release(first.block).ok());
-    REQUIRE(pool.free_count() == 1);  // no longer kept
+    REQUIRE(pool.free_count() == 1);  // an evicted block is no longer kept
     REQUIRE(pool.check(holders_of(pool)).ok());
 }
 
@@ -114,7 +115,7 @@ TEST_CASE("random use never loses a block") {
             std::vector<std::uint32_t> holders(static_cast<std::size_t>(pool.total()), 0);
             for (BlockId block : held) ++holders[block.value];
             REQUIRE(pool.check(holders).ok());
-            if (!kept.empty()) {  // the cache may share any block it keeps
+            if (!kept.empty()) {  // a cache may share any block that it keeps
                 const BlockId block = kept[random.below(kept.size())];
                 pool.share(block);
                 held.push_back(block);

@@ -1,5 +1,5 @@
-// The capacity of a stage against sums done by hand: every kind of memory counts, and a refusal
-// names each of them.
+// Compares the KV capacity of a stage with sums done by hand. Every kind of memory counts, and a
+// refusal names each of them.
 #include "kv/capacity.h"
 
 #include <limits>
@@ -29,7 +29,7 @@ TEST_CASE("blocks are rounded up") {
     CHECK(blocks_for(std::int64_t{1} << 40, 16) == std::int64_t{1} << 36);
 }
 
-TEST_CASE("the KV blocks of a stage are what weights and workspace leave") {
+TEST_CASE("KV blocks get the memory that weights and workspace leave") {
     StageMemory memory = sample();
     CHECK(kv_capacity(memory) == 13);
     CHECK(needed_bytes(memory, 13) == 990);
@@ -44,7 +44,7 @@ TEST_CASE("the KV blocks of a stage are what weights and workspace leave") {
     CHECK_FALSE(check_capacity("it", memory, 0).ok());
 }
 
-TEST_CASE("layers without KV leave room for every block of use") {
+TEST_CASE("layers without KV have room for all blocks that can be used") {
     StageMemory memory = sample();
     memory.kv_block_bytes = 0;
     CHECK(kv_capacity(memory) == std::numeric_limits<std::int64_t>::max());
@@ -54,7 +54,7 @@ TEST_CASE("layers without KV leave room for every block of use") {
     CHECK(kv_capacity(memory) == -1);
 }
 
-TEST_CASE("a stage that does not fit is refused with the bytes by kind") {
+TEST_CASE("a stage that does not fit is refused with the bytes of each kind") {
     StageMemory memory = sample();
     const Status status = check_capacity("a stage of layers 0-3", memory, 20);
     CHECK(status.code() == StatusCode::resource_exhausted);
@@ -67,7 +67,7 @@ TEST_CASE("a stage that does not fit is refused with the bytes by kind") {
           "1000 bytes are available");
 }
 
-TEST_CASE("state of every sequence counts") {
+TEST_CASE("the state of every sequence counts") {
     StageMemory memory = sample();
     memory.sequence_state_bytes = 20;
     memory.sequences = 8;
@@ -98,7 +98,7 @@ TEST_CASE("the sizes of a stage are sums over its layers") {
     CHECK(kv_capacity(memory) == 50);
     CHECK(stage_memory(model, {0, 1}, true, false).weight_bytes == 1100);
     CHECK(smallest_layer(model) == 1);
-    model.max_sequences = 8;  // 10 + 24 bytes against 30 + 2
+    model.max_sequences = 8;  // layer 1 has 10 + 24 bytes, layer 2 has 30 + 2
     CHECK(smallest_layer(model) == 2);
 }
 

@@ -1,5 +1,5 @@
-// The prefix index: chains are found token by token, never by hash alone, and a chain whose
-// beginning is gone cannot be reached.
+// The prefix index: blocks are found by their tokens, never by a hash alone, and a chain of blocks
+// cannot be reached when its beginning is gone.
 #include "kv/prefix_index.h"
 
 #include <vector>
@@ -24,18 +24,18 @@ TEST_CASE("chains are found from the beginning only") {
     REQUIRE_FALSE(index.find(PrefixIndex::kRoot, std::vector<Token>{1, 2, 3, 5}));
 }
 
-TEST_CASE("equal content is entered once") {
+TEST_CASE("equal content is published once") {
     PrefixIndex index;
     const auto a = index.publish(PrefixIndex::kRoot, kFirst, BlockId(3));
     const auto again = index.publish(PrefixIndex::kRoot, kFirst, BlockId(4));
     REQUIRE(again.key == a.key);
     REQUIRE(again.block == BlockId(3));
     REQUIRE(index.size() == 1);
-    index.forget(BlockId(4));  // never entered
+    index.forget(BlockId(4));  // was never published
     REQUIRE(index.find(PrefixIndex::kRoot, kFirst));
 }
 
-TEST_CASE("what was forgotten and entered again does not revive what hung on it") {
+TEST_CASE("a block that is forgotten and published again does not revive the blocks after it") {
     PrefixIndex index;
     const auto a = index.publish(PrefixIndex::kRoot, kFirst, BlockId(3));
     index.publish(a.key, kSecond, BlockId(5));
@@ -44,7 +44,7 @@ TEST_CASE("what was forgotten and entered again does not revive what hung on it"
     const auto anew = index.publish(PrefixIndex::kRoot, kFirst, BlockId(3));
     REQUIRE(anew.key != a.key);
     REQUIRE_FALSE(index.find(anew.key, kSecond));
-    index.publish(PrefixIndex::kRoot, kSecond, BlockId(5));  // the orphan's block is used anew
+    index.publish(PrefixIndex::kRoot, kSecond, BlockId(5));  // the block is used again
     REQUIRE(index.size() == 2);
     index.clear();
     REQUIRE(index.size() == 0);

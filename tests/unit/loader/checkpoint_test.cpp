@@ -1,4 +1,4 @@
-// Folders of weights: one file, shards, and indexes that lie.
+// Folders of weights: one file, shards, and indexes that are wrong.
 #include "loader/checkpoint.h"
 
 #include <unistd.h>
@@ -37,7 +37,7 @@ void check_error(const Status& status, StatusCode code, const std::string& text)
 
 }  // namespace
 
-TEST_CASE("one file", "[checkpoint]") {
+TEST_CASE("a checkpoint of one file gives its tensors", "[checkpoint]") {
     const TempDir dir;
     write_file(dir / "model.safetensors",
                safetensors_file("{" + tensor_entry("b", "F32", "[1]", "[0,4]") + "," +
@@ -73,7 +73,7 @@ TEST_CASE("shards are opened when they are needed", "[checkpoint]") {
     CHECK(std::memcmp(a.data, "aaaabbbb", 8) == 0);
 }
 
-TEST_CASE("shapes are compared with what is expected", "[checkpoint]") {
+TEST_CASE("shapes are compared with the expected ones", "[checkpoint]") {
     const TempDir dir;
     write_shards(dir);
     const auto checkpoint = Checkpoint::open(dir.path());
@@ -125,7 +125,7 @@ TEST_CASE("released tensors no longer take memory", "[checkpoint]") {
     CHECK(static_cast<char>(view.data[kBytes - 1]) == 'x');
 }
 
-TEST_CASE("several threads may ask at once", "[checkpoint]") {
+TEST_CASE("several threads may ask for tensors at once", "[checkpoint]") {
     const TempDir dir;
     write_shards(dir);
     const auto checkpoint = Checkpoint::open(dir.path());
@@ -168,7 +168,7 @@ TEST_CASE("an index may only name files of its folder", "[checkpoint]") {
     check_error(Checkpoint::open(dir.path()).status(), StatusCode::data_loss, "tensor 'a'");
 }
 
-TEST_CASE("an index that is none is refused", "[checkpoint]") {
+TEST_CASE("a malformed index is refused", "[checkpoint]") {
     const TempDir dir;
     for (const char* text :
          {"", "{", "[]", "{}", "5", "{\"weight_map\": 5}", "{\"weight_map\": []}",

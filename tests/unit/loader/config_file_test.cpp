@@ -1,4 +1,4 @@
-// Reading configurations: the typed accessors, their messages, and text that is no configuration.
+// Reading configurations: the typed accessors, their errors, and text that is not a configuration.
 #include "loader/config_file.h"
 
 #include <string>
@@ -74,7 +74,7 @@ TEST_CASE("handles outlive the file object", "[config]") {
     CHECK(rope.int64("b").value() == 7);
 }
 
-TEST_CASE("wrong values are named with what is permitted", "[config]") {
+TEST_CASE("errors for wrong values say what is permitted", "[config]") {
     const TempDir dir;
     const ConfigFile config =
         loaded(dir, R"({"negative": -5, "big": 1e30, "huge": 18446744073709551615,
@@ -128,7 +128,7 @@ TEST_CASE("generation_config.json overrides tokens", "[config]") {
     check_error(load(dir, "{}"), StatusCode::data_loss, "generation_config.json");
 }
 
-TEST_CASE("text that is no configuration is refused", "[config]") {
+TEST_CASE("text that is not a configuration is refused", "[config]") {
     const TempDir dir;
     check_error(ConfigFile::load(dir.path()), StatusCode::not_found, "No such file");
     for (const std::string& text :

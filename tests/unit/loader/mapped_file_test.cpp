@@ -1,4 +1,4 @@
-// Mapped files: content, emptiness, refusal of what is no file.
+// Mapped files: their content, empty files, and paths that are not regular files.
 #include "loader/mapped_file.h"
 
 #include <sys/stat.h>
@@ -11,7 +11,7 @@
 
 using namespace molink;
 
-TEST_CASE("a file is mapped whole", "[mapped_file]") {
+TEST_CASE("a file is mapped as a whole", "[mapped_file]") {
     const TempDir dir;
     const std::string content(10'000, 'm');
     write_file(dir / "f", content);
@@ -32,7 +32,7 @@ TEST_CASE("a file is mapped whole", "[mapped_file]") {
     CHECK(other.path() == (dir / "f").string());
 }
 
-TEST_CASE("an empty file is mapped as nothing", "[mapped_file]") {
+TEST_CASE("an empty file is mapped as no bytes", "[mapped_file]") {
     const TempDir dir;
     write_file(dir / "f", "");
     const auto file = MappedFile::open(dir / "f");
@@ -42,7 +42,7 @@ TEST_CASE("an empty file is mapped as nothing", "[mapped_file]") {
     file->will_need(0, 100);
 }
 
-TEST_CASE("what cannot be mapped is named", "[mapped_file]") {
+TEST_CASE("a path that cannot be mapped is named", "[mapped_file]") {
     const TempDir dir;
     const auto missing = MappedFile::open(dir / "none");
     REQUIRE_FALSE(missing.has_value());
@@ -54,7 +54,7 @@ TEST_CASE("what cannot be mapped is named", "[mapped_file]") {
     CHECK(folder.error().code() == StatusCode::invalid_argument);
 }
 
-TEST_CASE("a pipe is refused, not waited for", "[mapped_file]") {
+TEST_CASE("a pipe is refused without waiting for a writer", "[mapped_file]") {
     const TempDir dir;
     REQUIRE(::mkfifo((dir / "pipe").c_str(), 0600) == 0);
     const auto file = MappedFile::open(dir / "pipe");

@@ -1,4 +1,4 @@
-// What is in which file of a model folder, with folders as different versions of transformers write
+// Which file of a model folder holds what, in folders as different versions of transformers write
 // them.
 #include "loader/model_folder.h"
 
@@ -32,7 +32,7 @@ TEST_CASE("a folder gives configuration, tokenizer and weights") {
     REQUIRE((*weights)->where() == dir.string());
 }
 
-TEST_CASE("what a folder does not have is no error before it is needed") {
+TEST_CASE("a missing file is an error only when it is needed") {
     TempDir dir;
     const auto none = ModelFolder::open(dir.path());
     REQUIRE(!none);
@@ -50,7 +50,7 @@ TEST_CASE("what a folder does not have is no error before it is needed") {
     REQUIRE(weights.error().code() == StatusCode::not_found);
 }
 
-TEST_CASE("defaults of sampling are those of generation_config.json, checked") {
+TEST_CASE("defaults of sampling come from generation_config.json and are checked") {
     TempDir dir;
     write_file(dir / "config.json", "{}");
     write_file(dir / "generation_config.json",
@@ -71,7 +71,7 @@ TEST_CASE("defaults of sampling are those of generation_config.json, checked") {
     REQUIRE(refused.error().message().find("top_p") != std::string::npos);
 }
 
-TEST_CASE("a chat template is a file of its own or a value beside the tokenizer") {
+TEST_CASE("a chat template is its own file or a value in tokenizer_config.json") {
     TempDir dir;
     write_file(dir / "config.json", "{}");
     write_file(dir / "tokenizer_config.json", R"({"chat_template": "{{ messages }}"})");

@@ -1,5 +1,4 @@
-// The identity of a model: stable over layout and place, different for whatever makes another
-// model.
+// The hash of a model: it does not depend on layout or path, and differs when the model differs.
 #include "loader/model_hash.h"
 
 #include <string>
@@ -64,8 +63,7 @@ TEST_CASE("a changed byte in a sample changes the hash", "[model_hash]") {
         INFO("byte " << at);
         CHECK(base != hash_of("{}", weights("a", "F32", kShape, at)));
     }
-    CHECK(base ==
-          hash_of("{}", weights("a", "F32", kShape, 2 * kSample)));  // outside of the samples
+    CHECK(base == hash_of("{}", weights("a", "F32", kShape, 2 * kSample)));  // outside the samples
 }
 
 TEST_CASE("every byte of a small model counts", "[model_hash]") {
@@ -78,7 +76,8 @@ TEST_CASE("every byte of a small model counts", "[model_hash]") {
     for (int i = 0; i < 8; ++i) CHECK(base != hash_of("{}", model(i)));
 }
 
-TEST_CASE("order of tensors in a file counts, headers' blanks do not", "[model_hash]") {
+TEST_CASE("the order of tensors in a file counts, white space in the header does not",
+          "[model_hash]") {
     const std::string a = tensor_entry("a", "U8", "[1]", "[0,1]");
     const std::string b = tensor_entry("b", "U8", "[1]", "[1,2]");
     const std::uint64_t base = hash_of("{}", safetensors_file("{" + a + "," + b + "}", "xx"));

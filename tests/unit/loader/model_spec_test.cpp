@@ -1,4 +1,4 @@
-// Sizes computed from a specification against the tensors that a model really has.
+// Compares sizes computed from a specification with the tensors of a model.
 #include <molink/model_spec.h>
 
 #include <string>
@@ -74,7 +74,7 @@ TEST_CASE("the largest layer counts", "[model_spec]") {
     CHECK(layer_parameters(ModelSpec()) >= 0);
 }
 
-TEST_CASE("KV bytes of a position", "[model_spec]") {
+TEST_CASE("KV bytes of a position follow from heads and type", "[model_spec]") {
     ModelSpec spec = tiny_spec();
     CHECK(kv_bytes_per_position(spec, DataType::f16) == 2 * 2 * 16 * 2);
     CHECK(kv_bytes_per_position(spec, DataType::f32) == 2 * 2 * 16 * 4);

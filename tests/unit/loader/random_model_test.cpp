@@ -1,5 +1,5 @@
-// Random models: complete folders, the same bytes for the same options, refusal instead of
-// overwriting, and nothing left behind when the disk is full.
+// Random models: folders are complete, equal options give equal bytes, an existing model is never
+// overwritten, and nothing is left behind when the disk is full.
 #include <molink/random_model.h>
 
 #include <signal.h>
@@ -42,7 +42,7 @@ std::vector<std::string> entries(const std::filesystem::path& dir) {
     return {names.begin(), names.end()};
 }
 
-// Mean and deviation of a bf16 tensor.
+// Returns the mean and the standard deviation of a bf16 tensor.
 std::pair<double, double> moments(const TensorView& view) {
     double sum = 0;
     double squares = 0;
@@ -60,7 +60,7 @@ std::pair<double, double> moments(const TensorView& view) {
 
 }  // namespace
 
-TEST_CASE("the named shapes", "[random_model]") {
+TEST_CASE("shapes have names", "[random_model]") {
     const ModelShape small = shape_by_name("160m").value();
     CHECK(small.hidden == 768);
     CHECK(small.layers == 12);
@@ -151,7 +151,7 @@ TEST_CASE("shards hold the same weights as one file", "[random_model]") {
     }
 }
 
-TEST_CASE("tied models have no head of their own", "[random_model]") {
+TEST_CASE("tied models have no tensor for the LM head", "[random_model]") {
     const TempDir dir;
     RandomModelOptions options = small_options();
     options.shape.tied_embeddings = true;
@@ -176,7 +176,7 @@ TEST_CASE("a folder that holds a model is left alone", "[random_model]") {
     }
 }
 
-TEST_CASE("shapes that cannot be are refused", "[random_model]") {
+TEST_CASE("impossible shapes and options are refused", "[random_model]") {
     const TempDir dir;
     const auto refused = [&](auto change) {
         RandomModelOptions options = small_options();
@@ -199,7 +199,7 @@ TEST_CASE("shapes that cannot be are refused", "[random_model]") {
     refused([](RandomModelOptions& o) { o.rope_scaling = RopeSpec(); });
 }
 
-TEST_CASE("a folder that cannot be made is an error", "[random_model]") {
+TEST_CASE("a folder that cannot be created is an error", "[random_model]") {
     const TempDir dir;
     write_file(dir / "file", "x");
     const Status status = write_random_model(dir / "file/model", small_options());
@@ -207,7 +207,7 @@ TEST_CASE("a folder that cannot be made is an error", "[random_model]") {
     CHECK(status.message().find("file/model") != std::string::npos);
 }
 
-// The limit on file sizes fails in write() just as a full disk does.
+// At the limit of file sizes write() fails as it does on a full disk.
 TEST_CASE("a full disk is an error and leaves nothing", "[random_model]") {
     const TempDir dir;
     struct ::rlimit before = {};

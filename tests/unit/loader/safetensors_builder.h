@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-/// A safetensors file made by hand: the length, `header` as it is, then `data`.
+/// Returns a safetensors file: the length of `header`, `header` as it is, then `data`.
 inline std::string safetensors_file(const std::string& header, const std::string& data) {
     std::string out(8, '\0');
     for (int i = 0; i < 8; ++i)
@@ -11,7 +11,7 @@ inline std::string safetensors_file(const std::string& header, const std::string
     return out + header + data;
 }
 
-/// {"NAME": {...}} entry of one tensor.
+/// Returns the header entry of one tensor, "NAME": {...}.
 inline std::string tensor_entry(const std::string& name, const std::string& dtype,
                                 const std::string& shape, const std::string& offsets) {
     return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape +

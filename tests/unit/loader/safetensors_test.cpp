@@ -1,6 +1,6 @@
-// What a safetensors file may say, and everything it may not: each hostile case must end in
-// data_loss with the file's name in the message, and nothing may read outside the map (the
-// sanitizer build checks that).
+// Safetensors files that are valid, and many that are not. Each hostile file must be refused with
+// data_loss and a message that names the file. Nothing may be read outside the mapped file; the
+// sanitizer build checks that.
 #include "loader/safetensors.h"
 
 #include <cstring>
@@ -17,7 +17,7 @@ using namespace molink;
 
 namespace {
 
-// Two tensors of 16 and 6 bytes.
+// Returns a file with two tensors of 16 and 6 bytes.
 std::string small_file() {
     std::string data(22, '\0');
     for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<char>(i + 1);
@@ -32,7 +32,7 @@ Status open_text(const TempDir& dir, const std::string& content) {
     return SafetensorsFile::open(dir / "x.safetensors").status();
 }
 
-// Opens, and reads every byte of every tensor that can be had.
+// Reads every byte of every tensor whose type is supported.
 std::uint64_t read_everything(const SafetensorsFile& file) {
     std::uint64_t sum = 0;
     for (const TensorInfo& info : file.tensors()) {
@@ -78,7 +78,7 @@ TEST_CASE("a file gives its tensors", "[safetensors]") {
     CHECK(read_everything(*file) == 22 * 23 / 2);
 }
 
-TEST_CASE("a tensor that is not there is named", "[safetensors]") {
+TEST_CASE("a missing tensor is named", "[safetensors]") {
     const TempDir dir;
     write_file(dir / "x.safetensors", small_file());
     const auto file = SafetensorsFile::open(dir / "x.safetensors");
@@ -141,7 +141,7 @@ TEST_CASE("a file cut at any byte is refused", "[safetensors]") {
     require_refused(dir, whole + "x", "end at byte 22 of 23");
 }
 
-TEST_CASE("a header length that lies is refused", "[safetensors]") {
+TEST_CASE("a wrong header length is refused", "[safetensors]") {
     const TempDir dir;
     const std::string whole = small_file();
     for (const std::uint64_t length :
@@ -222,7 +222,7 @@ TEST_CASE("tensors that overlap or leave a hole are refused", "[safetensors]") {
     require_refused(dir, two("[4,8]", "[0,4]"), "end at byte 8 of 9");
 }
 
-TEST_CASE("headers that are not the format are refused", "[safetensors]") {
+TEST_CASE("malformed headers are refused", "[safetensors]") {
     const std::string entry = "{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}";
     const std::pair<std::string, std::string> cases[] = {
         {"", "begin"},
@@ -261,7 +261,7 @@ TEST_CASE("headers that are not the format are refused", "[safetensors]") {
     }
 }
 
-TEST_CASE("hostile nesting does not reach the call stack", "[safetensors]") {
+TEST_CASE("deep nesting does not overflow the call stack", "[safetensors]") {
     const TempDir dir;
     const std::string deep(4u << 20, '[');
     require_refused(dir, safetensors_file("{\"a\":{\"dtype\":\"U8\",\"shape\":" + deep, "x"),

@@ -1,4 +1,4 @@
-// What the architecture files make of configurations, and what the gate refuses.
+// Specifications that the architecture files make from configurations, and those that are refused.
 #include "model/arch_table.h"
 
 #include <cmath>
@@ -32,7 +32,7 @@ void refused(const std::string& more, const std::string& words) {
 
 }  // namespace
 
-TEST_CASE("old and new configurations mean the same") {
+TEST_CASE("configurations of old and new versions give the same specification") {
     const auto plain = describe("");
     REQUIRE(plain.has_value());
     REQUIRE(plain->spec.attention.kv_heads == 4);
@@ -56,7 +56,7 @@ TEST_CASE("old and new configurations mean the same") {
     }
 }
 
-TEST_CASE("what cannot be executed is refused by name") {
+TEST_CASE("a configuration that cannot be executed is refused by name") {
     refused(R"(, "rope_scaling": {"type": "yarn", "factor": 4})", "yarn");
     refused(R"(, "rope_scaling": {"type": "dynamic", "factor": 4})", "dynamic");
     refused(R"(, "rope_scaling": {"type": "spiral", "factor": 4})", "'spiral' is unknown");
@@ -70,7 +70,7 @@ TEST_CASE("what cannot be executed is refused by name") {
     REQUIRE(unknown.error().message().find("known: LlamaForCausalLM") != std::string::npos);
 }
 
-TEST_CASE("an epsilon that float32 cannot hold is refused: a row of zeros would become NaN") {
+TEST_CASE("an epsilon that is zero in float32 is refused, as a row of zeros would become NaN") {
     for (const std::string epsilon : {"0.0", "-1e-6", "1e-60"}) {
         std::string config = kConfig;
         config.replace(config.find("1e-6"), 4, epsilon);
@@ -84,7 +84,7 @@ TEST_CASE("an epsilon that float32 cannot hold is refused: a row of zeros would 
     }
 }
 
-TEST_CASE("a spec can say more than the blocks execute, and is then refused by field") {
+TEST_CASE("a specification that the layers cannot execute is refused by field") {
     const ModelSpec plain = describe("")->spec;
     REQUIRE(check_supported(plain).ok());
     const auto refuses = [&](void (*change)(ModelSpec&), const std::string& words) {
@@ -104,7 +104,7 @@ TEST_CASE("a spec can say more than the blocks execute, and is then refused by f
     refuses([](ModelSpec& s) { s.mlp.gated = false; }, "gate");
 }
 
-TEST_CASE("rotary tables") {
+TEST_CASE("rotary frequencies and tables follow from the specification") {
     RopeSpec rope;
     rope.rotary_dim = 4;
     rope.theta = 100;

@@ -1,5 +1,5 @@
-// Layers of made-up architectures: what an architecture file can say without touching any other
-// file. Weights come from memory, so that every tensor has the format that a test gives it.
+// Layers of made-up architectures, which need no other code than an architecture file. Weights come
+// from memory, so that every tensor has the format that a test gives it.
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -29,7 +29,7 @@ constexpr std::int32_t kLayers = 2;
 constexpr std::int32_t kRows = 9;
 constexpr std::int32_t kBlockTokens = 16;
 
-/// A source of tensors that a test writes.
+/// A weight source whose tensors a test provides.
 class MemoryWeights final : public WeightSource {
 public:
     void put(const std::string& name, std::vector<std::int64_t> shape,
@@ -95,7 +95,7 @@ LayerTensors plain_tensors(const ModelSpec&, std::int32_t layer) {
     return names;
 }
 
-/// With a norm of queries and keys.
+/// Names the tensors of a layer that has norms of queries and keys.
 LayerTensors normed_tensors(const ModelSpec& spec, std::int32_t layer) {
     LayerTensors names = plain_tensors(spec, layer);
     names.attention.q_norm = TensorRef(std::to_string(layer) + ".q_norm");
@@ -103,7 +103,8 @@ LayerTensors normed_tensors(const ModelSpec& spec, std::int32_t layer) {
     return names;
 }
 
-/// With queries, keys and values in one stored tensor, gate and up in another.
+/// Names the tensors of a layer that stores queries, keys and values in one tensor, and gate and up
+/// in another.
 LayerTensors stacked_tensors(const ModelSpec& spec, std::int32_t layer) {
     LayerTensors names = plain_tensors(spec, layer);
     const std::string qkv = std::to_string(layer) + ".qkv";
@@ -143,7 +144,7 @@ ModelSpec tiny_spec() {
 
 using Values = std::map<std::string, std::vector<float>>;
 
-/// Values that every type holds exactly.
+/// Returns values that every type represents exactly.
 std::vector<float> coarse(Random& random, std::int64_t count) {
     std::vector<float> values;
     for (std::int64_t i = 0; i < count; ++i) {
@@ -178,7 +179,7 @@ std::vector<std::int64_t> shape_of(const std::string& name, std::size_t count) {
     return {static_cast<std::int64_t>(count) / k, k};
 }
 
-/// Every tensor as float32, but those of `types`.
+/// Stores every tensor as float32, except those in `types`.
 MemoryWeights store(const Values& values, const std::map<std::string, DataType>& types = {}) {
     MemoryWeights weights;
     for (const auto& [name, numbers] : values) {
@@ -201,7 +202,7 @@ struct Run {
     std::uint64_t weight_bytes = 0;
 };
 
-/// Logits of all rows of one prompt.
+/// Computes the logits of all rows of one prompt.
 Run run(const Architecture& architecture, const ModelSpec& spec, const WeightSource& weights,
         const std::string& device = "cpu") {
     test::register_foreign_backend();
@@ -260,7 +261,7 @@ void scale(std::vector<float>& values, float by) {
 
 }  // namespace
 
-TEST_CASE("a norm of queries and keys takes their size out of the attention") {
+TEST_CASE("with norms of queries and keys, attention does not depend on their magnitude") {
     const std::string device = GENERATE("cpu", "foreign:1");
     ModelSpec spec = tiny_spec();
     Values values = tiny_values();
@@ -269,7 +270,7 @@ TEST_CASE("a norm of queries and keys takes their size out of the attention") {
     const auto normed = run(kNormed, spec, store(values), device).logits;
     REQUIRE(largest_difference(plain, normed) > 0.01);
 
-    // Queries or keys of another size: the same attention with the norm, another one without.
+    // Queries or keys of another magnitude change attention only without the norms.
     for (const char* name : {"0.q", "1.k"}) {
         Values scaled = values;
         scale(scaled[name], 8.0f);
@@ -280,7 +281,8 @@ TEST_CASE("a norm of queries and keys takes their size out of the attention") {
                 1e-5);
     }
 
-    // The weights of either norm act as the scale of the scores does, bit for bit.
+    // Doubled weights of either norm have the same effect as a doubled scale of the scores, bit for
+    // bit.
     Values weighted = values;
     scale(weighted["0.q_norm"], 2.0f);
     scale(weighted["1.k_norm"], 2.0f);
@@ -291,7 +293,7 @@ TEST_CASE("a norm of queries and keys takes their size out of the attention") {
     REQUIRE(largest_difference(by_weights, normed) > 1e-3);
 }
 
-TEST_CASE("a norm of queries and keys counts in the sizes") {
+TEST_CASE("norms of queries and keys count in the sizes") {
     const auto backend = must(open_device("cpu", 1));
     ModelSpec spec = tiny_spec();
     const ModelPart all{{0, kLayers}, true, true};
@@ -335,7 +337,7 @@ TEST_CASE("weights may be rows of one stored tensor") {
             "read model memory: '1.qkv rows 96-127' is out of range; the tensor has 127 rows");
 }
 
-TEST_CASE("every tensor has a format of its own, also those that become one matrix") {
+TEST_CASE("each tensor has its own format, also tensors that are packed as one matrix") {
     const ModelSpec spec = tiny_spec();
     const Values values = tiny_values();
     const Run expected = run(kPlain, spec, store(values));

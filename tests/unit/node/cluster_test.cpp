@@ -1,5 +1,5 @@
-// Head and workers as state machines in virtual time: joining, splitting, serving, refusing,
-// losing.
+// Head and workers as state machines in virtual time: nodes join, are refused, serve and are
+// lost.
 #include "support/catch.h"
 #include "support/cluster_fixture.h"
 
@@ -64,7 +64,7 @@ TEST_CASE("the LM head on the first stage gives the same tokens") {
     }
 }
 
-TEST_CASE("overrides place layers, also with the head in the middle or at the end") {
+TEST_CASE("fixed layers are kept, also with the head in the middle or at the end") {
     struct Case {
         LayerRange first, head, other;
         LmHead lm_head;
@@ -90,7 +90,7 @@ TEST_CASE("overrides place layers, also with the head in the middle or at the en
     }
 }
 
-TEST_CASE("a node that would slow the whole stays joined and holds nothing") {
+TEST_CASE("a node that would slow the pipeline stays joined without layers") {
     ClusterFixture cluster(3, true);
     NodeIdentity slow = test::fold_identity("slow");
     slow.profile.decode_layer_us = 100'000;
@@ -111,14 +111,14 @@ TEST_CASE("a node that would slow the whole stays joined and holds nothing") {
     check_tokens(cluster, 2);
 }
 
-TEST_CASE("the smallest stage decides the number of blocks") {
+TEST_CASE("the stage with the fewest KV blocks decides their number") {
     ClusterFixture cluster(2, true);
     cluster.add_worker("w").stage.offer_kv_blocks(17);
     REQUIRE(cluster.run_until_ready());
     REQUIRE(cluster.head->pipeline().kv_blocks() == 17);
 }
 
-TEST_CASE("a node that differs is refused with both values") {
+TEST_CASE("a node that differs from the head is refused with both values") {
     struct Case {
         const char* what;
         std::function<void(NodeIdentity&)> change;
@@ -148,7 +148,7 @@ TEST_CASE("a node that differs is refused with both values") {
     }
 }
 
-TEST_CASE("a cluster that is complete refuses one more") {
+TEST_CASE("a complete cluster refuses another node") {
     ClusterFixture cluster(2, true);
     cluster.add_worker("a");
     REQUIRE(cluster.run_until_ready());
@@ -173,7 +173,7 @@ TEST_CASE("a worker without a head gives up in time") {
     REQUIRE(worker.node->outcome().message().find("inproc://head") != std::string::npos);
 }
 
-TEST_CASE("a killed worker ends what it touched with a clear error, and a new one is taken in") {
+TEST_CASE("requests on a killed worker end with an error, and a new worker replaces it") {
     ClusterFixture cluster(3, true);
     cluster.add_worker("a");
     cluster.add_worker("b");
@@ -206,7 +206,7 @@ TEST_CASE("a killed worker ends what it touched with a clear error, and a new on
     check_tokens(cluster, 4);
 }
 
-TEST_CASE("a node whose neighbour complains is not blamed for the neighbour's loss") {
+TEST_CASE("only the lost node is named, not the neighbour that reports it") {
     for (const char* victim : {"a", "b"}) {
         ClusterFixture cluster(3, true);
         cluster.add_worker("a");
@@ -223,7 +223,7 @@ TEST_CASE("a node whose neighbour complains is not blamed for the neighbour's lo
     }
 }
 
-TEST_CASE("a silent worker is waited for below the limit and lost above it") {
+TEST_CASE("the head waits for a silent worker up to the limit") {
     ClusterFixture cluster(2, true);
     FoldWorker& worker = cluster.add_worker("a");
     REQUIRE(cluster.run_until_ready());
@@ -242,7 +242,7 @@ TEST_CASE("a silent worker is waited for below the limit and lost above it") {
     REQUIRE(cluster.outcomes.begin()->second.status.code() == StatusCode::unavailable);
 }
 
-TEST_CASE("a stage that fails ends its requests with the stage's own words") {
+TEST_CASE("requests of a stage that fails end with the error of the stage") {
     ClusterFixture cluster(2, true);
     FoldWorker& worker = cluster.add_worker("a");
     REQUIRE(cluster.run_until_ready());
@@ -264,7 +264,7 @@ TEST_CASE("the head's farewell ends the workers without an error") {
     REQUIRE(worker.node->outcome().ok());
 }
 
-TEST_CASE("a worker may be lost while the head's last stage computes for it") {
+TEST_CASE("a worker may be lost while the last stage, on the head, computes for it") {
     for (std::int64_t moment_us = 0; moment_us < 40'000; moment_us += 1'000) {
         ClusterFixture cluster(2, true);
         NodeIdentity first = test::fold_identity("first");
@@ -286,7 +286,7 @@ TEST_CASE("a worker may be lost while the head's last stage computes for it") {
     }
 }
 
-TEST_CASE("a node that is waited for is shown as stalled") {
+TEST_CASE("a node that is silent for a while is shown as stalled") {
     ClusterFixture cluster(2, true);
     FoldWorker& worker = cluster.add_worker("a");
     REQUIRE(cluster.run_until_ready());
@@ -302,7 +302,7 @@ TEST_CASE("a node that is waited for is shown as stalled") {
     check_tokens(cluster, 2);
 }
 
-TEST_CASE("a message of a pipeline that the head does not have costs the node that sent it") {
+TEST_CASE("a node that sends a message of an unknown pipeline is dismissed") {
     ClusterFixture cluster(2, true);
     FoldWorker& worker = cluster.add_worker("a");
     REQUIRE(cluster.run_until_ready());

@@ -1,4 +1,4 @@
-// Who is refused and with which words; which addresses count as local.
+// Nodes that are refused and the reasons, and addresses that count as local.
 #include "support/catch.h"
 #include "support/cluster_fixture.h"
 
@@ -29,7 +29,7 @@ TEST_CASE("a node must have a name and an address that others can dial") {
         check_hello(make_hello(test::fold_identity("w"), "tcp://0.0.0.0:1"), head, model).ok());
 }
 
-TEST_CASE("local addresses") {
+TEST_CASE("addresses that are not local need insecure") {
     for (const char* local : {"tcp://127.0.0.1:5", "tcp://127.8.9.1:*", "tcp://localhost:5",
                               "tcp://[::1]:5", "ipc:///tmp/x", "inproc://x"}) {
         INFO(local);
@@ -47,7 +47,7 @@ TEST_CASE("local addresses") {
     }
 }
 
-TEST_CASE("options outside their range name themselves and the range") {
+TEST_CASE("an option outside its range is refused with its name and the range") {
     EngineOptions options;
     options.model_dir = "m";
     REQUIRE(check_engine_options(options).ok());

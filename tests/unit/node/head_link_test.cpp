@@ -1,4 +1,4 @@
-// When a worker gives its head up: three deadlines, each with its own words.
+// When a worker gives up its head: three deadlines, each with its own error.
 #include "node/head_link.h"
 
 #include "support/catch.h"
@@ -26,7 +26,7 @@ HeadLink welcomed() {
 
 TEST_CASE("a head must welcome the node in time") {
     HeadLink head = begun();
-    head.on_up(2 * kSecond);  // reached, and it says nothing
+    head.on_up(2 * kSecond);  // connected, but no welcome comes
     REQUIRE(head.up());
     REQUIRE(head.check(11 * kSecond).ok());
     const Status late = head.check(11 * kSecond + 1);
@@ -44,7 +44,7 @@ TEST_CASE("a welcomed node waits for a silent head until its limit") {
     REQUIRE(head.check(30 * kSecond).ok());
 }
 
-TEST_CASE("a reset of the head's link has a shorter limit") {
+TEST_CASE("an interrupted link to the head has a shorter limit") {
     HeadLink head = welcomed();
     head.on_interrupted(5 * kSecond);
     REQUIRE(head.check(8 * kSecond).ok());

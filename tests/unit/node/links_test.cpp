@@ -1,5 +1,5 @@
-// Links are measured before the first plan: whole clusters on a simulated network whose links are
-// known.
+// Measurement of links before the first plan, with whole clusters on a simulated network of known
+// links.
 #include <algorithm>
 #include <cmath>
 
@@ -18,7 +18,7 @@ public:
     explicit Scene(const SimScenario& scenario)
         : scenario_(scenario), cluster(scenario_, policies_, *this) {}
 
-    /// Runs until the pipeline serves, at most `limit_us`; false when it does not.
+    /// Runs until the pipeline serves. Returns false if it does not within `limit_us`.
     bool serve(std::int64_t limit_us = 60'000'000) {
         const std::int64_t end = cluster.clock.now + limit_us;
         while (cluster.head().pipeline().state() != EngineState::ready) {
@@ -81,7 +81,7 @@ void near(double found, double expected) {
 
 }  // namespace
 
-TEST_CASE("the head knows the links of all pairs, each direction for itself") {
+TEST_CASE("the head knows the links of all pairs, each direction on its own") {
     SimScenario scenario = scenario_of(4, {});
     const std::vector<std::string> names{"head", "w1", "w2", "w3"};
     for (std::size_t a = 0; a < names.size(); ++a) {
@@ -102,7 +102,7 @@ TEST_CASE("the head knows the links of all pairs, each direction for itself") {
     CHECK(scene.cluster.clock.now < 5'000'000);
 }
 
-TEST_CASE("measuring costs little where links are fast") {
+TEST_CASE("measurement takes little time when links are fast") {
     Scene scene(scenario_of(3, {}));
     Scene plain([] {
         SimScenario scenario = scenario_of(3, {});
@@ -127,7 +127,7 @@ TEST_CASE("eight nodes at 100 Mbit/s are measured in seconds") {
     }
 }
 
-TEST_CASE("the order of stages goes round a slow link") {
+TEST_CASE("the order of stages avoids a slow link") {
     for (const bool forth : {true, false}) {
         SimScenario scenario = scenario_of(3, {125e6, 2 * kMs, 0});
         const LinkModel slow{1e6, 40 * kMs, 0};
@@ -140,7 +140,7 @@ TEST_CASE("the order of stages goes round a slow link") {
     }
 }
 
-TEST_CASE("a node that never answers does not hold up the plan") {
+TEST_CASE("a node that does not answer does not delay the plan for long") {
     SimScenario scenario = scenario_of(3, {12.5e6, 5 * kMs, 0});
     Scene scene(scenario);
     scene.cluster.network.cut("w1", "w2", 6'500'000);
@@ -161,7 +161,7 @@ TEST_CASE("only a new node is measured when a pipeline is built again") {
         scene.cluster.clock.now = std::max(scene.cluster.clock.now, scene.cluster.next_event_us());
         scene.cluster.step();
     }
-    // A faster line between those that stay is not noticed, the new node's is.
+    // A change of the link between the remaining nodes is not measured, that to the new node is.
     scene.cluster.network.set_link("head", "w1", {50e6, 5 * kMs, 0});
     scene.cluster.network.set_link("w1", "w2", {1.25e6, 5 * kMs, 0});
     scene.cluster.start_worker("w2");
@@ -174,7 +174,7 @@ TEST_CASE("only a new node is measured when a pipeline is built again") {
 
 namespace {
 
-/// Lets every asked pair answer after 100 ms; returns how long it took.
+/// Runs a survey in which every pair answers after 100 ms. Returns how long it took.
 std::int64_t survey(LinkSurvey& links, const std::vector<NodeId>& nodes, std::size_t& pairs) {
     std::int64_t now = 0;
     while (true) {
@@ -204,7 +204,7 @@ std::vector<NodeId> nodes_of(std::uint32_t count) {
 
 }  // namespace
 
-TEST_CASE("a survey meets every pair once, a node one other at a time") {
+TEST_CASE("a survey measures every pair once, and a node with one other at a time") {
     for (const std::uint32_t count : {2u, 3u, 8u, 15u, 16u}) {
         LinkSurvey links;
         std::size_t pairs = 0;
@@ -214,7 +214,7 @@ TEST_CASE("a survey meets every pair once, a node one other at a time") {
     }
 }
 
-TEST_CASE("large clusters are measured in part, the rest is what the ends have shown") {
+TEST_CASE("large clusters are measured in part, and other links follow from those of their ends") {
     LinkSurvey links;
     std::size_t pairs = 0;
     std::vector<NodeId> ids;
@@ -230,7 +230,7 @@ TEST_CASE("large clusters are measured in part, the rest is what the ends have s
     }
 }
 
-TEST_CASE("a survey takes only what was asked for") {
+TEST_CASE("a survey accepts only results that it asked for") {
     LinkSurvey links;
     const auto nodes = nodes_of(3);
     const LinkSurvey::Turn turn = links.advance(nodes, 0);
@@ -241,7 +241,7 @@ TEST_CASE("a survey takes only what was asked for") {
     CHECK_FALSE(links.add_result(from, {from, NodeId(9), true, 1e6, 0, 0}, 10));
     CHECK(links.links({from, to}).empty());
     CHECK(links.add_result(from, {from, to, false, 0, 0, 0}, 10));
-    // Nobody is waited for for ever.
+    // The survey does not wait forever.
     std::int64_t now = 20;
     while (links.advance(nodes, now).going) now = std::max(now + 1, links.next_timer_us());
     CHECK(now < 15'000'000);
@@ -250,7 +250,7 @@ TEST_CASE("a survey takes only what was asked for") {
 
 namespace {
 
-/// Somebody who dials a node and says hello as one that wants its links measured.
+/// A stranger that dials a node and asks for a measurement of the link.
 class Caller final : public HubSink {
 public:
     explicit Caller(test::ClusterFixture& cluster)
@@ -276,7 +276,7 @@ public:
 
 }  // namespace
 
-TEST_CASE("strangers get few links measured, not for long, and none by the head") {
+TEST_CASE("a worker measures few links with strangers, not for long, and the head none") {
     test::ClusterFixture cluster(2, true);
     cluster.add_worker("a");
     REQUIRE(cluster.run_until_ready());

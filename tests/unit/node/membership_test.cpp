@@ -1,5 +1,4 @@
-// Who is in the cluster: links of strangers, members and dismissed peers, shares of memory, and
-// deadlines.
+// Membership: links of strangers, members and dismissed peers, shares of memory, and deadlines.
 #include "node/membership.h"
 
 #include "support/catch.h"
@@ -19,7 +18,7 @@ Hello hello(const std::string& name, const std::string& domain, std::uint64_t me
     return made;
 }
 
-/// A head of 100 bytes in domain "a", and workers as told.
+/// A head with 100 bytes of memory in domain "a", and the workers that a test adds.
 struct Scene {
     Scene() {
         NodeIdentity head;
@@ -42,7 +41,7 @@ struct Scene {
 
 }  // namespace
 
-TEST_CASE("a link is a stranger's, a member's or dismissed") {
+TEST_CASE("a link belongs to a stranger or a member, or is dismissed") {
     Scene scene;
     Membership& membership = scene.membership;
     membership.add_stranger(PeerLinkId(5), 0);
@@ -71,14 +70,14 @@ TEST_CASE("an id is never used again") {
     REQUIRE(scene.membership.workers() == std::vector<NodeId>{second});
 }
 
-TEST_CASE("nodes of one memory domain share it, whatever machine they say they are on") {
+TEST_CASE("nodes of one memory domain share its memory") {
     Scene scene;
     const NodeId beside = scene.join(1, hello("beside", "a", 80));
     const NodeId elsewhere = scene.join(2, hello("elsewhere", "b", 70));
     Hello own = hello("own", "a", 60);
     own.memory_own = true;
     const NodeId alone = scene.join(3, own);
-    REQUIRE(scene.share(kHeadNode) == 40);  // of the 80 that both can see
+    REQUIRE(scene.share(kHeadNode) == 40);  // half of the 80 that both can use
     REQUIRE(scene.share(beside) == 40);
     REQUIRE(scene.share(elsewhere) == 70);
     REQUIRE(scene.share(alone) == 60);
@@ -102,7 +101,7 @@ TEST_CASE("a silent node is stalled before it is lost") {
     REQUIRE(losses[0].reason == "no sign of life for 16.0 s (limit 15.0 s)");
 }
 
-TEST_CASE("a reset that is not healed in time costs the node") {
+TEST_CASE("a node whose link is not resumed in time is lost") {
     Scene scene;
     Membership& membership = scene.membership;
     const NodeId node = scene.join(1, hello("w", "b", 50));
@@ -120,7 +119,7 @@ TEST_CASE("strangers must say hello in time") {
     Scene scene;
     scene.membership.add_stranger(PeerLinkId(1), 0);
     scene.membership.add_stranger(PeerLinkId(2), 0);
-    scene.membership.forget_link(PeerLinkId(2));  // it serves a measurement
+    scene.membership.forget_link(PeerLinkId(2));  // it is used for a measurement
     REQUIRE(scene.membership.late_strangers(kSecond).empty());
     REQUIRE(scene.membership.late_strangers(100 * kSecond) ==
             std::vector<PeerLinkId>{PeerLinkId(1)});

@@ -1,5 +1,5 @@
-// The way of parts on the head: to the node that the ring names, in the lane of their kind, and
-// nowhere outside the epoch.
+// Parts that the head sends: they go to the node that the ring names, in the lane of their kind,
+// and parts of other epochs are dropped.
 #include "node/part_router.h"
 
 #include "sim/sim_clock.h"
@@ -36,7 +36,7 @@ PartPlan part(PipelineEpoch epoch, PartRows rows) {
     return plan;
 }
 
-/// The stages of nodes 4 and 7 with the head's between them.
+/// Returns a ring of nodes 4 and 7, with the stage of the head between theirs.
 Ring ring() {
     return *Ring::make(
         {{NodeId(4), "a", {0, 2}}, {kHeadNode, "", {2, 4}}, {NodeId(7), "c", {4, 6}}}, false, true);
@@ -71,7 +71,7 @@ TEST_CASE("parts go to the stage that the ring names, in the lane of their kind"
     REQUIRE(router.backlog_bytes() == 400);
 }
 
-TEST_CASE("what the head's stage finishes after its epoch goes nowhere") {
+TEST_CASE("parts that the head's stage finishes after its epoch are dropped") {
     Ports ports;
     sim::SimClock clock;
     PartRouter router(ports, nullptr, clock, Log());
@@ -89,5 +89,5 @@ TEST_CASE("what the head's stage finishes after its epoch goes nowhere") {
     router.send_next(forwarded);
     router.launch(part(kEpoch, std::vector<DecodeRows>()));
     REQUIRE(ports.sent.empty());
-    REQUIRE(router.epoch() == kEpoch);  // of the last one
+    REQUIRE(router.epoch() == kEpoch);  // that of the last ring
 }
