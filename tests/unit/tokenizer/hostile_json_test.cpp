@@ -106,7 +106,7 @@ TEST_CASE("ids out of range or given twice", "[hostile]") {
     for (const char* id : {"-1", "1.5", "4194304", "18446744073709551615", "1e300",
                            "99999999999999999999999", "\"0\"", "null", "true", "[0]"}) {
         check_invalid(with_model(std::string(R"({"vocab":{"a":)") + id + R"(},"merges":[]})"),
-                      "model.vocab[\"a\"]: expected an integer of [0, 4194304)");
+                      "model.vocab[\"a\"]: expected an integer in [0, 4194304)");
     }
     check_invalid(with_model(R"({"vocab":{"a":5,"b":5},"merges":[]})"),
                   "id 5 is given to both \"a\" and \"b\"");
