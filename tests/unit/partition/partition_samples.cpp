@@ -1,4 +1,5 @@
-// See partition_samples.h. The costs are written down a second time here, on purpose.
+// See partition_samples.h. The costs are computed here a second time, independent of the library,
+// so that tests can compare the two.
 #include "partition_samples.h"
 
 #include <algorithm>
@@ -114,7 +115,7 @@ private:
         return rows() * input_.workload.prompt_tokens / input_.workload.output_tokens;
     }
 
-    /// False when the stage does not fit.
+    /// Returns false when the stage does not fit.
     bool add_stage(const Stage& stage, bool lm_head, PlanWorth& worth) const {
         const PartitionModel& model = input_.model;
         const PartitionNode& node = input_.nodes[stage.node];
@@ -149,7 +150,8 @@ private:
         return true;
     }
 
-    /// The link behind stage `i`; behind the last one it leads to the first.
+    /// Adds the link from stage `i` to the next one. The link from the last stage leads to the
+    /// first.
     void add_link(std::size_t i, PlanWorth& worth) const {
         const bool last = i + 1 == stages_.size();
         const std::size_t to = stages_[last ? 0 : i + 1].node;
@@ -184,7 +186,7 @@ PartitionInput random_partition_input(std::uint64_t seed) {
     model.max_blocks = random.below(3) == 0 ? 8 + static_cast<std::int64_t>(random.below(20)) : 0;
     model.activation_row_bytes = static_cast<std::int64_t>(random.below(200));
     const std::uint64_t nodes = 1 + random.below(5);
-    const std::uint64_t first_id = random.below(2);  // the head holds a stage, or none
+    const std::uint64_t first_id = random.below(2);  // with or without a stage on the head
     for (std::uint64_t i = 0; i < nodes; ++i) {
         PartitionNode node;
         node.id = NodeId(static_cast<std::uint32_t>(first_id + i));
@@ -233,7 +235,7 @@ void make_layers_differ(PartitionInput& input, std::uint64_t seed) {
         if (random.below(3) > 0) layer.prefill_cost = 0.1 + random.uniform() * 3;
     }
     for (std::size_t i = 0; i < model.layers.size(); ++i) {
-        // Different ones at the beginning, regular patterns, any.
+        // Pattern 0: the first two differ from the rest. 1: kinds in turn. 2: any order.
         const std::uint64_t which = pattern == 0   ? (i < 2 ? 0 : 1)
                                     : pattern == 1 ? i % kinds
                                                    : random.below(kinds);
@@ -261,7 +263,7 @@ PartitionInput site_input(std::uint64_t seed, std::size_t nodes, std::int32_t la
     for (std::size_t from = 0; from < nodes; ++from) {
         for (std::size_t to = 0; to < nodes; ++to) {
             if (from == to) continue;
-            // Neighbours in the list are of different sites.
+            // Neighbours in the list belong to different sites.
             const std::size_t sites = (nodes + 3) / 4;
             LinkModel link{125e6, 200, 0};
             if (from % sites != to % sites) {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// Where output alone counts.
+/// Returns two nodes and a workload without prompts.
 PartitionInput two_nodes() {
     PartitionInput input;
     input.workload.prompt_tokens = 0;
@@ -45,7 +45,7 @@ bool says(const std::string& text, const std::string& words) {
 
 }  // namespace
 
-TEST_CASE("the LM head goes to the first stage where that is better") {
+TEST_CASE("the LM head goes to the first stage when that is better") {
     PartitionInput input = two_nodes();
     input.pin_first = true;
     input.model.tied_embeddings = true;
@@ -66,7 +66,7 @@ TEST_CASE("the LM head goes to the first stage where that is better") {
     REQUIRE(first.stages[0].has_lm_head);
     REQUIRE_FALSE(first.stages[1].has_lm_head);
     REQUIRE(first.slowest_us < plan_of(LmHead::last).slowest_us);
-    // A slow way back makes it a bad place, and a node alone needs none.
+    // A slow link back speaks against the first stage. A single node needs no such link.
     input.links.push_back({NodeId(1), NodeId(0), {1e6, 1000, 0}});
     REQUIRE_FALSE(plan_of(LmHead::automatic).lm_head_first);
     REQUIRE(plan_of(LmHead::first).stages.size() == 1);
@@ -79,7 +79,7 @@ TEST_CASE("the LM head goes to the first stage where that is better") {
     REQUIRE(asked.predicted.limit_text == "link 'b' -> 'a'");
     input.links.clear();
     input.nodes[1].lm_head_row_us = 100;
-    REQUIRE_FALSE(plan_of(LmHead::automatic).lm_head_first);  // among equals
+    REQUIRE_FALSE(plan_of(LmHead::automatic).lm_head_first);  // the last stage, when both are equal
     const auto even = make_even_partitioner()->partition(input);
     REQUIRE_FALSE(even->lm_head_first);
 }
@@ -104,7 +104,7 @@ TEST_CASE("the place of the LM head is checked") {
     REQUIRE(says(check_partition(input, *plan).message(), "the embeddings are not tied"));
 }
 
-TEST_CASE("expensive layers count for more than cheap ones") {
+TEST_CASE("expensive layers count more than cheap ones") {
     PartitionInput input = two_nodes();
     input.nodes[1].decode_layer_us = 100;
     for (std::size_t i = 0; i < 3; ++i) input.model.layers[i].decode_cost = 4;
@@ -113,7 +113,7 @@ TEST_CASE("expensive layers count for more than cheap ones") {
     // 3 layers of 400 us on one node and 9 of 100 us on the other.
     REQUIRE(plan->slowest_us == 1200);
     REQUIRE(plan->stages[0].layers == LayerRange{0, 3});
-    // The state of many sequences does not let one node hold all three.
+    // With the state of many sequences the three layers do not fit on one node.
     for (std::size_t i = 0; i < 3; ++i) input.model.layers[i].state_bytes = 1000;
     input.model.max_sequences = 400;
     input.nodes[0].memory_bytes = 900'000;
@@ -169,7 +169,7 @@ TEST_CASE("a slower node gets fewer layers") {
     REQUIRE(even->stages[0].layers == LayerRange{0, 6});
 }
 
-TEST_CASE("prompts, which need no LM head, even out what it takes of a stage") {
+TEST_CASE("long prompts make the LM head count less, as they need it only once") {
     PartitionInput input = two_nodes();
     for (PartitionNode& node : input.nodes) {
         node.decode_layer_us = 100;
@@ -186,13 +186,14 @@ TEST_CASE("prompts, which need no LM head, even out what it takes of a stage") {
         return std::pair(plan->stages[0].layers.size(), plan->slowest_us);
     };
     REQUIRE(split(0) == std::pair(8, 800.0));
-    // A token brings 4 rows of prompts: 40 us a layer beside 100, the LM head is worth 2.7 layers.
+    // With each token come 4 rows of prompts, which add 40 us per layer to the 100. The LM head
+    // costs as much as 2.7 layers.
     REQUIRE(split(512) == std::pair(7, 5 * 140 + 380.0));
-    // And 100 rows: the LM head is a third of a layer.
+    // With 100 rows the LM head costs as much as a third of a layer.
     REQUIRE(split(12'800) == std::pair(6, 6 * 1100 + 380.0));
 }
 
-TEST_CASE("nodes that would slow the whole are left out, and the plan says why") {
+TEST_CASE("nodes that would slow the pipeline are left out, and the plan says why") {
     PartitionInput input = two_nodes();
     input.pin_first = true;
     input.nodes[1].decode_layer_us = 31'000;
@@ -219,13 +220,13 @@ TEST_CASE("nodes that would slow the whole are left out, and the plan says why")
     input = two_nodes();
     set_layers(input, 100);
     input.model.min_blocks = 1;
-    input.nodes[1].memory_bytes = 3;  // a layer and two blocks of KV
+    input.nodes[1].memory_bytes = 3;  // one layer and two KV blocks
     REQUIRE(reason() == "with it the smallest stage holds 2 KV blocks instead of 9999");
     input.keep_all = true;
     REQUIRE(make_cost_partitioner()->partition(input)->stages.size() == 2);
 }
 
-TEST_CASE("a distant node that adds nothing is left out, one that costs little is kept") {
+TEST_CASE("a distant node that gains nothing is left out, and one that costs little is kept") {
     PartitionInput input = two_nodes();
     input.model.max_blocks = 10;
     PartitionNode third = input.nodes[1];
@@ -250,7 +251,7 @@ TEST_CASE("a distant node that adds nothing is left out, one that costs little i
     REQUIRE(says(far->left_out[0].reason, "round the ring instead of 0.4 ms"));
 }
 
-TEST_CASE("a fixed order is kept, a free one follows the links") {
+TEST_CASE("a fixed order is kept, and a free order follows the links") {
     PartitionInput input = test::site_input(5, 8, 24);
     input.pin_first = true;
     const auto crossings = [&](const PartitionPlan& plan) {
@@ -269,7 +270,7 @@ TEST_CASE("a fixed order is kept, a free one follows the links") {
     REQUIRE(crossings(*kept) == 7);
 }
 
-TEST_CASE("what does not fit or contradicts itself is refused with the numbers") {
+TEST_CASE("an input that does not fit or contradicts itself is refused with the numbers") {
     PartitionInput input = two_nodes();
     for (PartitionLayer& layer : input.model.layers) layer.weight_bytes = 1 << 20;
     const Status small = make_cost_partitioner()->partition(input).status();
@@ -341,7 +342,7 @@ TEST_CASE("a plan that contradicts its input is refused") {
     REQUIRE(refused("its override demands 6-11", [](auto&) {}));
 }
 
-TEST_CASE("figures and prediction follow from nodes and layers") {
+TEST_CASE("the figures and the prediction of a plan follow from nodes and layers") {
     PartitionInput input = two_nodes();
     input.model.activation_row_bytes = 1000;
     input.model.block_tokens = 16;
@@ -365,7 +366,8 @@ TEST_CASE("figures and prediction follow from nodes and layers") {
     // Two slices of 50 rows: 3 ms on each stage and 50 ms on the link, which is the slowest.
     REQUIRE(plan.predicted.ttft_us == 3000 + 50'000 + 2000 + 3000 + 2000 + 50'000);
     REQUIRE(plan.predicted.running == 4);
-    // The ring takes 6.2 ms for one row, 7.32 for two, and the link 4 ms for all four in a cycle.
+    // The ring takes 6.2 ms for one row and 7.32 ms for two. The link takes 4 ms per cycle for all
+    // four.
     REQUIRE(plan.predicted.micro_batches == 4);
     REQUIRE(plan.predicted.tpot_us == 6200);
     REQUIRE(plan.predicted.limit == PartitionLimit::latency);
@@ -390,7 +392,7 @@ TEST_CASE("figures and prediction follow from nodes and layers") {
     REQUIRE_FALSE(complete_partition(input, plan).ok());
 }
 
-TEST_CASE("partitioners and objectives by name") {
+TEST_CASE("partitioners and objectives have names") {
     REQUIRE((*make_partitioner("even"))->name() == "even");
     REQUIRE((*make_partitioner("cost"))->name() == "cost");
     REQUIRE(says(make_partitioner("best").status().message(),

@@ -5,9 +5,9 @@
 
 namespace molink::test {
 
-/// A plan that the cost partitioner made when every layer of a model was like every other.
+/// A plan that the cost partitioner made when it treated all layers of a model as alike.
 struct RecordedPlan {
-    bool site = false;  ///< of mixed_site_input(seed), else of random_partition_input(seed)
+    bool site = false;  ///< for mixed_site_input(seed), else for random_partition_input(seed)
     std::uint64_t seed = 0;
     const char* stages = "";  ///< "node:begin-end" in the order of the pipeline
     bool lm_head_first = false;

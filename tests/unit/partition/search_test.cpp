@@ -1,6 +1,6 @@
-// The searches behind the cost partitioner: exact against brute force on random small clusters, the
-// value of a sequence against the search, the heuristic against the exact search, and plans against
-// recorded ones.
+// The searches of the cost partitioner. The exact search is compared with brute force on random
+// small clusters, the value of a sequence with the search, the heuristic with the exact search, and
+// plans with recorded ones.
 #include <algorithm>
 #include <limits>
 
@@ -31,7 +31,7 @@ bool close(double a, double b) {
     return std::abs(a - b) <= 1e-6 * std::max({1.0, std::abs(a), std::abs(b)});
 }
 
-/// What make_cost_partitioner promises for throughput, from the list of all plans.
+/// Checks what make_cost_partitioner promises for throughput against the list of all plans.
 void check_throughput(const PartitionInput& input, const std::vector<PlanWorth>& all,
                       const PartitionPlan& plan) {
     const double bound = least(all, [](const PlanWorth& p) { return p.slowest_us; }) * kTolerance;
@@ -80,7 +80,7 @@ TEST_CASE("the cost partitioner equals brute force") {
     }
 }
 
-TEST_CASE("plans of layers that are alike are the recorded ones, bit for bit") {
+TEST_CASE("plans for layers that are alike equal the recorded ones, bit for bit") {
     for (const test::RecordedPlan& recorded : test::recorded_plans()) {
         const PartitionInput input = recorded.site ? test::mixed_site_input(recorded.seed)
                                                    : test::random_partition_input(recorded.seed);
@@ -101,7 +101,7 @@ TEST_CASE("plans of layers that are alike are the recorded ones, bit for bit") {
     }
 }
 
-TEST_CASE("the value of a sequence equals the search with that order") {
+TEST_CASE("the value of a sequence of nodes equals that of the search in this order") {
     for (const bool differ : {false, true}) {
         int compared = 0;
         for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
@@ -131,7 +131,7 @@ TEST_CASE("the value of a sequence equals the search with that order") {
     }
 }
 
-TEST_CASE("long sequences with layers that differ are valued like the search") {
+TEST_CASE("the value of a long sequence with layers that differ equals that of the search") {
     int compared = 0;
     for (std::uint64_t seed = 1; seed <= 150; ++seed) {
         PartitionInput input = test::mixed_site_input(seed);
@@ -194,7 +194,7 @@ TEST_CASE("the heuristic comes close to the exact search and is bounded") {
             const bool latency = objective == PartitionObjective::latency;
             const Split exact =
                 search_orders(latency ? ring_pass(problem) : slowest_pass(problem), rules);
-            // The second round gives away up to 2 % of what is slowest for a shorter ring.
+            // The second round accepts a slowest stage that is up to 2 % slower for a shorter ring.
             const double best = latency ? exact.value : exact.value * kTolerance;
             const double found = std::max(valuer.value(order).main_us, best);
             worst = std::max(worst, found / best);
@@ -207,7 +207,7 @@ TEST_CASE("the heuristic comes close to the exact search and is bounded") {
     REQUIRE(sum / cases < 1.01);
 }
 
-TEST_CASE("64 nodes and 128 layers take a bounded number of orders") {
+TEST_CASE("64 nodes and 128 layers need a bounded number of orders") {
     for (auto objective : {PartitionObjective::throughput, PartitionObjective::latency}) {
         PartitionInput input = test::site_input(3, 64, 128);
         input.objective = objective;

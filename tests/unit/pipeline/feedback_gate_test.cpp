@@ -1,4 +1,4 @@
-// Parts without tokens and tokens without parts meet in the gate, whichever comes first.
+// The feedback gate joins parts that lack tokens with tokens that come before or after them.
 #include "pipeline/feedback_gate.h"
 
 #include <limits>
@@ -38,7 +38,7 @@ AcceptedTokens token(std::uint64_t sequence, std::int32_t position, Token value)
     return {SequenceId(sequence), position, {value}};
 }
 
-/// A gate that has seen the sequences 1 to 9 being opened.
+/// Returns a gate in which the sequences 1 to 9 are open.
 FeedbackGate opened() {
     FeedbackGate gate;
     PartPlan part;
@@ -58,7 +58,7 @@ bool passes(FeedbackGate& gate, PartPlan& part) {
     return *passed;
 }
 
-/// What the gate says of a part that it does not take.
+/// Returns the error of a part that the gate refuses.
 std::string refusal(FeedbackGate& gate, PartPlan part) {
     const auto passed = gate.pass(part);
     REQUIRE_FALSE(passed.has_value());
@@ -68,7 +68,7 @@ std::string refusal(FeedbackGate& gate, PartPlan part) {
 
 }  // namespace
 
-TEST_CASE("what lacks nothing passes") {
+TEST_CASE("a part that lacks no token passes") {
     FeedbackGate gate = opened();
     PartPlan known = decode_part(1, {row(1, 5, 42)});
     REQUIRE(passes(gate, known));
@@ -78,13 +78,13 @@ TEST_CASE("what lacks nothing passes") {
     REQUIRE(gate.waiting() == 0);
 }
 
-TEST_CASE("a token that comes first is put in, one that comes later completes the part") {
+TEST_CASE("an early token is filled in, and a late one completes the part") {
     FeedbackGate gate = opened();
     REQUIRE(gate.deliver(feedback({token(1, 5, 42)})).empty());
     PartPlan part = decode_part(1, {row(1, 5), row(2, 9), row(3, 3, 7)});
     REQUIRE_FALSE(passes(gate, part));
     REQUIRE(gate.waiting() == 1);
-    REQUIRE(gate.deliver(feedback({token(2, 8, 1)})).empty());  // of another position
+    REQUIRE(gate.deliver(feedback({token(2, 8, 1)})).empty());  // at another position
     const std::vector<PartPlan> parts = gate.deliver(feedback({token(2, 9, 43)}));
     REQUIRE(parts.size() == 1);
     REQUIRE(row_of(parts[0], 0).token == 42);
@@ -93,7 +93,7 @@ TEST_CASE("a token that comes first is put in, one that comes later completes th
     REQUIRE(gate.waiting() == 0);
 }
 
-TEST_CASE("parts that one message completes leave in the order they came") {
+TEST_CASE("parts that one message completes leave in the order of arrival") {
     FeedbackGate gate = opened();
     for (std::uint64_t i = 1; i <= 4; ++i) {
         PartPlan part = decode_part(i, {row(5 - i, 10)});
@@ -107,7 +107,7 @@ TEST_CASE("parts that one message completes leave in the order they came") {
     REQUIRE(gate.waiting() == 1);
 }
 
-TEST_CASE("a sequence waits in two parts at most") {
+TEST_CASE("a sequence waits in at most two parts") {
     FeedbackGate gate = opened();
     for (std::int32_t i = 0; i < 2; ++i) {
         PartPlan part = decode_part(1, {row(1, 10 + i)});
@@ -117,7 +117,7 @@ TEST_CASE("a sequence waits in two parts at most") {
             "part 9: sequence 1 already waits for tokens in 2 parts");
 }
 
-TEST_CASE("tokens go with their sequence, and with the epoch") {
+TEST_CASE("tokens are dropped with their sequence and with the epoch") {
     FeedbackGate gate = opened();
     REQUIRE(gate.deliver(feedback({token(1, 5, 42), token(2, 6, 43)})).empty());
     PartPlan release = decode_part(1, {row(3, 1, 1)});
@@ -132,7 +132,7 @@ TEST_CASE("tokens go with their sequence, and with the epoch") {
     REQUIRE_FALSE(refusal(gate, decode_part(3, {row(2, 6)})).empty());
 }
 
-TEST_CASE("a token that comes after its sequence's release is not kept") {
+TEST_CASE("a token that comes after the release of its sequence is dropped") {
     FeedbackGate gate = opened();
     for (std::uint64_t id = 1; id < 10; ++id) {
         PartPlan part = decode_part(id, {row(20, 1, 1)});
@@ -143,7 +143,7 @@ TEST_CASE("a token that comes after its sequence's release is not kept") {
     }
 }
 
-TEST_CASE("a token is waited for once, and what is refused leaves nothing behind") {
+TEST_CASE("only one part may wait for a token, and a refused part leaves nothing behind") {
     FeedbackGate gate = opened();
     REQUIRE(refusal(gate, decode_part(1, {row(2, 3), row(1, 10), row(1, 10)})) ==
             "part 1: sequence 1 already waits for its token at position 10");
@@ -156,7 +156,7 @@ TEST_CASE("a token is waited for once, and what is refused leaves nothing behind
     REQUIRE(gate.waiting() == 0);
 }
 
-TEST_CASE("the last of all sequence ids waits like any other") {
+TEST_CASE("the highest sequence id works like any other") {
     FeedbackGate gate = opened();
     constexpr std::uint64_t kLast = std::numeric_limits<std::uint64_t>::max();
     PartPlan other = decode_part(1, {row(1, 5)});
@@ -168,7 +168,7 @@ TEST_CASE("the last of all sequence ids waits like any other") {
     REQUIRE(gate.deliver(feedback({token(1, 5, 1), token(kLast, 5, 1)})).size() == 2);
 }
 
-TEST_CASE("of several accepted tokens the last one is what the next row begins with") {
+TEST_CASE("the next row begins with the last of several accepted tokens") {
     FeedbackGate gate = opened();
     PartPlan next = decode_part(1, {row(1, 7)});
     REQUIRE_FALSE(passes(gate, next));

@@ -1,4 +1,4 @@
-// Bringing a pipeline up over every order of arrivals, and messages that do not fit.
+// Building a pipeline: reports of stages in different orders, and reports that are wrong.
 #include "pipeline/pipeline_build.h"
 
 #include "support/catch.h"
@@ -26,7 +26,7 @@ StageLoaded loaded(std::uint64_t blocks, std::uint32_t epoch = 4) {
 
 }  // namespace
 
-TEST_CASE("the last stage to load and to be ready completes the step, in any order") {
+TEST_CASE("the last report completes a step, in any order of the stages") {
     const std::vector<std::vector<std::uint32_t>> orders{{1, 2, 3}, {3, 2, 1}, {2, 3, 1}};
     for (const auto& order : orders) {
         PipelineBuild build = begin_three();
@@ -44,13 +44,13 @@ TEST_CASE("the last stage to load and to be ready completes the step, in any ord
     }
 }
 
-TEST_CASE("no more blocks are agreed than are of use") {
+TEST_CASE("the number of KV blocks is at most the useful one") {
     PipelineBuild build = begin_three();
     for (std::uint32_t i = 1; i <= 3; ++i) REQUIRE(build.on_loaded(NodeId(i), loaded(900)));
     REQUIRE(build.kv_blocks() == 50);
 }
 
-TEST_CASE("messages that do not fit are errors") {
+TEST_CASE("unexpected reports are errors") {
     PipelineBuild build = begin_three();
     REQUIRE_FALSE(build.on_loaded(NodeId(9), loaded(5)).has_value());
     REQUIRE_FALSE(build.on_loaded(NodeId(1), loaded(5, 3)).has_value());

@@ -1,4 +1,5 @@
-// Parts through a stage session: what is sent on, what is retired, and what must not come.
+// A stage session: parts that it sends on, retires or refuses, by the place of the stage in the
+// ring.
 #include "pipeline/stage_session.h"
 
 #include <deque>
@@ -12,7 +13,7 @@ namespace {
 
 constexpr PipelineEpoch kEpoch{PipelineId(0), Epoch(1)};
 
-/// Loads at once and keeps the parts it is given.
+/// Is loaded at once, and keeps the parts that it is given until a test finishes them.
 class PartKeeper final : public StageExecutor {
 public:
     void load(const StageConfig& given) override {
@@ -67,7 +68,7 @@ struct Ports final : StagePorts {
     std::vector<TokenFeedback> fed_back;
 };
 
-/// Stage `index` of two.
+/// The session of stage `index` of two.
 struct Scene {
     Scene(std::uint32_t index, bool lm_head_first, bool feeds_back = false) {
         Assign assign;
@@ -119,7 +120,7 @@ struct Scene {
 
 }  // namespace
 
-TEST_CASE("a stage is loaded with its place in the ring") {
+TEST_CASE("a stage is loaded for its place in the ring") {
     Scene scene(1, false);
     CHECK(scene.executor.config.epoch == kEpoch);
     CHECK(scene.executor.config.layers == LayerRange{2, 4});
@@ -141,7 +142,7 @@ TEST_CASE("the first stage with the LM head sends parts on and retires those tha
     REQUIRE(scene.ports.retired[0].key == Scene::key());
 }
 
-TEST_CASE("with feedback its tokens reach waiting rows without a message") {
+TEST_CASE("on the first stage with the LM head, feedback reaches waiting rows without a message") {
     Scene scene(0, true, true);
     PartPlan next = Scene::plan(std::nullopt);
     std::get<std::vector<DecodeRows>>(next.rows)[0].position = 4;
@@ -159,7 +160,7 @@ TEST_CASE("with feedback its tokens reach waiting rows without a message") {
     REQUIRE(std::get<std::vector<DecodeRows>>(ready.rows)[0].token == 7);
 }
 
-TEST_CASE("the last stage with the LM head feeds decoded tokens back, and retires") {
+TEST_CASE("the last stage with the LM head feeds decoded tokens back and retires parts") {
     Scene scene(1, false, true);
     REQUIRE(scene.session.submit(Scene::forwarded(), 0).ok());
     scene.finish(Scene::retired());
@@ -174,7 +175,7 @@ TEST_CASE("the last stage with the LM head feeds decoded tokens back, and retire
     REQUIRE(scene.ports.fed_back.size() == 1);
 }
 
-TEST_CASE("the last stage without LM head returns everything") {
+TEST_CASE("the last stage without the LM head returns all parts") {
     Scene scene(1, true);
     REQUIRE(scene.session.submit(Scene::forwarded(), 0).ok());
     scene.finish(Scene::returned());

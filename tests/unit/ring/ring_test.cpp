@@ -1,4 +1,4 @@
-// Every topology a pipeline can have, and the rings that cannot be.
+// Rings: every topology that a pipeline can have, and stages that do not form a ring.
 #include "ring/ring.h"
 
 #include <string>
@@ -24,7 +24,7 @@ std::string refusal(std::vector<RingStage> stages) {
 
 }  // namespace
 
-TEST_CASE("a single stage does everything and sends to the head alone") {
+TEST_CASE("a single stage does everything and sends only to the head") {
     for (bool lm_head_first : {false, true}) {
         for (bool feeds_back : {false, true}) {
             const RingShape ring(1, lm_head_first, feeds_back);
@@ -77,7 +77,7 @@ TEST_CASE("with the LM head on the first stage rows return to it") {
     }
 }
 
-TEST_CASE("next and previous undo each other on every shape") {
+TEST_CASE("next and previous are inverse on every shape") {
     for (std::size_t size = 1; size <= 5; ++size) {
         for (bool lm_head_first : {false, true}) {
             for (bool feeds_back : {false, true}) {
@@ -95,7 +95,7 @@ TEST_CASE("next and previous undo each other on every shape") {
     }
 }
 
-TEST_CASE("nodes are found by their place") {
+TEST_CASE("nodes are found by their place in the ring") {
     const Ring ring = *Ring::make(three(), false, true);
     CHECK(ring.first_node() == NodeId(4));
     CHECK(ring.lm_head_node() == NodeId(1));
@@ -116,7 +116,7 @@ TEST_CASE("nodes are found by their place") {
     CHECK(returning.next_node(NodeId(1)) == NodeId(4));
 }
 
-TEST_CASE("rings that cannot be are refused with the stage and the numbers") {
+TEST_CASE("stages that do not form a ring are refused with the stage and the numbers") {
     CHECK(refusal({}) == "the ring has no stages");
     auto stages = three();
     stages[1].layers = {3, 5};

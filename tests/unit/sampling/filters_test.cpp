@@ -1,5 +1,5 @@
-// Options that change or narrow the logits: bias, penalties, forbidden tokens, ties at a cut, and
-// that a filter which drops nothing changes nothing.
+// Options that change logits or drop tokens: bias, penalties, forbidden tokens, ties at a limit,
+// and filters that drop nothing.
 #include <cmath>
 #include <limits>
 #include <set>
@@ -34,7 +34,7 @@ TokenHistory history_of(const std::vector<Token>& tokens, std::size_t prompt) {
 
 }  // namespace
 
-TEST_CASE("penalties count the output, repetition the prompt as well") {
+TEST_CASE("penalties count the output, and that of repetition also the prompt") {
     const std::vector<float> plain{2, -2, 1, 1, 1};
     SamplingParams params;
     params.repetition_penalty = 2;
@@ -42,14 +42,14 @@ TEST_CASE("penalties count the output, repetition the prompt as well") {
     params.frequency_penalty = 0.25f;
     std::vector<float> logits = plain;
     adjust_logits(logits, params, history_of({0, 1, 2, 2, 2, 3}, 2), {});
-    CHECK(logits[0] == 1.0f);                     // prompt: repetition alone
-    CHECK(logits[1] == -4.0f);                    // a negative logit moves down too
+    CHECK(logits[0] == 1.0f);                     // in the prompt: repetition only
+    CHECK(logits[1] == -4.0f);                    // a negative logit decreases, too
     CHECK(logits[2] == 0.5f - 0.5f - 3 * 0.25f);  // three times in the output
     CHECK(logits[3] == 0.5f - 0.5f - 0.25f);
-    CHECK(logits[4] == 1.0f);  // never seen
+    CHECK(logits[4] == 1.0f);  // in neither
 }
 
-TEST_CASE("history is the same however it was grown") {
+TEST_CASE("the history does not depend on the steps in which it grows") {
     const std::vector<Token> tokens{5, 5, 6, 7, 5, 6};
     TokenHistory stepwise;
     for (std::size_t end : {1u, 3u, 3u, 6u}) stepwise.advance(tokens, end, 2);
@@ -58,7 +58,7 @@ TEST_CASE("history is the same however it was grown") {
     REQUIRE(stepwise.counts().at(6) == 2);
 }
 
-TEST_CASE("bias moves a token, -100 and forbidden remove it") {
+TEST_CASE("bias changes a logit, a bias of -100 and the list of forbidden tokens remove a token") {
     std::vector<float> logits{1, 2, 3};
     SamplingParams params;
     params.logit_bias = {{0, 5}, {2, -100}, {7, 1}};
@@ -70,7 +70,7 @@ TEST_CASE("bias moves a token, -100 and forbidden remove it") {
     CHECK(drawn(logits, {1.0f, 3}) == std::set<Token>{0});
 }
 
-TEST_CASE("top_k keeps exactly k, the lowest ids among equals") {
+TEST_CASE("top_k keeps exactly k tokens, and the lowest ids among equals") {
     const std::vector<float> logits{1, 2, 2, 2, 0};
     for (std::int32_t k = 1; k <= 4; ++k) {
         SamplerState state{1.0f, 9};
@@ -80,7 +80,7 @@ TEST_CASE("top_k keeps exactly k, the lowest ids among equals") {
     }
 }
 
-TEST_CASE("top_p keeps the token that reaches the sum, and never none") {
+TEST_CASE("top_p keeps the token that reaches the sum, and at least one token") {
     const std::vector<float> logits{std::log(0.5f), std::log(0.3f), std::log(0.2f)};
     SamplerState state{1.0f, 9};
     state.top_p = 0.49f;
@@ -105,7 +105,7 @@ TEST_CASE("filters that drop nothing give the same draw") {
     }
 }
 
-TEST_CASE("odd rows do not break the filters") {
+TEST_CASE("rows with NaN and infinity do not break the filters") {
     constexpr float kInf = std::numeric_limits<float>::infinity();
     const float nan = std::numeric_limits<float>::quiet_NaN();
     SamplerState state{1.0f, 5, 2, 0.5f, 0.1f};

@@ -1,5 +1,5 @@
-// The sampler: greedy ties and odd logits, the drawn distribution against softmax in long double,
-// and that a token depends on nothing but logits, temperature, seed and position.
+// The sampler: ties and odd logits of greedy sampling, the distribution of draws compared with a
+// softmax in long double, and tokens that depend only on logits, temperature, seed and position.
 #include "sampling/sampler.h"
 
 #include <cmath>
@@ -57,7 +57,7 @@ double chi_square(const std::vector<int>& counts, const std::vector<double>& sha
 
 }  // namespace
 
-TEST_CASE("greedy takes the largest logit, the lowest id among equals") {
+TEST_CASE("greedy picks the largest logit, and the lowest id among equals") {
     CHECK(greedy({1, 3, 2}) == 1);
     CHECK(greedy({1, 3, 3}) == 1);
     CHECK(greedy({-5, -5, -5}) == 0);
@@ -65,7 +65,7 @@ TEST_CASE("greedy takes the largest logit, the lowest id among equals") {
     CHECK(greedy({7}) == 0);
 }
 
-TEST_CASE("logits that are no numbers never win") {
+TEST_CASE("logits that are NaN are never picked") {
     CHECK(greedy({kNan, 1, 2}) == 2);
     CHECK(greedy({2, kNan, 1}) == 0);
     CHECK(greedy({kNan, -kInf}) == 1);
@@ -79,7 +79,7 @@ TEST_CASE("logits that are no numbers never win") {
     CHECK(sample_token(std::vector<float>{kNan, kNan}, {1.0f, 5}, 3) == 0);
 }
 
-TEST_CASE("infinite logits are drawn alike among themselves") {
+TEST_CASE("equal infinite logits are drawn with equal probability") {
     const std::vector<float> high = {1, kInf, 2, kInf};
     const auto counts = draw_many(high, {0.7f, 1}, 2000);
     CHECK(counts[0] + counts[2] == 0);
@@ -92,7 +92,7 @@ TEST_CASE("infinite logits are drawn alike among themselves") {
 }
 
 TEST_CASE("draws follow the softmax") {
-    // 99.99 % quantile of chi-square with k degrees of freedom is about k + 3.72 sqrt(2k) + 9.
+    // The 99.99 % quantile of chi-square with k degrees of freedom is about k + 3.72 sqrt(2k) + 9.
     constexpr int kDraws = 50'000;
     for (const float temperature : {0.5f, 1.0f, 2.0f, 100.0f}) {
         for (const std::size_t count : {std::size_t{2}, std::size_t{17}, std::size_t{700}}) {
@@ -106,14 +106,14 @@ TEST_CASE("draws follow the softmax") {
     }
 }
 
-TEST_CASE("the chi-square test sees a wrong temperature") {
+TEST_CASE("the chi-square test detects a wrong temperature") {
     constexpr int kDraws = 50'000;
     const auto logits = random_logits(17, 17, 3);
     const auto counts = draw_many(logits, {1.0f, 11}, kDraws);
     CHECK(chi_square(counts, softmax(logits, 1.1f), kDraws) > 60);
 }
 
-TEST_CASE("extreme temperatures") {
+TEST_CASE("extreme temperatures are greedy or uniform") {
     const auto logits = random_logits(1000, 3);
     const Token best = greedy(logits);
     for (const float cold : {1e-6f, 1e-30f, std::numeric_limits<float>::denorm_min()}) {
@@ -131,7 +131,7 @@ TEST_CASE("extreme temperatures") {
     CHECK(wide[0] == 100);
 }
 
-TEST_CASE("a token depends on seed and position alone") {
+TEST_CASE("a token depends only on seed and position") {
     const auto logits = random_logits(500, 8, 1);
     int same_position = 0;
     int same_seed = 0;
@@ -154,7 +154,7 @@ TEST_CASE("the tokens of a seed never change") {
     CHECK(tokens == std::vector<Token>{517, 433, 41, 872, 989, 78, 491, 782});
 }
 
-TEST_CASE("the hash of a row sees every bit") {
+TEST_CASE("the hash of a row depends on every bit") {
     std::vector<float> logits = random_logits(129, 2);
     const std::uint64_t before = hash_logits(logits);
     CHECK(hash_logits(logits) == before);

@@ -1,4 +1,4 @@
-// The adaptive scheduler and the paper's from hand-made views with known best answers.
+// The adaptive scheduler and that of the paper, on hand-made views whose best plan is known.
 #include <molink/scheduler.h>
 
 #include "scene.h"
@@ -8,7 +8,7 @@ using namespace molink;
 
 namespace {
 
-/// Three stages of 5 ms whatever the rows, links of 100 Mbit/s and 30 ms.
+/// Returns three stages of about 5 ms for any number of rows, with links of 100 Mbit/s and 30 ms.
 Scene weak_ring() {
     Scene scene;
     for (StageView& stage : scene.stages) {
@@ -25,7 +25,7 @@ Scene weak_ring() {
     return scene;
 }
 
-/// Rows of the micro-batches that are launched one after the other.
+/// Returns the rows of the micro-batches that are launched one after the other.
 std::vector<std::size_t> launches(Scene& scene, Scheduler& scheduler) {
     std::vector<std::size_t> rows;
     while (!scene.decodable.empty()) {
@@ -44,12 +44,12 @@ std::vector<std::size_t> launches(Scene& scene, Scheduler& scheduler) {
 
 }  // namespace
 
-TEST_CASE("as many micro-batches as the ring needs, no more") {
+TEST_CASE("there are as many micro-batches as the ring needs and no more") {
     Scene scene = weak_ring();
     scene.decode(32);
-    // One micro-batch of 32 rows pays two transfers of 42 ms one after the other: 90 ms of delay,
-    // 15 of stages, 84 of links. Eight of four rows overlap them: 105 + 11 ms, and the slowest link
-    // is busy for 44.
+    // One micro-batch of 32 rows takes 90 ms of delay, 15 ms of stages, and two transfers of 42 ms
+    // one after the other. Eight micro-batches of four rows overlap the transfers and take
+    // 105 + 11 ms, in which the slowest link is busy for 44 ms.
     const std::vector<std::size_t> rows = launches(scene, *make_adaptive_scheduler());
     REQUIRE(rows.size() >= 6);
     REQUIRE(rows.size() <= 24);
@@ -68,7 +68,7 @@ TEST_CASE("a ring without delay and rate limits has as many micro-batches as sta
     REQUIRE(launches(scene, *make_adaptive_scheduler()).size() == 3);
 }
 
-TEST_CASE("the last percent of a stage that would never rest is not paid for") {
+TEST_CASE("a stage that would never be idle is not worth a gain of a few percent") {
     Scene scene = weak_ring();
     scene.stages.resize(2);
     for (StageView& stage : scene.stages) {
@@ -76,10 +76,11 @@ TEST_CASE("the last percent of a stage that would never rest is not paid for") {
         stage.row_bytes = 8192;
         stage.link_to_next = {12.5e6, 15'000, 0};
     }
-    // Two micro-batches take 91 ms and leave stages a third of it, three take 87 and leave 5.
+    // Two micro-batches take 91 ms, and stages are idle for a third of it. Three take 87 ms, and
+    // stages are idle for 5 ms.
     scene.decode(8);
     REQUIRE(launches(scene, *make_adaptive_scheduler()).size() == 2);
-    // With twice the delay four take 113 ms and leave a tenth, two take 121: that is worth it.
+    // With twice the delay two take 121 ms and four take 113 ms, with stages idle for a tenth.
     for (StageView& stage : scene.stages) stage.link_to_next.delay_us = 30'000;
     scene.view.decoding_in_flight = 0;
     scene.view.decode_parts_in_flight = scene.view.micro_batches_in_flight = 0;
@@ -95,7 +96,7 @@ TEST_CASE("one stage has one micro-batch") {
     REQUIRE(launches(scene, *make_adaptive_scheduler()) == std::vector<std::size_t>{32});
 }
 
-TEST_CASE("slices keep a stage from being held up while others decode") {
+TEST_CASE("slices do not hold up a stage for long while other sequences decode") {
     Scene scene = weak_ring();
     scene.sequences[39].prompt_tokens = 1024;
     scene.prefilling = {&scene.sequences[39]};
@@ -104,14 +105,14 @@ TEST_CASE("slices keep a stage from being held up while others decode") {
     const std::int32_t slice = scene.plan(*scheduler).prefill.at(0).count;
     REQUIRE(scene.stages[0].prefill.at(slice) <= 2 * scene.stages[0].prefill.at(8));
     REQUIRE(slice >= 8);
-    // Slices follow each other through the ring until it is full.
+    // More slices follow until the ring is full.
     scene.view.prefill_parts_in_flight = 2;
     REQUIRE(scene.plan(*scheduler).prefill.size() == 1);
     scene.view.prefill_parts_in_flight = 64;
     REQUIRE(scene.plan(*scheduler).prefill.empty());
 }
 
-TEST_CASE("a slice is no smaller than reading a stage's weights is worth") {
+TEST_CASE("a slice is large enough for the cost of reading the weights") {
     Scene scene = weak_ring();
     for (StageView& stage : scene.stages) {
         stage.decode = stage.prefill = {4000, 400};
@@ -121,14 +122,14 @@ TEST_CASE("a slice is no smaller than reading a stage's weights is worth") {
     scene.prefilling = {&scene.sequences[39]};
     scene.view.decoding_in_flight = 4;
     const auto slice = [&] { return scene.plan(*make_adaptive_scheduler()).prefill.at(0).count; };
-    REQUIRE(slice() == 64);  // 29.6 ms, ten times what it costs without rows is 40
+    REQUIRE(slice() == 64);  // 29.6 ms; ten times the cost without rows is 40 ms
     for (StageView& stage : scene.stages) stage.prefill.base_us = 400;
-    REQUIRE(slice() == 24);  // 10 ms, the head-of-line bound
+    REQUIRE(slice() == 24);  // 10 ms, the bound on waiting behind a slice
     for (StageView& stage : scene.stages) stage.prefill.base_us = 2000;
     REQUIRE(slice() == 32);  // 14.8 ms of 20
 }
 
-TEST_CASE("a head that serves alone decodes few rows no more often than prompts can bear") {
+TEST_CASE("on a single stage decode parts of few rows are spaced while prompts wait") {
     Scene scene = weak_ring();
     scene.stages.resize(1);
     scene.stages[0].decode = scene.stages[0].prefill = {10'000, 1'000};
@@ -137,11 +138,12 @@ TEST_CASE("a head that serves alone decodes few rows no more often than prompts 
     scene.view.running = 4;
     scene.decode(4);
     for (std::size_t i = 4; i < 32; ++i) scene.waiting.push_back(&scene.sequences[i]);
-    // A part of 4 rows takes 14 ms; among 32 rows they would take 5.25: once in 437.5 ms is enough.
+    // A part of 4 rows takes 14 ms. In a part of 32 rows the 4 rows would take 5.25 ms, so that a
+    // part every 437.5 ms wastes a fiftieth of the time.
     const auto scheduler = make_adaptive_scheduler();
     const std::int64_t begin_us = scene.view.now_us = 1'000'000;
     REQUIRE(scene.plan(*scheduler).decode.size() == 4);
-    // A slice is under way, others wait: they go first, in slices as large as the wait permits.
+    // A slice is in flight and prompts wait: they go first, in slices as large as the time permits.
     scene.view.prefill_parts_in_flight = 1;
     scene.view.prefill_rows_in_flight = 128;
     scene.view.now_us = begin_us + 437'000;
@@ -150,7 +152,7 @@ TEST_CASE("a head that serves alone decodes few rows no more often than prompts 
     REQUIRE(held.prefill.size() > 1);
     scene.view.now_us = begin_us + 438'000;
     REQUIRE(scene.plan(*scheduler).decode.size() == 4);
-    // The last slice is under way: it is waited for; without one there is nothing to wait for.
+    // Decode waits for the last slice in flight. Without a slice in flight it does not wait.
     scene.view.now_us += 1'000;
     REQUIRE(scene.plan(*scheduler).decode.empty());
     scene.waiting.clear();
@@ -160,7 +162,7 @@ TEST_CASE("a head that serves alone decodes few rows no more often than prompts 
     REQUIRE(scene.plan(*scheduler).decode.size() == 4);
 }
 
-TEST_CASE("a goal for gaps goes before the spacing of decode parts") {
+TEST_CASE("a latency goal has precedence over the spacing of decode parts") {
     Scene scene = weak_ring();
     scene.stages.resize(1);
     scene.stages[0].decode = scene.stages[0].prefill = {10'000, 1'000};
@@ -178,7 +180,7 @@ TEST_CASE("a goal for gaps goes before the spacing of decode parts") {
     REQUIRE(scene.plan(*scheduler).decode.size() == 4);
 }
 
-TEST_CASE("decode waits for no slice that leaves stages idle") {
+TEST_CASE("decode does not wait for a slice that leaves stages idle") {
     Scene scene = weak_ring();
     for (StageView& stage : scene.stages) {
         stage.decode = stage.prefill = {10'000, 1'000};
@@ -193,12 +195,12 @@ TEST_CASE("decode waits for no slice that leaves stages idle") {
     scene.view.prefill_rows_in_flight = 256;
     REQUIRE(!scene.plan(*scheduler).decode.empty());
     REQUIRE(scene.plan(*scheduler).decode.empty());
-    scene.view.prefill_parts_in_flight = 1;  // of three stages two have nothing to do
+    scene.view.prefill_parts_in_flight = 1;  // two of the three stages are idle
     scene.view.prefill_rows_in_flight = 64;
     REQUIRE(!scene.plan(*scheduler).decode.empty());
 }
 
-TEST_CASE("decode takes less of its stages while prompts fill them") {
+TEST_CASE("decode uses less of the stages while prompts fill them") {
     Scene scene = weak_ring();
     for (StageView& stage : scene.stages) {
         stage.decode = {3000, 900};
@@ -217,7 +219,7 @@ TEST_CASE("decode takes less of its stages while prompts fill them") {
     beside.view.prefill_parts_in_flight = 4;
     beside.view.prefill_rows_in_flight = 256;
     REQUIRE(launches(beside, *make_adaptive_scheduler()) == std::vector<std::size_t>{8});
-    // Where stages wait for the way round anyway, nothing is gained by it.
+    // With long delays stages are idle anyway, and fewer micro-batches gain nothing.
     for (StageView& stage : beside.stages) stage.link_to_next.delay_us = 200'000;
     beside.decode(8);
     beside.view.decoding_in_flight = beside.view.decode_parts_in_flight = 0;
@@ -228,7 +230,7 @@ TEST_CASE("decode takes less of its stages while prompts fill them") {
             launches(far, *make_adaptive_scheduler()));
 }
 
-TEST_CASE("one row more than its share goes along where it hardly takes longer") {
+TEST_CASE("a micro-batch takes one row more than its share when that costs little") {
     const std::int64_t row_bytes = GENERATE(4'096, 16'384);
     Scene scene = weak_ring();
     for (StageView& stage : scene.stages) stage.row_bytes = row_bytes;
@@ -238,8 +240,8 @@ TEST_CASE("one row more than its share goes along where it hardly takes longer")
     const std::size_t share = rows.at(0);
     REQUIRE(share >= 2);
     REQUIRE(share <= 8);
-    // All but one micro-batch are under way, one of them a row short. A row takes two links 0.7 or
-    // 2.6 ms of a cycle of about 110 ms.
+    // All but one micro-batch are in flight, and one of them is a row short. A row takes 0.7 or
+    // 2.6 ms of the two links, in a cycle of about 110 ms.
     scene.decode(share + 1);
     scene.view.decode_parts_in_flight = static_cast<std::int32_t>(rows.size()) - 1;
     scene.view.decoding_in_flight = 15 - static_cast<std::int32_t>(share);
@@ -250,7 +252,7 @@ TEST_CASE("one row more than its share goes along where it hardly takes longer")
     REQUIRE(scene.plan(*scheduler).decode.size() == share);
 }
 
-TEST_CASE("slices are as small as stages keep up with beside decode") {
+TEST_CASE("slices are as small as stages can handle beside decode") {
     Scene scene = weak_ring();
     scene.sequences[39].prompt_tokens = 1024;
     scene.prefilling = {&scene.sequences[39]};
@@ -263,7 +265,7 @@ TEST_CASE("slices are as small as stages keep up with beside decode") {
     REQUIRE(scene.plan(*make_adaptive_scheduler()).prefill.at(0).count > alone);
 }
 
-TEST_CASE("prefill under way keeps the slowest link busy, hardly more") {
+TEST_CASE("prefill in flight is just enough to keep the slowest link busy") {
     Scene scene = weak_ring();
     scene.sequences[39].prompt_tokens = 4096;
     scene.prefilling = {&scene.sequences[39]};
@@ -275,12 +277,12 @@ TEST_CASE("prefill under way keeps the slowest link busy, hardly more") {
         ++scene.view.prefill_parts_in_flight;
     }
     const double link_ms = rows * 16384 / 12'500.0;
-    // Once round a slice of 16 rows takes 90 ms of delay, 17 of stages, 42 of links.
+    // Round the ring a slice of 16 rows takes 90 ms of delay, 17 ms of stages and 42 ms of links.
     REQUIRE(link_ms > 149);
     REQUIRE(link_ms < 1.25 * 149 + 2 * 21);
 }
 
-TEST_CASE("a deep queue of prompts is cut into fewer parts") {
+TEST_CASE("prompts are cut into larger slices when many wait") {
     Scene scene = weak_ring();
     for (std::size_t i = 20; i < 40; ++i) {
         scene.sequences[i].prompt_tokens = 1024;
@@ -292,7 +294,7 @@ TEST_CASE("a deep queue of prompts is cut into fewer parts") {
     REQUIRE(scene.plan(*scheduler).prefill.at(0).count < deep);
 }
 
-TEST_CASE("the prompt with the least left goes first, and waiting counts") {
+TEST_CASE("the prompt with the fewest rows left goes first, but waiting time counts") {
     Scene scene = weak_ring();
     SequenceView& begun = scene.sequences[0];
     SequenceView& later = scene.sequences[1];
@@ -307,14 +309,15 @@ TEST_CASE("the prompt with the least left goes first, and waiting counts") {
     begun.scheduled = 1500;
     REQUIRE(first() == begun.id);
     begun.scheduled = 500;
-    // 1,500 rows take 2 s over the slowest link, 1,000 take 1.3 s; ten times the difference later:
+    // 1,500 rows take 2 s over the slowest link and 1,000 take 1.3 s. `later` comes more than ten
+    // times the difference later.
     scene.view.now_us = later.arrival_us = 7'500'000;
     REQUIRE(first() == begun.id);
     later.arrival_us = 3'000'000;
     REQUIRE(first() == later.id);
 }
 
-TEST_CASE("what cannot be admitted holds up nobody who was") {
+TEST_CASE("a prompt that cannot be admitted does not hold up admitted ones") {
     Scene scene = weak_ring();
     SequenceView& begun = scene.sequences[0];
     SequenceView& large = scene.sequences[1];
@@ -331,7 +334,7 @@ TEST_CASE("what cannot be admitted holds up nobody who was") {
     REQUIRE(plan.prefill[0].sequence == begun.id);
 }
 
-TEST_CASE("goals bind admission") {
+TEST_CASE("goals limit admission") {
     Scene scene = weak_ring();
     scene.waiting = {&scene.sequences[39]};
     scene.view.decoding_in_flight = 16;
@@ -344,17 +347,18 @@ TEST_CASE("goals bind admission") {
     AdaptiveSchedulerOptions enough;
     enough.throughput_goal = 50;  // 16 rows in 120 ms are 130 tokens/s
     REQUIRE(scene.plan(*make_adaptive_scheduler(enough)).prefill.empty());
-    scene.view.running = 0;  // somebody always runs
+    scene.view.running = 0;  // at least one sequence always runs
     scene.view.decoding_in_flight = scene.view.decode_parts_in_flight = 0;
     REQUIRE(scene.plan(*make_adaptive_scheduler(fast)).prefill.size() == 1);
 }
 
-TEST_CASE("the paper's rule: phases apart, micro-batches by its constants") {
+TEST_CASE("the rule of the paper separates prefill and decode and uses fixed constants") {
     Scene scene = weak_ring();
     scene.decode(32);
     scene.view.running = 32;
-    // c(32/N) = 5 + 0.64/N*... about 10 ms, x(32/N) = 2 * 4096 * 32/N bytes over 1 Gbit/s + 5 ms:
-    // N = 3 gives 1 * 10.2 against 2 * 5.7, N = 4 gives 2 * 10.2 against 2 * 5.5.
+    // c(32 / N) is about 10.2 ms. x(32 / N) is 2 * 4096 * 32 / N bytes over 1 Gbit/s, plus 5 ms.
+    // The smallest N with (N - 2) c >= 2 x is 4: 1 * 10.2 < 2 * 5.7 for N = 3, 2 * 10.2 > 2 * 5.5
+    // for 4.
     REQUIRE(launches(scene, *make_paper_scheduler()).size() == 4);
     scene = weak_ring();
     scene.decode(4);

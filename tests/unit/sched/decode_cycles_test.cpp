@@ -1,4 +1,4 @@
-// How many micro-batches the adaptive scheduler keeps, from predicted cycles alone.
+// The number of micro-batches that the adaptive scheduler chooses from predicted cycles.
 #include "sched/decode_cycles.h"
 
 #include <vector>
@@ -9,7 +9,7 @@ using namespace molink;
 
 namespace {
 
-/// Two stages 10 ms apart that take so long for a decode part.
+/// Two stages with the given service time of decode parts, and links with a delay of 10 ms.
 struct TwoStages {
     explicit TwoStages(const ServiceTime& decode) {
         for (StageView& stage : stages) {
@@ -29,36 +29,39 @@ struct TwoStages {
 }  // namespace
 
 TEST_CASE("decode cycles: the fewest micro-batches near the best cycle") {
-    // b rows take 1 ms + 1 ms a row on each stage: 22 + 2 b ms round the ring, n (1 + b) ms a
-    // stage.
+    // A part of b rows takes 1 + b ms on each stage. A cycle of n parts takes 22 + 2 b ms round the
+    // ring, or n (1 + b) ms of a stage.
     const TwoStages ring({1'000, 1'000});
-    // Of 16 rows: 1: 54 ms, 2: 38, 3: 34, 4: 30, 5: 30, 6: 28, 8: 26 (24 of a stage), 16: 32.
+    // Cycles of 16 rows by n: 1: 54 ms, 2: 38, 3: 34, 4: 30, 5: 30, 6: 28, 8: 26 (24 of a stage),
+    // 16: 32.
     REQUIRE(ring.choose(16, 0, false) == 8);
     REQUIRE(ring.choose(1, 0, false) == 1);
-    // However many rows, no more than can be told apart.
+    // The number is bounded for any number of rows.
     REQUIRE(ring.choose(100'000, 0, false) <= DecodeCycles::kMost);
 }
 
-TEST_CASE("decode cycles: a number in use stays while it is hardly worse and stages rest") {
-    // Rows cost next to nothing: every number has a cycle of 32 ms, 6 ms of them on each stage for
-    // one micro-batch and all but 2 for five.
+TEST_CASE(
+    "decode cycles: the number in use is kept while it is nearly as good and stages are idle "
+    "enough") {
+    // Rows cost almost nothing, so that every number has a cycle of 32 ms. Each stage is busy for
+    // 6 ms of it with one micro-batch, and for 30 ms with five.
     const TwoStages ring({6'000, 1});
     REQUIRE(ring.choose(16, 0, false) == 1);
     REQUIRE(ring.choose(16, 2, false) == 2);
     REQUIRE(ring.choose(16, 3, false) == 1);  // too far above
-    REQUIRE(ring.choose(16, 2, true) == 1);   // prompts have the rest
-    REQUIRE(ring.choose(2, 64, false) == 2);  // no more than there are rows
+    REQUIRE(ring.choose(16, 2, true) == 1);   // prompts use the rest of the stages
+    REQUIRE(ring.choose(2, 64, false) == 2);  // at most one per row
 }
 
-TEST_CASE("decode cycles: beside prompts decode takes less of a stage") {
+TEST_CASE("decode cycles: beside prompts decode uses less of a stage") {
     const TwoStages ring({1'000, 1'000});
-    // One would take 54 ms, more than twice the best of 26; two take 38.
+    // One micro-batch takes 54 ms, more than twice the best cycle of 26 ms. Two take 38 ms.
     REQUIRE(ring.choose(16, 0, true) == 2);
 }
 
-TEST_CASE("decode cycles: while stages have little to do more micro-batches are under way") {
-    // Every number has a cycle of 22 ms; five take 5 ms of it on each stage, six more than a
-    // quarter.
+TEST_CASE("decode cycles: there are more micro-batches while stages are mostly idle") {
+    // Every number has a cycle of 22 ms. Five micro-batches take 5 ms of it on each stage, six take
+    // more than a quarter.
     const TwoStages ring({1'000, 1});
     REQUIRE(ring.choose(16, 0, false) == 5);
     REQUIRE(ring.choose(16, 5, false) == 5);

@@ -1,4 +1,4 @@
-// How far apart decode parts begin beside prompts, from hand-made rings.
+// The spacing of decode parts beside prompts, on hand-made rings.
 #include "sched/decode_spacing.h"
 
 #include <vector>
@@ -9,7 +9,7 @@ using namespace molink;
 
 namespace {
 
-/// A decode part takes 10 ms and 1 ms a row.
+/// One stage on which a part takes 10 ms plus 1 ms per row.
 struct OneStage {
     OneStage() {
         stages[0].decode = {10'000, 1'000};
@@ -27,15 +27,15 @@ struct OneStage {
 
 }  // namespace
 
-TEST_CASE("decode spacing: what small parts waste is a fiftieth of the time") {
+TEST_CASE("decode spacing: small parts waste a fiftieth of the time") {
     const OneStage ring;
-    // A part of 10 rows takes 20 ms. With 40 rows it would take 50, 12.5 of them for these 10.
+    // A part of 10 rows takes 20 ms. A part of 40 rows takes 50 ms, 12.5 ms of it for these 10.
     REQUIRE(ring.spacing_us(10, 40) == Approx((20'000 - 12'500) / 0.02));
-    // Nearly all decode already.
+    // Nearly all sequences decode already.
     REQUIRE(ring.spacing_us(39, 40) == Approx(250 / 0.02));
 }
 
-TEST_CASE("decode spacing: none where larger parts gain nothing") {
+TEST_CASE("decode spacing: there is none when larger parts gain nothing") {
     OneStage ring;
     REQUIRE(ring.spacing_us(40, 40) == 0);
     REQUIRE(ring.spacing_us(0, 40) == 0);
@@ -43,7 +43,7 @@ TEST_CASE("decode spacing: none where larger parts gain nothing") {
     REQUIRE(ring.spacing_us(10, 40) == Approx(0));
 }
 
-TEST_CASE("decode spacing: none where prompts wait for a link") {
+TEST_CASE("decode spacing: there is none when prompts wait for a link") {
     OneStage ring;
     ring.stages[0].row_bytes = 10'000;
     ring.stages[0].link_to_next.bytes_per_s = 1e6;

@@ -1,4 +1,4 @@
-// What the depth scheduler plans from hand-made views; the contract test runs it under load.
+// Plans of the depth scheduler for hand-made views. The contract test runs it under load.
 #include <molink/scheduler.h>
 
 #include "scene.h"
@@ -6,7 +6,7 @@
 
 using namespace molink;
 
-TEST_CASE("running sequences are dealt over as many micro-batches as there are stages") {
+TEST_CASE("running sequences are divided among as many micro-batches as there are stages") {
     Scene scene;
     for (std::size_t i = 0; i < 7; ++i) scene.decodable.push_back(&scene.sequences[i]);
     const auto scheduler = make_depth_scheduler();
@@ -30,7 +30,7 @@ TEST_CASE("prompts are sliced and admission is first come, first served") {
     REQUIRE(plan.prefill[0].count == 32);
     REQUIRE(plan.prefill[1].sequence == SequenceId(2));
 
-    scene.view.free_blocks = 9;  // the first in line does not fit, so nobody behind it may pass
+    scene.view.free_blocks = 9;  // the first prompt does not fit, so that none after it may pass
     scene.sequences[2].blocks_needed = 1;
     plan = scene.plan(*scheduler);
     REQUIRE(plan.prefill.size() == 1);

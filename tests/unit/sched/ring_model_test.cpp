@@ -1,4 +1,4 @@
-// The ring as the adaptive scheduler reckons with it.
+// The model of a ring with which the adaptive scheduler predicts times.
 #include "sched/ring_model.h"
 
 #include <vector>
@@ -7,7 +7,7 @@
 
 using namespace molink;
 
-TEST_CASE("rows that go back to the LM head load the last link, of a prefill part one") {
+TEST_CASE("rows that return to the LM head load the last link, one row per prefill part") {
     std::vector<StageView> stages(2);
     for (StageView& stage : stages) {
         stage.row_bytes = 10'000;
@@ -24,7 +24,7 @@ TEST_CASE("rows that go back to the LM head load the last link, of a prefill par
     REQUIRE(RingModel(view).slowest_us(PartKind::decode, 8) > 80'000);
 }
 
-TEST_CASE("prefill has what decode leaves of a stage or link, and never nothing") {
+TEST_CASE("prefill gets what decode leaves of a stage or link, and always a minimum") {
     std::vector<StageView> stages(2);
     for (StageView& stage : stages) {
         stage.decode = {1'000, 0};
@@ -36,7 +36,7 @@ TEST_CASE("prefill has what decode leaves of a stage or link, and never nothing"
     const RingModel ring(view);
     REQUIRE(ring.pace_us(8, {}) == Approx(4'000));
     REQUIRE(ring.passage_us(8, {}) == Approx(28'000));
-    // A cycle of 22 ms, 11 of them decode.
+    // A cycle takes 22 ms, and decode takes 11 ms of each stage.
     const DecodeLoad half = ring.decode_load(22, 11);
     REQUIRE(half.rows == 2);
     REQUIRE(ring.pace_us(8, half) == Approx(8'000));
@@ -45,7 +45,7 @@ TEST_CASE("prefill has what decode leaves of a stage or link, and never nothing"
     REQUIRE(ring.decode_load(0, 4).parts == 0);
 }
 
-TEST_CASE("the stage that prompts wait for, unless it is a link") {
+TEST_CASE("the slowest stage for prompts is found, unless a link is slower") {
     std::vector<StageView> stages(2);
     stages[0].prefill = {1'000, 10};
     stages[1].prefill = {500, 30};

@@ -5,7 +5,7 @@
 
 #include <molink/scheduler.h>
 
-/// A hand-made view: ten sequences of 100 prompt tokens, three stages.
+/// A hand-made view: 40 sequences of 100 prompt tokens, and three stages.
 struct Scene {
     std::vector<molink::SequenceView> sequences = std::vector<molink::SequenceView>(40);
     std::vector<const molink::SequenceView*> waiting, prefilling, decodable;
@@ -24,7 +24,7 @@ struct Scene {
         view.free_blocks = 100;
     }
 
-    /// The first `count` sequences wait for their next token, needing no block.
+    /// Makes the first `count` sequences decodable. They need no further KV block.
     void decode(std::size_t count) {
         decodable.clear();
         for (std::size_t i = 0; i < count; ++i) {

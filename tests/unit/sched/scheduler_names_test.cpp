@@ -1,4 +1,4 @@
-// The schedulers by name, and what they refuse.
+// Schedulers by name, and options that they refuse.
 #include <molink/scheduler.h>
 
 #include "support/catch.h"
@@ -13,7 +13,7 @@ TEST_CASE("every name makes a scheduler of that name") {
     }
 }
 
-TEST_CASE("unknown names, and options a policy does not have, are refused in words") {
+TEST_CASE("unknown names and unsupported options are refused with a reason") {
     const auto message = [](std::string_view name, const SchedulerOptions& options) {
         const auto made = make_scheduler(name, options);
         REQUIRE_FALSE(made.has_value());

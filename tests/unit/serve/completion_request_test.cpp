@@ -1,4 +1,4 @@
-// The body of a completion request: what is read, and that every wrong member is named.
+// The body of a completion request: the members that are read, and errors that name a wrong member.
 #include "serve/completion_request.h"
 
 #include "support/catch.h"
@@ -59,7 +59,7 @@ TEST_CASE("a full body is read member by member") {
     REQUIRE(sampling.logit_bias.size() == 2);
 }
 
-TEST_CASE("what is left out has the service's default") {
+TEST_CASE("a missing member has the default of the service") {
     CompletionRequest request;
     REQUIRE_FALSE(parse_completion(R"({"model":"m","prompt":"p","top_k":-1})", request));
     REQUIRE(request.prompts[0].max_tokens == 16);
@@ -69,7 +69,7 @@ TEST_CASE("what is left out has the service's default") {
     REQUIRE_FALSE(request.stream);
 }
 
-TEST_CASE("wrong members are named") {
+TEST_CASE("a wrong member is named") {
     const std::pair<const char*, const char*> cases[] = {
         {R"("max_tokens":"5")", "max_tokens"},
         {R"("max_tokens":0)", "max_tokens"},
@@ -109,7 +109,7 @@ TEST_CASE("wrong members are named") {
     REQUIRE(error_of("\xff\xfe").message == "the body is not JSON");
 }
 
-TEST_CASE("errors are bodies that any bytes survive") {
+TEST_CASE("the body of an error is valid for any bytes in its message") {
     ApiError error;
     error.message = "bad \xff byte";
     REQUIRE(error_body(error).find("\"param\":null") != std::string::npos);
