@@ -1,5 +1,5 @@
-// The compute side of a node fed by hand: a chain of executors, parts that cannot be right, epochs,
-// memory.
+// Stage executors that compute a model, with hand-made parts: chains of stages, drafts, parts that
+// are wrong, errors of a device, epochs and memory.
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -16,7 +16,7 @@ using namespace molink;
 
 namespace {
 
-/// An executor and a way to wait for its events.
+/// An executor whose events a test can wait for.
 class Stage {
 public:
     explicit Stage(const std::string& model, const std::string& device = "cpu") {
@@ -33,7 +33,7 @@ public:
         });
     }
 
-    /// The next event that is not progress.
+    /// Waits for the next event that is not progress and returns it.
     StageEvent next() {
         StageEvent event;
         while (true) {
@@ -63,7 +63,7 @@ private:
     int notified_ = 0;
 };
 
-/// The CPU, and a device whose memory the host cannot see, which works late.
+/// Returns the CPU, and devices whose memory the host cannot access and which run ops late.
 std::vector<std::string> devices() {
     test::register_foreign_backend();
     return {"cpu", "foreign:0", "foreign:1"};
@@ -73,7 +73,7 @@ PipelineEpoch epoch_of(std::uint32_t epoch) {
     return {PipelineId(0), Epoch(epoch)};
 }
 
-/// Stage `index` of `count` equal ones over six layers.
+/// Returns the configuration of stage `index` of `count` equal stages of six layers.
 StageConfig config_of(std::int32_t index, std::int32_t count, std::uint32_t epoch = 1,
                       bool lm_head_first = false) {
     StageConfig config;
@@ -106,7 +106,7 @@ PrefillRows& prompt_of(PartPlan& plan) {
     return std::get<std::vector<PrefillRows>>(plan.rows)[0];
 }
 
-/// A decode part behind the opening one.
+/// Returns a decode part that follows the opening part.
 PartPlan decode_plan(std::int32_t position, Token token, std::vector<Token> drafts,
                      std::uint32_t epoch = 1) {
     PartPlan plan;
@@ -115,7 +115,7 @@ PartPlan decode_plan(std::int32_t position, Token token, std::vector<Token> draf
     return plan;
 }
 
-/// What the stage makes of a part.
+/// Runs a part and returns its output. The part must not fail.
 StageOutput run(Stage& stage, StageInput input) {
     stage.executor->submit(std::move(input), 0);
     StageEvent event = stage.next();
@@ -124,21 +124,21 @@ StageOutput run(Stage& stage, StageInput input) {
     return std::move(event.result);
 }
 
-/// The next stage's input.
+/// Turns an output into the input of the next stage.
 StageInput input_of(StageOutput output) {
     if (auto* forwarded = std::get_if<ForwardedPart>(&output)) return std::move(*forwarded);
     return std::move(std::get<ReturnedPart>(output));
 }
 
-/// What is wrong with a part, and the words that say so.
+/// A change that makes a part wrong, and words of the expected error.
 template <typename Part>
 struct Spoiled {
     const char* words;
     void (*spoil)(Part&);
 };
 
-/// Every one of them, submitted to `stage`, must fail it with its words. `bring_up` makes the stage
-/// ready anew and gives the part that is right.
+/// Requires that each case fails `stage` with its words. `bring_up` makes the stage ready again and
+/// returns the correct part.
 template <typename Part>
 void must_fail(Stage& stage, const std::vector<Spoiled<Part>>& cases,
                const std::function<Part()>& bring_up) {
@@ -154,11 +154,11 @@ void must_fail(Stage& stage, const std::vector<Spoiled<Part>>& cases,
     }
 }
 
-/// Two stages with the LM head on the first.
+/// Two stages, of which the first has the LM head.
 struct Round {
     explicit Round(const std::string& model) : first(model), last(model) {}
 
-    /// Brings both up anew and takes the part to the end: `back` is what returns.
+    /// Makes both stages ready in a new epoch and runs the part on both. `back` is what returns.
     void go() {
         ++epoch;
         first.bring_up(config_of(0, 2, epoch, true));
@@ -176,13 +176,13 @@ struct Round {
 
 }  // namespace
 
-TEST_CASE("a chain of stages gives the hashes of one") {
+TEST_CASE("a chain of stages gives the hashes of a single stage") {
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
     std::vector<std::uint64_t> expected;
     const std::vector<std::string> all = devices();
     for (std::int32_t stages : {1, 2, 3, 6}) {
-        // Every stage on another device.
+        // Each stage runs on another device.
         const auto device = [&](std::int32_t stage) {
             return all[static_cast<std::size_t>(stage) % all.size()];
         };
@@ -206,13 +206,13 @@ TEST_CASE("a chain of stages gives the hashes of one") {
     }
 }
 
-TEST_CASE("drafts are kept as far as they are what is sampled, and the rest is undone") {
+TEST_CASE("drafts are kept up to the first wrong one, and the rest is undone") {
     const std::string device = GENERATE(from_range(devices()));
     INFO(device);
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
     Stage stage(dir.string(), device);
-    // Token by token: what greedy sampling gives without drafts.
+    // The tokens of greedy sampling without drafts, one by one.
     stage.bring_up(config_of(0, 1));
     std::vector<Token> tokens = std::get<RetiredPart>(run(stage, opening_plan())).sampled[0].tokens;
     std::vector<std::uint64_t> hashes;
@@ -226,13 +226,13 @@ TEST_CASE("drafts are kept as far as they are what is sampled, and the rest is u
 
     stage.bring_up(config_of(0, 1, 2));
     (void)run(stage, opening_plan(2));
-    // Two drafts, of which the second one is wrong.
+    // Two drafts, of which the second is wrong.
     auto part =
         std::get<RetiredPart>(run(stage, decode_plan(9, tokens[0], {tokens[1], other(2)}, 2)));
     REQUIRE(part.sampled[0].position == 10);
     REQUIRE(part.sampled[0].tokens == std::vector<Token>{tokens[1], tokens[2]});
     REQUIRE(part.sampled[0].logit_hashes == std::vector<std::uint64_t>{hashes[0], hashes[1]});
-    // Back to position 11, where the wrong draft stood, with drafts that are right.
+    // Position 11 again, which had the wrong draft, with a right draft.
     part = std::get<RetiredPart>(run(stage, decode_plan(11, tokens[2], {tokens[3]}, 2)));
     REQUIRE(part.sampled[0].tokens == std::vector<Token>{tokens[3], tokens[4]});
     REQUIRE(part.sampled[0].logit_hashes == std::vector<std::uint64_t>{hashes[2], hashes[3]});
@@ -250,7 +250,7 @@ TEST_CASE("greedy tokens are the same whether logits come to the host or not") {
         PartPlan opening = opening_plan(epoch);
         opening.opens[0].hash_logits = epoch == 1;
         std::vector<Token> tokens = std::get<RetiredPart>(run(stage, opening)).sampled[0].tokens;
-        while (tokens.size() < 6) {  // what one block holds, drafts included
+        while (tokens.size() < 6) {  // all positions, with drafts, fit in one block
             const auto position = static_cast<std::int32_t>(8 + tokens.size());
             const PartPlan plan = decode_plan(position, tokens.back(), {7, 8}, epoch);
             const auto part = std::get<RetiredPart>(run(stage, plan));
@@ -263,7 +263,7 @@ TEST_CASE("greedy tokens are the same whether logits come to the host or not") {
     REQUIRE(outputs[0] == outputs[1]);
 }
 
-TEST_CASE("parts that stand behind each other give what they give one by one") {
+TEST_CASE("parts that are queued give the same results as parts that run one by one") {
     const std::string device = GENERATE(from_range(devices()));
     INFO(device);
     TempDir dir;
@@ -313,7 +313,7 @@ TEST_CASE("an error of the device ends the epoch and names part, device and op")
         test::ForeignOptions options;
         options.name = std::string("failing ") + op;
         options.failing_op = op;
-        // Loading uploads tensors; parts go on until the call comes.
+        // Loading uploads tensors, too, so that upload must fail at a later call.
         options.fail_at = std::string(op) == "upload" ? 30 : 3;
         test::register_foreign_backend(options);
         Stage stage(dir.string(), options.name);
@@ -355,7 +355,7 @@ TEST_CASE("a device without memory for the pages is an error with the numbers") 
     REQUIRE(event.status.message().find("of 1500000 are free") != std::string::npos);
 }
 
-TEST_CASE("parts that cannot be right fail the stage with the numbers") {
+TEST_CASE("wrong parts fail the stage with the numbers") {
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
     const std::vector<Spoiled<PartPlan>> cases{
@@ -387,7 +387,7 @@ TEST_CASE("parts that cannot be right fail the stage with the numbers") {
     REQUIRE(last.next().kind == StageEventKind::failed);
 }
 
-TEST_CASE("decode rows that cannot be right fail the stage with the numbers") {
+TEST_CASE("wrong decode rows fail the stage with the numbers") {
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
     const auto row = [](PartPlan& plan) -> DecodeRows& {
@@ -416,7 +416,7 @@ TEST_CASE("decode rows that cannot be right fail the stage with the numbers") {
     });
 }
 
-TEST_CASE("a part that returns to the LM head gives the hashes of one stage") {
+TEST_CASE("a part that returns to the LM head gives the hashes of a single stage") {
     TempDir dir;
     TinyModelOptions tied;
     tied.tied = true;
@@ -433,7 +433,7 @@ TEST_CASE("a part that returns to the LM head gives the hashes of one stage") {
     REQUIRE(retired.stage_times.size() == 2);
 }
 
-TEST_CASE("only rows that are sampled return, and a part without any does, too") {
+TEST_CASE("only sampled rows return, and a part without sampled rows returns, too") {
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
     for (bool ends_prompt : {false, true}) {
@@ -447,7 +447,7 @@ TEST_CASE("only rows that are sampled return, and a part without any does, too")
     }
 }
 
-TEST_CASE("parts that cannot have returned fail the stage with the numbers") {
+TEST_CASE("wrong returned parts fail the stage with the numbers") {
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
     const std::vector<Spoiled<ReturnedPart>> cases{

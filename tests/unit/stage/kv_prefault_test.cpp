@@ -1,4 +1,4 @@
-// KV pages are resident before parts write to them.
+// Prefaulting makes KV pages resident before parts write to them.
 #include "stage/kv_prefault.h"
 
 #include <sys/mman.h>
@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
-/// Tells what it was asked for.
+/// Records the ranges that it is asked to prefault.
 class Recorder final : public DeviceBuffer {
 public:
     explicit Recorder(std::size_t bytes) : bytes_(bytes) {}
@@ -30,7 +30,7 @@ public:
         signal_.notify_all();
     }
 
-    /// Waits until bytes [0, end) were asked for and gives back the ranges.
+    /// Waits for a range that ends at `end` or later. Returns all ranges.
     std::vector<std::pair<std::size_t, std::size_t>> wait_for(std::size_t end) {
         std::unique_lock lock(mutex_);
         signal_.wait(lock, [&] { return !ranges_.empty() && ranges_.back().second >= end; });
@@ -59,7 +59,7 @@ bool resident(void* data, std::size_t bytes) {
     return true;
 }
 
-/// Linux 5.14 and newer do.
+/// Returns whether the kernel has MADV_POPULATE_WRITE (Linux 5.14 and newer).
 bool kernel_populates() {
 #ifdef MADV_POPULATE_WRITE
     std::vector<unsigned char> memory(2 * page_size());
@@ -73,7 +73,7 @@ bool kernel_populates() {
 
 }  // namespace
 
-TEST_CASE("so many blocks as may be taken next are resident on every layer") {
+TEST_CASE("the blocks that may be used next are resident on every layer") {
     const auto buffers = recorders(2, 40 * kMiB);
     KvPrefault prefault(buffers, 40, 6);
     using Ranges = std::vector<std::pair<std::size_t, std::size_t>>;
@@ -81,20 +81,21 @@ TEST_CASE("so many blocks as may be taken next are resident on every layer") {
     for (const auto& buffer : buffers) {
         CHECK(static_cast<Recorder&>(*buffer).wait_for(6 * kMiB) == first);
     }
-    // Beyond the highest block in use; lower ones that are dealt again ask for nothing.
+    // Prefaulting follows the highest block in use. Lower blocks that are used again change
+    // nothing.
     prefault.used(2);
     prefault.used(0);
     for (const auto& buffer : buffers) {
         CHECK(static_cast<Recorder&>(*buffer).wait_for(9 * kMiB).back().second == 9 * kMiB);
     }
-    // No further than there are blocks.
+    // It stops at the last block.
     prefault.used(39);
     for (const auto& buffer : buffers) {
         CHECK(static_cast<Recorder&>(*buffer).wait_for(40 * kMiB).back().second == 40 * kMiB);
     }
 }
 
-TEST_CASE("small blocks go by pieces of a huge page") {
+TEST_CASE("small blocks are prefaulted in pieces of a huge page") {
     const auto buffers = recorders(1, std::size_t{1'000'000} * 4096);
     const KvPrefault prefault(buffers, 1'000'000, 600);
     const auto ranges = static_cast<Recorder&>(*buffers[0]).wait_for(std::size_t{600} * 4096);
@@ -102,7 +103,7 @@ TEST_CASE("small blocks go by pieces of a huge page") {
     CHECK(ranges[0].second == 2 * kMiB);
 }
 
-TEST_CASE("memory of the CPU backend becomes resident and keeps what it holds") {
+TEST_CASE("memory of the CPU backend becomes resident and keeps its content") {
     const auto backend = open_device("cpu", 1);
     REQUIRE(backend);
     constexpr std::size_t kBytes = 8 * kMiB;
@@ -110,7 +111,7 @@ TEST_CASE("memory of the CPU backend becomes resident and keeps what it holds") 
     REQUIRE(buffer);
     auto* const data = static_cast<unsigned char*>((*buffer)->data());
     std::memset(data, 7, 100);
-    (*buffer)->prefault(50, kBytes + 12345);  // there is nothing beyond
+    (*buffer)->prefault(50, kBytes + 12345);  // ends beyond the buffer
     (*buffer)->prefault(kBytes, kBytes);
     for (std::size_t i = 0; i < 100; ++i) CHECK(data[i] == 7);
     if (!kernel_populates()) {

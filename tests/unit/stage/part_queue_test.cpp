@@ -1,4 +1,4 @@
-// The order in which a stage takes the parts that wait.
+// The order in which a stage runs waiting parts.
 #include "stage/part_queue.h"
 
 #include <utility>
@@ -26,7 +26,7 @@ void push(PartQueue& queue, PartKind kind, std::uint64_t id) {
     push(queue, plan, id);
 }
 
-/// Ids of all parts that wait, in the order in which they get their turn.
+/// Removes all parts and returns their ids in this order.
 std::vector<std::uint64_t> order(PartQueue& queue) {
     std::vector<std::uint64_t> ids;
     while (const auto waiting = queue.pop()) {
@@ -40,7 +40,7 @@ std::vector<std::uint64_t> order(PartQueue& queue) {
 
 }  // namespace
 
-TEST_CASE("decode overtakes prefill, which has its turn after a few") {
+TEST_CASE("decode overtakes prefill, but prefill has a turn after a few decode parts") {
     static_assert(limits::kDecodesBeforePrefill == 4);
     PartQueue queue;
     push(queue, PartKind::prefill, 1);
@@ -59,7 +59,7 @@ TEST_CASE("parts that return to the LM head are as urgent as decode") {
     REQUIRE(order(queue) == std::vector<std::uint64_t>{2, 3, 1});
 }
 
-TEST_CASE("turns are counted anew after a clear") {
+TEST_CASE("turns are counted from zero after a clear") {
     PartQueue queue;
     for (std::uint64_t id = 1; id <= 4; ++id) push(queue, PartKind::decode, id);
     (void)order(queue);

@@ -1,4 +1,4 @@
-// An argmax on the device does what the sampler would do, where the sampler says so.
+// Rows that need only an argmax on the device get the same tokens as from the sampler.
 #include "stage/run_sampler.h"
 
 #include <vector>
@@ -20,7 +20,7 @@ StageSequence sequence_of(const std::vector<Token>& tokens) {
     return sequence;
 }
 
-/// As Stream::argmax defines it.
+/// Returns the argmax of a row as Stream::argmax defines it.
 Token argmax(const float* row) {
     std::size_t best = 0;
     for (std::size_t i = 1; i < kVocabulary; ++i) {
@@ -60,7 +60,7 @@ TEST_CASE("greedy rows keep the drafts that sampling would keep") {
     for (std::size_t count = 1; count < kept.size(); ++count) REQUIRE(kept[count] > 0);
 }
 
-TEST_CASE("whatever needs more than the largest logit is not greedy") {
+TEST_CASE("a row that needs more than the largest logit is not greedy") {
     const RowSpan span{SequenceId(1), 6, 1, 1};
     const StageSequence plain = sequence_of({1, 2, 3, 4, 5, 6, 7});
     const std::vector<void (*)(SequenceOpen&)> needs{
@@ -84,7 +84,7 @@ TEST_CASE("whatever needs more than the largest logit is not greedy") {
         REQUIRE(!RunSampler::is_greedy(span, sequence));
     }
     StageSequence later = plain;
-    later.open.min_tokens = 3;  // position 7 is the fourth token behind the prompt
+    later.open.min_tokens = 3;  // position 7 is the fourth token after the prompt
     later.open.stop_tokens = {5};
     REQUIRE(RunSampler::is_greedy(span, later));
 }

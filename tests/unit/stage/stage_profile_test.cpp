@@ -1,4 +1,4 @@
-// Service times from rooflines and tables, against sums done by hand.
+// Compares service times from rooflines and tables with sums done by hand.
 #include "stage/stage_profile.h"
 
 #include <algorithm>
@@ -19,7 +19,7 @@ DeviceProfile device() {
     return device;
 }
 
-/// `layers` layers of 1 MB, whose positions cost little, and an LM head of 5 MB.
+/// Returns the cost of `layers` layers of 1 MB, with cheap positions, and an LM head of 5 MB.
 StageCost cost(std::size_t layers = 3) {
     LayerCost layer;
     layer.weight_bytes = 1e6;
@@ -33,7 +33,7 @@ StageCost cost(std::size_t layers = 3) {
     return cost;
 }
 
-/// Decode rows that attend to one position each.
+/// Returns a part of decode rows that attend to one position each.
 PartLoad decode_rows(std::int32_t rows) {
     PartLoad load;
     load.runs.assign(static_cast<std::size_t>(rows), {0, 1});
@@ -48,7 +48,8 @@ TEST_CASE("a roofline is the larger of reading and computing") {
     const auto layer_us = [&](const PartLoad& load) {
         return profile.layer_us(PartKind::decode, load, 0);
     };
-    // 1e6 bytes and 1e3 of the cache at 5e4 per us, 1.002e6 operations at 2.5e5 per us.
+    // Reads 1e6 bytes of weights and 1e3 of the cache at 5e4 per us. Computes 1.002e6 operations at
+    // 2.5e5 per us.
     CHECK(layer_us(decode_rows(1)) == Approx(7 + 20.02));
     CHECK(layer_us({{{499, 1}}, 1}) == Approx(7 + 30));
     CHECK(layer_us(decode_rows(100)) == Approx(7 + 400.8));
@@ -64,10 +65,10 @@ TEST_CASE("a roofline is the larger of reading and computing") {
     CHECK(profile.part_us(PartKind::decode, decode_rows(2), {}, true) == Approx(107));
 }
 
-TEST_CASE("a part attends to what is before its rows, within the window of a layer") {
+TEST_CASE("a part attends to the positions before its rows, within the window of a layer") {
     const PartLoad load{{{10, 4}, {0, 3}, {2, 1}}, 0};
     CHECK(load.rows() == 8);
-    // 11 + 12 + 13 + 14, 1 + 2 + 3, 3.
+    // The three runs attend to 11 + 12 + 13 + 14, 1 + 2 + 3 and 3 positions.
     CHECK(load.attended(0) == 50 + 6 + 3);
     CHECK(load.cached(0) == 14 + 3 + 3);
     CHECK(load.attended(12) == 11 + 12 + 12 + 12 + 6 + 3);
@@ -96,7 +97,7 @@ TEST_CASE("layers that differ are summed over the range") {
     const auto part_us = [&](LayerRange layers) {
         return profile.part_us(PartKind::decode, load, layers, false);
     };
-    // 1e6 bytes of the cache beside the weights, or 1e5 within the window.
+    // Beside the weights, 1e6 bytes of the cache are read, or 1e5 within the window.
     CHECK(part_us({0, 1}) == Approx(7 + 40));
     CHECK(part_us({1, 2}) == Approx(7 + 80));
     CHECK(part_us({2, 3}) == Approx(7 + 22));
@@ -149,7 +150,7 @@ TEST_CASE("a table is linear between its rows and beyond them") {
     CHECK(StageProfile(measured, cost()).lm_head_us(4) == Approx(3));
 }
 
-TEST_CASE("built-in devices have names, and only these") {
+TEST_CASE("built-in devices have names, and other names are refused") {
     for (const char* name : {"rtx-3090", "rtx-4090", "rtx-2080-ti", "a100"}) {
         const auto found = device_profile(name);
         REQUIRE(found.has_value());

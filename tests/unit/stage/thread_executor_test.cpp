@@ -1,5 +1,5 @@
-// The compute thread over work that notes what is asked of it: which part begins when, what comes
-// out, and what becomes of parts under way when one fails or another epoch is loaded.
+// The compute thread with work that records its calls: when parts begin and finish, and what
+// happens to parts in flight when one fails or another epoch is loaded.
 #include "stage/thread_executor.h"
 
 #include <algorithm>
@@ -20,7 +20,7 @@ struct Notes {
     std::mutex mutex;
     std::condition_variable changed;
     std::vector<std::string> calls;
-    bool open = true;  // finish() waits until it is
+    bool open = true;  // finish() waits until this is true
 
     void add(const std::string& call) {
         const std::lock_guard lock(mutex);
@@ -126,7 +126,7 @@ public:
 
 }  // namespace
 
-TEST_CASE("one part at a time where the work takes one") {
+TEST_CASE("parts run one at a time when the work accepts one") {
     Stage stage(1);
     stage.bring_up(1);
     for (const std::uint64_t part : {1, 2, 3}) stage.submit(part);
@@ -135,11 +135,11 @@ TEST_CASE("one part at a time where the work takes one") {
                                                       "begin 3", "finish 3"});
 }
 
-TEST_CASE("the next part begins before the oldest one is finished") {
+TEST_CASE("the next part begins before the oldest part is finished") {
     Stage stage(2);
     stage.bring_up(1);
     stage.notes.set_open(false);
-    // The thread waits in finish() of the first part and finds the others afterwards.
+    // The thread waits in finish() of the first part. The other parts are queued meanwhile.
     stage.submit(1);
     stage.notes.wait_for("begin 1");
     for (const std::uint64_t part : {2, 3, 4}) stage.submit(part);
@@ -155,7 +155,7 @@ TEST_CASE("the next part begins before the oldest one is finished") {
     REQUIRE(at("begin 4") > at("finish 2"));
 }
 
-TEST_CASE("a part that fails ends the epoch with the parts behind it") {
+TEST_CASE("a part that fails ends the epoch and the parts behind it") {
     Stage stage(2);
     stage.bring_up(1);
     stage.notes.set_open(false);

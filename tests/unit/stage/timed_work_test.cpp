@@ -1,5 +1,5 @@
-// A timed stage counts memory as the stage that computes does: same weights, same KV blocks, same
-// refusal.
+// A timed stage counts memory like a stage that computes: weights, KV blocks and refusals are the
+// same.
 #include "stage/timed_work.h"
 
 #include "loader/checkpoint.h"
@@ -14,7 +14,7 @@ namespace {
 
 StageConfig config_of(LayerRange layers, std::uint64_t memory) {
     StageConfig config;
-    // The first, the middle or the last of three stages, or a stage alone.
+    // The first, middle or last of three stages, or a single stage.
     config.ring = RingShape(layers.size() == 6 ? 1 : 3, false, false);
     config.stage = layers.begin == 0 ? 0 : layers.end == 6 ? 2 : 1;
     config.layers = layers;
@@ -32,7 +32,7 @@ bool go_on(std::uint64_t, std::uint64_t) {
 
 }  // namespace
 
-TEST_CASE("timed and computing stages count the same memory") {
+TEST_CASE("a timed stage counts the same memory as a stage that computes") {
     TempDir dir;
     REQUIRE(write_tiny_model(dir.path()).ok());
     for (const WeightFormat weights : {WeightFormat::native, WeightFormat::q8_0}) {

@@ -1,5 +1,5 @@
-// Activations as bytes: every half and bfloat16 value, every rounding case, and the same bits as
-// the scalar conversions of tensor/dtype.h, which have their own oracle.
+// The codec of activations: every half and bfloat16 value and every rounding case has the same bits
+// as the scalar conversions of tensor/dtype.h, which dtype_test checks.
 #include "tensor/activation_codec.h"
 
 #include <bit>
@@ -14,7 +14,7 @@
 namespace molink {
 namespace {
 
-/// Floats around every rounding boundary of both 16-bit formats, and random bit patterns.
+/// Returns floats around every rounding boundary of both 16-bit formats, and random bit patterns.
 std::vector<float> hard_values() {
     std::vector<float> values;
     for (std::uint32_t high = 0; high < 65536; ++high) {
@@ -57,13 +57,13 @@ std::size_t count_wrong_floats(DataType type, float (*expected)(std::uint16_t)) 
 
 }  // namespace
 
-TEST_CASE("narrowing has the bits of the scalar conversions") {
+TEST_CASE("narrowing gives the bits of the scalar conversions") {
     const std::vector<float> values = hard_values();
     CHECK(count_wrong_halves(DataType::f16, values, f32_to_f16) == 0);
     CHECK(count_wrong_halves(DataType::bf16, values, f32_to_bf16) == 0);
 }
 
-TEST_CASE("widening has the bits of the scalar conversions") {
+TEST_CASE("widening gives the bits of the scalar conversions") {
     CHECK(count_wrong_floats(DataType::f16, f16_to_f32) == 0);
     CHECK(count_wrong_floats(DataType::bf16, bf16_to_f32) == 0);
 }
@@ -121,7 +121,7 @@ TEST_CASE("int8 keeps every value within half a step of its group") {
     }
 }
 
-TEST_CASE("int8 shares no scale between rows, keeps zeros, and spreads what is not finite") {
+TEST_CASE("int8 has scales per row, keeps zeros, and turns a group with infinity into NaN") {
     std::vector<float> values(128, 0.0f);
     values[0] = 1e30f;    // first row
     values[64] = 1e-30f;  // second row
@@ -158,7 +158,7 @@ TEST_CASE("a size that does not match is refused") {
     CHECK(activation_bytes(DataType::i32, 1, 32) == 0);
 }
 
-TEST_CASE("a row is counted as the codec writes it") {
+TEST_CASE("the size of a row is the one that the codec writes") {
     const std::int32_t hidden = 200;  // the last of four groups is short
     const std::vector<float> values(hidden, 1.0f);
     for (DataType type : {DataType::f32, DataType::f16, DataType::bf16, DataType::int8}) {

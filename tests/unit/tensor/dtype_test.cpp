@@ -1,5 +1,5 @@
-// 16-bit floats against an oracle in double precision that knows the formats only by their
-// definition: the nearest of the two neighbours, ties to the even one.
+// Compares conversions of 16-bit floats with an oracle in double precision, which follows the
+// definition of the formats: the nearest of the two neighbours, and the even one on a tie.
 #include "tensor/dtype.h"
 
 #include <bit>
@@ -13,7 +13,7 @@
 namespace molink {
 namespace {
 
-/// A 16-bit float format: 1 sign bit, `exponent_bits`, the rest mantissa.
+/// A 16-bit float format: 1 sign bit, `exponent_bits`, and the rest for the mantissa.
 struct Format {
     int exponent_bits;
     int mantissa_bits() const { return 15 - exponent_bits; }
@@ -21,14 +21,15 @@ struct Format {
     std::uint16_t infinity() const {
         return static_cast<std::uint16_t>(((1 << exponent_bits) - 1) << mantissa_bits());
     }
-    /// Value of finite bits without sign; the infinity's bits give the next power of two.
+    /// Returns the value of finite bits without sign. The bits of infinity give the next power of
+    /// two.
     double value(std::uint16_t bits) const {
         const int exponent = bits >> mantissa_bits();
         const int mantissa = bits & ((1 << mantissa_bits()) - 1);
         if (exponent == 0) return std::ldexp(mantissa, 1 - bias() - mantissa_bits());
         return std::ldexp(mantissa + (1 << mantissa_bits()), exponent - bias() - mantissa_bits());
     }
-    /// Bits nearest to a finite or infinite number, by bisection over the ordered magnitudes.
+    /// Returns the bits nearest to a number that is not NaN, by bisection over the magnitudes.
     std::uint16_t nearest(double number) const {
         const std::uint16_t sign = std::signbit(number) ? 0x8000 : 0;
         const double magnitude = std::fabs(number);

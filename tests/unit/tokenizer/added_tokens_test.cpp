@@ -1,5 +1,5 @@
-// Added tokens in text: which one, how much white space, next to which letters, before or behind
-// the normaliser.
+// Added tokens in text: which one matches, how much white space it takes, next to which letters it
+// matches, and whether before or after the normaliser.
 #include "tokenizer/added_tokens.h"
 
 #include "support/catch.h"
@@ -23,7 +23,7 @@ AddedTokenFinder finder_of(const std::vector<AddedToken>& tokens) {
     return finder;
 }
 
-// "text|<3 matched>|text"
+// Returns the pieces of a text, such as "text|<3matched>|text".
 std::string pieces_of(const AddedTokenFinder& finder, std::string_view text) {
     std::vector<AddedTokenFinder::Piece> pieces;
     finder.split(text, pieces);
@@ -38,7 +38,7 @@ std::string pieces_of(const AddedTokenFinder& finder, std::string_view text) {
 
 }  // namespace
 
-TEST_CASE("leftmost, then longest", "[added_tokens]") {
+TEST_CASE("the leftmost match counts, and the longest one at a place", "[added_tokens]") {
     const AddedTokenFinder finder = finder_of({token(1, "ab"), token(2, "abcd"), token(3, "bcde")});
     CHECK(pieces_of(finder, "xabcdex") == "x|<2abcd>|ex");
     CHECK(pieces_of(finder, "abcab") == "<1ab>|c|<1ab>");
@@ -48,11 +48,11 @@ TEST_CASE("leftmost, then longest", "[added_tokens]") {
     CHECK(pieces_of(AddedTokenFinder(), "ab") == "ab");
 }
 
-TEST_CASE("of two tokens of one content the first counts", "[added_tokens]") {
+TEST_CASE("of two tokens with the same content the first one counts", "[added_tokens]") {
     CHECK(pieces_of(finder_of({token(1, "ab"), token(2, "ab")}), "ab") == "<1ab>");
 }
 
-TEST_CASE("a token may take white space along", "[added_tokens]") {
+TEST_CASE("a token may include the white space beside it", "[added_tokens]") {
     AddedToken left = token(1, "<l>");
     left.lstrip = true;
     AddedToken right = token(2, "<r>");
@@ -67,7 +67,7 @@ TEST_CASE("a token may take white space along", "[added_tokens]") {
     CHECK(pieces_of(finder, "<r>  ") == "<2<r>  >");
 }
 
-TEST_CASE("a single word stands alone", "[added_tokens]") {
+TEST_CASE("a single_word token matches only between word boundaries", "[added_tokens]") {
     AddedToken word = token(1, "foo");
     word.single_word = true;
     const AddedTokenFinder finder = finder_of({word});
@@ -81,7 +81,7 @@ TEST_CASE("a single word stands alone", "[added_tokens]") {
     }
 }
 
-TEST_CASE("normalized tokens are looked for behind the normaliser", "[added_tokens]") {
+TEST_CASE("normalized tokens are searched after the normaliser", "[added_tokens]") {
     TinyTokenizer tiny;
     tiny.normalizer = R"({"type":"Replace","pattern":{"String":"b"},"content":"c"})";
     tiny.added_tokens = "[" + added_token(262, "abc", R"("normalized":true)") + "," +

@@ -1,5 +1,5 @@
-// The heap of merge candidates against the definition of BPE: always the lowest rank, leftmost
-// first.
+// Compares BPE, which uses a heap of candidates, with its definition: the merge of the lowest rank
+// comes first, and the leftmost of equal ones.
 #include "tokenizer/bpe.h"
 
 #include "support/catch.h"
@@ -12,7 +12,7 @@ constexpr int kLetters = 3;  // few letters, so that merges overlap and compete
 
 struct Model {
     std::vector<BpeMerge> merges;
-    std::vector<std::string> content;  // by token, from 256 on
+    std::vector<std::string> content;  // of the tokens from 256 on
 };
 
 std::uint32_t next_random(std::uint32_t& state) {
@@ -20,7 +20,7 @@ std::uint32_t next_random(std::uint32_t& state) {
     return state >> 8;
 }
 
-// Random merges over "abc" in which every content has one token.
+// Returns random merges over "abc" in which every content has one token.
 Model random_model(std::uint32_t& state, int merge_count) {
     Model model;
     std::vector<std::pair<Token, std::string>> known;
@@ -87,7 +87,7 @@ TEST_CASE("BPE agrees with its definition on random merges and words", "[bpe]") 
     }
 }
 
-TEST_CASE("of two equal pairs the later rank counts", "[bpe]") {
+TEST_CASE("of two equal merges the later rank counts", "[bpe]") {
     BpeModel model = byte_model();
     model.merges = {{'a', 'b', 256}, {'b', 'c', 257}, {'a', 'b', 256}};
     const Bpe bpe(std::move(model));
@@ -97,7 +97,7 @@ TEST_CASE("of two equal pairs the later rank counts", "[bpe]") {
     CHECK(tokens == std::vector<Token>{'a', 257});
 }
 
-TEST_CASE("encode appends", "[bpe]") {
+TEST_CASE("encode appends to its output", "[bpe]") {
     const Bpe bpe(byte_model());
     Bpe::Workspace workspace;
     std::vector<Token> tokens = {7};

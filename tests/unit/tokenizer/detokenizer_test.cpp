@@ -1,4 +1,4 @@
-// Incremental text: never half a character, and in sum what decoding at once gives.
+// Incremental text: a piece is never half a character, and all pieces give the text of decode().
 #include "tokenizer/detokenizer.h"
 
 #include "support/catch.h"
@@ -18,7 +18,7 @@ std::vector<Token> as_bytes(std::string_view text) {
 
 }  // namespace
 
-TEST_CASE("a character split over tokens appears with its last byte", "[detokenizer]") {
+TEST_CASE("a character that is split over tokens appears with its last byte", "[detokenizer]") {
     const auto tokenizer = TinyTokenizer().make();
     Detokenizer detokenizer(*tokenizer, true);
     CHECK(detokenizer.push('a') == "a");
@@ -50,7 +50,7 @@ TEST_CASE("wrong bytes are replaced as soon as they are known to be wrong", "[de
     CHECK(detokenizer.push(0xA9) == "\xC3\xA9");
 }
 
-TEST_CASE("special and unknown tokens", "[detokenizer]") {
+TEST_CASE("special tokens are skipped on request, unknown tokens always", "[detokenizer]") {
     TinyTokenizer tiny;
     tiny.added_tokens = "[" + added_token(kFirstAdded, "<s>", R"("special":true)") + "]";
     const auto tokenizer = tiny.make();
@@ -60,7 +60,7 @@ TEST_CASE("special and unknown tokens", "[detokenizer]") {
     CHECK(keeping.push(kFirstAdded) == "<s>");
     CHECK(keeping.push(-1).empty());
     CHECK(keeping.push(1 << 20).empty());
-    // A token without text does not end a character that is under way.
+    // A token without text does not end an incomplete character.
     CHECK(skipping.push(0xC3).empty());
     CHECK(skipping.push(kFirstAdded).empty());
     CHECK(skipping.push(0xA9) == "\xC3\xA9");
@@ -70,8 +70,8 @@ TEST_CASE("pieces are whole characters and add up to decode()", "[detokenizer]")
     const auto tokenizer = TinyTokenizer().make();
     std::uint32_t state = 7;
     for (int round = 0; round < 2000; ++round) {
-        // Bytes drawn from those where UTF-8 has its borders, so that most sequences are nearly
-        // right.
+        // The bytes at the boundaries of the ranges of UTF-8, so that most sequences are nearly
+        // valid.
         constexpr unsigned char kBytes[] = {'a',  0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0,
                                             0xC2, 0xDF, 0xE0, 0xE1, 0xED, 0xEF, 0xF0, 0xF4, 0xF5};
         std::string bytes;
@@ -94,7 +94,7 @@ TEST_CASE("pieces are whole characters and add up to decode()", "[detokenizer]")
 TEST_CASE("one replacement character for each maximal wrong sequence", "[detokenizer]") {
     const auto tokenizer = TinyTokenizer().make();
     const std::string r(kReplacementCharacter);
-    // The example of the Unicode standard, section 3.9, and truncated and overlong forms.
+    // The example of section 3.9 of the Unicode standard, then truncated and overlong forms.
     CHECK(tokenizer->decode(as_bytes("a\xF1\x80\x80\xE1\x80\xC2"
                                      "b\x80"
                                      "c\x80\xBF"

@@ -1,4 +1,4 @@
-// Tokenizer files that are wrong: each gives an error that names the file and the key, nothing
+// Tokenizer files that are wrong: each gives an error that names the file and the key, and none
 // throws.
 #include <filesystem>
 #include <fstream>
@@ -29,7 +29,7 @@ void check_unsupported(const std::string& json, const std::string& expected) {
     check_refused(json, StatusCode::unimplemented, expected);
 }
 
-// A file whose model is `model`.
+// Returns a file with the given model.
 std::string with_model(const std::string& model) {
     return R"({"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},)"
            R"("decoder":{"type":"ByteLevel"},"model":)" +
@@ -44,7 +44,7 @@ std::string replaced(std::string text, const std::string& what, const std::strin
 
 }  // namespace
 
-TEST_CASE("text that is no JSON", "[hostile]") {
+TEST_CASE("text that is not JSON is refused", "[hostile]") {
     check_invalid("", "line 1");
     check_invalid("{\"model\": nope}", "column 1");
     check_invalid("[]", "expected an object, found array");
@@ -54,12 +54,12 @@ TEST_CASE("text that is no JSON", "[hostile]") {
     check_invalid(std::string(100, '\0'), "JSON of 100 bytes");
 }
 
-TEST_CASE("nesting is bounded before anything is built", "[hostile]") {
+TEST_CASE("the depth of nesting is checked before parsing", "[hostile]") {
     check_invalid(std::string(10'000'000, '['), "10000000 levels");
     std::string nested = "{\"a\":";
     for (int i = 0; i < 100'000; ++i) nested += "{\"a\":[";
     check_invalid(nested, "levels deep");
-    // Brackets inside strings are no nesting.
+    // Brackets inside strings do not count.
     TinyTokenizer tiny;
     tiny.added_tokens = "[" + added_token(262, std::string(300, '[') + "\"") + "]";
     CHECK(tokens_of(*tiny.make(), std::string(300, '[') + "\"") == std::vector<Token>{262});
@@ -85,7 +85,7 @@ TEST_CASE("a file with one byte changed never throws", "[hostile]") {
     }
 }
 
-TEST_CASE("missing and mistyped keys of the model", "[hostile]") {
+TEST_CASE("missing and mistyped keys of the model are refused", "[hostile]") {
     check_invalid(R"({"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},)"
                   R"("decoder":{"type":"ByteLevel"}})",
                   "key model is missing");
@@ -102,7 +102,7 @@ TEST_CASE("missing and mistyped keys of the model", "[hostile]") {
     check_invalid(with_model(R"({"vocab":{"a":0},"merges":[],"unk_token":"zz"})"), "\"zz\"");
 }
 
-TEST_CASE("ids out of range or given twice", "[hostile]") {
+TEST_CASE("ids that are out of range or given twice are refused", "[hostile]") {
     for (const char* id : {"-1", "1.5", "4194304", "18446744073709551615", "1e300",
                            "99999999999999999999999", "\"0\"", "null", "true", "[0]"}) {
         check_invalid(with_model(std::string(R"({"vocab":{"a":)") + id + R"(},"merges":[]})"),
@@ -112,7 +112,7 @@ TEST_CASE("ids out of range or given twice", "[hostile]") {
                   "id 5 is given to both \"a\" and \"b\"");
 }
 
-TEST_CASE("merges that cannot be carried out", "[hostile]") {
+TEST_CASE("impossible merges are refused", "[hostile]") {
     const auto merges = [](const std::string& list) {
         return with_model(R"({"vocab":{"a":0,"b":1,"ab":2},"merges":)" + list + "}");
     };
@@ -126,7 +126,7 @@ TEST_CASE("merges that cannot be carried out", "[hostile]") {
     check_invalid(merges("[7]"), "model.merges[0]: expected a string, found number 7");
 }
 
-TEST_CASE("added tokens that contradict the vocabulary", "[hostile]") {
+TEST_CASE("added tokens that contradict the vocabulary are refused", "[hostile]") {
     TinyTokenizer tiny;
     const auto with_added = [&](const std::string& tokens) {
         tiny.added_tokens = tokens;
@@ -189,7 +189,7 @@ TEST_CASE("components that are not supported are named", "[hostile]") {
     }
 }
 
-TEST_CASE("options that change nothing are taken", "[hostile]") {
+TEST_CASE("options that change nothing are accepted", "[hostile]") {
     TinyTokenizer tiny;
     tiny.model_options = R"("dropout":0.0,"unk_token":"","continuing_subword_prefix":"",)"
                          R"("end_of_word_suffix":"","fuse_unk":false,"byte_fallback":false,)";
@@ -197,7 +197,7 @@ TEST_CASE("options that change nothing are taken", "[hostile]") {
     CHECK(tokens_of(*tiny.make(), "hello") == std::vector<Token>{kHello});
 }
 
-TEST_CASE("broken components", "[hostile]") {
+TEST_CASE("malformed components are refused", "[hostile]") {
     TinyTokenizer tiny;
     const auto with_pre_tokenizer = [&](const std::string& text) {
         tiny.pre_tokenizer = text;
@@ -217,7 +217,7 @@ TEST_CASE("broken components", "[hostile]") {
                   "pre_tokenizer.pattern");
 }
 
-TEST_CASE("templates that name what is not there", "[hostile]") {
+TEST_CASE("templates with unknown tokens or texts are refused", "[hostile]") {
     TinyTokenizer tiny;
     const auto with_template = [&](const std::string& single, const std::string& ids) {
         tiny.post_processor = R"({"type":"TemplateProcessing","single":)" + single +
@@ -233,7 +233,7 @@ TEST_CASE("templates that name what is not there", "[hostile]") {
     check_invalid(with_template("[3]", "[1]"), "single[0]");
 }
 
-TEST_CASE("files", "[hostile]") {
+TEST_CASE("paths that are not readable files are refused", "[hostile]") {
     const auto missing = Tokenizer::load("no/such/tokenizer.json");
     REQUIRE_FALSE(missing.has_value());
     CHECK(missing.error().code() == StatusCode::not_found);

@@ -1,4 +1,4 @@
-// Cutting text into words: behaviours, sequences of steps, and the two patterns in common use.
+// Splitting text into words: behaviours of matches, sequences of steps, and two common patterns.
 #include "tokenizer/pretokenize.h"
 
 #include "support/catch.h"
@@ -38,7 +38,7 @@ Words words_of(SplitStep only, std::string_view text) {
 
 }  // namespace
 
-TEST_CASE("what becomes of a match", "[pretokenize]") {
+TEST_CASE("a match is kept, removed or merged by its behaviour", "[pretokenize]") {
     constexpr std::string_view kText = "the--end-of";
     CHECK(words_of(step("-", SplitBehavior::isolated), kText) ==
           Words{"the", "-", "-", "end", "-", "of"});
@@ -51,25 +51,25 @@ TEST_CASE("what becomes of a match", "[pretokenize]") {
           Words{"the", "-", "-end", "-of"});
 }
 
-TEST_CASE("a match at the border has nothing to merge with", "[pretokenize]") {
+TEST_CASE("a match at the border of the text has nothing to merge with", "[pretokenize]") {
     CHECK(words_of(step("-", SplitBehavior::merged_with_previous), "-a-") == Words{"-", "a-"});
     CHECK(words_of(step("-", SplitBehavior::merged_with_next), "-a-") == Words{"-a", "-"});
     CHECK(words_of(step("-", SplitBehavior::removed), "---").empty());
 }
 
-TEST_CASE("inverted, what lies between is the match", "[pretokenize]") {
+TEST_CASE("with invert the text between matches counts as the match", "[pretokenize]") {
     CHECK(words_of(step("[a-z]+", SplitBehavior::removed, true), "ab, cd.") == Words{"ab", "cd"});
     CHECK(words_of(step("[a-z]+", SplitBehavior::merged_with_previous, true), "ab, cd.") ==
           Words{"ab, ", "cd."});
 }
 
-TEST_CASE("empty matches cut without taking anything", "[pretokenize]") {
+TEST_CASE("empty matches split the text and remove nothing", "[pretokenize]") {
     CHECK(words_of(step("\\b"), "ab cd") == Words{"ab", " ", "cd"});
     CHECK(words_of(step("[a-z]*"), "ab1\xC3\xA9\xC3\xA9z") ==
           Words{"ab", "1", "\xC3\xA9", "\xC3\xA9", "z"});
 }
 
-TEST_CASE("a later step sees the pieces of the one before, not beyond", "[pretokenize]") {
+TEST_CASE("a later step sees each piece of the step before on its own", "[pretokenize]") {
     Pretokenizer pretokenizer;
     pretokenizer.add(step(","));
     pretokenizer.add(step("a(?=,)|(?<=,)b"));
@@ -80,7 +80,7 @@ TEST_CASE("a later step sees the pieces of the one before, not beyond", "[pretok
     CHECK(words_of(pretokenizer, "xa, b") == Words{" xa", " ,", " b"});
 }
 
-TEST_CASE("the pattern of GPT-2", "[pretokenize]") {
+TEST_CASE("the pattern of GPT-2 splits text as expected", "[pretokenize]") {
     CHECK(words_of(step(gpt2_pattern()), "Hello  world's  2nd: we'LL\n\n x ") ==
           Words{"Hello", " ", " world", "'s", " ", " 2", "nd", ":", " we", "'", "LL", "\n\n", " x",
                 " "});
@@ -88,7 +88,7 @@ TEST_CASE("the pattern of GPT-2", "[pretokenize]") {
     CHECK(words_of(step(gpt2_pattern()), "   ") == Words{"   "});
 }
 
-TEST_CASE("the pattern of Llama 3", "[pretokenize]") {
+TEST_CASE("the pattern of Llama 3 splits text as expected", "[pretokenize]") {
     constexpr std::string_view kPattern =
         R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|)"
         R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
@@ -96,7 +96,7 @@ TEST_CASE("the pattern of Llama 3", "[pretokenize]") {
           Words{"We", "'LL", " pay", " $", "123", "45", ".", "67", "!!\n\n", " ", " Now"});
 }
 
-TEST_CASE("a runaway pattern is an error, not a hang", "[pretokenize]") {
+TEST_CASE("a pattern that takes too many steps is an error", "[pretokenize]") {
     Pretokenizer pretokenizer;
     pretokenizer.add(step("(?:a|aa|aaa)+[bc]x"));
     Pretokenizer::Workspace workspace;

@@ -1,4 +1,5 @@
-// Where the dialect of tokenizer files and PCRE2 differ, and what is refused.
+// Patterns that mean something else in PCRE2 than in tokenizer files, and patterns that are
+// refused.
 #include "tokenizer/regex_translate.h"
 
 #include "support/catch.h"
@@ -8,7 +9,7 @@ using namespace molink;
 
 namespace {
 
-// The text of the first match, "(none)" without one.
+// Returns the text of the first match, or "(none)".
 std::string first_match(std::string_view pattern, std::string_view text) {
     const auto regex = Regex::compile(pattern);
     INFO(pattern << ": " << regex.status().to_string());
@@ -25,7 +26,7 @@ constexpr const char* kMongolianSeparator = "\xE1\xA0\x8E";  // U+180E, white sp
 
 }  // namespace
 
-TEST_CASE("white space is White_Space, in a class too", "[regex]") {
+TEST_CASE("white space is the property White_Space, also in a class", "[regex]") {
     CHECK(first_match("\\s", kMongolianSeparator) == kNone);
     CHECK(first_match("[^\\s]", kMongolianSeparator) == kMongolianSeparator);
     CHECK(first_match("[\\S]", kMongolianSeparator) == kMongolianSeparator);
@@ -41,7 +42,7 @@ TEST_CASE("white space is White_Space, in a class too", "[regex]") {
     CHECK(first_match("[\\s-]", "-") == "-");
 }
 
-TEST_CASE("letters and digits newer than Unicode 14", "[regex]") {
+TEST_CASE("letters and digits newer than Unicode 14 are known", "[regex]") {
     const std::string letter = "\xF0\xB1\x8D\x90";  // U+31350, Unicode 15
     const std::string digit = "\xF0\x96\x84\xB0";   // U+16130, Unicode 16
     CHECK(first_match("\\p{L}+", letter) == letter);
@@ -53,20 +54,21 @@ TEST_CASE("letters and digits newer than Unicode 14", "[regex]") {
     CHECK(first_match("\\w", letter) == letter);
 }
 
-TEST_CASE("a script is the script, not its extensions", "[regex]") {
-    CHECK(first_match("\\p{Han}", "\xE3\x80\x81") == kNone);  // ideographic comma, common
+TEST_CASE("a script does not include its extensions", "[regex]") {
+    CHECK(first_match("\\p{Han}", "\xE3\x80\x81") ==
+          kNone);  // the ideographic comma has the script Common
     CHECK(first_match("\\p{Han}+", "\xE4\xB8\xAD") == "\xE4\xB8\xAD");
     CHECK(first_match("\\p{Latin}+", "\xC3\xA9x") == "\xC3\xA9x");
 }
 
-TEST_CASE("word characters hold marks, and borders follow them", "[regex]") {
+TEST_CASE("word characters include marks, and word boundaries follow from them", "[regex]") {
     CHECK(first_match("\\w+", "e\xCC\x81.") == "e\xCC\x81");
     CHECK(first_match("e\\b", "e\xCC\x81") == kNone);
     CHECK(first_match("e\\B", "e\xCC\x81") == "e");
     CHECK(first_match("\\W", "a_1\xCC\x81-") == "-");
 }
 
-TEST_CASE("repeats", "[regex]") {
+TEST_CASE("repeats have the meaning of the source dialect", "[regex]") {
     CHECK(first_match("a{1,2}+", "aaaaa") == "aaaaa");  // repeated, not possessive
     CHECK(first_match("(?:ab){2}?", "abab") == "abab");
     CHECK(first_match("x(?:ab){2}?y", "xy") == "xy");  // optional, not lazy
@@ -76,15 +78,15 @@ TEST_CASE("repeats", "[regex]") {
     CHECK(first_match("a{,}", "a{,}") == "a{,}");
 }
 
-TEST_CASE("flags reach to the end of their group", "[regex]") {
+TEST_CASE("flags apply to the end of their group", "[regex]") {
     CHECK(first_match("x(?i)a|b", "xB") == "xB");
     CHECK(first_match("(?i)ab|cd", "CD") == "CD");
     CHECK(first_match("(?:(?i)a)b", "Ab") == "Ab");
     CHECK(first_match("(?:(?i)a)b", "AB") == kNone);
-    CHECK(first_match("(?i:'s)", "'\xC5\xBF") == "'\xC5\xBF");  // the long s
+    CHECK(first_match("(?i:'s)", "'\xC5\xBF") == "'\xC5\xBF");  // the long s matches s
 }
 
-TEST_CASE("characters by number, and letters that mean something else in PCRE2", "[regex]") {
+TEST_CASE("numeric escapes and escapes with another meaning in PCRE2 are translated", "[regex]") {
     CHECK(first_match("\\u4e2D\\x41\\x{e9}",
                       "\xE4\xB8\xAD"
                       "A\xC3\xA9") ==
@@ -103,7 +105,7 @@ TEST_CASE("characters by number, and letters that mean something else in PCRE2",
     CHECK(first_match("[\xE4\xB8\x80-\xE9\xBE\xA5]+", "a\xE4\xB8\xAD") == "\xE4\xB8\xAD");
 }
 
-TEST_CASE("what has no counterpart is refused by name and place", "[regex]") {
+TEST_CASE("a construct without a counterpart is refused by name and offset", "[regex]") {
     const std::vector<std::pair<std::string, std::string>> cases = {{"ab(a)\\1", "offset 5"},
                                                                     {"[a-z&&[^b]]", "intersection"},
                                                                     {"[a[^bc]]", "inner class"},
@@ -128,7 +130,7 @@ TEST_CASE("what has no counterpart is refused by name and place", "[regex]") {
     }
 }
 
-TEST_CASE("what is no pattern at all is an invalid argument", "[regex]") {
+TEST_CASE("a malformed pattern is an invalid argument", "[regex]") {
     for (std::string_view pattern : {"(a", "a**", "[b-a]", "\\p{Klingon}", "a{2,1}", "\xFF"}) {
         const auto regex = Regex::compile(pattern);
         INFO(pattern);

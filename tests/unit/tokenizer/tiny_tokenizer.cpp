@@ -1,5 +1,5 @@
-// Writes the smallest tokenizer file that is complete: all bytes and a handful of merges. Built
-// from text instead of being a fixture, so that each test shows what it changes.
+// Makes the smallest complete tokenizer file, with all bytes and a few merges. It is made from text
+// and not stored as a file, so that each test shows what it changes.
 #include "tiny_tokenizer.h"
 
 #include <fmt/format.h>

@@ -10,8 +10,9 @@
 
 namespace molink::test {
 
-/// The text of a hand-made tokenizer file. Ids 0..255 are the bytes, 256 and up the results of the
-/// merges in order ("h e" is 256), then the added tokens. Change members, then call json().
+/// Makes the text of a tokenizer file. The ids 0 to 255 are the bytes, those from 256 on are the
+/// results of the merges in order ("h e" is 256), then the added tokens. Change members, then call
+/// json().
 struct TinyTokenizer {
     std::vector<std::string> merges = {"h e", "l l", "he ll", "hell o", "\xC4\xA0 w", "o r"};
     bool merges_as_pairs = false;
@@ -21,10 +22,10 @@ struct TinyTokenizer {
         R"({"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true})";
     std::string post_processor = "null";
     std::string decoder = R"({"type":"ByteLevel"})";
-    std::string model_options;  ///< more members of "model", each with a comma behind it
+    std::string model_options;  ///< more members of "model", each followed by a comma
 
     std::string json() const;
-    /// Parses json(); a test that gets an error here has failed.
+    /// Parses json(). An error fails the test.
     std::unique_ptr<Tokenizer> make() const;
 };
 
@@ -37,10 +38,10 @@ inline constexpr Token kSpaceW = 260;
 inline constexpr Token kOr = 261;
 inline constexpr Token kFirstAdded = 262;
 
-/// An entry of added_tokens; `flags` like R"("lstrip":true)".
+/// Returns an entry of added_tokens. `flags` are more members, such as R"("lstrip":true)".
 std::string added_token(Token id, const std::string& content, const std::string& flags = "");
 
-/// encode() that must succeed.
+/// Calls encode(). An error fails the test.
 std::vector<Token> tokens_of(const Tokenizer& tokenizer, std::string_view text,
                              bool add_special_tokens = false);
 

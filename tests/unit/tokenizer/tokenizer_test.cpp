@@ -1,4 +1,4 @@
-// The tokenizer as a whole, on hand-made files: ids, text, templates, options, errors and length.
+// The whole tokenizer on hand-made files: ids, text, templates, options, errors and long texts.
 #include "tokenizer/tokenizer.h"
 
 #include <thread>
@@ -11,7 +11,7 @@ using namespace molink::test;
 
 using Tokens = std::vector<Token>;
 
-TEST_CASE("merges apply by rank and words do not join", "[tokenizer]") {
+TEST_CASE("merges are applied by rank and not across words", "[tokenizer]") {
     const auto tokenizer = TinyTokenizer().make();
     CHECK(tokens_of(*tokenizer, "hello world") == Tokens{kHello, kSpaceW, kOr, 'l', 'd'});
     CHECK(tokens_of(*tokenizer, "hell hel") == Tokens{kHell, ' ', kHe, 'l'});
@@ -25,13 +25,13 @@ TEST_CASE("merges may be pairs", "[tokenizer]") {
     CHECK(tokens_of(*tiny.make(), "hello") == Tokens{kHello});
 }
 
-TEST_CASE("text of any bytes comes back", "[tokenizer]") {
+TEST_CASE("text with any characters is encoded and decoded", "[tokenizer]") {
     const auto tokenizer = TinyTokenizer().make();
     const std::string text("zero \0 byte, \xC3\xA9t\xC3\xA9, \xF0\x9F\x98\x80\r\n\t end", 31);
     CHECK(tokenizer->decode(tokens_of(*tokenizer, text), false) == text);
 }
 
-TEST_CASE("token_bytes are raw bytes, special or not", "[tokenizer]") {
+TEST_CASE("token_bytes gives raw bytes, for special tokens too", "[tokenizer]") {
     TinyTokenizer tiny;
     tiny.added_tokens = "[" + added_token(kFirstAdded, "<s>", R"("special":true)") + "," +
                         added_token(kFirstAdded + 2, "caf\xC3\xA9") + "]";
@@ -79,7 +79,7 @@ TEST_CASE("a template surrounds the text", "[tokenizer]") {
     CHECK(tokens_of(*tokenizer, "", true) == Tokens{kFirstAdded, kFirstAdded, kFirstAdded + 1});
 }
 
-TEST_CASE("ignore_merges takes a whole word that the merges would miss", "[tokenizer]") {
+TEST_CASE("ignore_merges uses a token for a whole word that merges do not reach", "[tokenizer]") {
     TinyTokenizer tiny;
     tiny.merges = {"b c", "a b", "ab c"};  // "b c" comes first, so "ab c" is never reached
     CHECK(tokens_of(*tiny.make(), "abc xabc") == Tokens{'a', 256, ' ', 'x', 'a', 256});
@@ -93,7 +93,7 @@ TEST_CASE("normalizers rewrite the text before it is cut", "[tokenizer]") {
         tiny.normalizer = R"({"type":"NFC"})";
         CHECK(tokens_of(*tiny.make(), "e\xCC\x81") == Tokens{0xC3, 0xA9});
     }
-    SECTION("a sequence, in order") {
+    SECTION("a sequence is applied in order") {
         tiny.normalizer = R"({"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"_"},)"
                           R"({"type":"Replace","pattern":{"String":"_a"},"content":"hello"}]})";
         const auto tokenizer = tiny.make();
@@ -140,8 +140,8 @@ TEST_CASE("text that is not UTF-8 is refused with the offset", "[tokenizer]") {
     }
 }
 
-// Quadratic time would take hours here; the time limit of the test run is the judge.
-TEST_CASE("a megabyte of anything is encoded and comes back", "[tokenizer]") {
+// Quadratic time would take hours and exceed the time limit of the test run.
+TEST_CASE("a megabyte of any text is encoded and decoded in time", "[tokenizer]") {
     TinyTokenizer tiny;
     tiny.merges = {"a a", "aa aa", "\xC4\xA0 \xC4\xA0", "0 0"};
     const bool split_style = GENERATE(false, true);
@@ -170,7 +170,7 @@ TEST_CASE("a megabyte of anything is encoded and comes back", "[tokenizer]") {
     CHECK(tokens_of(*tokenizer, texts[1]).size() == kSize / 4);
 }
 
-TEST_CASE("threads share one tokenizer", "[tokenizer]") {
+TEST_CASE("several threads may use one tokenizer", "[tokenizer]") {
     const auto tokenizer = TinyTokenizer().make();
     const std::string text = "hello world, hello \xF0\x9F\x98\x80 worlds";
     const Tokens expected = tokens_of(*tokenizer, text);

@@ -8,7 +8,7 @@
 
 using namespace molink;
 
-TEST_CASE("every scalar value is one valid step, and its beginnings are incomplete", "[unicode]") {
+TEST_CASE("every scalar value is one valid step, and its prefixes are incomplete", "[unicode]") {
     std::vector<std::uint32_t> wrong;
     for (std::uint32_t p = 0; p < 0x110000; ++p) {
         if (p >= 0xD800 && p < 0xE000) continue;
@@ -26,7 +26,7 @@ TEST_CASE("every scalar value is one valid step, and its beginnings are incomple
     CHECK(wrong.empty());
 }
 
-TEST_CASE("offset of the first wrong byte", "[unicode]") {
+TEST_CASE("the offset of the first invalid byte is found", "[unicode]") {
     CHECK_FALSE(find_invalid_utf8("").has_value());
     CHECK_FALSE(find_invalid_utf8("a\xC3\xA9\xF4\x8F\xBF\xBF").has_value());
     CHECK(find_invalid_utf8("ab\xC3") == 2u);
@@ -34,7 +34,7 @@ TEST_CASE("offset of the first wrong byte", "[unicode]") {
     CHECK(find_invalid_utf8("a\xF8\x88\x80\x80\x80") == 1u);
 }
 
-TEST_CASE("the four normalisation forms", "[unicode]") {
+TEST_CASE("the four normalisation forms are supported", "[unicode]") {
     const std::string composed = "\xC3\xA9\xEF\xAC\x81\xEA\xB0\x80";  // e acute, fi, GA
     const std::string decomposed = "e\xCC\x81\xEF\xAC\x81\xE1\x84\x80\xE1\x85\xA1";
     CHECK(normalize_utf8(decomposed, NormalizationForm::nfc) == composed);
@@ -49,7 +49,7 @@ TEST_CASE("the four normalisation forms", "[unicode]") {
     CHECK(normalize_utf8("", NormalizationForm::nfc).empty());
 }
 
-TEST_CASE("marks are ordered, also half a million of them", "[unicode]") {
+TEST_CASE("marks are ordered, even half a million of them", "[unicode]") {
     CHECK(normalize_utf8("q\xCC\x87\xCC\xA3", NormalizationForm::nfd) == "q\xCC\xA3\xCC\x87");
     constexpr std::size_t kPairs = 250'000;
     std::string text = "q";
@@ -60,7 +60,7 @@ TEST_CASE("marks are ordered, also half a million of them", "[unicode]") {
     CHECK((normalize_utf8(text, NormalizationForm::nfd) == expected));
 }
 
-TEST_CASE("code points newer than the frozen tables stay as they are", "[unicode]") {
+TEST_CASE("code points newer than the frozen tables are not changed", "[unicode]") {
     for (const char* text : {"\xE3\x8B\xBF", "\xF0\x90\x9E\x81", "\xCD\x85\xDF\xBD"}) {
         CHECK(normalize_utf8(text, NormalizationForm::nfkc) ==
               normalize_utf8(text, NormalizationForm::nfkd));
@@ -69,7 +69,7 @@ TEST_CASE("code points newer than the frozen tables stay as they are", "[unicode
     CHECK(normalize_utf8("a\xDF\xBD\xCC\x81", NormalizationForm::nfc) == "a\xDF\xBD\xCC\x81");
 }
 
-TEST_CASE("properties", "[unicode]") {
+TEST_CASE("space and word characters follow the Unicode properties", "[unicode]") {
     for (const std::uint32_t p : {0x20u, 0x09u, 0x85u, 0xA0u, 0x2003u, 0x3000u}) CHECK(is_space(p));
     for (const std::uint32_t p : {0x180Eu, 0x200Bu, 0x1Cu, 0x61u}) CHECK_FALSE(is_space(p));
     for (const std::uint32_t p :

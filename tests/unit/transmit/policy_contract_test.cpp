@@ -1,5 +1,5 @@
-// What every transmit policy owes the channel, over seeded random views; and what each built-in one
-// promises besides.
+// The contract of transmit policies, checked on random views with seeds, and the promises of each
+// built-in policy.
 #include <functional>
 
 #include <molink/transmit.h>
@@ -54,7 +54,7 @@ void check_contract(const Factory& make) {
     }
 }
 
-/// Bytes each lane gets of a link on which all of `lanes` always wait.
+/// Returns the share of bytes that each lane gets when all of `lanes` always have messages.
 std::vector<double> shares(TransmitPolicy& policy, const std::vector<Lane>& lanes) {
     std::vector<double> sent(kLaneCount);
     TransmitView view;
@@ -104,7 +104,7 @@ TEST_CASE("fair keeps the guaranteed shares", "[transmit]") {
     CHECK(bulky[4] >= 0.015);
 }
 
-TEST_CASE("strict starves what is less urgent, fifo does not look at lanes", "[transmit]") {
+TEST_CASE("strict starves less urgent lanes, and fifo ignores lanes", "[transmit]") {
     const auto strict = make_strict_transmit_policy();
     CHECK(shares(*strict, {Lane::decode, Lane::prefill})[2] == 1.0);
 

@@ -1,4 +1,4 @@
-// The transport contract: what the channel relies on, checked on any implementation.
+// The transport contract: checks what the channel relies on, for any implementation.
 #include "unit/transport/transport_contract.h"
 
 #include <thread>
@@ -29,7 +29,7 @@ void check_echo_and_order(const TransportUnderTest& subject) {
             return client.transport->send(id, std::move(frame)) == SendOutcome::accepted;
         });
         REQUIRE(taken);
-        // One at a time in between: the echo must find room, it has no queue of its own.
+        // Wait now and then: the echo has no queue, so it must never find the connection full.
         if (i % 8 == 7) {
             REQUIRE(poll_until({&server, &client},
                                [&] { return client.frames[id].size() == sent.size(); }));
@@ -72,7 +72,7 @@ void check_full(const TransportUnderTest& subject) {
     const ConnectionId id = client.transport->connect(address).value();
     const ConnectionId other = client.transport->connect(address).value();
     REQUIRE(poll_until({&server, &client}, [&] { return client.up.size() == 2; }));
-    // The server does not poll: sooner or later the connection is full, and only this one.
+    // The server does not poll, so that this connection, and no other, becomes full at some point.
     std::size_t sent = 0;
     SendOutcome outcome = SendOutcome::accepted;
     while (outcome == SendOutcome::accepted && sent < 1'000'000) {
@@ -81,7 +81,7 @@ void check_full(const TransportUnderTest& subject) {
     }
     REQUIRE(outcome == SendOutcome::full);
     CHECK(client.transport->send(other, Frame(3)) == SendOutcome::accepted);
-    // What does not fit is not taken, and nothing of what was taken is lost.
+    // A frame that is not accepted is not moved from, and accepted frames are not lost.
     Frame kept(10);
     while (client.transport->send(id, std::move(kept)) == SendOutcome::accepted) {
         ++sent;
@@ -133,7 +133,7 @@ void check_many(const TransportUnderTest& subject) {
 void check_wake(const TransportUnderTest& subject) {
     Peer peer(subject.make());
     peer.transport->wake();
-    peer.transport->poll(60'000'000, peer);  // returns at once: a wake is not lost
+    peer.transport->poll(60'000'000, peer);  // returns at once, as a wake is kept
     std::thread waker([&] { peer.transport->wake(); });
     peer.transport->poll(60'000'000, peer);
     waker.join();

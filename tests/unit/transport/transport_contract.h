@@ -12,15 +12,15 @@
 
 namespace molink::test {
 
-/// What a contract test needs to know of an implementation.
+/// An implementation to test, and addresses for it.
 struct TransportUnderTest {
     std::function<std::unique_ptr<Transport>()> make;
-    std::string address;       ///< to listen at; may hold a wildcard
-    std::string late_address;  ///< a fixed one nobody listens at yet
+    std::string address;       ///< to listen at; may contain a wildcard
+    std::string late_address;  ///< a fixed address at which nobody listens yet
     std::size_t largest_frame = 17'000;
 };
 
-/// Writes down events; echoes frames when told to.
+/// Records events. Echoes frames if `echo` is set.
 struct Peer final : TransportSink {
     explicit Peer(std::unique_ptr<Transport> t) : transport(std::move(t)) {}
     void on_connected(ConnectionId connection) override { up.push_back(connection); }
@@ -36,7 +36,7 @@ struct Peer final : TransportSink {
     bool echo = false;
 };
 
-/// Polls all peers until `done` holds; false when it never did (10,000 rounds).
+/// Polls all peers until done() holds. Returns false if it does not within 10,000 rounds.
 template <typename Done>
 bool poll_until(const std::vector<Peer*>& peers, Done done) {
     for (int i = 0; i < 10'000; ++i) {
@@ -48,7 +48,7 @@ bool poll_until(const std::vector<Peer*>& peers, Done done) {
     return false;
 }
 
-/// Any Transport must pass this.
+/// Checks the contract. Every Transport must pass.
 void check_transport_contract(const TransportUnderTest& subject);
 
 }  // namespace molink::test

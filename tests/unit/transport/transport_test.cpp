@@ -1,4 +1,4 @@
-// The contract over every built-in transport, and what is particular to each.
+// The contract, checked on every built-in transport, and tests of their own features.
 #include <atomic>
 #include <thread>
 
@@ -22,7 +22,7 @@ std::unique_ptr<Transport> zmq() {
     return make_zmq_transport(options).value();
 }
 
-/// A TCP port of the loopback address that is free at the moment.
+/// Returns a loopback TCP address with a port that is free at the moment.
 std::string free_address() {
     const auto probe = zmq();
     return probe->listen("tcp://127.0.0.1:*").value();
@@ -49,7 +49,7 @@ struct StepClock final : Clock {
 
 }  // namespace
 
-TEST_CASE("in-process transport keeps the contract", "[transport]") {
+TEST_CASE("the in-process transport keeps the contract", "[transport]") {
     const auto hub = make_inproc_hub();
     check_transport_contract({[&] { return hub->make_transport(); }, "inproc://a", "inproc://b"});
 }
@@ -102,7 +102,7 @@ TEST_CASE("the shaped transport delays and paces", "[transport]") {
     CHECK(arrived == std::vector<std::int64_t>{6000, 7000, 8000});
 }
 
-TEST_CASE("other protocols on the port disturb nobody", "[transport]") {
+TEST_CASE("other protocols on the port do not disturb connections", "[transport]") {
     Peer server(zmq());
     Peer client(zmq());
     server.echo = true;
@@ -127,7 +127,7 @@ TEST_CASE("other protocols on the port disturb nobody", "[transport]") {
     CHECK(client.down.empty());
 }
 
-TEST_CASE("a frame above the limit ends its connection only", "[transport]") {
+TEST_CASE("a frame above the limit ends only its connection", "[transport]") {
     ZmqTransportOptions large;
     large.max_frame_bytes = 1 << 20;
     Peer server(zmq());
@@ -146,7 +146,7 @@ TEST_CASE("a frame above the limit ends its connection only", "[transport]") {
     CHECK(server.frames.size() == 1);
 }
 
-TEST_CASE("in-process transports live in different threads", "[transport]") {
+TEST_CASE("in-process transports may live in different threads", "[transport]") {
     const auto hub = make_inproc_hub();
     std::atomic<bool> stop{false};
     Peer server(hub->make_transport());

@@ -1,5 +1,5 @@
-// Random valid messages, and the promise of decode_message written down a second time: both sides
-// of the codec's tests rest on this file, so it names the numbers of the limits by itself.
+// Random valid messages, and a second statement of the bounds that decode_message promises. The
+// tests of the codec compare the two, so this file has its own numbers for the limits.
 #include "message_samples.h"
 
 #include <cmath>
@@ -290,7 +290,7 @@ NodeId random_node(Random& random) {
     return NodeId(static_cast<std::uint32_t>(random.next()));
 }
 
-/// The makers of all messages, in the order of the variant.
+/// Functions that make each message, in the order of the variant.
 constexpr Message (*kMakers[])(Random&) = {
     [](Random& random) -> Message { return random_hello(random); },
     [](Random& random) -> Message {

@@ -5,13 +5,13 @@
 
 namespace molink::test {
 
-/// A valid message of alternative `kind` (index in Message) with random content: every field is set
-/// to something, lists are short, and about one optional field in four is absent.
+/// Returns a valid message of alternative `kind` (index in Message) with random content. Every
+/// field is set, lists are short, and about one optional field in four is absent.
 Message random_message(std::size_t kind, Random& random);
 
 inline constexpr std::size_t kMessageKinds = std::variant_size_v<Message>;
 
-/// True when every bound that decode_message promises holds.
+/// Returns whether every bound that decode_message promises holds.
 bool within_bounds(const Message& message);
 
 }  // namespace molink::test

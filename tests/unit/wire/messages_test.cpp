@@ -1,5 +1,5 @@
-// The codec of messages: what goes in comes out, and whatever the network brings is either refused
-// with the field's name or a struct within its bounds.
+// The codec of messages: a message survives encoding and decoding, and any bytes are either refused
+// with the name of the field or decoded to a struct within its bounds.
 #include "wire/messages.h"
 
 #include <limits>
@@ -15,7 +15,7 @@ namespace {
 using test::kMessageKinds;
 using test::random_message;
 
-/// The error of decoding what `message` encodes to; "" when it decodes.
+/// Encodes and decodes `message`. Returns the error, or "" when there is none.
 std::string refusal(const Message& message) {
     const auto decoded = decode_message(encode_message(message));
     if (decoded) return "";
@@ -39,7 +39,7 @@ PartPlan plan_of(DecodeRows rows) {
     return plan;
 }
 
-/// The index of an alternative.
+/// Returns the index of alternative T in Message.
 template <typename T>
 std::size_t kind_of_message() {
     return Message(T{}).index();
@@ -64,7 +64,7 @@ TEST_CASE("every message survives the round trip") {
     }
 }
 
-TEST_CASE("a message of defaults keeps them") {
+TEST_CASE("a message with default values keeps them") {
     CHECK(refusal(Hello{}) == "");
     CHECK(refusal(RetiredPart{}) == "");
     CHECK(refusal(TokenFeedback{}) == "");
@@ -132,7 +132,7 @@ TEST_CASE("decode rows are bounded with their drafts") {
           "decode PartPlan: decode[0].token is 4194305; it must be 0 to 4194304");
 }
 
-TEST_CASE("activations must fit the rows") {
+TEST_CASE("activations must match the number of rows") {
     ForwardedPart part{plan_of(rows_of(0, 3)), {DataType::bf16, 3, Bytes(3 * 2 * 5)}, {}};
     CHECK(refusal(part) == "");
     part.activations.bytes.resize(3 * 2 * 5 + 2);
@@ -147,7 +147,7 @@ TEST_CASE("activations must fit the rows") {
     CHECK(refusal(part) == "decode ForwardedPart: activation_type is 3; it must be 0 to 2 or 5");
 }
 
-TEST_CASE("every token of a forwarded part is known") {
+TEST_CASE("a forwarded part must have all tokens") {
     DecodeRows rows;
     const ActivationRows row{DataType::f32, 1, Bytes(8)};
     CHECK(refusal(ForwardedPart{plan_of(rows), row, {}}) ==
@@ -156,7 +156,7 @@ TEST_CASE("every token of a forwarded part is known") {
     CHECK(refusal(ForwardedPart{plan_of(rows), row, {}}) == "");
 }
 
-TEST_CASE("a returned part brings the rows that it says") {
+TEST_CASE("a returned part must have the rows that it claims") {
     ReturnedPart part;
     part.spans = {{SequenceId(7), 0, 3, 1}};
     part.activations = {DataType::f32, 2, Bytes(2 * 4 * 5)};
@@ -178,14 +178,14 @@ TEST_CASE("a returned part brings the rows that it says") {
     CHECK(refusal(part) == "decode ReturnedPart: spans[0].sampled is 4; it must be 0 to 3");
 }
 
-TEST_CASE("feedback names at least one token") {
+TEST_CASE("feedback must have at least one token") {
     TokenFeedback feedback;
     feedback.accepted = {{SequenceId(1), 3, {}}};
     CHECK(refusal(feedback) ==
           "decode TokenFeedback: accepted[0].tokens has no entries; at least 1 is needed");
 }
 
-TEST_CASE("numbers of the sampler must mean something") {
+TEST_CASE("numbers of the sampler must be finite and in range") {
     PartPlan plan = plan_of(rows_of(0, 1));
     plan.opens.resize(2);
     for (const float bad : {-1.0f, 101.0f, std::numeric_limits<float>::infinity(),
@@ -239,7 +239,7 @@ TEST_CASE("a long reason is cut between code points") {
     CHECK(reason == refuse.reason.substr(0, 4095));
 }
 
-TEST_CASE("what is not a message is refused") {
+TEST_CASE("bytes that are not a message are refused") {
     CHECK(decode_message({}).error().message() ==
           "decode message: it has 0 bytes; 8 to 536870912 are permitted");
     const Bytes zeros(64);
@@ -269,7 +269,7 @@ TEST_CASE("an envelope without a known body is refused") {
           "decode message: its kind is 99; this release knows 1 to 19");
 }
 
-TEST_CASE("lists that share their bytes cannot blow up a message") {
+TEST_CASE("lists that share their bytes cannot exceed the size of the message") {
     flatbuffers::FlatBufferBuilder builder;
     const auto prompt = builder.CreateVector(std::vector<std::int32_t>(100'000, 1));
     const auto open = wire::CreateSequenceOpen(builder, 1, prompt);
@@ -286,7 +286,7 @@ TEST_CASE("lists that share their bytes cannot blow up a message") {
 }
 
 TEST_CASE("a list of 8-byte elements may start at any word") {
-    // The sanitizer build sees whether such a list is read as if it were aligned.
+    // The sanitizer build detects a read that assumes alignment.
     for (std::size_t padding = 0; padding < 4; ++padding) {
         flatbuffers::FlatBufferBuilder builder;
         builder.CreateVector(std::vector<std::uint32_t>(8 + padding, 0));
@@ -306,7 +306,7 @@ TEST_CASE("a list of 8-byte elements may start at any word") {
     }
 }
 
-TEST_CASE("a message of an older peer reads as defaults") {
+TEST_CASE("fields that an older peer does not send have their defaults") {
     flatbuffers::FlatBufferBuilder builder;
     wire::HelloBuilder hello(builder);
     hello.add_protocol_major(1);

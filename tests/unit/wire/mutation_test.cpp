@@ -1,5 +1,5 @@
-// Damaged messages: 50,000 seeded mutations of valid ones. Each is refused or decodes to a struct
-// within its bounds; the sanitizer build adds that nothing is read outside the bytes.
+// Damaged messages: 50,000 mutations of valid ones. Each is refused or decodes to a struct within
+// its bounds. The sanitizer build checks that nothing is read outside the bytes.
 #include <algorithm>
 
 #include "message_samples.h"
@@ -16,7 +16,8 @@ void flip_bits(Bytes& bytes, Random& random) {
     }
 }
 
-/// Offsets and lengths are words, so a word of a likely value does more than a random one.
+/// Replaces a word by a likely value. Offsets and lengths are words, so this changes more than
+/// random bits.
 void replace_word(Bytes& bytes, Random& random) {
     constexpr std::uint32_t kWords[] = {0, 1, 4, 0x7f, 0xff, 0x7fffffff, 0x80000000, 0xffffffff};
     if (bytes.size() < 4) return;
@@ -68,12 +69,12 @@ TEST_CASE("mutated messages are refused or within bounds") {
             if (decoded.error().code() != StatusCode::data_loss) FAIL(decoded.error().to_string());
         }
     }
-    // Both outcomes are frequent, or the mutations test nothing.
+    // Both outcomes must be frequent, or the mutations would test nothing.
     CHECK(decoded_count > kMutations / 50);
     CHECK(refused_count > kMutations / 4);
 }
 
-TEST_CASE("random bytes behind a valid start are refused or within bounds") {
+TEST_CASE("random bytes after a valid start are refused or within bounds") {
     for (int i = 0; i < 20'000; ++i) {
         Random random(static_cast<std::uint64_t>(i) + 1'000'000);
         Bytes bytes(8 + random.below(400));

@@ -1,4 +1,4 @@
-// What is asked about parts, whatever their kind.
+// Questions about parts of any kind: their rows, keys, urgency and sampled tokens.
 #include "work/part.h"
 
 #include "support/catch.h"
@@ -32,7 +32,7 @@ PartPlan prefill_plan() {
 
 }  // namespace
 
-TEST_CASE("rows are counted with drafts, and all of a decode row's are sampled") {
+TEST_CASE("rows include drafts, and all rows of a decode part are sampled") {
     const PartPlan plan = decode_plan();
     CHECK(plan.kind() == PartKind::decode);
     CHECK(plan.row_count() == 5);
@@ -42,7 +42,7 @@ TEST_CASE("rows are counted with drafts, and all of a decode row's are sampled")
     CHECK(count_rows(spans) == 5);
 }
 
-TEST_CASE("of a prompt's slice the last row is sampled when it ends the prompt") {
+TEST_CASE("the last row of a slice is sampled when the slice ends the prompt") {
     const PartPlan plan = prefill_plan();
     CHECK(plan.kind() == PartKind::prefill);
     CHECK(plan.row_count() == 11);
@@ -50,7 +50,7 @@ TEST_CASE("of a prompt's slice the last row is sampled when it ends the prompt")
           std::vector<RowSpan>{{SequenceId(1), 16, 8, 0}, {SequenceId(2), 0, 3, 1}});
 }
 
-TEST_CASE("inputs of a stage answer alike") {
+TEST_CASE("all inputs of a stage have a key, rows and urgency") {
     const PartPlan plan = decode_plan();
     ForwardedPart forwarded{plan, {}, {}};
     ReturnedPart returned;
@@ -70,7 +70,7 @@ TEST_CASE("inputs of a stage answer alike") {
     CHECK(key_of(StageOutput(RetiredPart{plan.key, PartKind::decode, {}, {}})) == plan.key);
 }
 
-TEST_CASE("the first stage is told the tokens that were sampled, and nothing else") {
+TEST_CASE("feedback to the first stage has the sampled tokens and nothing else") {
     RetiredPart retired;
     retired.key = decode_plan().key;
     retired.sampled = {{SequenceId(1), 8, {42}, {}, {1, 2}},
