@@ -151,7 +151,7 @@ public:
         outcomes_.resize(requests.size());
         for (std::size_t i = 0; i < requests.size(); ++i) {
             auto id = engine_.submit(std::move(requests[i]),
-                                     [this, i](const RequestEvent& event) { take(i, event); });
+                                     [this, i](const RequestEvent& event) { add_event(i, event); });
             const std::lock_guard lock(mutex_);
             if (id) {
                 ids_.push_back(*id);
@@ -173,7 +173,7 @@ public:
     }
 
 private:
-    void take(std::size_t index, const RequestEvent& event) {
+    void add_event(std::size_t index, const RequestEvent& event) {
         if (stream_) {
             fmt::print("{}", event.text);
             std::fflush(stdout);

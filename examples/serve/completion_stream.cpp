@@ -132,12 +132,12 @@ bool CompletionStream::next(int timeout_ms, std::string& out) {
     }
     const std::size_t before = out.size();
     for (auto& [prompt, event] : events) {
-        if (!finished_) take(prompt, std::move(event), out);
+        if (!finished_) add_event(prompt, std::move(event), out);
     }
     return out.size() > before;
 }
 
-void CompletionStream::take(std::size_t prompt, RequestEvent event, std::string& out) {
+void CompletionStream::add_event(std::size_t prompt, RequestEvent event, std::string& out) {
     for (Token token : event.tokens) {
         if (ids_as_text_) event.text += fmt::format(" {}", token);
     }

@@ -49,7 +49,7 @@ private:
         std::size_t text_offset = 0;  // characters sent in earlier pieces
     };
 
-    void take(std::size_t prompt, RequestEvent event, std::string& out);
+    void add_event(std::size_t prompt, RequestEvent event, std::string& out);
     void finish(std::string& out);
     std::string piece(std::size_t index, const RequestEvent& event);
     std::string whole() const;

@@ -47,7 +47,7 @@ public:
             "molink_{0}_count {1}\n",
             name, histogram.count, histogram.sum);
     }
-    std::string take() { return std::move(text_); }
+    std::string release() { return std::move(text_); }
 
 private:
     std::string name_;
@@ -168,7 +168,7 @@ std::string prometheus_text(const MetricsSnapshot& metrics, const HttpCounts& ht
     for (const auto& [key, count] : http) {
         out.value(count, fmt::format("route=\"{}\",status=\"{}\"", escaped(key.first), key.second));
     }
-    return out.take();
+    return out.release();
 }
 
 }  // namespace molink::examples

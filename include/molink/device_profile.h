@@ -28,7 +28,7 @@ struct DeviceProfile {
     double launch_us = 20;             ///< per layer; assumed, for about ten kernels
     std::vector<ProfilePoint> decode;  ///< time of one layer, by rows of the part
     std::vector<ProfilePoint> prefill;
-    std::vector<ProfilePoint> head;  ///< time of the LM head, by sampled rows
+    std::vector<ProfilePoint> lm_head;  ///< time of the LM head, by sampled rows
 };
 
 /// Returns a built-in profile: "rtx-3090", "rtx-4090", "rtx-2080-ti" or "a100". Errors: not_found,

@@ -44,8 +44,8 @@ struct LatentSpec {
 
 struct AttentionSpec {
     AttentionKind kind = AttentionKind::multi_head;
-    std::int32_t heads = 0;
-    std::int32_t kv_heads = 0;  ///< = heads: MHA; 1: MQA; between: GQA
+    std::int32_t q_heads = 0;
+    std::int32_t kv_heads = 0;  ///< = q_heads: MHA; 1: MQA; between: GQA
     std::int32_t head_dim = 0;
     bool q_bias = false, k_bias = false, v_bias = false, o_bias = false;
     bool qk_norm = false;  ///< norm of each attention head's q and k before rope

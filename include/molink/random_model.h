@@ -19,9 +19,9 @@ namespace molink {
 struct ModelShape {
     std::int32_t hidden = 0;
     std::int32_t layers = 0;
-    std::int32_t heads = 0;
+    std::int32_t q_heads = 0;
     std::int32_t kv_heads = 0;
-    std::int32_t head_dim = 0;  ///< 0: hidden / heads
+    std::int32_t head_dim = 0;  ///< 0: hidden / q_heads
     std::int32_t ffn = 0;
     std::int32_t vocabulary = 0;
     std::int32_t context = 4096;

@@ -148,11 +148,11 @@ struct AttentionArgs {
     ElementType type = ElementType::f32;  ///< of q and out
 };
 
-/// out[r, :] = x[rows_to_take[r], :]
+/// out[r, :] = x[wanted_rows[r], :]
 struct GatherRowsArgs {
-    const float* x = nullptr;                    ///< [any, width]
-    const std::int32_t* rows_to_take = nullptr;  ///< [rows]
-    float* out = nullptr;                        ///< [rows, width]
+    const float* x = nullptr;                   ///< [any, width]
+    const std::int32_t* wanted_rows = nullptr;  ///< [rows]
+    float* out = nullptr;                       ///< [rows, width]
     std::int64_t rows = 0;
     std::int64_t width = 0;
 };

@@ -18,7 +18,7 @@ std::int64_t norm_parameters(const ModelSpec& spec) {
 
 std::int64_t latent_parameters(const ModelSpec& spec, const LatentSpec& latent) {
     const std::int64_t hidden = spec.hidden;
-    const std::int64_t heads = spec.attention.heads;
+    const std::int64_t heads = spec.attention.q_heads;
     const std::int64_t query_dim = heads * (spec.attention.head_dim + latent.rope_dim);
     const std::int64_t query =
         latent.q_rank > 0 ? hidden * latent.q_rank + latent.q_rank + latent.q_rank * query_dim
@@ -32,7 +32,7 @@ std::int64_t attention_parameters(const ModelSpec& spec) {
     const AttentionSpec& attention = spec.attention;
     if (attention.latent) return latent_parameters(spec, *attention.latent);
     const std::int64_t hidden = spec.hidden;
-    const std::int64_t query = std::int64_t{attention.heads} * attention.head_dim;
+    const std::int64_t query = std::int64_t{attention.q_heads} * attention.head_dim;
     const std::int64_t key = std::int64_t{attention.kv_heads} * attention.head_dim;
     std::int64_t count = hidden * (2 * query + 2 * key);
     count += (attention.q_bias ? query : 0) + (attention.k_bias ? key : 0);

@@ -42,7 +42,7 @@ struct Shard {
 };
 
 std::int32_t head_dim(const ModelShape& shape) {
-    return shape.head_dim > 0 ? shape.head_dim : shape.hidden / shape.heads;
+    return shape.head_dim > 0 ? shape.head_dim : shape.hidden / shape.q_heads;
 }
 
 Status check_range(std::string_view what, std::int64_t value, std::int64_t min, std::int64_t max) {
@@ -55,8 +55,8 @@ Status check_options(const RandomModelOptions& options) {
     const ModelShape& shape = options.shape;
     MOLINK_RETURN_IF_ERROR(check_range("hidden", shape.hidden, 1, limits::kMaxHidden));
     MOLINK_RETURN_IF_ERROR(check_range("layers", shape.layers, 1, limits::kMaxLayers));
-    MOLINK_RETURN_IF_ERROR(check_range("heads", shape.heads, 1, limits::kMaxHeads));
-    MOLINK_RETURN_IF_ERROR(check_range("kv_heads", shape.kv_heads, 1, shape.heads));
+    MOLINK_RETURN_IF_ERROR(check_range("q_heads", shape.q_heads, 1, limits::kMaxHeads));
+    MOLINK_RETURN_IF_ERROR(check_range("kv_heads", shape.kv_heads, 1, shape.q_heads));
     MOLINK_RETURN_IF_ERROR(check_range("head_dim", shape.head_dim, 0, limits::kMaxHidden));
     MOLINK_RETURN_IF_ERROR(check_range("ffn", shape.ffn, 1, limits::kMaxFeedForward));
     MOLINK_RETURN_IF_ERROR(check_range("vocabulary", shape.vocabulary, 1, limits::kMaxVocabulary));
@@ -65,9 +65,9 @@ Status check_options(const RandomModelOptions& options) {
     for (const Token token : options.eos_tokens) {
         MOLINK_RETURN_IF_ERROR(check_range("eos_token", token, 0, shape.vocabulary - 1));
     }
-    if (shape.heads % shape.kv_heads != 0 || head_dim(shape) < 2 || head_dim(shape) % 2 != 0) {
+    if (shape.q_heads % shape.kv_heads != 0 || head_dim(shape) < 2 || head_dim(shape) % 2 != 0) {
         return invalid_argument(
-            "random model: {} heads, {} KV heads and hidden {} do not fit together", shape.heads,
+            "random model: {} heads, {} KV heads and hidden {} do not fit together", shape.q_heads,
             shape.kv_heads, shape.hidden);
     }
     if (options.type != DataType::f32 && options.type != DataType::f16 &&
@@ -97,7 +97,7 @@ std::vector<PlannedTensor> plan_tensors(const ModelShape& shape) {
     const auto norm = [&add, &shape](const std::string& name) {
         add(name + ".weight", {shape.hidden}, 1.0, 0.1);
     };
-    const std::int64_t query = std::int64_t{shape.heads} * head_dim(shape);
+    const std::int64_t query = std::int64_t{shape.q_heads} * head_dim(shape);
     const std::int64_t key = std::int64_t{shape.kv_heads} * head_dim(shape);
     matrix("model.embed_tokens", shape.vocabulary, shape.hidden);
     for (std::int32_t layer = 0; layer < shape.layers; ++layer) {
@@ -273,7 +273,7 @@ Result<std::string> config_text(const RandomModelOptions& options) {
     config["hidden_size"] = shape.hidden;
     config["intermediate_size"] = shape.ffn;
     config["num_hidden_layers"] = shape.layers;
-    config["num_attention_heads"] = shape.heads;
+    config["num_attention_heads"] = shape.q_heads;
     config["num_key_value_heads"] = shape.kv_heads;
     config["head_dim"] = head_dim(shape);
     config["vocab_size"] = shape.vocabulary;
@@ -331,14 +331,14 @@ Result<ModelShape> shape_by_name(std::string_view name) {
     if (name == "160m") {
         shape.hidden = 768;
         shape.layers = 12;
-        shape.heads = shape.kv_heads = 12;
+        shape.q_heads = shape.kv_heads = 12;
         shape.ffn = 2048;
         return shape;
     }
     if (name == "1b") {
         shape.hidden = 2048;
         shape.layers = 16;
-        shape.heads = 32;
+        shape.q_heads = 32;
         shape.kv_heads = 8;
         shape.ffn = 8192;
         return shape;

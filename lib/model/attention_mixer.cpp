@@ -88,7 +88,7 @@ void AttentionMixer::normalise_heads(const SublayerRun& run, std::byte* qkv) con
     args.x_stride = args.out_stride = row_width();
     args.epsilon = epsilon_;
     args.x_type = args.out_type = run.activations;
-    args.groups = attention_.heads;
+    args.groups = attention_.q_heads;
     args.weight = weights_of(q_norm_);
     args.x = args.out = qkv;
     run.stream.rms_norm(args);
@@ -106,7 +106,7 @@ void AttentionMixer::rotate(const SublayerRun& run, std::byte* qkv) const {
     rope.cos = run.cos;
     rope.sin = run.sin;
     rope.rows = run.batch.rows;
-    rope.heads = attention_.heads + attention_.kv_heads;  // queries and keys are side by side
+    rope.heads = attention_.q_heads + attention_.kv_heads;  // queries and keys are side by side
     rope.head_dim = attention_.head_dim;
     rope.rotary_dim = rotary_dim_;
     rope.row_stride = row_width();
@@ -122,7 +122,7 @@ void AttentionMixer::attend(const SublayerRun& run, const KvPages& pages, const 
     args.q = qkv;
     args.out = out;
     args.q_stride = row_width();
-    args.q_heads = attention_.heads;
+    args.q_heads = attention_.q_heads;
     args.scale = attention_.scale != 0 ? attention_.scale
                                        : 1.0f / std::sqrt(static_cast<float>(attention_.head_dim));
     args.soft_cap = attention_.soft_cap;

@@ -37,7 +37,7 @@ private:
     void attend(const SublayerRun& run, const KvPages& pages, const std::byte* qkv,
                 void* out) const;
 
-    std::int64_t q_width() const { return std::int64_t{attention_.heads} * attention_.head_dim; }
+    std::int64_t q_width() const { return std::int64_t{attention_.q_heads} * attention_.head_dim; }
     std::int64_t kv_width() const {
         return std::int64_t{attention_.kv_heads} * attention_.head_dim;
     }

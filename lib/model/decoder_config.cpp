@@ -68,18 +68,18 @@ Status read_attention(const ConfigFile& config, ModelSpec& spec) {
     MOLINK_ASSIGN_OR_RETURN(const auto kv_heads,
                             config.optional_int64("num_key_value_heads", 1, limits::kMaxHeads));
     MOLINK_ASSIGN_OR_RETURN(const auto head_dim, config.optional_int64("head_dim", 2, 8192));
-    attention.heads = narrow(heads);
+    attention.q_heads = narrow(heads);
     attention.kv_heads = narrow(kv_heads.value_or(heads));
-    if (attention.heads % attention.kv_heads != 0) {
+    if (attention.q_heads % attention.kv_heads != 0) {
         return invalid_argument(
             "{}: num_attention_heads {} is not a multiple of num_key_value_heads {}",
-            config.where(), attention.heads, attention.kv_heads);
+            config.where(), attention.q_heads, attention.kv_heads);
     }
-    if (!head_dim && spec.hidden % attention.heads != 0) {
+    if (!head_dim && spec.hidden % attention.q_heads != 0) {
         return invalid_argument("{}: hidden_size {} is not a multiple of num_attention_heads {}",
-                                config.where(), spec.hidden, attention.heads);
+                                config.where(), spec.hidden, attention.q_heads);
     }
-    attention.head_dim = head_dim ? narrow(*head_dim) : spec.hidden / attention.heads;
+    attention.head_dim = head_dim ? narrow(*head_dim) : spec.hidden / attention.q_heads;
     if (attention.head_dim % 2 != 0) {
         return invalid_argument("{}: the head dimension {} is odd; it must be even", config.where(),
                                 attention.head_dim);

@@ -37,14 +37,14 @@ void Model::run_layers(Stream& stream, const BatchArgs& batch, const std::vector
     }
 }
 
-const float* Model::logits(Stream& stream, const float* hidden, const std::int32_t* rows_to_take,
+const float* Model::logits(Stream& stream, const float* hidden, const std::int32_t* wanted_rows,
                            std::int64_t rows) {
     auto* const scratch = static_cast<std::byte*>(scratch_->data());
     const LmHeadScratch at(traits_, spec_);
-    auto* const taken = reinterpret_cast<float*>(scratch + at.taken);
+    auto* const gathered = reinterpret_cast<float*>(scratch + at.gathered);
     std::byte* const normed = scratch + at.normed;
-    stream.gather_rows({hidden, rows_to_take, taken, rows, spec_.hidden});
-    enqueue_norm(stream, taken, weights_of(final_norm_), rows, spec_.hidden, spec_.norm.epsilon,
+    stream.gather_rows({hidden, wanted_rows, gathered, rows, spec_.hidden});
+    enqueue_norm(stream, gathered, weights_of(final_norm_), rows, spec_.hidden, spec_.norm.epsilon,
                  normed, traits_.activations);
     auto* const out = static_cast<float*>(logits_->data());
     MatmulArgs args;

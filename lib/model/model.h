@@ -71,10 +71,10 @@ public:
     /// part's i-th layer. The block tables of the batch must cover its rows.
     void run_layers(Stream& stream, const BatchArgs& batch, const std::vector<KvPages>& pages,
                     float* hidden);
-    /// Applies the final norm and the LM head to the rows `rows_to_take` [rows] of `hidden`, at
+    /// Applies the final norm and the LM head to the rows `wanted_rows` [rows] of `hidden`, at
     /// most BackendTraits::logit_rows of them. Returns their logits [rows, vocabulary], which the
     /// next call overwrites. Only for a part with the LM head.
-    const float* logits(Stream& stream, const float* hidden, const std::int32_t* rows_to_take,
+    const float* logits(Stream& stream, const float* hidden, const std::int32_t* wanted_rows,
                         std::int64_t rows);
 
     /// Returns the bytes of one cache block of the part's layer `layer`, counted from its first.

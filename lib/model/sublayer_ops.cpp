@@ -8,7 +8,7 @@ namespace molink {
 LmHeadScratch::LmHeadScratch(const BackendTraits& traits, const ModelSpec& spec) {
     ScratchLayout layout(traits.activations);
     const auto floats = static_cast<std::size_t>(std::int64_t{traits.logit_rows} * spec.hidden);
-    taken = layout.add(floats * sizeof(float));
+    gathered = layout.add(floats * sizeof(float));
     normed = layout.add_activations(traits.logit_rows, spec.hidden);
     workspace = layout.bytes();
 }

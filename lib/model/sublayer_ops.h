@@ -34,7 +34,7 @@ private:
 /// Offsets in the scratch memory of the LM head, for one piece of logits.
 struct LmHeadScratch {
     LmHeadScratch(const BackendTraits& traits, const ModelSpec& spec);
-    std::size_t taken;      ///< gathered rows, [logit_rows, hidden], float32
+    std::size_t gathered;   ///< gathered rows, [logit_rows, hidden], float32
     std::size_t normed;     ///< [logit_rows, hidden]
     std::size_t workspace;  ///< of matmul
 };

@@ -26,7 +26,7 @@ Status check_layers(const NodeOptions& options, const ModelSpec& spec) {
 
 Status check_q8(const ModelSpec& spec) {
     for (std::int32_t width :
-         {spec.hidden, spec.attention.heads * spec.attention.head_dim, spec.mlp.ffn}) {
+         {spec.hidden, spec.attention.q_heads * spec.attention.head_dim, spec.mlp.ffn}) {
         if (width % 32 == 0) continue;
         return invalid_argument(
             "weights q8_0: a matrix of the model is {} wide; a multiple of 32 is "

@@ -66,7 +66,7 @@ void read_device(JsonReader& reader, DeviceProfile& device) {
     read_number(reader, "launch_us", 0, 1e6, device.launch_us);
     read_points(reader, "decode_us", device.decode);
     read_points(reader, "prefill_us", device.prefill);
-    read_points(reader, "head_us", device.head);
+    read_points(reader, "lm_head_us", device.lm_head);
 }
 
 void read_layers(JsonReader& reader, std::optional<LayerRange>& layers) {

@@ -17,7 +17,7 @@ struct Shape {
     std::string name;
     std::int32_t layers = 0;
     std::int32_t hidden = 0;
-    std::int32_t heads = 0;
+    std::int32_t q_heads = 0;
     std::int32_t kv_heads = 0;
     std::int32_t ffn = 0;
     std::int32_t vocabulary = 32000;
@@ -41,9 +41,9 @@ ModelSpec make_spec(const Shape& shape) {
     spec.layers = shape.layers;
     spec.hidden = shape.hidden;
     spec.vocabulary = shape.vocabulary;
-    spec.attention.heads = shape.heads;
+    spec.attention.q_heads = shape.q_heads;
     spec.attention.kv_heads = shape.kv_heads;
-    spec.attention.head_dim = shape.hidden / shape.heads;
+    spec.attention.head_dim = shape.hidden / shape.q_heads;
     spec.mlp.ffn = shape.ffn;
     spec.tied_embeddings = shape.tied;
     return spec;
@@ -56,13 +56,13 @@ Status check_shape(const Shape& shape) {
     };
     MOLINK_RETURN_IF_ERROR(check("layers", shape.layers, limits::kMaxLayers));
     MOLINK_RETURN_IF_ERROR(check("hidden", shape.hidden, limits::kMaxHidden));
-    MOLINK_RETURN_IF_ERROR(check("heads", shape.heads, limits::kMaxHeads));
-    MOLINK_RETURN_IF_ERROR(check("kv_heads", shape.kv_heads, shape.heads));
+    MOLINK_RETURN_IF_ERROR(check("q_heads", shape.q_heads, limits::kMaxHeads));
+    MOLINK_RETURN_IF_ERROR(check("kv_heads", shape.kv_heads, shape.q_heads));
     MOLINK_RETURN_IF_ERROR(check("ffn", shape.ffn, limits::kMaxFeedForward));
     MOLINK_RETURN_IF_ERROR(check("vocabulary", shape.vocabulary, limits::kMaxVocabulary));
-    if (shape.hidden % shape.heads == 0) return {};
-    return invalid_argument("model: hidden {} is not a multiple of heads {}", shape.hidden,
-                            shape.heads);
+    if (shape.hidden % shape.q_heads == 0) return {};
+    return invalid_argument("model: hidden {} is not a multiple of q_heads {}", shape.hidden,
+                            shape.q_heads);
 }
 
 }  // namespace
@@ -86,8 +86,8 @@ Result<ModelSpec> parse_study_model(std::string_view json) {
         reader.text("name", shape.name);
         reader.integer("layers", shape.layers);
         reader.integer("hidden", shape.hidden);
-        reader.integer("heads", shape.heads);
-        shape.kv_heads = shape.heads;
+        reader.integer("q_heads", shape.q_heads);
+        shape.kv_heads = shape.q_heads;
         reader.integer("kv_heads", shape.kv_heads);
         reader.integer("ffn", shape.ffn);
         reader.integer("vocabulary", shape.vocabulary);

@@ -98,7 +98,7 @@ Status check_device(const StudyNode& node) {
             node.name, device.memory_gb_per_s, device.tflops, device.memory_efficiency,
             device.compute_efficiency);
     }
-    for (const auto* table : {&device.decode, &device.prefill, &device.head}) {
+    for (const auto* table : {&device.decode, &device.prefill, &device.lm_head}) {
         for (std::size_t i = 0; i < table->size(); ++i) {
             const bool rises = i == 0 || (*table)[i - 1].rows < (*table)[i].rows;
             if (rises && (*table)[i].rows > 0 && (*table)[i].us >= 0) continue;

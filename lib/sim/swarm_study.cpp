@@ -62,7 +62,7 @@ DeviceProfile draw_cpu(Draw& draw, const StageCost& cost) {
     };
     device.decode = device.prefill =
         table(cost.layers.front().weight_bytes, cost.layers.front().row_flops);
-    device.head = table(cost.lm_head_bytes, cost.lm_head_row_flops);
+    device.lm_head = table(cost.lm_head_bytes, cost.lm_head_row_flops);
     return device;
 }
 

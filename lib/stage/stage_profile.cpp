@@ -67,7 +67,7 @@ StageCost stage_cost(const ModelSpec& spec, double weight_bytes) {
         layer.weight_bytes = parameters * weight_bytes;
         layer.row_flops = 2 * parameters;
         layer.position_bytes = static_cast<double>(kv_bytes_per_position(spec, DataType::f16));
-        layer.position_flops = 4.0 * attention.heads * attention.head_dim;
+        layer.position_flops = 4.0 * attention.q_heads * attention.head_dim;
         if (!spec.layer_specs.empty()) {
             layer.window = spec.layer_specs[static_cast<std::size_t>(i)].sliding_window;
         }
@@ -143,7 +143,7 @@ double StageProfile::layer_us(PartKind kind, const PartLoad& load, std::int32_t 
 
 double StageProfile::lm_head_us(std::int32_t rows) const {
     if (rows == 0) return 0;
-    if (!device_.head.empty()) return interpolate(device_.head, rows);
+    if (!device_.lm_head.empty()) return interpolate(device_.lm_head, rows);
     if (!device_.decode.empty()) return 0;
     return roofline_us(lm_head_bytes_, lm_head_row_flops_ * rows);
 }

@@ -43,7 +43,7 @@ public:
     std::string_view name() const override { return "fifo"; }
     TransmitPlan next(const TransmitView& view) override {
         if (waits(view, Lane::control)) return front_of(view, Lane::control, view.max_frame_bytes);
-        if (active_ && waits(view, lane_) && same_message(view)) return take(view, lane_);
+        if (active_ && waits(view, lane_) && same_message(view)) return plan_for(view, lane_);
         active_ = false;
         const LaneView* oldest = nullptr;
         for (std::size_t i = 1; i < kLaneCount; ++i) {
@@ -53,7 +53,7 @@ public:
             oldest = &lane;
             lane_ = static_cast<Lane>(i);
         }
-        return oldest == nullptr ? TransmitPlan{} : take(view, lane_);
+        return oldest == nullptr ? TransmitPlan{} : plan_for(view, lane_);
     }
 
 private:
@@ -62,7 +62,7 @@ private:
         return view.lanes[static_cast<std::size_t>(lane_)].front_bytes == left_;
     }
 
-    TransmitPlan take(const TransmitView& view, Lane lane) {
+    TransmitPlan plan_for(const TransmitView& view, Lane lane) {
         const TransmitPlan plan = front_of(view, lane, view.max_frame_bytes);
         left_ = view.lanes[static_cast<std::size_t>(lane)].front_bytes - plan.bytes;
         active_ = left_ > 0;

@@ -156,7 +156,7 @@ public:
     }
 
     std::size_t poll(std::int64_t timeout_us, TransportSink& sink) override {
-        std::deque<Event> events = take_events(timeout_us);
+        std::deque<Event> events = pop_events(timeout_us);
         for (const Event& event : events) {
             switch (event.kind) {
                 case Event::Kind::connected: sink.on_connected(event.connection); break;
@@ -183,7 +183,7 @@ public:
     }
 
 private:
-    std::deque<Event> take_events(std::int64_t timeout_us) {
+    std::deque<Event> pop_events(std::int64_t timeout_us) {
         std::unique_lock lock(hub_->mutex);
         if (timeout_us > 0) {
             box_.signal.wait_for(lock, std::chrono::microseconds(timeout_us),

@@ -133,7 +133,7 @@ const std::string& model_dir() {
         TinyModelOptions options;
         options.layers = 1;
         options.hidden = 16;
-        options.heads = options.kv_heads = 1;
+        options.q_heads = options.kv_heads = 1;
         options.ffn = 16;
         options.context = 96;
         options.eos_tokens = {kTinyEos};

@@ -26,9 +26,9 @@ void check_spec(const ModelSpec& spec) {
     FUZZ_CHECK(within(spec.layers, 1, limits::kMaxLayers));
     FUZZ_CHECK(within(spec.vocabulary, 1, limits::kMaxVocabulary));
     FUZZ_CHECK(within(spec.context, 1, limits::kMaxContext));
-    FUZZ_CHECK(within(spec.attention.heads, 1, limits::kMaxHeads));
-    FUZZ_CHECK(within(spec.attention.kv_heads, 1, spec.attention.heads));
-    FUZZ_CHECK(spec.attention.heads % spec.attention.kv_heads == 0);
+    FUZZ_CHECK(within(spec.attention.q_heads, 1, limits::kMaxHeads));
+    FUZZ_CHECK(within(spec.attention.kv_heads, 1, spec.attention.q_heads));
+    FUZZ_CHECK(spec.attention.q_heads % spec.attention.kv_heads == 0);
     FUZZ_CHECK(within(spec.attention.head_dim, 2, 512));
     FUZZ_CHECK(within(spec.mlp.ffn, 1, limits::kMaxFeedForward));
     FUZZ_CHECK(spec.layer_specs.empty() ||

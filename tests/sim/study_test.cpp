@@ -117,7 +117,7 @@ TEST_CASE("a head without a stage is not on the path of a token") {
 
 TEST_CASE("with the LM head on the first stage one row comes back for every token") {
     StudyCluster cluster = ring(3, constant(100, 100), {12.5e6, 10'000, 0});
-    for (StudyNode& node : cluster.nodes) node.device.head = {{1, 3000}};
+    for (StudyNode& node : cluster.nodes) node.device.lm_head = {{1, 3000}};
     StudyOptions options;
     options.spec = *study_model("llama-2-7b");
     options.spec->tied_embeddings = true;
@@ -417,7 +417,7 @@ TEST_CASE("errors in study files name the key") {
     REQUIRE_FALSE(parse_study_trace("a,b\n").has_value());
     const auto line = parse_study_trace("arrival_s,prompt_tokens,output_tokens\n1,2,3\n1,x,3\n");
     REQUIRE(line.error().message().find("line 3") != std::string::npos);
-    REQUIRE_FALSE(parse_study_model(R"({"layers": 2, "hidden": 10, "heads": 3})").has_value());
+    REQUIRE_FALSE(parse_study_model(R"({"layers": 2, "hidden": 10, "q_heads": 3})").has_value());
 }
 
 TEST_CASE("studies that cannot run say why") {

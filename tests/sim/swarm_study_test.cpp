@@ -33,7 +33,7 @@ StudyCase left_out() {
     device.memory_gib = 3;
     device.decode = line(50, 31);
     device.prefill = line(20, 31);
-    device.head = line(700, 100);
+    device.lm_head = line(700, 100);
     for (const char* name : {"head", "worker"}) {
         StudyNode node;
         node.name = name;

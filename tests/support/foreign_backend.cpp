@@ -147,7 +147,7 @@ public:
     }
     void gather_rows(const GatherRowsArgs& args) override {
         op("gather_rows", &Stream::gather_rows, args,
-           [](auto& d, GatherRowsArgs& a) { return d.into(a.x, a.rows_to_take, a.out); });
+           [](auto& d, GatherRowsArgs& a) { return d.into(a.x, a.wanted_rows, a.out); });
     }
     void convert(const ConvertArgs& args) override {
         op("convert", &Stream::convert, args,

@@ -78,7 +78,7 @@ molink::Status write_tiny_model(const std::filesystem::path& dir, const TinyMode
     molink::RandomModelOptions random;
     random.shape.hidden = options.hidden;
     random.shape.layers = options.layers;
-    random.shape.heads = options.heads;
+    random.shape.q_heads = options.q_heads;
     random.shape.kv_heads = options.kv_heads;
     random.shape.head_dim = options.head_dim;
     random.shape.ffn = options.ffn;

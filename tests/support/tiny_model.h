@@ -14,7 +14,7 @@
 struct TinyModelOptions {
     std::int32_t layers = 6;
     std::int32_t hidden = 64;
-    std::int32_t heads = 4;
+    std::int32_t q_heads = 4;
     std::int32_t kv_heads = 2;
     std::int32_t head_dim = 0;  ///< 0: hidden / heads
     std::int32_t ffn = 96;

@@ -156,7 +156,7 @@ void CpuStream::attention(const AttentionArgs& args) {
 
 void CpuStream::gather_rows(const GatherRowsArgs& args) {
     for (std::int64_t row = 0; row < args.rows; ++row) {
-        std::memmove(args.out + row * args.width, args.x + args.rows_to_take[row] * args.width,
+        std::memmove(args.out + row * args.width, args.x + args.wanted_rows[row] * args.width,
                      static_cast<std::size_t>(args.width) * sizeof(float));
     }
 }

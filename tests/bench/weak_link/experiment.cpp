@@ -66,7 +66,7 @@ DeviceProfile device_of(const Bench& bench, const System& system) {
     device.name = "measured";
     device.decode = points_of<ProfilePoint>(known.at("decode_us"));
     device.prefill = points_of<ProfilePoint>(known.at("prefill_us"));
-    device.head = points_of<ProfilePoint>(known.at("head_us"));
+    device.lm_head = points_of<ProfilePoint>(known.at("lm_head_us"));
     return device;
 }
 
@@ -162,7 +162,7 @@ bool prepare(Bench& bench, const Cell& cell) {
     bench.devices[system.model] = {
         {"decode_us", to_json(device.decode)},
         {"prefill_us", to_json(device.prefill)},
-        {"head_us", to_json(device.head)},
+        {"lm_head_us", to_json(device.lm_head)},
         {"contention", to_json(measure_contention(folder, bench.cores))}};
     return true;
 }

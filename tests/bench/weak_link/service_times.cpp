@@ -188,7 +188,7 @@ DeviceProfile timed_device(const TimedProfile& profile) {
             {rows, profile.decode_layer_us + rows * profile.decode_row_layer_us});
         device.prefill.push_back(
             {rows, profile.prefill_layer_us + rows * profile.prefill_row_layer_us});
-        device.head.push_back({rows, profile.lm_head_us + rows * profile.lm_head_row_us});
+        device.lm_head.push_back({rows, profile.lm_head_us + rows * profile.lm_head_row_us});
     }
     return device;
 }
@@ -206,7 +206,7 @@ DeviceProfile measure_device(const std::string& model_dir) {
     for (std::size_t i = 0; i < plain.decode.size(); ++i) {
         const double rows = plain.decode[i].rows;
         device.decode.push_back({rows, plain.decode[i].us / layers});
-        device.head.push_back({rows, std::max(last.decode[i].us - plain.decode[i].us, 0.0)});
+        device.lm_head.push_back({rows, std::max(last.decode[i].us - plain.decode[i].us, 0.0)});
     }
     for (const ProfilePoint& slice : plain.prefill) {
         device.prefill.push_back({slice.rows, slice.us / layers});

@@ -21,7 +21,7 @@ RingLoad ring(std::size_t stages, const LinkShape& link) {
     shape.link = link;
     shape.device.decode = {{1, 100}, {2, 100}};
     shape.device.prefill = {{1, 10}, {2, 20}};
-    shape.device.head = {{1, 200}, {2, 200}};
+    shape.device.lm_head = {{1, 200}, {2, 200}};
     shape.layers.assign(stages, 4);
     shape.row_bytes = 8192;
     return shape;
@@ -202,7 +202,7 @@ TEST_CASE("weak_link: a simulated cell comes close to its limit") {
     cell.ring = ring(2, cell.cell.link);
     cell.spec.layers = 8;
     cell.spec.hidden = 4096;
-    cell.spec.attention.heads = cell.spec.attention.kv_heads = 32;
+    cell.spec.attention.q_heads = cell.spec.attention.kv_heads = 32;
     cell.spec.attention.head_dim = 128;
     cell.spec.mlp.ffn = 11008;
     cell.spec.vocabulary = 32000;

@@ -256,7 +256,7 @@ TEST_CASE("gather_rows") {
             const std::vector<float> x = f.values(9 * width);
             GatherRowsArgs args;
             args.x = f.put(x);
-            args.rows_to_take = f.put(std::vector<std::int32_t>{8, 0, 0, 4});
+            args.wanted_rows = f.put(std::vector<std::int32_t>{8, 0, 0, 4});
             args.rows = 4;
             args.width = width;
             args.out = f.out(4 * width);

@@ -17,7 +17,7 @@ ModelSpec tiny_spec() {
     spec.hidden = 64;
     spec.layers = 6;
     spec.vocabulary = 272;
-    spec.attention.heads = 4;
+    spec.attention.q_heads = 4;
     spec.attention.kv_heads = 2;
     spec.attention.head_dim = 16;
     spec.mlp.ffn = 96;

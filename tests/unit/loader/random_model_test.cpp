@@ -27,7 +27,7 @@ RandomModelOptions small_options() {
     RandomModelOptions options;
     options.shape.hidden = 32;
     options.shape.layers = 2;
-    options.shape.heads = 4;
+    options.shape.q_heads = 4;
     options.shape.kv_heads = 2;
     options.shape.ffn = 48;
     options.shape.vocabulary = 100;
@@ -64,14 +64,14 @@ TEST_CASE("shapes have names", "[random_model]") {
     const ModelShape small = shape_by_name("160m").value();
     CHECK(small.hidden == 768);
     CHECK(small.layers == 12);
-    CHECK(small.heads == 12);
+    CHECK(small.q_heads == 12);
     CHECK(small.kv_heads == 12);
     CHECK(small.ffn == 2048);
     CHECK(small.vocabulary == 32000);
     const ModelShape big = shape_by_name("1b").value();
     CHECK(big.hidden == 2048);
     CHECK(big.layers == 16);
-    CHECK(big.heads == 32);
+    CHECK(big.q_heads == 32);
     CHECK(big.kv_heads == 8);
     CHECK(big.ffn == 8192);
     CHECK(big.vocabulary == 32000);
@@ -188,7 +188,7 @@ TEST_CASE("impossible shapes and options are refused", "[random_model]") {
     };
     refused([](RandomModelOptions& o) { o.shape.hidden = 0; });
     refused([](RandomModelOptions& o) { o.shape.layers = -1; });
-    refused([](RandomModelOptions& o) { o.shape.heads = 0; });
+    refused([](RandomModelOptions& o) { o.shape.q_heads = 0; });
     refused([](RandomModelOptions& o) { o.shape.kv_heads = 3; });
     refused([](RandomModelOptions& o) { o.shape.kv_heads = 8; });
     refused([](RandomModelOptions& o) { o.shape.head_dim = 7; });

@@ -131,7 +131,7 @@ ModelSpec tiny_spec() {
     spec.layers = kLayers;
     spec.vocabulary = kVocabulary;
     spec.context = 64;
-    spec.attention.heads = kHeads;
+    spec.attention.q_heads = kHeads;
     spec.attention.kv_heads = kKvHeads;
     spec.attention.head_dim = kHeadDim;
     spec.mlp.ffn = kFfn;

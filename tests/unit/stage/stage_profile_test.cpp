@@ -111,7 +111,7 @@ TEST_CASE("the costs of a model's layers follow from their shapes") {
     spec.layers = 4;
     spec.hidden = 8;
     spec.vocabulary = 100;
-    spec.attention.heads = spec.attention.kv_heads = 2;
+    spec.attention.q_heads = spec.attention.kv_heads = 2;
     spec.attention.head_dim = 4;
     spec.mlp.ffn = 16;
     const StageCost same = stage_cost(spec, 2);
@@ -146,7 +146,7 @@ TEST_CASE("a table is linear between its rows and beyond them") {
     CHECK(profile.layer_us(PartKind::prefill, {{{0, 512}}, 0}, 0) == Approx(100));
     CHECK(profile.part_us(PartKind::prefill, {{{0, 512}}, 0}, {0, 3}, false) == Approx(300));
     CHECK(profile.lm_head_us(4) == 0);
-    measured.head = {{1, 3}};
+    measured.lm_head = {{1, 3}};
     CHECK(StageProfile(measured, cost()).lm_head_us(4) == Approx(3));
 }
 
