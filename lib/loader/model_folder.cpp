@@ -17,10 +17,12 @@ namespace {
 Result<std::string> read_text(const std::filesystem::path& path) {
     std::ifstream file(path, std::ios::binary);
     std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    if (!file.is_open() || file.bad() || text.size() > limits::kMaxConfigFileBytes) {
-        return make_error(StatusCode::data_loss,
-                          "read {}: {} bytes were read; at most {} are permitted", path.string(),
-                          text.size(), limits::kMaxConfigFileBytes);
+    if (!file.is_open() || file.bad()) {
+        return make_error(StatusCode::not_found, "{} cannot be read", path.string());
+    }
+    if (text.size() > limits::kMaxConfigFileBytes) {
+        return make_error(StatusCode::data_loss, "{} has {} bytes; at most {} are permitted",
+                          path.string(), text.size(), limits::kMaxConfigFileBytes);
     }
     return text;
 }

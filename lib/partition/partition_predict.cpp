@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "partition/split_choice.h"
 #include "partition/stage_costs.h"
 
 namespace molink {
@@ -172,7 +173,7 @@ private:
         for (std::int32_t n = 2; n <= predicted.running; ++n) best = std::min(best, cycle(n));
         predicted.micro_batches = 1;
         while (predicted.micro_batches < predicted.running &&
-               cycle(predicted.micro_batches) > best * 1.02) {
+               cycle(predicted.micro_batches) > best * kPlanTolerance) {
             ++predicted.micro_batches;
         }
         predicted.batch_rows =

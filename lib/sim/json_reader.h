@@ -120,7 +120,11 @@ public:
     const Json* get(const char* key) { return find(key); }
     /// Records an error about `key`, unless there is one already. `what` goes on, as in "is not 3".
     void fail(const std::string& key, const std::string& what) {
-        if (status_.ok()) status_ = invalid_argument("{}: {}{} {}", what_, path_, key, what);
+        if (!status_.ok()) return;
+        std::string where = path_ + key;
+        if (key.empty() && !where.empty()) where.pop_back();  // "nodes[2]." is an object's prefix
+        const char* const space = where.empty() ? "" : " ";
+        status_ = invalid_argument("{}: {}{}{}", what_, where, space, what);
     }
 
 private:

@@ -140,7 +140,8 @@ TEST_CASE("every part of a scenario file is read") {
 TEST_CASE("an error in a scenario file is named") {
     const std::pair<const char*, const char*> cases[] = {
         {"{", "scenario"},
-        {"[]", "is not an object"},
+        {"[]", "scenario: is not an object"},
+        {R"({"nodes": [{"name": "h"}, 7]})", "scenario: nodes[1] is not an object"},
         {R"({"sed": 1})", "sed is not a key"},
         {R"({"seed": "x"})", "seed is not an integer"},
         {R"({"layers": 1e3})", "layers is not an integer"},

@@ -3,6 +3,7 @@
 // plans with recorded ones.
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 #include <molink/partitioner.h>
 
@@ -50,6 +51,26 @@ void check_throughput(const PartitionInput& input, const std::vector<PlanWorth>&
     const double best = least(
         fast, [&](const PlanWorth& p) { return p.ring_us - bonus * static_cast<double>(p.nodes); });
     REQUIRE(close(plan.predicted.ring_us - bonus * static_cast<double>(plan.stages.size()), best));
+}
+
+std::vector<std::size_t> own_order(const PartitionInput& input) {
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < input.nodes.size(); ++i) order.push_back(i);
+    return order;
+}
+
+/// Requires that the value of the nodes in their own order equals that of the search. Returns
+/// nothing when no split fits.
+std::optional<SequenceValue> checked_value(const SplitProblem& problem, SequenceValuer& valuer) {
+    const std::vector<std::size_t> order = own_order(problem.input);
+    const SequenceValue value = valuer.value(order);
+    const bool latency = problem.input.objective == PartitionObjective::latency;
+    const Split split =
+        search_order(latency ? ring_pass(problem) : slowest_pass(problem), order, problem.required);
+    REQUIRE((value.deficit == 0) == !split.stages.empty());
+    if (split.stages.empty()) return std::nullopt;
+    REQUIRE(close(value.main_us, split.value));
+    return value;
 }
 
 }  // namespace
@@ -110,21 +131,15 @@ TEST_CASE("the value of a sequence of nodes equals that of the search in this or
             input.keep_all = true;
             input.pin_first = false;
             if (input.model.layers.size() < input.nodes.size()) continue;
+            INFO("seed " << seed << (differ ? " differ" : ""));
             const SplitProblem problem(input);
             SequenceValuer valuer(problem);
-            std::vector<std::size_t> order;
-            for (std::size_t i = 0; i < input.nodes.size(); ++i) order.push_back(i);
-            const SequenceValue value = valuer.value(order);
-            const bool latency = input.objective == PartitionObjective::latency;
-            const Split split = search_order(latency ? ring_pass(problem) : slowest_pass(problem),
-                                             order, problem.required);
-            INFO("seed " << seed << (differ ? " differ" : ""));
-            REQUIRE((value.deficit == 0) == !split.stages.empty());
-            if (split.stages.empty()) continue;
+            const auto value = checked_value(problem, valuer);
+            if (!value) continue;
             ++compared;
-            REQUIRE(close(value.main_us, split.value));
-            REQUIRE(valuer.value(order, value.main_us).main_us == value.main_us);
-            const double below = value.main_us * 0.999 - 1e-3;
+            const std::vector<std::size_t> order = own_order(input);
+            REQUIRE(valuer.value(order, value->main_us).main_us == value->main_us);
+            const double below = value->main_us * 0.999 - 1e-3;
             REQUIRE(valuer.value(order, below).main_us > below);
         }
         REQUIRE(compared > 500);
@@ -138,19 +153,10 @@ TEST_CASE("the value of a long sequence with layers that differ equals that of t
         test::make_layers_differ(input, seed);
         input.keep_all = true;
         for (PartitionNode& node : input.nodes) node.memory_bytes *= 3;
+        INFO("seed " << seed);
         const SplitProblem problem(input);
         SequenceValuer valuer(problem);
-        std::vector<std::size_t> order;
-        for (std::size_t i = 0; i < input.nodes.size(); ++i) order.push_back(i);
-        const SequenceValue value = valuer.value(order);
-        const bool latency = input.objective == PartitionObjective::latency;
-        const Split split = search_order(latency ? ring_pass(problem) : slowest_pass(problem),
-                                         order, problem.required);
-        INFO("seed " << seed);
-        REQUIRE((value.deficit == 0) == !split.stages.empty());
-        if (split.stages.empty()) continue;
-        ++compared;
-        REQUIRE(close(value.main_us, split.value));
+        if (checked_value(problem, valuer)) ++compared;
     }
     REQUIRE(compared > 50);
 }
@@ -162,8 +168,7 @@ TEST_CASE("layers that are alike and layers that differ are valued by the same r
         const SplitProblem problem(input);
         SequenceValuer valuer(problem);
         GapSearch search(problem);
-        std::vector<std::size_t> order;
-        for (std::size_t i = 0; i < input.nodes.size(); ++i) order.push_back(i);
+        const std::vector<std::size_t> order = own_order(input);
         for (PartitionNode& node : input.nodes) node.fixed.reset();
         const SequenceValue dealt = valuer.value(order);
         const GapValue searched = search.search({0, input.model.layer_count()}, order, kInfinity);
