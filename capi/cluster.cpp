@@ -19,6 +19,7 @@ molink_node_info node_info(const NodeInfo& node) {
     info.layers_end = node.layers.end;
     info.memory_bytes = node.memory_bytes;
     info.weight_bytes = node.weight_bytes;
+    info.device = node.device.c_str();
     info.loaded_bytes = node.loaded_bytes;
     info.kv_blocks = node.kv_blocks;
     info.decode_layer_us = node.decode_layer_us;

@@ -67,11 +67,14 @@ molink_error* molink_worker_get(const molink_worker* worker, molink_worker_info*
         info.address = worker->address.c_str();
         info.state = static_cast<std::int32_t>(view.state);
         info.welcomed = view.welcomed ? 1 : 0;
-        info.layers_begin = view.layers.begin;
-        info.layers_end = view.layers.end;
-        info.weight_bytes = view.weight_bytes;
-        info.loaded_bytes = view.loaded_bytes;
-        info.kv_blocks = view.kv_blocks;
+        for (const molink::WorkerStageView& stage : view.stages) {
+            info.weight_bytes += stage.weight_bytes;
+            info.loaded_bytes += stage.loaded_bytes;
+            if (info.layers_end > 0 || stage.layers.empty()) continue;
+            info.layers_begin = stage.layers.begin;
+            info.layers_end = stage.layers.end;
+            info.kv_blocks = stage.kv_blocks;
+        }
         info.epoch = view.epoch;
         return write_struct("molink_worker_info", info, out_info);
     });

@@ -37,9 +37,13 @@ Status follow(Worker& worker, std::vector<LinkMetrics>& links) {
         links = view.links;
         if (view.epoch == epoch || view.state != NodeState::ready) continue;
         epoch = view.epoch;
-        fmt::print(stderr, "molink-worker: serves layers {}-{}, {} of weights, {} KV blocks\n",
-                   view.layers.begin, view.layers.end - 1, format_bytes(view.weight_bytes),
-                   view.kv_blocks);
+        for (const WorkerStageView& stage : view.stages) {
+            if (stage.layers.empty()) continue;
+            fmt::print(stderr,
+                       "molink-worker: serves layers {}-{} on {}, {} of weights, {} KV blocks\n",
+                       stage.layers.begin, stage.layers.end - 1, stage.device,
+                       format_bytes(stage.weight_bytes), stage.kv_blocks);
+        }
     }
     worker.close();
     return {};

@@ -130,7 +130,7 @@ typedef struct molink_engine_options {
     const char* name;            /* name in logs and tables; NULL: "head" */
     const char* listen;          /* NULL: "tcp://127.0.0.1:*", a free port */
     const char* advertise;       /* other nodes connect to it; NULL: listen */
-    const char* backend;         /* NULL: "cpu" */
+    const char* backend;         /* devices: "cpu", "a:0,a:1", "a:all"; NULL: "cpu" */
     int64_t memory_bytes;        /* weights, workspace and KV; 0: 0.8 of available memory */
     int64_t node_lost_after_us;  /* silence after which a node is lost; default 15 s */
     int64_t reconnect_within_us; /* a cut connection must be back within it; default 3 s */
@@ -399,9 +399,10 @@ typedef struct molink_node_info {
     int64_t kv_blocks;
     double decode_layer_us; /* measured time of one layer for one row */
     const char* left_out;   /* why the split does not use the node; "" if it does */
+    const char* device;     /* such as "cpu:0"; a process has a node for each of its devices */
 } molink_node_info;
 #define MOLINK_NODE_INFO_INIT \
-    { sizeof(molink_node_info), NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL }
+    { sizeof(molink_node_info), NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL }
 
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_cluster(const molink_engine* engine,
                                                                 molink_cluster** out_cluster);
@@ -559,13 +560,13 @@ typedef struct molink_worker molink_worker;
 
 typedef struct molink_worker_info {
     size_t struct_size;
-    const char* address; /* other nodes connect to it; lives as long as the worker */
-    int32_t state;       /* MOLINK_NODE_... */
-    int32_t welcomed;    /* the head accepted it */
-    int32_t layers_begin;
+    const char* address;  /* other nodes connect to it; lives as long as the worker */
+    int32_t state;        /* MOLINK_NODE_... */
+    int32_t welcomed;     /* the head accepted it */
+    int32_t layers_begin; /* of the first of its devices that has a stage */
     int32_t layers_end;
-    int64_t weight_bytes;
-    int64_t loaded_bytes;
+    int64_t weight_bytes; /* of all its devices */
+    int64_t loaded_bytes; /* of all its devices */
     int64_t kv_blocks;
     uint32_t epoch;
     int32_t reserved; /* 0 */

@@ -56,7 +56,8 @@ void add_node_flags(CLI::App& app, NodeFlags& flags) {
                    "hold layers A-B, including both (default: automatic)");
     app.add_option(
            "--backend", flags.backend,
-           "cpu or timed; with timed, stages take the times of --profile and compute nothing")
+           "devices that each hold a stage, such as cpu; with timed, stages take the times of "
+           "--profile and compute nothing")
         ->capture_default_str();
     app.add_option("--profile", flags.profile, "service times of --backend timed (JSON)");
     app.add_option("--threads", flags.threads, "number of compute threads; 0: one per core")
@@ -132,7 +133,7 @@ Status apply_node_flags(const NodeFlags& flags, NodeOptions& options) {
     if (!transmit.ok()) return transmit.with_context("--transmit");
     options.transmit = [name = flags.transmit] { return std::move(*make_transmit_policy(name)); };
     options.backend = flags.backend;
-    if (flags.profile.empty() == (flags.backend == "timed")) {
+    if (flags.profile.empty() == flags.backend.starts_with("timed")) {
         return bad("--backend timed needs --profile, and --profile needs --backend timed");
     }
     if (!flags.profile.empty()) {

@@ -44,6 +44,7 @@ Json node_json(const NodeInfo& node) {
             {"layers", {node.layers.begin, node.layers.end}},
             {"memory_bytes", node.memory_bytes},
             {"weight_bytes", node.weight_bytes},
+            {"device", node.device},
             {"loaded_bytes", node.loaded_bytes},
             {"kv_blocks", node.kv_blocks},
             {"decode_layer_us", node.decode_layer_us},

@@ -25,11 +25,13 @@ enum class NodeState : std::uint8_t {
 /// Returns the name of a state, such as "joined". Static storage.
 MOLINK_EXPORT std::string_view node_state_name(NodeState state);
 
-/// One node of a cluster.
+/// One node of a cluster: a device that can hold a stage. The nodes of a process with several
+/// devices share its address and its fate, and are named after process and device.
 struct NodeInfo {
     NodeId id;
     std::string name;
-    std::string address;  ///< other nodes connect to it; empty for the head's own stage
+    std::string device;   ///< such as "cpu:0"
+    std::string address;  ///< other nodes connect to it; empty for a device of the head
     std::string host_id;  ///< equal for all nodes on one machine
     NodeState state = NodeState::joined;
     std::int64_t memory_bytes = 0;           ///< for weights, workspace and KV together

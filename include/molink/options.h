@@ -48,17 +48,20 @@ struct NodeOptions {
     DataType kv_type = DataType::f32;
     /// Positions of one KV block. Limits: a multiple of 16, 16 .. 256. All nodes must agree.
     std::int32_t block_tokens = 16;
-    /// Compute threads; 0: one for each core that the process may use. Limits: 0 .. 256.
+    /// Compute threads of each device; 0: one for each core that the process may use. Limits:
+    /// 0 .. 256.
     std::int32_t threads = 0;
-    /// Memory for weights, workspace and KV; 0: 0.8 of the available memory, divided among the
-    /// nodes that share it.
+    /// Memory of each device for weights, workspace and KV; 0: 0.8 of the available memory, divided
+    /// among the nodes that share it.
     std::int64_t memory_bytes = 0;
-    /// Layers that this node must hold; not set: the partitioner decides.
+    /// Layers that this node must hold; not set: the partitioner decides. Only with one device.
     std::optional<LayerRange> layers;
-    /// The backend and, after a colon, its device: "cpu", "cpu:0". With "timed" nothing is
-    /// computed: stages take the times of `timed`, links carry real bytes, and the tokens are made
-    /// up but predictable. Of the model folder only config.json is read. All nodes are timed, or
-    /// none.
+    /// The devices: a backend and, after a colon, its device ("cpu", "cpu:0"), several with commas
+    /// between them ("gpu:0,gpu:1"), or all devices of a backend ("gpu:all"). Each device becomes a
+    /// node that can hold a stage of its own. With "timed" nothing is computed: stages take the
+    /// times of `timed`, links carry real bytes, and the tokens are made up but predictable. Of the
+    /// model folder only config.json is read. All nodes are timed, or none; "timed:0,timed:1" are
+    /// two timed devices.
     std::string backend = "cpu";
     TimedProfile timed;
     /// Most detailed log level that is written.

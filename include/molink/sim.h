@@ -22,12 +22,14 @@
 // waits: a simulation runs on the caller's thread as fast as it can, and several may run at once.
 namespace molink {
 
-/// A machine. The first one of a scenario is the head.
+/// A machine with one process. The first one of a scenario is the head. A process with several
+/// devices makes as many nodes of the cluster: "<name>/0", "<name>/1", ...
 struct SimNode {
     std::string name;
     double decode_us = 100;       ///< one row through one layer
     double prefill_row_us = 20;   ///< one row of a slice through one layer
-    std::int64_t kv_blocks = 64;  ///< that fit beside its layers
+    std::int64_t kv_blocks = 64;  ///< that fit beside its layers, on each device
+    std::int32_t devices = 1;     ///< each may hold a stage
 };
 
 /// One direction between two nodes; those not named use SimScenario::link.

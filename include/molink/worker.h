@@ -13,21 +13,31 @@
 
 namespace molink {
 
-/// A copy of what a worker knows about itself.
-struct WorkerView {
+/// A device of a worker and the stage that it holds.
+struct WorkerStageView {
+    std::string device;  ///< such as "cpu:0"
     NodeState state = NodeState::joined;
-    bool welcomed = false;  ///< the head accepted it
-    std::string address;    ///< other nodes connect to it
-    LayerRange layers;
+    LayerRange layers;  ///< empty without a stage
     std::int64_t weight_bytes = 0;
     std::int64_t loaded_bytes = 0;
     std::int64_t kv_blocks = 0;
-    std::uint32_t epoch = 0;
-    std::string farewell;  ///< the head's message when it dismissed this node; empty before
-    std::vector<LinkMetrics> links;  ///< peer links to the head and to the next stage
 };
 
-/// A node that joins a head, holds a range of layers and computes them.
+/// A copy of what a worker knows about itself.
+struct WorkerView {
+    /// lost: its work is over. loading: a device loads a stage. ready: every stage that it has
+    /// serves. Otherwise joined.
+    NodeState state = NodeState::joined;
+    bool welcomed = false;                ///< the head accepted it
+    std::string address;                  ///< other nodes connect to it
+    std::vector<WorkerStageView> stages;  ///< one for each device
+    std::uint32_t epoch = 0;
+    std::string farewell;  ///< the head's message when it dismissed this worker; empty before
+    std::vector<LinkMetrics> links;  ///< peer links to the head and to next stages
+};
+
+/// A process that joins a head. Each of its devices is a node that can hold a range of layers and
+/// compute them.
 /// Thread-safe. The destructor does what close() does.
 class MOLINK_EXPORT Worker {
 public:

@@ -144,4 +144,9 @@ Result<std::unique_ptr<Backend>> make_backend(std::string_view name, const Backe
 /// BackendOptions. Errors: those of make_backend().
 Result<std::unique_ptr<Backend>> open_device(std::string_view text, int threads);
 
+/// Returns the devices of a list that users give, each as "<backend>:<device>": "cuda:0,cuda:1"
+/// names two, "cuda" the first and "cuda:all" all devices of a backend. Errors: not_found with
+/// what is known.
+Result<std::vector<std::string>> parse_device_list(std::string_view text);
+
 }  // namespace molink

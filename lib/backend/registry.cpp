@@ -10,6 +10,7 @@
 
 #include "backend/cpu/cpu_backend.h"
 #include "base/error.h"
+#include "base/split.h"
 
 namespace molink {
 namespace {
@@ -94,6 +95,42 @@ Result<std::unique_ptr<Backend>> open_device(std::string_view text, int threads)
     if (colon != std::string_view::npos) options.device = text.substr(colon + 1);
     options.threads = threads;
     return make_backend(text.substr(0, colon), options);
+}
+
+namespace {
+
+/// Adds the devices that one entry of a list names.
+Status add_devices(std::string_view entry, std::vector<std::string>& devices) {
+    const std::size_t colon = entry.find(':');
+    const std::string_view backend = entry.substr(0, colon);
+    MOLINK_ASSIGN_OR_RETURN(std::vector<std::string> known, backend_devices(backend));
+    if (known.empty()) {
+        return make_error(StatusCode::not_found, "backend '{}' has no device here", backend);
+    }
+    const std::string_view asked =
+        colon == std::string_view::npos ? std::string_view() : entry.substr(colon + 1);
+    if (asked.empty()) {
+        known.resize(1);
+    } else if (asked != "all") {
+        if (std::find(known.begin(), known.end(), asked) == known.end()) {
+            return make_error(StatusCode::not_found, "backend '{}' has no device '{}'; known: {}",
+                              backend, asked, fmt::join(known, ", "));
+        }
+        known = {std::string(asked)};
+    }
+    for (const std::string& device : known)
+        devices.push_back(fmt::format("{}:{}", backend, device));
+    return {};
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> parse_device_list(std::string_view text) {
+    std::vector<std::string> devices;
+    for (std::string_view entry : split(text, ',')) {
+        MOLINK_RETURN_IF_ERROR(add_devices(entry, devices));
+    }
+    return devices;
 }
 
 }  // namespace molink

@@ -91,6 +91,8 @@ inline constexpr std::int64_t kNeighbourGraceUs = 3'000'000;
 
 // -- Cluster
 inline constexpr std::size_t kMaxNodes = 256;
+/// Maximum number of devices of one process.
+inline constexpr std::size_t kMaxNodeDevices = 16;
 /// Maximum size of a node name, address or error text on the wire.
 inline constexpr std::size_t kMaxWireStringBytes = 4096;
 

@@ -36,10 +36,30 @@ std::string ClusterPlanner::missing(const std::vector<NodeInfo>& members) const 
     return cluster_->missing(members);
 }
 
-LinkSurvey::Turn ClusterPlanner::survey(const std::vector<NodeId>& order, std::int64_t now_us) {
-    std::vector<NodeId> nodes;
-    if (config_.probe_links && order.size() > 1) nodes = with_head(order);
-    return survey_.advance(nodes, now_us);
+LinkSurvey::Turn ClusterPlanner::survey(const std::vector<NodeId>& order,
+                                        const Membership& membership, std::int64_t now_us) {
+    std::vector<NodeId> processes;
+    if (config_.probe_links && order.size() > 1) {
+        processes = membership.processes(with_head(order));
+    }
+    if (processes.size() == 1) processes.clear();
+    return survey_.advance(processes, now_us);
+}
+
+std::vector<PartitionLink> ClusterPlanner::links(const std::vector<NodeId>& nodes,
+                                                 const Membership& membership) const {
+    const std::vector<NodeId> processes = membership.processes(nodes);
+    std::vector<PartitionLink> links;
+    for (const PartitionLink& link : survey_.links(processes)) {
+        for (NodeId from : nodes) {
+            if (membership.processes({{from}}).front() != link.from) continue;
+            for (NodeId to : nodes) {
+                if (membership.processes({{to}}).front() != link.to) continue;
+                links.push_back({from, to, link.model});
+            }
+        }
+    }
+    return links;
 }
 
 bool ClusterPlanner::on_probe(NodeId reporter, const LinkProbe& probe, std::int64_t now_us) {
@@ -66,14 +86,15 @@ Result<PartitionInput> ClusterPlanner::input(const std::vector<NodeId>& order,
         node.id = id;
         node.name = member->info.name;
         node.memory_bytes = membership.memory_share(*member);
-        node.decode_layer_us = member->profile.decode_layer_us;
-        node.prefill_row_layer_us = member->profile.prefill_row_layer_us;
-        node.lm_head_row_us = member->profile.lm_head_row_us;
-        node.decode_row_layer_us = member->profile.decode_row_layer_us;
+        const NodeProfile& profile = member->device.profile;
+        node.decode_layer_us = profile.decode_layer_us;
+        node.prefill_row_layer_us = profile.prefill_row_layer_us;
+        node.lm_head_row_us = profile.lm_head_row_us;
+        node.decode_row_layer_us = profile.decode_row_layer_us;
         node.fixed = member->info.fixed_layers;
         input.nodes.push_back(std::move(node));
     }
-    if (config_.probe_links) input.links = survey_.links(with_head(order));
+    if (config_.probe_links) input.links = links(with_head(order), membership);
     return input;
 }
 

@@ -29,8 +29,10 @@ public:
     std::string missing(const std::vector<NodeInfo>& members) const;
 
     /// Returns which nodes to ask next for the links that a plan over `order` needs. The survey is
-    /// over when the turn is not going.
-    LinkSurvey::Turn survey(const std::vector<NodeId>& order, std::int64_t now_us);
+    /// over when the turn is not going. Links are measured between processes; each stands for all
+    /// its devices by the node of its first one.
+    LinkSurvey::Turn survey(const std::vector<NodeId>& order, const Membership& membership,
+                            std::int64_t now_us);
     /// Returns true while these two measure.
     bool surveys(NodeId a, NodeId b) const { return survey_.under_way(a, b); }
     bool surveying() const { return survey_.going(); }
@@ -45,6 +47,9 @@ public:
                                  const Membership& membership) const;
 
 private:
+    /// What is known of the links between `nodes`. Devices of one process need none.
+    std::vector<PartitionLink> links(const std::vector<NodeId>& nodes,
+                                     const Membership& membership) const;
     Result<PartitionInput> input(const std::vector<NodeId>& order,
                                  const Membership& membership) const;
 

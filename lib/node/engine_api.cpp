@@ -66,7 +66,7 @@ private:
     std::size_t max_active_ = 0;
     bool plan_only_ = false;
     std::unique_ptr<Tokenizer> tokenizer_;
-    std::unique_ptr<StageExecutor> executor_;
+    StageExecutors executors_;
     std::unique_ptr<Delivery> delivery_;
     std::unique_ptr<HeadNode> head_;
     std::unique_ptr<ChannelHub> hub_;
@@ -102,13 +102,13 @@ Status EngineImpl::build(EngineOptions options) {
     MOLINK_ASSIGN_OR_RETURN(const PartitionInput asked, make_partition_input(options, identity));
     MOLINK_ASSIGN_OR_RETURN(const ModelFolder folder, ModelFolder::open(options.model_dir));
     const std::optional<std::string> tokenizer_file = folder.tokenizer_file();
-    if (options.backend != kTimedBackend && tokenizer_file) {
+    if (!is_timed(options) && tokenizer_file) {
         MOLINK_ASSIGN_OR_RETURN(tokenizer_, Tokenizer::load(*tokenizer_file));
         MOLINK_RETURN_IF_ERROR(check_vocabulary(*tokenizer_, identity.spec, *tokenizer_file));
     }
     MOLINK_ASSIGN_OR_RETURN(parts_, open_node_parts(options));
     if (options.local_stage) {
-        MOLINK_ASSIGN_OR_RETURN(executor_, make_node_executor(options, identity, parts_));
+        MOLINK_ASSIGN_OR_RETURN(executors_, make_node_executors(options, identity, parts_));
     }
     HeadPolicies policies;
     policies.cluster =
@@ -119,7 +119,7 @@ Status EngineImpl::build(EngineOptions options) {
     delivery_ = std::make_unique<Delivery>();
     head_ = std::make_unique<HeadNode>(make_head_config(options, std::move(identity), asked),
                                        std::move(policies), *delivery_, *parts_.clock,
-                                       executor_.get(), parts_.log);
+                                       pointers(executors_), parts_.log);
     hub_ = make_node_hub(parts_, options, *head_);
     head_->attach(*hub_);
     loop_ = std::make_unique<NodeLoop>(
@@ -377,7 +377,7 @@ void EngineImpl::shut_down() {
         },
         [this] { return head_->flushed(); });
     delivery_->stop();
-    executor_.reset();
+    executors_.clear();
 }
 
 }  // namespace

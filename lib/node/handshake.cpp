@@ -16,12 +16,27 @@ Status differs(std::string_view what, std::string_view node, const std::string& 
                       what, theirs, ours);
 }
 
-Status check_memory(const Hello& hello, const PartitionModel& model) {
+Status check_memory(const NodeDevice& device, const PartitionModel& model) {
     const std::int32_t least = smallest_layer(model);
     StageMemory memory = stage_memory(model, {least, least + 1}, false, false);
-    memory.memory_bytes = static_cast<std::int64_t>(hello.memory_bytes);
-    return check_capacity("a stage of one layer", memory, model.min_blocks)
-        .with_context(fmt::format("node '{}'", hello.node_name));
+    memory.memory_bytes = static_cast<std::int64_t>(device.memory_bytes);
+    return check_capacity("a stage of one layer", memory, model.min_blocks);
+}
+
+Status check_devices(const Hello& hello, const PartitionModel& model) {
+    if (hello.devices.empty()) {
+        return invalid_argument("node '{}' offers no device", hello.node_name);
+    }
+    if (hello.layers && hello.devices.size() > 1) {
+        return invalid_argument("node '{}' fixes layers for {} devices; it may for one",
+                                hello.node_name, hello.devices.size());
+    }
+    for (std::size_t i = 0; i < hello.devices.size(); ++i) {
+        MOLINK_RETURN_IF_ERROR(check_memory(hello.devices[i], model)
+                                   .with_context(fmt::format(
+                                       "node '{}'", node_name(hello.node_name, hello.devices, i))));
+    }
+    return {};
 }
 
 }  // namespace
@@ -34,16 +49,13 @@ Hello make_hello(const NodeIdentity& identity, const std::string& advertise) {
     hello.node_name = identity.name;
     hello.advertise = advertise;
     hello.host_id = identity.host_id;
-    hello.memory_domain = identity.memory_domain;
     hello.model_hash = identity.model_hash;
     hello.model_layers = identity.spec.layers;
     hello.weight_type = identity.weight_type;
     hello.kv_type = identity.kv_type;
     hello.block_tokens = identity.block_tokens;
-    hello.memory_bytes = static_cast<std::uint64_t>(identity.memory_bytes);
-    hello.memory_own = identity.memory_own;
     hello.layers = identity.layers;
-    hello.profile = identity.profile;
+    hello.devices = identity.devices;
     return hello;
 }
 
@@ -85,7 +97,7 @@ Status check_hello(const Hello& hello, const NodeIdentity& head, const Partition
         return invalid_argument("node '{}' asks for layers {}-{}; the model has layers 0-{}", node,
                                 hello.layers->begin, hello.layers->end - 1, head.spec.layers - 1);
     }
-    return check_memory(hello, model);
+    return check_devices(hello, model);
 }
 
 }  // namespace molink

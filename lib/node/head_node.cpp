@@ -14,16 +14,19 @@
 namespace molink {
 
 HeadNode::HeadNode(HeadConfig config, HeadPolicies policies, RequestEventSink& events,
-                   const Clock& clock, StageExecutor* executor, Log log)
+                   const Clock& clock, std::vector<StageExecutor*> executors, Log log)
     : config_(std::move(config)),
       clock_(clock),
       log_(log),
       membership_({config_.node_lost_after_us, config_.reconnect_within_us}),
       planner_(config_, std::move(policies.cluster), std::move(policies.partitioner)),
       prober_(log) {
-    if (config_.local_stage) membership_.add_head(config_.identity);
-    Pipeline::Parts parts{std::move(policies.scheduler), events,
-                          config_.local_stage ? executor : nullptr, clock};
+    if (config_.local_stage) {
+        membership_.add_head(config_.identity);
+    } else {
+        executors.clear();
+    }
+    Pipeline::Parts parts{std::move(policies.scheduler), events, std::move(executors), clock};
     pipelines_.push_back(std::make_unique<Pipeline>(PipelineId(0), config_, std::move(parts),
                                                     membership_, *this, log));
 }
@@ -129,27 +132,35 @@ void HeadNode::handle_stranger(PeerLinkId link, const Message& message) {
     }
 }
 
-void HeadNode::handle_member(NodeId node, Message message) {
+void HeadNode::handle_member(NodeId process, Message message) {
     if (const auto epoch = Pipeline::epoch_of(message)) {
         // After a pause deadlines have passed that explain what is said here: they come first.
         if (std::holds_alternative<StageFailed>(message)) lose_overdue(clock_.now_us());
         Pipeline* pipeline = find_pipeline(epoch->pipeline);
         if (pipeline == nullptr) {
-            lose_node(node, fmt::format("it sent a {} message of pipeline {}, which does not exist",
-                                        message_name(message), epoch->pipeline.value));
-        } else if (membership_.find(node) != nullptr) {
-            pipeline->handle(node, std::move(message));
+            lose_node(process,
+                      fmt::format("it sent a {} message of pipeline {}, which does not exist",
+                                  message_name(message), epoch->pipeline.value));
+        } else if (membership_.find(process) != nullptr) {
+            pipeline->handle(process, std::move(message));
         }
-    } else if (auto* heartbeat = std::get_if<Heartbeat>(&message)) {
-        membership_.find(node)->next_link = std::move(heartbeat->next_link);
+    } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
+        set_reports(process, *heartbeat);
     } else if (const auto* probe = std::get_if<LinkProbe>(&message)) {
-        on_probe(node, *probe);
+        on_probe(process, *probe);
     } else if (const auto* leaving = std::get_if<Refuse>(&message)) {
-        lose_node(node, "it left: " + leaving->reason);
+        lose_node(process, "it left: " + leaving->reason);
     } else {
-        lose_node(node, fmt::format("it sent a {} message, which only a head sends",
-                                    message_name(message)));
+        lose_node(process, fmt::format("it sent a {} message, which only a head sends",
+                                       message_name(message)));
     }
+}
+
+void HeadNode::set_reports(NodeId process, const Heartbeat& heartbeat) {
+    membership_.set_reports(process, heartbeat.next_links, [this](const StageLinkReport& report) {
+        const Pipeline* pipeline = find_pipeline(report.epoch.pipeline);
+        return pipeline == nullptr ? std::nullopt : pipeline->node_of(report);
+    });
 }
 
 // ---- Members -----------------------------------------------------------------------------------
@@ -165,24 +176,35 @@ void HeadNode::on_hello(PeerLinkId link, const Hello& hello) {
         lose_node(former->info.id,
                   "it was restarted: another process joined from " + hello.advertise);
     }
-    Member member = membership_.introduce(hello, clock_.now_us());
-    Status admitted;
-    if (membership_.members().size() >= limits::kMaxNodes) {
-        admitted = make_error(StatusCode::resource_exhausted,
-                              "{} nodes have already joined, which is the maximum",
-                              membership_.members().size());
-    }
-    if (admitted.ok()) admitted = planner_.admit(member.info, node_infos());
+    std::vector<Member> nodes = membership_.introduce(hello, clock_.now_us());
+    const Status admitted = admit(nodes);
     if (!admitted.ok()) {
         refuse(link, admitted);
         return;
     }
-    const NodeId id = member.info.id;
-    log_(LogLevel::info, "node '{}' joined from {}", member.info.name, member.info.address);
-    membership_.add(link, std::move(member));
+    const NodeId id = nodes.front().process;
+    for (const Member& member : nodes) {
+        log_(LogLevel::info, "node '{}' joined from {}", member.info.name, member.info.address);
+    }
+    membership_.add(link, std::move(nodes));
     send(id, Lane::control, {}, Message(Welcome{id, config_.identity.name, kProtocolMinor}));
     rebuild_ = true;
     pipeline_changed();
+}
+
+/// Asks the cluster policy about each node of a process, in their order.
+Status HeadNode::admit(const std::vector<Member>& nodes) {
+    std::vector<NodeInfo> members = node_infos();
+    if (members.size() + nodes.size() > limits::kMaxNodes) {
+        return make_error(StatusCode::resource_exhausted,
+                          "{} nodes have already joined; at most {} are permitted", members.size(),
+                          limits::kMaxNodes);
+    }
+    for (const Member& member : nodes) {
+        MOLINK_RETURN_IF_ERROR(planner_.admit(member.info, members));
+        members.push_back(member.info);
+    }
+    return {};
 }
 
 void HeadNode::refuse(PeerLinkId link, const Status& reason) {
@@ -207,23 +229,29 @@ void HeadNode::lose_overdue(std::int64_t now_us) {
 }
 
 void HeadNode::lose_node(NodeId node, const std::string& reason) {
-    const Member* member = membership_.find(node);
-    if (member == nullptr || node == kHeadNode) return;
-    planner_.forget(node);
-    std::string text = fmt::format("node '{}'", member->info.name);
-    for (const auto& pipeline : pipelines_) {
-        const auto stage = pipeline->ring().find(node);
-        if (!stage) continue;
-        const LayerRange layers = pipeline->ring().stage(*stage).layers;
-        text += fmt::format(" (layers {}-{})", layers.begin, layers.end - 1);
+    const Member* found = membership_.find(node);
+    if (found == nullptr || found->on_head()) return;
+    const NodeId process = found->process;
+    const PeerLinkId link = found->link;
+    std::string text;
+    std::vector<Pipeline*> ended;
+    for (const Member& member : membership_.members()) {
+        if (member.process != process) continue;
+        text += fmt::format("{}node '{}'", text.empty() ? "" : ", ", member.info.name);
+        for (const auto& pipeline : pipelines_) {
+            const auto stage = pipeline->ring().find(member.info.id);
+            if (!stage) continue;
+            const LayerRange layers = pipeline->ring().stage(*stage).layers;
+            text += fmt::format(" (layers {}-{})", layers.begin, layers.end - 1);
+            ended.push_back(pipeline.get());
+        }
     }
     text += " was lost: " + reason;
     log_(LogLevel::error, "{}", text);
-    dismiss(member->link, {StatusCode::unavailable, "the head gave up this node: " + reason});
-    membership_.remove(node);
-    for (const auto& pipeline : pipelines_) {
-        if (pipeline->ring().find(node)) pipeline->end(Status(StatusCode::unavailable, text));
-    }
+    planner_.forget(process);
+    dismiss(link, {StatusCode::unavailable, "the head gave up this node: " + reason});
+    membership_.remove(process);
+    for (Pipeline* pipeline : ended) pipeline->end(Status(StatusCode::unavailable, text));
     last_error_ = text;
     build_error_ = Status();
     rebuild_ = true;
@@ -274,7 +302,7 @@ void HeadNode::fail_build(const Status& reason) {
 /// True while links between the nodes of `order` are being measured.
 bool HeadNode::survey_links(const std::vector<NodeId>& order) {
     const bool before = planner_.surveying();
-    const LinkSurvey::Turn turn = planner_.survey(order, clock_.now_us());
+    const LinkSurvey::Turn turn = planner_.survey(order, membership_, clock_.now_us());
     for (const auto& [a, b] : turn.late) {
         log_(LogLevel::warning, "nodes {} and {} did not measure the link between them in time",
              a.value, b.value);
@@ -291,14 +319,14 @@ bool HeadNode::survey_links(const std::vector<NodeId>& order) {
     return turn.going;
 }
 
-void HeadNode::on_probe(NodeId node, const LinkProbe& probe) {
-    if (!planner_.on_probe(node, probe, clock_.now_us())) {
+void HeadNode::on_probe(NodeId process, const LinkProbe& probe) {
+    if (!planner_.on_probe(process, probe, clock_.now_us())) {
         log_(LogLevel::debug, "node {} reported a link that it was not asked to measure",
-             node.value);
+             process.value);
     } else if (!probe.reached) {
         const Member* target = membership_.find(probe.to);
         log_(LogLevel::warning, "node '{}' cannot reach '{}': no answer within {} s",
-             membership_.find(node)->info.name,
+             membership_.find(process)->info.name,
              target != nullptr ? target->info.name : config_.identity.name,
              limits::kProbeWithinUs / 1'000'000);
     }
@@ -321,13 +349,13 @@ std::size_t HeadNode::pending_bytes(NodeId node) const {
 
 LinkModel HeadNode::link(NodeId from, NodeId to, PipelineEpoch epoch) const {
     const Member* sender = membership_.find(from);
-    if (from == kHeadNode) {
+    if (sender == nullptr) return {};
+    if (sender->on_head()) {
         const Member* receiver = membership_.find(to);
-        if (to == kHeadNode || receiver == nullptr) return {};
-        return hub_->stats(receiver->link).link;
+        const bool inside = receiver == nullptr || receiver->on_head();
+        return inside ? LinkModel() : hub_->stats(receiver->link).link;
     }
-    const bool current =
-        sender != nullptr && sender->next_link && sender->next_link->epoch == epoch;
+    const bool current = sender->next_link && sender->next_link->epoch == epoch;
     return current ? link_model(sender->next_link->link) : LinkModel();
 }
 
@@ -338,7 +366,8 @@ void HeadNode::begin_epoch(PipelineEpoch epoch) {
 }
 
 void HeadNode::stage_failed(NodeId node, const StageFailed& failed) {
-    if (node != kHeadNode) {
+    const Member* member = membership_.find(node);
+    if (member != nullptr && !member->on_head()) {
         lose_node(node, "its stage failed: " + failed.reason);
         if (failed.code == StatusCode::resource_exhausted) {
             build_error_ = Status(failed.code, last_error_);
@@ -399,18 +428,21 @@ ClusterView HeadNode::view() const {
 
 std::vector<LinkMetrics> HeadNode::link_metrics() const {
     std::vector<LinkMetrics> links;
-    for (const Member& member : membership_.members()) {
-        if (member.info.id == kHeadNode) continue;
+    for (NodeId worker : membership_.workers()) {
+        const Member& member = *membership_.find(worker);
         links.push_back(
             make_link_metrics(config_.identity.name, member.info.name, hub_->stats(member.link)));
     }
+    const Ring& ring = pipeline().ring();
     for (const Member& member : membership_.members()) {
-        if (!member.next_link || member.next_link->epoch != pipeline().epoch()) continue;
-        const Member* next = membership_.find(pipeline().ring().next_node(member.info.id));
-        const bool to_head = next == nullptr || next->info.id == kHeadNode;
-        links.push_back(make_link_metrics(member.info.name,
-                                          to_head ? config_.identity.name : next->info.name,
-                                          member.next_link->link));
+        const auto stage = ring.find(member.info.id);
+        if (!stage || !member.next_link || member.next_link->epoch != pipeline().epoch()) continue;
+        const RingStage* next = ring.next(*stage);
+        const bool to_head = next == nullptr || next->on_head();
+        links.push_back(make_link_metrics(
+            member.info.name,
+            to_head ? config_.identity.name : membership_.find(next->node)->info.name,
+            member.next_link->link));
     }
     return links;
 }

@@ -25,10 +25,10 @@ namespace molink {
 /// by messages (HubSink), its own stages' events and tick(). Thread: the node's loop.
 class HeadNode final : public HubSink, public PipelinePorts {
 public:
-    /// `clock`, `events` and `executor` (of the local stage; null without one) must outlive it.
-    /// Call attach() before anything else.
+    /// `clock`, `events` and `executors` (one for each device of the identity; they are not used
+    /// without local_stage) must outlive it. Call attach() before anything else.
     HeadNode(HeadConfig config, HeadPolicies policies, RequestEventSink& events, const Clock& clock,
-             StageExecutor* executor, Log log);
+             std::vector<StageExecutor*> executors, Log log);
     ~HeadNode() override;
 
     /// `hub` must outlive all use of the head.
@@ -76,8 +76,9 @@ public:
 private:
     // Strangers and members
     void handle_stranger(PeerLinkId link, const Message& message);
-    void handle_member(NodeId node, Message message);
+    void handle_member(NodeId process, Message message);
     void on_hello(PeerLinkId link, const Hello& hello);
+    Status admit(const std::vector<Member>& nodes);
     void refuse(PeerLinkId link, const Status& reason);
     void dismiss(PeerLinkId link, const Refuse& words);
     void lose_overdue(std::int64_t now_us);
@@ -87,7 +88,8 @@ private:
     // Planning
     void try_build();
     bool survey_links(const std::vector<NodeId>& order);
-    void on_probe(NodeId node, const LinkProbe& probe);
+    void set_reports(NodeId process, const Heartbeat& heartbeat);
+    void on_probe(NodeId process, const LinkProbe& probe);
     void fail_build(const Status& reason);
     Pipeline* find_pipeline(PipelineId id);
 

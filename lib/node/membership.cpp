@@ -19,58 +19,99 @@ double seconds(std::int64_t us) {
 
 }  // namespace
 
-void Membership::add_head(const NodeIdentity& identity) {
-    Member head;
-    head.info.id = kHeadNode;
-    head.info.name = identity.name;
-    head.info.host_id = identity.host_id;
-    head.info.fixed_layers = identity.layers;
-    head.info.decode_layer_us = identity.profile.decode_layer_us;
-    head.profile = identity.profile;
-    head.memory_domain = identity.memory_domain;
-    head.memory_own = identity.memory_own;
-    head.offered_bytes = identity.memory_bytes;
-    members_.push_back(std::move(head));
-}
-
-Member Membership::introduce(const Hello& hello, std::int64_t now_us) const {
+Member Membership::make_member(NodeId process, std::size_t device, const std::string& name,
+                               std::span<const NodeDevice> devices) {
     Member member;
-    member.info.id = NodeId(next_node_);
-    member.info.name = hello.node_name;
-    member.info.address = hello.advertise;
-    member.info.host_id = hello.host_id;
-    member.info.fixed_layers = hello.layers;
-    member.info.decode_layer_us = hello.profile.decode_layer_us;
-    member.info.last_heard_us = now_us;
-    member.profile = hello.profile;
-    member.memory_domain = hello.memory_domain;
-    member.memory_own = hello.memory_own;
-    member.offered_bytes = static_cast<std::int64_t>(hello.memory_bytes);
+    member.info.id = NodeId(process.value + static_cast<std::uint32_t>(device));
+    member.info.name = node_name(name, devices, device);
+    member.info.device = devices[device].name;
+    member.info.decode_layer_us = devices[device].profile.decode_layer_us;
+    member.process = process;
+    member.device = devices[device];
     return member;
 }
 
-void Membership::add(PeerLinkId link, Member member) {
-    assert(member.info.id == NodeId(next_node_) && !node_of_link_.contains(link));
-    ++next_node_;
-    strangers_.erase(link);
-    member.link = link;
-    node_of_link_[link] = member.info.id;
-    members_.push_back(std::move(member));
+void Membership::add_head(const NodeIdentity& identity) {
+    for (std::size_t i = 0; i < identity.devices.size(); ++i) {
+        Member head = make_member(kHeadNode, i, identity.name, identity.devices);
+        head.info.host_id = identity.host_id;
+        head.info.fixed_layers = identity.layers;
+        members_.push_back(std::move(head));
+    }
+    next_node_ = static_cast<std::uint32_t>(identity.devices.size());
+}
+
+std::vector<Member> Membership::introduce(const Hello& hello, std::int64_t now_us) const {
+    std::vector<Member> nodes;
+    for (std::size_t i = 0; i < hello.devices.size(); ++i) {
+        Member member = make_member(NodeId(next_node_), i, hello.node_name, hello.devices);
+        member.info.address = hello.advertise;
+        member.info.host_id = hello.host_id;
+        member.info.fixed_layers = hello.layers;
+        member.info.last_heard_us = now_us;
+        nodes.push_back(std::move(member));
+    }
+    return nodes;
+}
+
+void Membership::add(PeerLinkId link, std::vector<Member> nodes) {
+    assert(!nodes.empty() && nodes.front().info.id == NodeId(next_node_));
+    assert(!node_of_link_.contains(link));
+    next_node_ += static_cast<std::uint32_t>(nodes.size());
+    strangers_.forget(link);
+    node_of_link_[link] = nodes.front().info.id;
+    for (Member& member : nodes) {
+        member.link = link;
+        members_.push_back(std::move(member));
+    }
 }
 
 void Membership::remove(NodeId node) {
     const Member* member = find(node);
     if (member == nullptr) return;
     node_of_link_.erase(member->link);
-    members_.erase(members_.begin() + (member - members_.data()));
+    std::erase_if(members_, [process = member->process](const Member& other) {
+        return other.process == process;
+    });
 }
 
 std::vector<NodeId> Membership::workers() const {
     std::vector<NodeId> nodes;
     for (const Member& member : members_) {
-        if (member.info.id != kHeadNode) nodes.push_back(member.info.id);
+        if (!member.on_head() && member.info.id == member.process) nodes.push_back(member.process);
     }
     return nodes;
+}
+
+bool Membership::same_process(NodeId a, NodeId b) const {
+    const Member* first = find(a);
+    const Member* second = find(b);
+    return first != nullptr && second != nullptr && first->process == second->process;
+}
+
+std::vector<NodeId> Membership::processes(std::span<const NodeId> nodes) const {
+    std::vector<NodeId> processes;
+    for (NodeId node : nodes) {
+        const Member* member = find(node);
+        const NodeId process = member == nullptr ? node : member->process;
+        if (std::find(processes.begin(), processes.end(), process) == processes.end()) {
+            processes.push_back(process);
+        }
+    }
+    return processes;
+}
+
+void Membership::set_reports(
+    NodeId process, std::span<const StageLinkReport> reports,
+    const std::function<std::optional<NodeId>(const StageLinkReport&)>& node_of) {
+    for (Member& member : members_) {
+        if (member.process == process) member.next_link.reset();
+    }
+    for (const StageLinkReport& report : reports) {
+        const std::optional<NodeId> node = node_of(report);
+        Member* member = node ? find(*node) : nullptr;
+        if (member != nullptr && member->process == process) member->next_link = report;
+    }
 }
 
 const Member* Membership::find(NodeId node) const {
@@ -88,13 +129,9 @@ const Member* Membership::find_by_link(PeerLinkId link) const {
     return found == node_of_link_.end() ? nullptr : find(found->second);
 }
 
-Member* Membership::find_by_link(PeerLinkId link) {
-    return const_cast<Member*>(std::as_const(*this).find_by_link(link));
-}
-
 const Member* Membership::find_by_address(const std::string& address) const {
     const auto found = std::find_if(members_.begin(), members_.end(), [&](const Member& member) {
-        return member.info.id != kHeadNode && member.info.address == address;
+        return !member.on_head() && member.info.address == address;
     });
     return found == members_.end() ? nullptr : &*found;
 }
@@ -109,24 +146,28 @@ std::vector<NodeInfo> Membership::infos() const {
 }
 
 std::int64_t Membership::memory_share(const Member& member) const {
-    if (member.memory_own) return member.offered_bytes;
-    std::int64_t smallest = member.offered_bytes;
-    std::int64_t sharers = 0;
+    const NodeDevice& device = member.device;
+    std::uint64_t smallest = device.memory_bytes;
+    std::uint64_t sharers = 1;
     for (const Member& other : members_) {
-        if (other.memory_own || other.memory_domain != member.memory_domain) continue;
-        smallest = std::min(smallest, other.offered_bytes);
+        const NodeDevice& beside = other.device;
+        const bool shares = !device.memory_own && !beside.memory_own &&
+                            beside.memory_domain == device.memory_domain &&
+                            other.info.id != member.info.id;
+        if (!shares) continue;
+        smallest = std::min(smallest, beside.memory_bytes);
         ++sharers;
     }
-    return smallest / std::max<std::int64_t>(sharers, 1);
+    return static_cast<std::int64_t>(smallest / sharers);
 }
 
 void Membership::forget_link(PeerLinkId link) {
-    strangers_.erase(link);
+    strangers_.forget(link);
     dismissed_.erase(link);
 }
 
 void Membership::dismiss(PeerLinkId link, std::int64_t until_us) {
-    strangers_.erase(link);
+    strangers_.forget(link);
     node_of_link_.erase(link);
     dismissed_[link] = until_us;
 }
@@ -142,34 +183,38 @@ std::vector<PeerLinkId> Membership::release_dismissed(
     return released;
 }
 
+const Member* Membership::update(PeerLinkId link, const std::function<void(Member&)>& change) {
+    const Member* first = find_by_link(link);
+    if (first == nullptr) return nullptr;
+    for (Member& member : members_) {
+        if (member.process == first->process) change(member);
+    }
+    return first;
+}
+
 const Member* Membership::on_heard(PeerLinkId link, std::int64_t now_us) {
-    Member* member = find_by_link(link);
-    if (member == nullptr) return nullptr;
-    member->info.last_heard_us = now_us;
-    return member;
+    return update(link, [&](Member& member) { member.info.last_heard_us = now_us; });
 }
 
 const Member* Membership::on_interrupted(PeerLinkId link, std::int64_t now_us) {
-    Member* member = find_by_link(link);
-    if (member == nullptr) return nullptr;
-    member->interrupted_us = now_us;
-    member->info.state = NodeState::stalled;
-    return member;
+    return update(link, [&](Member& member) {
+        member.interrupted_us = now_us;
+        member.info.state = NodeState::stalled;
+    });
 }
 
 const Member* Membership::on_resumed(PeerLinkId link, std::int64_t now_us) {
-    Member* member = find_by_link(link);
-    if (member == nullptr) return nullptr;
-    member->interrupted_us = 0;
-    member->info.last_heard_us = now_us;
-    member->info.state = NodeState::joined;
-    return member;
+    return update(link, [&](Member& member) {
+        member.interrupted_us = 0;
+        member.info.last_heard_us = now_us;
+        member.info.state = NodeState::joined;
+    });
 }
 
 std::vector<Membership::Loss> Membership::overdue(std::int64_t now_us) const {
     std::vector<Loss> losses;
     for (const Member& member : members_) {
-        if (member.info.id == kHeadNode) continue;
+        if (member.on_head() || member.info.id != member.process) continue;
         const std::int64_t silent = now_us - member.info.last_heard_us;
         if (member.interrupted_us != 0 &&
             now_us - member.interrupted_us > patience_.reconnect_within_us) {
@@ -186,18 +231,10 @@ std::vector<Membership::Loss> Membership::overdue(std::int64_t now_us) const {
     return losses;
 }
 
-std::vector<PeerLinkId> Membership::late_strangers(std::int64_t now_us) const {
-    std::vector<PeerLinkId> late;
-    for (const auto& [link, since_us] : strangers_) {
-        if (now_us - since_us > limits::kHelloWithinUs) late.push_back(link);
-    }
-    return late;
-}
-
 bool Membership::note_silence(std::int64_t now_us) {
     bool changed = false;
     for (Member& member : members_) {
-        if (member.info.id == kHeadNode) continue;
+        if (member.on_head()) continue;
         const bool silent = now_us - member.info.last_heard_us > limits::kStalledAfterUs;
         const bool stalled = silent || member.interrupted_us != 0;
         const NodeState state = stalled ? NodeState::stalled : NodeState::joined;

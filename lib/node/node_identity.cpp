@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/host_id.h"
+#include "base/limits.h"
+#include "base/split.h"
 #include "loader/model_folder.h"
 #include "loader/model_hash.h"
 #include "model/model.h"
@@ -36,9 +38,8 @@ Status check_q8(const ModelSpec& spec) {
     return {};
 }
 
-/// Timed nodes count the CPU's bytes.
-std::string_view kernels_of(const NodeOptions& options) {
-    return options.backend == kTimedBackend ? "cpu" : std::string_view(options.backend);
+bool is_timed_device(std::string_view name) {
+    return name.substr(0, name.find(':')) == kTimedBackend;
 }
 
 /// Not of a real model: heads and workers that share config.json may work together, and none of
@@ -86,6 +87,35 @@ NodeIdentity identity_of(const NodeOptions& options, const ModelSpec& spec) {
     return identity;
 }
 
+/// Describes one device. Measures it with the model's own layers if `probe` is set.
+Result<NodeDevice> make_device(const NodeOptions& options, const std::string& name,
+                               const Described& described, bool probe) {
+    NodeDevice device;
+    device.name = name;
+    // Without a stage of its own the node runs nothing on the device.
+    const bool computes = probe && !is_timed(options);
+    MOLINK_ASSIGN_OR_RETURN(const auto backend, open_node_device(options, name, !computes));
+    const DeviceMemory memory = backend->memory();
+    device.memory_domain = memory.domain;
+    device.memory_own = options.memory_bytes > 0;
+    device.memory_bytes = device.memory_own
+                              ? static_cast<std::uint64_t>(options.memory_bytes)
+                              : static_cast<std::uint64_t>(kShareOfAvailable *
+                                                           static_cast<double>(memory.free_bytes));
+    if (!probe) return device;
+    if (is_timed(options)) {
+        device.profile = timed_profile(options.timed);
+        return device;
+    }
+    MOLINK_ASSIGN_OR_RETURN(const ModelFolder folder, ModelFolder::open(options.model_dir));
+    MOLINK_ASSIGN_OR_RETURN(const auto weights, folder.open_weights());
+    const Clock& clock = options.clock != nullptr ? *options.clock : steady_clock();
+    MOLINK_ASSIGN_OR_RETURN(device.profile,
+                            probe_node(*backend, *weights, described, options.weights, clock));
+    device.profile.threads = options.threads;
+    return device;
+}
+
 }  // namespace
 
 ModelSpec stored_spec(const NodeIdentity& identity) {
@@ -94,8 +124,48 @@ ModelSpec stored_spec(const NodeIdentity& identity) {
     return spec;
 }
 
-Result<std::unique_ptr<Backend>> make_layout_backend(const NodeOptions& options) {
-    return open_device(kernels_of(options), 1);
+bool is_timed(const NodeOptions& options) {
+    return is_timed_device(split(options.backend, ',').front());
+}
+
+Result<std::vector<std::string>> device_names(const NodeOptions& options) {
+    std::vector<std::string> names;
+    if (is_timed(options)) {
+        for (std::string_view name : split(options.backend, ',')) {
+            if (!is_timed_device(name)) {
+                return invalid_argument("backend '{}': timed devices and others are mixed",
+                                        options.backend);
+            }
+            names.emplace_back(name);
+        }
+    } else {
+        MOLINK_ASSIGN_OR_RETURN(names, parse_device_list(options.backend));
+    }
+    for (auto name = names.begin(); name != names.end(); ++name) {
+        if (std::find(names.begin(), name, *name) == name) continue;
+        return invalid_argument("backend '{}' names device {} twice", options.backend, *name);
+    }
+    if (names.size() > limits::kMaxNodeDevices) {
+        return invalid_argument("backend '{}' names {} devices; at most {} are permitted",
+                                options.backend, names.size(), limits::kMaxNodeDevices);
+    }
+    if (names.size() > 1 && options.layers) {
+        return invalid_argument(
+            "layers {}-{} are asked for, and {} devices: layers can be fixed "
+            "for a node with one device only",
+            options.layers->begin, options.layers->end - 1, names.size());
+    }
+    return names;
+}
+
+Result<std::unique_ptr<Backend>> open_node_device(const NodeOptions& options,
+                                                  const std::string& name, bool layout) {
+    return open_device(is_timed_device(name) ? "cpu" : name, layout ? 1 : options.threads);
+}
+
+std::string node_name(const std::string& process, std::span<const NodeDevice> devices,
+                      std::size_t index) {
+    return devices.size() == 1 ? process : fmt::format("{}/{}", process, devices[index].name);
 }
 
 Result<NodeIdentity> describe_identity(const NodeOptions& options) {
@@ -107,8 +177,8 @@ Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string
                                    bool probe) {
     MOLINK_ASSIGN_OR_RETURN(const Described described, describe(options));
     NodeIdentity identity = identity_of(options, described.spec);
-    const bool timed = options.backend == kTimedBackend;
-    if (timed) {
+    MOLINK_ASSIGN_OR_RETURN(const auto names, device_names(options));
+    if (is_timed(options)) {
         MOLINK_RETURN_IF_ERROR(check_timed(options.timed));
         MOLINK_ASSIGN_OR_RETURN(const ConfigFile config, ConfigFile::load(options.model_dir));
         identity.model_hash = timed_hash(config);
@@ -120,28 +190,11 @@ Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string
         MOLINK_ASSIGN_OR_RETURN(identity.model_hash, model_hash(options.model_dir));
     }
     identity.name = options.name.empty() ? default_name : options.name;
-    // Without a stage of its own the node runs nothing on the device.
-    MOLINK_ASSIGN_OR_RETURN(const auto backend, open_device(kernels_of(options),
-                                                            probe && !timed ? options.threads : 1));
-    const DeviceMemory memory = backend->memory();
     identity.host_id = host_id();
-    identity.memory_domain = memory.domain;
-    identity.memory_own = options.memory_bytes > 0;
-    identity.memory_bytes =
-        identity.memory_own
-            ? options.memory_bytes
-            : static_cast<std::int64_t>(kShareOfAvailable * static_cast<double>(memory.free_bytes));
-    if (!probe) return identity;
-    if (timed) {
-        identity.profile = timed_profile(options.timed);
-        return identity;
+    for (const std::string& device : names) {
+        MOLINK_ASSIGN_OR_RETURN(NodeDevice made, make_device(options, device, described, probe));
+        identity.devices.push_back(std::move(made));
     }
-    MOLINK_ASSIGN_OR_RETURN(const ModelFolder folder, ModelFolder::open(options.model_dir));
-    MOLINK_ASSIGN_OR_RETURN(const auto weights, folder.open_weights());
-    const Clock& clock = options.clock != nullptr ? *options.clock : steady_clock();
-    MOLINK_ASSIGN_OR_RETURN(identity.profile,
-                            probe_node(*backend, *weights, described, options.weights, clock));
-    identity.profile.threads = options.threads;
     return identity;
 }
 
@@ -151,7 +204,8 @@ std::int32_t context_of(const EngineOptions& options, const ModelSpec& spec) {
 
 Result<PartitionInput> make_partition_input(const EngineOptions& options,
                                             const NodeIdentity& identity) {
-    MOLINK_ASSIGN_OR_RETURN(const auto backend, make_layout_backend(options));
+    MOLINK_ASSIGN_OR_RETURN(const auto names, device_names(options));
+    MOLINK_ASSIGN_OR_RETURN(const auto backend, open_node_device(options, names.front(), true));
     const ModelSpec spec = stored_spec(identity);
     const std::int32_t context = context_of(options, spec);
     const auto bytes = [&](const ModelPart& part) {

@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include <molink/clock.h>
 #include <molink/model_spec.h>
@@ -26,21 +28,37 @@ inline constexpr std::string_view kTimedBackend = "timed";
 struct NodeIdentity {
     std::string name;
     std::string host_id;
-    std::string memory_domain;  ///< equal for nodes whose devices share one memory
     ModelSpec spec;
     std::uint64_t model_hash = 0;
     WeightFormat weights = WeightFormat::native;
     DataType weight_type = DataType::f32;  ///< stored type, or q8_0
     DataType kv_type = DataType::f32;
     std::int32_t block_tokens = 0;
-    std::int64_t memory_bytes = 0;
-    bool memory_own = false;  ///< set for this node alone
     /// Rows of the embedding and the LM head in the model's files; 0: spec.vocabulary. The spec of
     /// a timed node has the vocabulary of the fold model.
     std::int32_t stored_vocabulary = 0;
     std::optional<LayerRange> layers;
-    NodeProfile profile;
+    std::vector<NodeDevice> devices;  ///< at least one
 };
+
+/// Returns whether the stages of a node only take time.
+bool is_timed(const NodeOptions& options);
+
+/// Returns the names of the devices in NodeOptions::backend. Errors: invalid_argument when one is
+/// named twice, there are more than limits::kMaxNodeDevices, timed devices are mixed with others,
+/// or layers are fixed for several devices; those of parse_device_list.
+Result<std::vector<std::string>> device_names(const NodeOptions& options);
+
+/// Makes a backend on device `name`, one of device_names(). It computes with options.threads
+/// threads, or with one when `layout` and it only tells how many bytes things take. Timed devices
+/// count as the CPU does.
+Result<std::unique_ptr<Backend>> open_node_device(const NodeOptions& options,
+                                                  const std::string& name, bool layout);
+
+/// Returns the name of the node on device `index` of a process: the name of the process and, when
+/// it has several devices, that of the device.
+std::string node_name(const std::string& process, std::span<const NodeDevice> devices,
+                      std::size_t index);
 
 /// Reads the model's description and, when `probe`, measures this machine with the model's own
 /// layers. `default_name` is used when the options give none. Errors as Engine::open.
@@ -52,9 +70,6 @@ Result<NodeIdentity> describe_identity(const NodeOptions& options);
 
 /// The model as its files hold it: what counts against a node's memory.
 ModelSpec stored_spec(const NodeIdentity& identity);
-
-/// Makes a backend that only answers how many bytes things take. Timed nodes count as the CPU does.
-Result<std::unique_ptr<Backend>> make_layout_backend(const NodeOptions& options);
 
 /// Returns the positions that one sequence may have: the model's, or fewer by option.
 std::int32_t context_of(const EngineOptions& options, const ModelSpec& spec);

@@ -35,10 +35,11 @@ std::unique_ptr<ChannelHub> make_node_hub(const NodeParts& parts, const NodeOpti
 namespace {
 
 Result<std::unique_ptr<StageWork>> make_node_work(const NodeOptions& options,
-                                                  const NodeIdentity& identity) {
-    if (options.backend == kTimedBackend) {
+                                                  const NodeIdentity& identity,
+                                                  const std::string& device) {
+    if (is_timed(options)) {
         TimedWorkOptions timed;
-        MOLINK_ASSIGN_OR_RETURN(timed.backend, make_layout_backend(options));
+        MOLINK_ASSIGN_OR_RETURN(timed.backend, open_node_device(options, device, true));
         timed.profile = options.timed;
         timed.shape = {options.block_tokens, identity.spec.hidden};
         timed.spec = stored_spec(identity);
@@ -52,18 +53,28 @@ Result<std::unique_ptr<StageWork>> make_node_work(const NodeOptions& options,
     model.kv_type = options.kv_type;
     model.block_tokens = options.block_tokens;
     model.threads = options.threads;
-    model.backend = options.backend;
+    model.backend = device;
     return make_model_work(model);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<StageExecutor>> make_node_executor(const NodeOptions& options,
-                                                          const NodeIdentity& identity,
-                                                          const NodeParts& parts) {
-    MOLINK_ASSIGN_OR_RETURN(auto work, make_node_work(options, identity));
+Result<StageExecutors> make_node_executors(const NodeOptions& options, const NodeIdentity& identity,
+                                           const NodeParts& parts) {
     Transport* transport = parts.transport.get();
-    return make_thread_executor(std::move(work), *parts.clock, [transport] { transport->wake(); });
+    StageExecutors executors;
+    for (const NodeDevice& device : identity.devices) {
+        MOLINK_ASSIGN_OR_RETURN(auto work, make_node_work(options, identity, device.name));
+        executors.push_back(make_thread_executor(std::move(work), *parts.clock,
+                                                 [transport] { transport->wake(); }));
+    }
+    return executors;
+}
+
+std::vector<StageExecutor*> pointers(const StageExecutors& executors) {
+    std::vector<StageExecutor*> pointers;
+    for (const auto& executor : executors) pointers.push_back(executor.get());
+    return pointers;
 }
 
 }  // namespace molink

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <molink/options.h>
 #include <molink/status.h>
@@ -31,9 +32,13 @@ Result<NodeParts> open_node_parts(const NodeOptions& options);
 std::unique_ptr<ChannelHub> make_node_hub(const NodeParts& parts, const NodeOptions& options,
                                           HubSink& sink);
 
-/// Makes the stage executor of this node. It wakes the transport when it has an event.
-Result<std::unique_ptr<StageExecutor>> make_node_executor(const NodeOptions& options,
-                                                          const NodeIdentity& identity,
-                                                          const NodeParts& parts);
+using StageExecutors = std::vector<std::unique_ptr<StageExecutor>>;
+
+/// Makes the stage executors of this node, one for each device. They wake the transport when they
+/// have an event.
+Result<StageExecutors> make_node_executors(const NodeOptions& options, const NodeIdentity& identity,
+                                           const NodeParts& parts);
+/// The same executors, for those who use them.
+std::vector<StageExecutor*> pointers(const StageExecutors& executors);
 
 }  // namespace molink

@@ -20,11 +20,13 @@ Pipeline::Pipeline(PipelineId id, const HeadConfig& config, Parts parts,
       ports_(ports),
       clock_(parts.clock),
       log_(log),
-      session_(parts.local_executor == nullptr
-                   ? nullptr
-                   : std::make_unique<StageSession>(*parts.local_executor, *this)),
-      router_(ports, session_.get(), parts.clock, log),
-      core_(config.engine, std::move(parts.scheduler), router_, parts.events, log) {}
+      router_(ports, parts.clock, log),
+      core_(config.engine, std::move(parts.scheduler), router_, parts.events, log) {
+    for (std::uint32_t i = 0; i < parts.executors.size(); ++i) {
+        own_.push_back({NodeId(kHeadNode.value + i),
+                        std::make_unique<StageSession>(*parts.executors[i], *this)});
+    }
+}
 
 // ---- Building ----------------------------------------------------------------------------------
 
@@ -34,8 +36,16 @@ Result<Ring> Pipeline::make_ring(const PartitionPlan& plan) const {
         stages.push_back({stage.node, membership_.find(stage.node)->info.address, stage.layers});
     }
     // A head with the first stage knows every token when it launches.
-    const bool feeds_back = config_.direct_feedback && plan.stages.front().node != kHeadNode;
+    const bool feeds_back = config_.direct_feedback && !stages.front().on_head();
     return Ring::make(std::move(stages), plan.lm_head_first, feeds_back);
+}
+
+std::vector<StageSession*> Pipeline::own_sessions(const Ring& ring) const {
+    std::vector<StageSession*> sessions(ring.size(), nullptr);
+    for (const OwnStage& own : own_) {
+        if (const auto stage = ring.find(own.node)) sessions[*stage] = own.session.get();
+    }
+    return sessions;
 }
 
 std::uint64_t Pipeline::max_kv_blocks() const {
@@ -66,7 +76,8 @@ void Pipeline::show(PartitionReport plan) {
 Status Pipeline::build(PartitionReport plan) {
     MOLINK_ASSIGN_OR_RETURN(Ring ring, make_ring(plan.plan));
     partition_ = std::move(plan);
-    router_.open({id_, Epoch(++last_epoch_)}, std::move(ring));
+    std::vector<StageSession*> own = own_sessions(ring);
+    router_.open({id_, Epoch(++last_epoch_)}, std::move(ring), std::move(own));
     ports_.begin_epoch(epoch());
     state_ = EngineState::loading;
     build_.begin(epoch(), this->ring(), max_kv_blocks());
@@ -81,20 +92,15 @@ Status Pipeline::build(PartitionReport plan) {
     }
     log_(LogLevel::info, "epoch {}: {} stages are loading", epoch().epoch.value, stages_.size());
     for (std::size_t i = 0; i < stages_.size(); ++i) {
-        const NodeId node = this->ring().stage(i).node;
-        if (node == kHeadNode) {
-            session_->assign(make_assign(i));
+        if (StageSession* session = router_.own(i)) {
+            session->assign(make_assign(i));
         } else {
-            ports_.send(node, Lane::control, epoch(), Message(make_assign(i)));
+            ports_.send(this->ring().stage(i).node, Lane::control, epoch(),
+                        Message(make_assign(i)));
         }
     }
     ports_.pipeline_changed();
     return {};
-}
-
-Pipeline::StageStatus* Pipeline::status_of(NodeId node) {
-    const auto stage = ring().find(node);
-    return stage ? &stages_[*stage] : nullptr;
 }
 
 void Pipeline::describe(NodeInfo& node) const {
@@ -112,46 +118,50 @@ void Pipeline::describe(NodeInfo& node) const {
     node.kv_blocks = status.kv_blocks;
 }
 
-void Pipeline::on_progress(NodeId node, const LoadProgress& progress) {
-    StageStatus* status = status_of(node);
-    if (status == nullptr) return;
-    status->loaded_bytes = static_cast<std::int64_t>(progress.done_bytes);
-    status->weight_bytes = static_cast<std::int64_t>(progress.total_bytes);
+void Pipeline::fail_stage(std::uint32_t stage, const Status& reason) {
+    ports_.stage_failed(ring().stage(stage).node,
+                        {epoch(), stage, reason.code(), reason.message()});
+}
+
+void Pipeline::on_progress(const LoadProgress& progress) {
+    StageStatus& status = stages_[progress.stage_index];
+    status.loaded_bytes = static_cast<std::int64_t>(progress.done_bytes);
+    status.weight_bytes = static_cast<std::int64_t>(progress.total_bytes);
     ports_.pipeline_changed();
 }
 
-void Pipeline::on_loaded(NodeId node, const StageLoaded& loaded) {
-    const auto all = build_.on_loaded(node, loaded);
+void Pipeline::on_loaded(const StageLoaded& loaded) {
+    const auto all = build_.on_loaded(loaded);
     if (!all) {
-        ports_.stage_failed(node, {epoch(), all.error().code(), all.error().message()});
+        fail_stage(loaded.stage_index, all.error());
         return;
     }
-    StageStatus& status = *status_of(node);
+    StageStatus& status = stages_[loaded.stage_index];
     status.loaded_bytes = status.weight_bytes = static_cast<std::int64_t>(loaded.weight_bytes);
     ports_.pipeline_changed();
     if (*all) start_stages();
 }
 
 void Pipeline::start_stages() {
-    const StageStart start{epoch(), build_.kv_blocks()};
-    const Ring started = ring();  // a local stage that cannot start ends the epoch
-    for (const RingStage& stage : started.stages()) {
-        if (stage.node != kHeadNode) {
-            ports_.send(stage.node, Lane::control, start.epoch, Message(start));
-            continue;
+    // An own stage that cannot start ends the epoch, and there is nothing left to start.
+    for (std::uint32_t i = 0; i < ring().size(); ++i) {
+        const StageStart start{epoch(), i, build_.kv_blocks()};
+        if (StageSession* session = router_.own(i)) {
+            const Status started = session->start(start);
+            if (!started.ok()) end(started);
+        } else {
+            ports_.send(ring().stage(i).node, Lane::control, epoch(), Message(start));
         }
-        const Status local = session_->start(start);
-        if (!local.ok()) end(local);
     }
 }
 
-void Pipeline::on_ready(NodeId node, const StageReady& ready) {
-    const auto all = build_.on_ready(node, ready);
+void Pipeline::on_ready(const StageReady& ready) {
+    const auto all = build_.on_ready(ready);
     if (!all) {
-        ports_.stage_failed(node, {epoch(), all.error().code(), all.error().message()});
+        fail_stage(ready.stage_index, all.error());
         return;
     }
-    StageStatus& status = *status_of(node);
+    StageStatus& status = stages_[ready.stage_index];
     status.state = NodeState::ready;
     status.kv_blocks = static_cast<std::int64_t>(build_.kv_blocks());
     ports_.pipeline_changed();
@@ -162,7 +172,7 @@ void Pipeline::on_ready(NodeId node, const StageReady& ready) {
 /// rows, and computes for each; a prefill part does the same.
 StageView Pipeline::stage_view(std::size_t stage) const {
     const RingStage& place = ring().stage(stage);
-    const NodeProfile& profile = membership_.find(place.node)->profile;
+    const NodeProfile& profile = membership_.find(place.node)->device.profile;
     double decode_layers = 0;  // as many as would cost the same if all were like the measured one
     double prefill_layers = 0;
     for (std::int32_t i = place.layers.begin; i < place.layers.end; ++i) {
@@ -190,8 +200,10 @@ StageView Pipeline::stage_view(std::size_t stage) const {
 
 std::vector<LinkModel> Pipeline::links() const {
     std::vector<LinkModel> links;
-    for (const RingStage& stage : ring().stages()) {
-        links.push_back(ports_.link(stage.node, ring().next_node(stage.node), epoch()));
+    for (std::size_t i = 0; i < ring().size(); ++i) {
+        const RingStage* next = ring().next(i);
+        const NodeId to = next == nullptr ? kHeadNode : next->node;
+        links.push_back(ports_.link(ring().stage(i).node, to, epoch()));
     }
     return links;
 }
@@ -224,7 +236,7 @@ void Pipeline::end(const Status& reason) {
 }
 
 void Pipeline::pump() {
-    if (session_ != nullptr) session_->pump(clock_.now_us());
+    for (const OwnStage& own : own_) own.session->pump(clock_.now_us());
 }
 
 // ---- Messages of stages ------------------------------------------------------------------------
@@ -251,61 +263,84 @@ std::optional<PipelineEpoch> Pipeline::epoch_of(const Message& message) {
         message);
 }
 
-void Pipeline::handle(NodeId node, Message message) {
+void Pipeline::handle(NodeId process, Message message) {
     const bool current = router_.is_current(epoch_of(message).value_or(PipelineEpoch()));
     if (!current && !(canary(Canary::stale_epoch) && active())) return;
     if (const auto* retired = std::get_if<RetiredPart>(&message)) {
-        on_retired(node, *retired);
+        on_retired(process, *retired);
     } else if (!current) {
         return;
     } else if (auto* forwarded = std::get_if<ForwardedPart>(&message)) {
-        on_input(node, std::move(*forwarded));
+        on_input(process, std::move(*forwarded));
     } else if (auto* returned = std::get_if<ReturnedPart>(&message)) {
-        on_input(node, std::move(*returned));
-    } else if (const auto* tokens = std::get_if<TokenFeedback>(&message)) {
-        on_feedback(node, *tokens);
-    } else if (const auto* progress = std::get_if<LoadProgress>(&message)) {
-        on_progress(node, *progress);
-    } else if (const auto* loaded = std::get_if<StageLoaded>(&message)) {
-        on_loaded(node, *loaded);
-    } else if (const auto* ready = std::get_if<StageReady>(&message)) {
-        on_ready(node, *ready);
+        on_input(process, std::move(*returned));
+    } else if (std::holds_alternative<TokenFeedback>(message)) {
+        // A head with the first stage needs no feedback, so no ring sends any to it.
+        ports_.lose_node(process, "it sent token feedback, which the head never needs");
     } else {
-        ports_.stage_failed(node, std::get<StageFailed>(message));
+        on_stage_message(process, message);
     }
 }
 
-void Pipeline::on_input(NodeId node, StageInput input) {
-    if (session_ == nullptr) return;
-    if (!ring().connects(node, kHeadNode)) {
-        ports_.lose_node(node, "it sent a part, but its stage is not the one before the head's");
+/// Returns whether `stage` is one of the ring and held by a device of the process.
+bool Pipeline::owns(NodeId process, std::optional<std::size_t> stage) const {
+    return stage && *stage < ring().size() &&
+           membership_.same_process(ring().stage(*stage).node, process);
+}
+
+void Pipeline::on_stage_message(NodeId process, const Message& message) {
+    const auto check = [&](const auto& item) {
+        const bool own = owns(process, item.stage_index);
+        if (!own) {
+            ports_.lose_node(process, fmt::format("it sent a {} message of stage {}, which it does "
+                                                  "not hold",
+                                                  message_name(message), item.stage_index));
+        }
+        return own;
+    };
+    if (const auto* progress = std::get_if<LoadProgress>(&message)) {
+        if (check(*progress)) on_progress(*progress);
+    } else if (const auto* loaded = std::get_if<StageLoaded>(&message)) {
+        if (check(*loaded)) on_loaded(*loaded);
+    } else if (const auto* ready = std::get_if<StageReady>(&message)) {
+        if (check(*ready)) on_ready(*ready);
+    } else {
+        const auto& failed = std::get<StageFailed>(message);
+        if (check(failed)) ports_.stage_failed(ring().stage(failed.stage_index).node, failed);
+    }
+}
+
+std::optional<NodeId> Pipeline::node_of(const StageLinkReport& report) const {
+    if (!router_.is_current(report.epoch) || report.stage_index >= ring().size()) return {};
+    return ring().stage(report.stage_index).node;
+}
+
+void Pipeline::on_input(NodeId process, StageInput input) {
+    const std::size_t stage = stage_of(input, ring().shape());
+    if (router_.own(stage) == nullptr || !owns(process, ring().shape().previous(stage))) {
+        ports_.lose_node(process, "it sent a part, but its stage is not the one before the head's");
         return;
     }
     const Status delivered = router_.deliver(std::move(input));
     if (!delivered.ok()) end(delivered);
 }
 
-/// A head with the first stage needs no feedback, so no ring sends any to it.
-void Pipeline::on_feedback(NodeId node, const TokenFeedback&) {
-    ports_.lose_node(node, "it sent token feedback, which the head never needs");
-}
-
-void Pipeline::on_retired(NodeId node, const RetiredPart& retired) {
+void Pipeline::on_retired(NodeId process, const RetiredPart& retired) {
     if (state_ != EngineState::ready && !canary(Canary::stale_epoch)) return;
-    if (ring().lm_head_node() != node) {
-        ports_.lose_node(node, "it retired a part, but does not hold the LM head");
+    if (!owns(process, ring().shape().lm_head_stage())) {
+        ports_.lose_node(process, "it retired a part, but does not hold the LM head");
         return;
     }
     const Status accepted = core_.on_retired(retired, clock_.now_us());
     if (accepted.ok()) return;
-    if (node == kHeadNode) {
+    if (ring().stage(ring().shape().lm_head_stage()).on_head()) {
         end(accepted);
     } else {
-        ports_.lose_node(node, accepted.message());
+        ports_.lose_node(process, accepted.message());
     }
 }
 
-// ---- The head's own stage ----------------------------------------------------------------------
+// ---- The head's own stages ---------------------------------------------------------------------
 
 void Pipeline::stage_progress(const LoadProgress& progress) {
     handle(kHeadNode, Message(progress));
@@ -320,16 +355,16 @@ void Pipeline::stage_failed(const StageFailed& failed) {
     handle(kHeadNode, Message(failed));
 }
 void Pipeline::stage_forward(ForwardedPart part) {
-    router_.send_next(std::move(part));
+    router_.forward(std::move(part));
 }
 void Pipeline::stage_return(ReturnedPart part) {
-    router_.send_next(std::move(part));
+    router_.forward(std::move(part));
 }
 void Pipeline::stage_retire(RetiredPart part) {
     handle(kHeadNode, Message(std::move(part)));
 }
 void Pipeline::stage_feedback(TokenFeedback tokens) {
-    router_.send_first(std::move(tokens));
+    router_.feed_back(std::move(tokens));
 }
 
 }  // namespace molink

@@ -18,16 +18,16 @@
 
 namespace molink {
 
-/// A pipeline on the head: its plan, its epochs, its engine core and, where the head holds a stage,
-/// that stage. An epoch goes from loading to ready and ends when a stage is lost; requests end with
-/// it. Believes a message only when it comes from the node that the ring names. Thread: the head's
+/// A pipeline on the head: its plan, its epochs, its engine core and the stages that the head
+/// holds. An epoch goes from loading to ready and ends when a stage is lost; requests end with it.
+/// Believes a message only when it comes from the process that the ring names. Thread: the head's
 /// loop.
 class Pipeline final : public StagePorts {
 public:
     struct Parts {
-        std::unique_ptr<Scheduler> scheduler;     ///< null for the default one
-        RequestEventSink& events;                 ///< must outlive the pipeline, as all below
-        StageExecutor* local_executor = nullptr;  ///< of the head's own stage; null without one
+        std::unique_ptr<Scheduler> scheduler;   ///< null for the default one
+        RequestEventSink& events;               ///< must outlive the pipeline, as all below
+        std::vector<StageExecutor*> executors;  ///< of the head's devices, in their order
         const Clock& clock;
     };
     /// `config`, `membership` and `ports` must outlive it.
@@ -56,7 +56,7 @@ public:
     /// Ends the epoch, and its requests with `reason`. Nothing while it is not active.
     void end(const Status& reason);
 
-    /// What the head's own stage has done since.
+    /// What the head's own stages have done since.
     void pump();
     /// Brings what the scheduler knows of the links up to date.
     void refresh_links();
@@ -64,10 +64,12 @@ public:
 
     /// The epoch that a message of a stage belongs to; nothing for any other message.
     static std::optional<PipelineEpoch> epoch_of(const Message& message);
-    /// A message with such an epoch from a worker.
-    void handle(NodeId node, Message message);
+    /// A message with such an epoch from a process, which its first node stands for.
+    void handle(NodeId process, Message message);
+    /// The node that a report is about; nothing when it is not of the current epoch.
+    std::optional<NodeId> node_of(const StageLinkReport& report) const;
 
-    // StagePorts, for the head's own stage
+    // StagePorts, for the head's own stages
     void stage_progress(const LoadProgress& progress) override;
     void stage_loaded(const StageLoaded& loaded) override;
     void stage_ready(const StageReady& ready) override;
@@ -78,6 +80,11 @@ public:
     void stage_feedback(TokenFeedback tokens) override;
 
 private:
+    /// A device of the head.
+    struct OwnStage {
+        NodeId node;
+        std::unique_ptr<StageSession> session;
+    };
     /// How far a stage is; in the order of the ring.
     struct StageStatus {
         NodeState state = NodeState::loading;
@@ -89,17 +96,19 @@ private:
     Result<Ring> make_ring(const PartitionPlan& plan) const;
     Assign make_assign(std::size_t stage) const;
     std::uint64_t max_kv_blocks() const;
-    StageStatus* status_of(NodeId node);
-    void on_progress(NodeId node, const LoadProgress& progress);
-    void on_loaded(NodeId node, const StageLoaded& loaded);
-    void on_ready(NodeId node, const StageReady& ready);
+    std::vector<StageSession*> own_sessions(const Ring& ring) const;
+    bool owns(NodeId process, std::optional<std::size_t> stage) const;
+    void on_progress(const LoadProgress& progress);
+    void on_loaded(const StageLoaded& loaded);
+    void on_ready(const StageReady& ready);
+    void fail_stage(std::uint32_t stage, const Status& reason);
     void start_stages();
     void serve();
     StageView stage_view(std::size_t stage) const;
     std::vector<LinkModel> links() const;
-    void on_input(NodeId node, StageInput input);
-    void on_retired(NodeId node, const RetiredPart& retired);
-    void on_feedback(NodeId node, const TokenFeedback& tokens);
+    void on_stage_message(NodeId process, const Message& message);
+    void on_input(NodeId process, StageInput input);
+    void on_retired(NodeId process, const RetiredPart& retired);
 
     PipelineId id_;
     const HeadConfig& config_;
@@ -107,7 +116,7 @@ private:
     PipelinePorts& ports_;
     const Clock& clock_;
     Log log_;
-    std::unique_ptr<StageSession> session_;  // null without a local stage
+    std::vector<OwnStage> own_;
     PartRouter router_;
     EngineCore core_;
     PipelineBuild build_;

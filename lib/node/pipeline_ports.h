@@ -20,12 +20,13 @@ public:
     virtual void send(NodeId node, Lane lane, PipelineEpoch epoch, const Message& message) = 0;
     /// Bytes that have not reached a worker yet.
     virtual std::size_t pending_bytes(NodeId node) const = 0;
-    /// The link from one node to another, as the sender measured it in this epoch.
+    /// The link from one node to another, as the sender measured it in this epoch. Devices of one
+    /// process have a link without limits.
     virtual LinkModel link(NodeId from, NodeId to, PipelineEpoch epoch) const = 0;
     /// On every peer link: messages of older epochs of this pipeline are dropped.
     virtual void begin_epoch(PipelineEpoch epoch) = 0;
 
-    /// A worker broke the protocol. May end the pipeline before it returns.
+    /// The process of a node broke the protocol. May end the pipeline before it returns.
     virtual void lose_node(NodeId node, const std::string& reason) = 0;
     /// A stage cannot go on. May end the pipeline before it returns.
     virtual void stage_failed(NodeId node, const StageFailed& failed) = 0;

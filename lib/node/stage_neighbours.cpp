@@ -3,10 +3,7 @@
 // only when its introduction has been acknowledged.
 #include "node/stage_neighbours.h"
 
-#include <vector>
-
 #include "base/error.h"
-#include "base/limits.h"
 
 namespace molink {
 
@@ -53,23 +50,8 @@ Status StageNeighbours::check_next(std::int64_t now_us, std::int64_t patience_us
 }
 
 void StageNeighbours::accept_previous(PeerLinkId link) {
-    strangers_.erase(link);
     if (previous_) hub_->close(*previous_);
     previous_ = link;
-}
-
-void StageNeighbours::refuse(PeerLinkId link) {
-    strangers_.erase(link);
-    if (is_previous(link)) previous_.reset();
-    hub_->close(link);
-}
-
-void StageNeighbours::close_late(std::int64_t now_us) {
-    std::vector<PeerLinkId> late;
-    for (const auto& [link, since_us] : strangers_) {
-        if (now_us - since_us > limits::kHelloWithinUs) late.push_back(link);
-    }
-    for (PeerLinkId link : late) refuse(link);
 }
 
 void StageNeighbours::on_up(PeerLinkId link) {
@@ -90,8 +72,7 @@ void StageNeighbours::on_resumed(PeerLinkId link) {
 }
 
 void StageNeighbours::on_lost(PeerLinkId link, const Status& reason, std::int64_t now_us) {
-    strangers_.erase(link);
-    if (is_previous(link)) previous_.reset();
+    forget_previous(link);
     if (!is_next(link)) return;
     log_(LogLevel::warning, "the link to the next stage was lost: {}", reason.message());
     if (next_interrupted_us_ == 0) next_interrupted_us_ = now_us;

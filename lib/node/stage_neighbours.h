@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 
@@ -13,9 +12,8 @@
 
 namespace molink {
 
-/// The peer links between a worker's stage and those beside it. The stage dials the one that it
-/// sends to and is dialled by the one that sends to it. Whoever connects is a stranger until it
-/// introduces itself. Thread: the node's loop.
+/// The peer links between a worker's stage and those beside it in other processes. The stage dials
+/// the one that it sends to and is dialled by the one that sends to it. Thread: the node's loop.
 class StageNeighbours {
 public:
     explicit StageNeighbours(Log log) : log_(log) {}
@@ -41,16 +39,12 @@ public:
     Status check_next(std::int64_t now_us, std::int64_t patience_us) const;
 
     bool is_previous(PeerLinkId link) const { return previous_ == link; }
-    void add_stranger(PeerLinkId link, std::int64_t now_us) { strangers_[link] = now_us; }
-    bool is_stranger(PeerLinkId link) const { return strangers_.contains(link); }
-    /// The link serves something else.
-    void forget_stranger(PeerLinkId link) { strangers_.erase(link); }
-    /// A stranger is the previous stage; one that was there before is closed.
+    /// A peer introduced itself as the previous stage. An earlier link of that stage is closed.
     void accept_previous(PeerLinkId link);
-    /// Closes a link of a peer that is not to be listened to.
-    void refuse(PeerLinkId link);
-    /// Closes links of strangers that have not introduced themselves in time.
-    void close_late(std::int64_t now_us);
+    /// The link is not listened to any more, whatever it is.
+    void forget_previous(PeerLinkId link) {
+        if (is_previous(link)) previous_.reset();
+    }
 
     void on_up(PeerLinkId link);
     void on_interrupted(PeerLinkId link, std::int64_t now_us);
@@ -67,7 +61,6 @@ private:
     bool next_up_ = false;
     std::int64_t next_interrupted_us_ = 0;  // since when; 0: connected, or not dialled
     std::optional<PeerLinkId> previous_;
-    std::map<PeerLinkId, std::int64_t> strangers_;  // since when
 };
 
 }  // namespace molink

@@ -36,7 +36,7 @@ private:
     void tick();
 
     NodeParts parts_;
-    std::unique_ptr<StageExecutor> executor_;
+    StageExecutors executors_;
     std::unique_ptr<WorkerNode> node_;
     std::unique_ptr<ChannelHub> hub_;
     std::unique_ptr<NodeLoop> loop_;
@@ -63,8 +63,9 @@ Status WorkerImpl::build(const WorkerOptions& options) {
     config.head_lost_after_us = options.node_lost_after_us;
     config.reconnect_within_us = options.reconnect_within_us;
     MOLINK_ASSIGN_OR_RETURN(parts_, open_node_parts(options));
-    MOLINK_ASSIGN_OR_RETURN(executor_, make_node_executor(options, config.identity, parts_));
-    node_ = std::make_unique<WorkerNode>(std::move(config), *parts_.clock, *executor_, parts_.log);
+    MOLINK_ASSIGN_OR_RETURN(executors_, make_node_executors(options, config.identity, parts_));
+    node_ = std::make_unique<WorkerNode>(std::move(config), *parts_.clock, pointers(executors_),
+                                         parts_.log);
     hub_ = make_node_hub(parts_, options, *node_);
     MOLINK_RETURN_IF_ERROR(node_->attach(*hub_, parts_.advertise));
     loop_ = std::make_unique<NodeLoop>(
@@ -111,7 +112,7 @@ void WorkerImpl::close() {
         loop_->stop([this] { node_->farewell(); }, [this] { return node_->flushed(); });
     }
     changed_.notify_all();
-    executor_.reset();
+    executors_.clear();
 }
 
 }  // namespace

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <molink/worker.h>
 
@@ -12,8 +15,8 @@
 #include "node/head_link.h"
 #include "node/link_prober.h"
 #include "node/node_identity.h"
-#include "node/stage_neighbours.h"
-#include "pipeline/stage_session.h"
+#include "node/strangers.h"
+#include "node/worker_stage.h"
 #include "wire/messages.h"
 
 namespace molink {
@@ -26,12 +29,14 @@ struct WorkerConfig {
     std::int64_t reconnect_within_us = 0;
 };
 
-/// A worker as a state machine without I/O. It joins the head, holds the stage that it is assigned,
-/// passes parts on, and ends when the head says so or is lost. Thread: the node's loop.
-class WorkerNode final : public HubSink, public StagePorts {
+/// A worker as a state machine without I/O. It joins the head, gives messages to the stages that
+/// they are for, and ends when the head says so or is lost. Thread: the node's loop.
+class WorkerNode final : public HubSink, public WorkerStagePorts {
 public:
-    /// `clock` and `executor` must outlive it. Call attach() before anything else.
-    WorkerNode(WorkerConfig config, const Clock& clock, StageExecutor& executor, Log log);
+    /// `clock` and `executors` (one for each device of the identity) must outlive it. Call attach()
+    /// before anything else.
+    WorkerNode(WorkerConfig config, const Clock& clock, std::vector<StageExecutor*> executors,
+               Log log);
     ~WorkerNode() override;
 
     /// Begins to dial the head. `advertise`: what other workers dial.
@@ -58,37 +63,24 @@ public:
     void on_link_resumed(PeerLinkId link) override;
     void on_link_lost(PeerLinkId link, const Status& reason) override;
     void on_message(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
-    // StagePorts
-    void stage_progress(const LoadProgress& progress) override;
-    void stage_loaded(const StageLoaded& loaded) override;
-    void stage_ready(const StageReady& ready) override;
-    void stage_failed(const StageFailed& failed) override;
-    void stage_forward(ForwardedPart part) override;
-    void stage_return(ReturnedPart part) override;
-    void stage_retire(RetiredPart part) override;
-    void stage_feedback(TokenFeedback tokens) override;
+    // WorkerStagePorts
+    void send_head(Lane lane, PipelineEpoch epoch, const Message& message) override;
+    WorkerStage* find_stage(PipelineEpoch epoch, std::size_t index) override;
 
 private:
     void end(Status outcome);
-    void send_head(Lane lane, const Message& message);
     void handle_head(Message message);
     void report_probes(std::int64_t now_us);
     void beat(std::int64_t now_us);
+    std::vector<StageLinkReport> link_reports() const;
     void handle_peer(PeerLinkId link, Message message);
+    void refuse_peer(PeerLinkId link);
     void on_assign(const Assign& assign);
     void on_start(const StageStart& start);
     void on_refuse(const Refuse& refuse);
-    void on_input(StageInput input);
-    void on_feedback(const TokenFeedback& tokens);
-    void handle_work(Message message);
-    bool has_stage() const;
-    bool next_is_head() const;
-    /// The link to the node that the stage sends to, once it is up.
-    std::optional<PeerLinkId> next_link() const;
-    void send_next(Lane lane, const Message& message);
-    void fail_stage(StatusCode code, const std::string& reason);
-    void report_ready();
+    bool is_stale(PipelineEpoch epoch) const;
     void check_liveness(std::int64_t now_us);
+    NodeState state() const;
 
     WorkerConfig config_;
     const Clock& clock_;
@@ -96,15 +88,11 @@ private:
     ChannelHub* hub_ = nullptr;
     std::string advertise_;
     HeadLink head_;
-    StageNeighbours neighbours_;
+    Strangers strangers_;
     LinkProber prober_;
-    StageSession session_;
+    std::vector<std::unique_ptr<WorkerStage>> stages_;  // one for each device
 
-    NodeState state_ = NodeState::joined;
-    bool pages_ready_ = false;
     PipelineEpoch epoch_;  // of the latest assignment; 0: none yet
-    LoadProgress progress_;
-    std::uint64_t kv_blocks_ = 0;
     std::uint64_t heartbeat_ = 0;
     std::int64_t next_heartbeat_us_ = 0;
     std::string farewell_;

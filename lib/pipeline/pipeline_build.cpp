@@ -16,23 +16,21 @@ void PipelineBuild::begin(PipelineEpoch epoch, const Ring& ring, std::uint64_t m
     kv_blocks_ = max_kv_blocks;
 }
 
-PipelineBuild::Stage* PipelineBuild::find(NodeId node) {
-    const auto found = std::find_if(stages_.begin(), stages_.end(),
-                                    [&](const Stage& stage) { return stage.node == node; });
-    return found == stages_.end() ? nullptr : &*found;
+PipelineBuild::Stage* PipelineBuild::find(PipelineEpoch epoch, std::uint32_t stage_index) {
+    return epoch == epoch_ && stage_index < stages_.size() ? &stages_[stage_index] : nullptr;
 }
 
-Result<bool> PipelineBuild::on_loaded(NodeId node, const StageLoaded& loaded) {
-    Stage* stage = find(node);
-    if (stage == nullptr || loaded.epoch != epoch_ || stage->loaded) {
+Result<bool> PipelineBuild::on_loaded(const StageLoaded& loaded) {
+    Stage* stage = find(loaded.epoch, loaded.stage_index);
+    if (stage == nullptr || stage->loaded) {
         return make_error(StatusCode::data_loss,
-                          "node {} reported a loaded stage twice, or was not asked to load one",
-                          node.value);
+                          "stage {} was reported as loaded twice, or nobody was asked to load it",
+                          loaded.stage_index);
     }
     if (loaded.kv_block_capacity == 0) {
         return make_error(StatusCode::resource_exhausted,
                           "node {} has no room for a single KV block beside its weights",
-                          node.value);
+                          stage->node.value);
     }
     stage->loaded = true;
     kv_blocks_ = std::min(kv_blocks_, loaded.kv_block_capacity);
@@ -40,12 +38,12 @@ Result<bool> PipelineBuild::on_loaded(NodeId node, const StageLoaded& loaded) {
                        [](const Stage& record) { return record.loaded; });
 }
 
-Result<bool> PipelineBuild::on_ready(NodeId node, const StageReady& ready) {
-    Stage* stage = find(node);
-    if (stage == nullptr || ready.epoch != epoch_ || !stage->loaded || stage->ready) {
+Result<bool> PipelineBuild::on_ready(const StageReady& ready) {
+    Stage* stage = find(ready.epoch, ready.stage_index);
+    if (stage == nullptr || !stage->loaded || stage->ready) {
         return make_error(StatusCode::data_loss,
-                          "node {} reported a ready stage twice, or was not asked to start one",
-                          node.value);
+                          "stage {} was reported as ready twice, or nobody was asked to start it",
+                          ready.stage_index);
     }
     stage->ready = true;
     return std::all_of(stages_.begin(), stages_.end(),

@@ -21,10 +21,12 @@ public:
     void reset() { *this = PipelineBuild(); }
 
     /// A stage has loaded its weights. Returns true if all have; the caller then sends StageStart
-    /// to all. Errors: data_loss for a message that does not match the state.
-    Result<bool> on_loaded(NodeId node, const StageLoaded& loaded);
-    /// A stage is ready. Returns true if all are; the pipeline then serves requests.
-    Result<bool> on_ready(NodeId node, const StageReady& ready);
+    /// to all. Errors: data_loss for a message that does not match the state, resource_exhausted
+    /// for a stage without room for a KV block.
+    Result<bool> on_loaded(const StageLoaded& loaded);
+    /// A stage is ready. Returns true if all are; the pipeline then serves requests. Errors:
+    /// data_loss.
+    Result<bool> on_ready(const StageReady& ready);
     /// Capacity of the smallest stage, at most max_kv_blocks.
     std::uint64_t kv_blocks() const { return kv_blocks_; }
 
@@ -34,7 +36,8 @@ private:
         bool loaded = false;
         bool ready = false;
     };
-    Stage* find(NodeId node);
+    /// Returns the stage that a message is about, or null if there is none in this epoch.
+    Stage* find(PipelineEpoch epoch, std::uint32_t stage_index);
 
     PipelineEpoch epoch_;
     std::vector<Stage> stages_;

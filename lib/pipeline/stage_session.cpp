@@ -12,6 +12,13 @@
 
 namespace molink {
 
+std::size_t stage_of(const StageInput& input, const RingShape& ring) {
+    if (const auto* forwarded = std::get_if<ForwardedPart>(&input)) {
+        return forwarded->stage_times.size();
+    }
+    return is_returned(input) ? ring.lm_head_stage() : 0;
+}
+
 void StageSession::assign(const Assign& assign) {
     assign_ = assign;
     gate_.reset();
@@ -67,10 +74,14 @@ Status StageSession::submit(StageInput input, std::int64_t now_us) {
 /// The first stage receives plans, and the others receive forwarded parts.
 Status StageSession::check_input(const StageInput& input) const {
     if (const auto* returned = std::get_if<ReturnedPart>(&input)) return check_returned(*returned);
-    const bool launched = std::holds_alternative<PartPlan>(input);
-    if (launched == (assign_.stage_index == 0)) return {};
-    return make_error(StatusCode::failed_precondition, "part {} came {} activations to stage {}",
-                      key_of(input).id.value, launched ? "without" : "with", assign_.stage_index);
+    const auto* forwarded = std::get_if<ForwardedPart>(&input);
+    if (forwarded == nullptr && assign_.stage_index == 0) return {};
+    const std::size_t passed = forwarded == nullptr ? 0 : forwarded->stage_times.size();
+    if (forwarded != nullptr && passed > 0 && passed == assign_.stage_index) return {};
+    return make_error(StatusCode::failed_precondition,
+                      "part {} came {} activations to stage {} after {} stages",
+                      key_of(input).id.value, forwarded == nullptr ? "without" : "with",
+                      assign_.stage_index, passed);
 }
 
 /// Checks a returned part, but not its sequences: the stage itself checks these.
@@ -114,20 +125,23 @@ std::size_t StageSession::pump(std::int64_t now_us) {
 void StageSession::handle(StageEvent event, std::int64_t now_us) {
     switch (event.kind) {
         case StageEventKind::progress:
-            ports_.stage_progress({event.epoch, event.done_bytes, event.total_bytes});
+            ports_.stage_progress(
+                {event.epoch, assign_.stage_index, event.done_bytes, event.total_bytes});
             return;
         case StageEventKind::loaded:
             state_ = State::loaded;
-            ports_.stage_loaded({event.epoch, event.weight_bytes, event.kv_block_capacity});
+            ports_.stage_loaded(
+                {event.epoch, assign_.stage_index, event.weight_bytes, event.kv_block_capacity});
             return;
         case StageEventKind::ready:
             state_ = State::ready;
-            ports_.stage_ready({event.epoch});
+            ports_.stage_ready({event.epoch, assign_.stage_index});
             return;
         case StageEventKind::result: finish(std::move(event.result), now_us); return;
         case StageEventKind::failed:
             state_ = State::failed;
-            ports_.stage_failed({event.epoch, event.status.code(), event.status.message()});
+            ports_.stage_failed(
+                {event.epoch, assign_.stage_index, event.status.code(), event.status.message()});
             return;
     }
 }
@@ -154,7 +168,8 @@ void StageSession::retire(RetiredPart part, std::int64_t now_us) {
         } else {
             const Status delivered = deliver_feedback(tokens, now_us);
             if (!delivered.ok()) {
-                ports_.stage_failed({assign_.epoch, delivered.code(), delivered.message()});
+                ports_.stage_failed(
+                    {assign_.epoch, assign_.stage_index, delivered.code(), delivered.message()});
             }
         }
     }

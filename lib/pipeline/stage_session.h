@@ -8,8 +8,11 @@
 
 namespace molink {
 
+/// Returns the stage that `input` is for.
+std::size_t stage_of(const StageInput& input, const RingShape& ring);
+
 /// Receives the results of a stage session. A worker sends these calls as messages. A head with a
-/// local stage handles them as if they came from a worker. Thread: the node's loop.
+/// stage of its own handles them as if they came from a worker. Thread: the node's loop.
 class StagePorts {
 public:
     virtual ~StagePorts() = default;
@@ -28,7 +31,7 @@ public:
     virtual void stage_feedback(TokenFeedback tokens) = 0;
 };
 
-/// The stage of a node in successive epochs. It keeps the assignment and passes parts through the
+/// The stage of a device in successive epochs. It keeps the assignment and passes parts through the
 /// executor. Thread: the node's loop.
 class StageSession {
 public:

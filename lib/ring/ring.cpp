@@ -45,10 +45,6 @@ Status check_stages(std::span<const RingStage> stages) {
                 i, stage.layers.begin, stage.layers.end, next_layer);
         }
         next_layer = stage.layers.end;
-        if (stage.node != kHeadNode && stage.address.empty()) {
-            return invalid_argument("stage {} of the ring, on node {}, has no address", i,
-                                    stage.node.value);
-        }
         const bool twice =
             std::any_of(stages.begin(), stages.begin() + static_cast<std::ptrdiff_t>(i),
                         [&](const RingStage& other) { return other.node == stage.node; });
@@ -75,16 +71,9 @@ std::optional<std::size_t> Ring::find(NodeId node) const {
     return static_cast<std::size_t>(found - stages_.begin());
 }
 
-bool Ring::connects(NodeId from, NodeId to) const {
-    const auto stage = find(from);
-    const auto next = stage ? shape_.next(*stage) : std::nullopt;
-    return next && stages_[*next].node == to;
-}
-
-NodeId Ring::next_node(NodeId node) const {
-    const auto stage = find(node);
-    const auto next = stage ? shape_.next(*stage) : std::nullopt;
-    return next ? stages_[*next].node : kHeadNode;
+const RingStage* Ring::next(std::size_t index) const {
+    const auto next = shape_.next(index);
+    return next ? &stages_[*next] : nullptr;
 }
 
 }  // namespace molink

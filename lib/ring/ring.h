@@ -14,7 +14,7 @@
 
 namespace molink {
 
-/// The node id of the head.
+/// The node id of the head's first device. It stands for the head itself where links are measured.
 inline constexpr NodeId kHeadNode{0};
 
 /// The topology of a pipeline: the role of each stage, and what each link carries. Stages count
@@ -62,9 +62,11 @@ private:
 
 /// One stage of a ring.
 struct RingStage {
-    NodeId node;          ///< kHeadNode: the head's own stage
-    std::string address;  ///< the stage before it dials this; empty for the head's stage
+    NodeId node;
+    std::string address;  ///< the stage before it dials this; empty for a stage of the head
     LayerRange layers;
+
+    bool on_head() const { return address.empty(); }
     friend bool operator==(const RingStage&, const RingStage&) = default;
 };
 
@@ -74,7 +76,7 @@ class Ring {
 public:
     Ring() = default;
     /// Errors: invalid_argument when there is no stage, a stage has no layers, layers are not
-    /// contiguous from 0, a node occurs twice, or a stage of a worker has no address.
+    /// contiguous from 0, or a node occurs twice.
     static Result<Ring> make(std::vector<RingStage> stages, bool lm_head_first, bool feeds_back);
 
     const RingShape& shape() const { return shape_; }
@@ -85,15 +87,10 @@ public:
 
     /// Returns the stage of `node`, or nothing if it has none.
     std::optional<std::size_t> find(NodeId node) const;
-    NodeId first_node() const { return stages_.front().node; }
     /// Returns the node that samples and retires parts.
     NodeId lm_head_node() const { return stages_[shape_.lm_head_stage()].node; }
-    /// Returns the node that the stage of `node` sends to. It is the head if that stage sends to no
-    /// stage, or if `node` has no stage.
-    NodeId next_node(NodeId node) const;
-
-    /// Returns whether the stage of `from` sends to the stage of `to`.
-    bool connects(NodeId from, NodeId to) const;
+    /// Returns the stage that stage `index` sends to, or null if it sends only to the head.
+    const RingStage* next(std::size_t index) const;
 
     friend bool operator==(const Ring&, const Ring&) = default;
 

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "loader/json_parse.h"
 #include "sim/json_reader.h"
+#include "sim/sim_cluster.h"
 
 namespace molink {
 namespace {
@@ -28,6 +29,7 @@ void read_node(JsonReader& reader, SimNode& node) {
     reader.number("decode_us", node.decode_us);
     reader.number("prefill_row_us", node.prefill_row_us);
     reader.integer("kv_blocks", node.kv_blocks);
+    reader.integer("devices", node.devices);
 }
 
 void read_fault(JsonReader& reader, SimFault& fault) {
@@ -164,8 +166,11 @@ Status check_engine(const SimScenario& scenario) {
 }
 
 Status check_nodes(const SimScenario& scenario, std::set<std::string>& names) {
-    const std::size_t stages = scenario.nodes.size() - (scenario.local_stage ? 0 : 1);
-    if (scenario.nodes.empty() || stages == 0 || stages > limits::kMaxNodes) {
+    for (const SimNode& node : scenario.nodes) {
+        MOLINK_RETURN_IF_ERROR(in_range("devices", node.devices, 1, limits::kMaxNodeDevices));
+    }
+    const std::size_t stages = sim::stage_nodes(scenario).size();
+    if (stages == 0 || stages > limits::kMaxNodes) {
         return invalid_argument("scenario: {} nodes with local_stage {} do not give 1 to {} stages",
                                 scenario.nodes.size(), scenario.local_stage, limits::kMaxNodes);
     }
@@ -185,9 +190,10 @@ Status check_nodes(const SimScenario& scenario, std::set<std::string>& names) {
     return {};
 }
 
-Status check_order(const SimScenario& scenario, std::set<std::string> names) {
+Status check_order(const SimScenario& scenario) {
     if (scenario.order.empty()) return {};
-    if (!scenario.local_stage) names.erase(scenario.nodes.front().name);
+    const std::vector<std::string> nodes = sim::stage_nodes(scenario);
+    const std::set<std::string> names(nodes.begin(), nodes.end());
     const std::set<std::string> ordered(scenario.order.begin(), scenario.order.end());
     if (ordered == names && ordered.size() == scenario.order.size()) return {};
     return invalid_argument("scenario: order names {}; it must name each of {} once",
@@ -225,7 +231,7 @@ Status check_fault(const SimScenario& scenario, const SimFault& fault,
 Status check_scenario(const SimScenario& scenario) {
     std::set<std::string> names;
     MOLINK_RETURN_IF_ERROR(check_nodes(scenario, names));
-    MOLINK_RETURN_IF_ERROR(check_order(scenario, names));
+    MOLINK_RETURN_IF_ERROR(check_order(scenario));
     MOLINK_RETURN_IF_ERROR(check_engine(scenario));
     MOLINK_RETURN_IF_ERROR(check_workload(scenario.workload, scenario));
     MOLINK_RETURN_IF_ERROR(check_link(scenario.link));

@@ -14,11 +14,34 @@ namespace {
 /// The default of EngineOptions::max_in_flight_bytes.
 constexpr std::size_t kStudyInFlightBytes = 32u << 20;
 
+std::vector<NodeDevice> devices_of(const SimNode& node) {
+    NodeDevice device;
+    device.memory_bytes = 1 << 30;
+    device.memory_own = true;
+    device.profile.decode_layer_us = std::max(node.decode_us, 1.0);
+    device.profile.prefill_row_layer_us = node.prefill_row_us;
+    std::vector<NodeDevice> devices(static_cast<std::size_t>(node.devices), device);
+    for (std::size_t i = 0; i < devices.size(); ++i) devices[i].name = std::to_string(i);
+    return devices;
+}
+
 std::string address_of(const std::string& name) {
     return "inproc://" + name;
 }
 
 }  // namespace
+
+std::vector<std::string> stage_nodes(const SimScenario& scenario) {
+    std::vector<std::string> names;
+    for (const SimNode& node : scenario.nodes) {
+        if (&node == &scenario.nodes.front() && !scenario.local_stage) continue;
+        const std::vector<NodeDevice> devices = devices_of(node);
+        for (std::size_t i = 0; i < devices.size(); ++i) {
+            names.push_back(node_name(node.name, devices, i));
+        }
+    }
+    return names;
+}
 
 std::unique_ptr<Scheduler> make_scheduler(const SimScenario& scenario,
                                           const SimPolicies& policies) {
@@ -41,8 +64,8 @@ std::unique_ptr<TransmitPolicy> make_transmit(const SimScenario& scenario,
 template <typename Node>
 std::int64_t SimCluster::Host<Node>::next_event_us() {
     if (transport->consume_change()) {
-        due_us = std::min({transport->next_event_us(), node->next_timer_us(),
-                           stage ? stage->next_event_us() : kNever});
+        due_us = std::min(transport->next_event_us(), node->next_timer_us());
+        for (const auto& stage : stages) due_us = std::min(due_us, stage->next_event_us());
     }
     return std::max(due_us, frozen_until_us);
 }
@@ -54,6 +77,28 @@ void SimCluster::Host<Node>::step(std::int64_t now_us) {
     // timers of the hub, and the hub must see them before it waits.
     node->tick();
     hub->poll(kNever);
+}
+
+template <typename Node>
+std::vector<StageExecutor*> SimCluster::Host<Node>::executors() const {
+    std::vector<StageExecutor*> executors;
+    for (const auto& stage : stages) executors.push_back(stage.get());
+    return executors;
+}
+
+template <typename Node>
+std::string SimCluster::Host<Node>::violation() const {
+    for (const auto& stage : stages) {
+        if (!stage->violation().empty()) return stage->violation();
+    }
+    return {};
+}
+
+template <typename Node>
+std::size_t SimCluster::Host<Node>::known_sequences() const {
+    std::size_t most = 0;
+    for (const auto& stage : stages) most = std::max(most, stage->known_sequences());
+    return most;
 }
 
 SimCluster::SimCluster(const SimScenario& scenario, const SimPolicies& policies,
@@ -87,21 +132,20 @@ NodeIdentity SimCluster::identity_of(const std::string& name) const {
     identity.spec.hidden = scenario_.hidden;
     identity.model_hash = 0x666f6c64;
     identity.block_tokens = scenario_.block_tokens;
-    identity.memory_bytes = 1 << 30;
-    identity.memory_own = true;
-    identity.profile.decode_layer_us = std::max(node_of(name).decode_us, 1.0);
-    identity.profile.prefill_row_layer_us = node_of(name).prefill_row_us;
+    identity.devices = devices_of(node_of(name));
     if (study_ != nullptr) {
         const StudyParts::Node& node = study_->nodes.at(name);
         identity.spec.hidden = study_->hidden;
-        identity.memory_bytes = node.memory_bytes;
         identity.layers = node.layers;
-        identity.profile = node.profile;
+        for (NodeDevice& device : identity.devices) {
+            device.memory_bytes = static_cast<std::uint64_t>(node.memory_bytes);
+            device.profile = node.profile;
+        }
     }
     return identity;
 }
 
-std::unique_ptr<SimStage> SimCluster::make_stage(const std::string& name) const {
+std::vector<std::unique_ptr<SimStage>> SimCluster::make_stages(const std::string& name) const {
     const SimNode& node = node_of(name);
     SimStageOptions options;
     options.decode_us = node.decode_us;
@@ -111,7 +155,11 @@ std::unique_ptr<SimStage> SimCluster::make_stage(const std::string& name) const 
     options.block_tokens = scenario_.block_tokens;
     options.hidden = scenario_.hidden;
     if (study_ != nullptr) options.study = &study_->nodes.at(name).stage;
-    return std::make_unique<SimStage>(clock, options);
+    std::vector<std::unique_ptr<SimStage>> stages;
+    for (std::int32_t i = 0; i < node.devices; ++i) {
+        stages.push_back(std::make_unique<SimStage>(clock, options));
+    }
+    return stages;
 }
 
 std::unique_ptr<ChannelHub> SimCluster::make_hub(SimTransport& transport, HubSink& sink) {
@@ -153,10 +201,7 @@ HeadConfig SimCluster::head_config() const {
 
 HeadPolicies SimCluster::head_policies() const {
     std::vector<std::string> names = scenario_.order;
-    if (names.empty()) {
-        for (const SimNode& node : scenario_.nodes) names.push_back(node.name);
-        if (!scenario_.local_stage) names.erase(names.begin());
-    }
+    if (names.empty()) names = stage_nodes(scenario_);
     const bool ordered = study_ != nullptr ? study_->fixed_order : !scenario_.order.empty();
     const bool even = study_ != nullptr && study_->even_split;
     HeadPolicies policies;
@@ -193,9 +238,9 @@ EngineCoreOptions SimCluster::core_options() const {
 
 void SimCluster::make_head(RequestEventSink& events) {
     const std::string& name = scenario_.nodes.front().name;
-    if (scenario_.local_stage) head_.stage = make_stage(name);
+    if (scenario_.local_stage) head_.stages = make_stages(name);
     head_.node = std::make_unique<HeadNode>(head_config(), head_policies(), events, clock,
-                                            head_.stage.get(), Log());
+                                            head_.executors(), Log());
     head_.transport = std::make_unique<SimTransport>(network, name);
     (void)head_.transport->listen(address_of(name));
     head_.hub = make_hub(*head_.transport, *head_.node);
@@ -204,7 +249,7 @@ void SimCluster::make_head(RequestEventSink& events) {
 
 void SimCluster::start_worker(const std::string& name) {
     Host<WorkerNode>& host = workers_[name];
-    host.stage = make_stage(name);
+    host.stages = make_stages(name);
     host.transport = std::make_unique<SimTransport>(network, name);
     (void)host.transport->listen(address_of(name));
     WorkerConfig config;
@@ -213,7 +258,7 @@ void SimCluster::start_worker(const std::string& name) {
     config.join_within_us = kNever / 2;
     config.head_lost_after_us = scenario_.node_lost_after_us;
     config.reconnect_within_us = scenario_.reconnect_within_us;
-    host.node = std::make_unique<WorkerNode>(config, clock, *host.stage, Log());
+    host.node = std::make_unique<WorkerNode>(config, clock, host.executors(), Log());
     host.hub = make_hub(*host.transport, *host.node);
     (void)host.node->attach(*host.hub, address_of(name));
 }
@@ -222,7 +267,7 @@ void SimCluster::stop_worker(const std::string& name, bool silent) {
     const auto found = workers_.find(name);
     if (found == workers_.end()) return;
     Host<WorkerNode>& host = found->second;
-    if (violation_.empty()) violation_ = host.stage->violation();
+    if (violation_.empty()) violation_ = host.violation();
     host.transport->mute = silent;
     host.hub.reset();
     host.node.reset();
@@ -248,9 +293,9 @@ void SimCluster::freeze(const std::string& name, std::int64_t until_us) {
 
 void SimCluster::set_slowness(const std::string& name, double factor) {
     if (name == scenario_.nodes.front().name) {
-        if (head_.stage) head_.stage->set_slowness(factor);
+        for (const auto& stage : head_.stages) stage->set_slowness(factor);
     } else if (has_worker(name)) {
-        workers_[name].stage->set_slowness(factor);
+        for (const auto& stage : workers_[name].stages) stage->set_slowness(factor);
     }
 }
 
@@ -267,19 +312,19 @@ void SimCluster::step() {
 
 std::string SimCluster::violation() const {
     if (!violation_.empty()) return violation_;
-    if (head_.stage && !head_.stage->violation().empty()) return head_.stage->violation();
+    if (std::string violation = head_.violation(); !violation.empty()) return violation;
     for (const auto& [name, host] : workers_) {
-        if (!host.stage->violation().empty()) return host.stage->violation();
+        if (std::string violation = host.violation(); !violation.empty()) return violation;
     }
     return {};
 }
 
 std::size_t SimCluster::known_sequences() const {
-    std::size_t most = head_.stage ? head_.stage->known_sequences() : 0;
+    std::size_t most = head_.known_sequences();
     const std::uint32_t epoch = head_.node->view().epoch;
     for (const auto& [name, host] : workers_) {
         // A node that the latest plan leaves out keeps what it had until it is told otherwise.
-        if (host.node->view().epoch == epoch) most = std::max(most, host.stage->known_sequences());
+        if (host.node->view().epoch == epoch) most = std::max(most, host.known_sequences());
     }
     return most;
 }

@@ -78,7 +78,7 @@ public:
 private:
     template <typename Node>
     struct Host {
-        std::unique_ptr<SimStage> stage;
+        std::vector<std::unique_ptr<SimStage>> stages;  // one for each device
         std::unique_ptr<SimTransport> transport;
         std::unique_ptr<Node> node;
         std::unique_ptr<ChannelHub> hub;
@@ -89,11 +89,14 @@ private:
 
         std::int64_t next_event_us();
         void step(std::int64_t now_us);
+        std::vector<StageExecutor*> executors() const;
+        std::string violation() const;
+        std::size_t known_sequences() const;
     };
 
     const SimNode& node_of(const std::string& name) const;
     NodeIdentity identity_of(const std::string& name) const;
-    std::unique_ptr<SimStage> make_stage(const std::string& name) const;
+    std::vector<std::unique_ptr<SimStage>> make_stages(const std::string& name) const;
     std::unique_ptr<ChannelHub> make_hub(SimTransport& transport, HubSink& sink);
     HeadConfig head_config() const;
     HeadPolicies head_policies() const;
@@ -109,6 +112,9 @@ private:
     std::uint64_t next_hub_seed_ = 1;
     std::string violation_;  // the first of a stage that is gone
 };
+
+/// Returns the names of the nodes of a scenario that can hold a stage.
+std::vector<std::string> stage_nodes(const SimScenario& scenario);
 
 /// Make the scheduler or the transmit policy: from `policies`, or by the scenario's name when it is
 /// empty there. check_scenario must have accepted the scenario.

@@ -84,7 +84,8 @@ bool FaultLog::explains(const std::string& text, std::int64_t now_us) const {
     if (!lost) return false;
     return std::any_of(reasons_.begin(), reasons_.end(), [&](const Reason& reason) {
         return now_us >= reason.from_us && now_us <= reason.until_us &&
-               text.find("node '" + reason.node + "'") != std::string::npos;
+               (text.find("node '" + reason.node + "'") != std::string::npos ||
+                text.find("node '" + reason.node + "/") != std::string::npos);
     });
 }
 

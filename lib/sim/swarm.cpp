@@ -6,6 +6,7 @@
 #include <molink/sim.h>
 
 #include "sim/draw.h"
+#include "sim/sim_cluster.h"
 
 namespace molink {
 namespace {
@@ -147,11 +148,19 @@ void add_disorder(Draw& draw, SimScenario& scenario) {
                                draw.between(500'000, 20'000'000), name(from), name(to), 1});
 }
 
+/// Some machines have several devices, the head's among them.
+void add_devices(Draw& draw, SimScenario& scenario) {
+    for (SimNode& node : scenario.nodes) {
+        if (draw.chance(0.5)) node.devices = draw.count(2, 3);
+    }
+    const auto stages = static_cast<std::int32_t>(sim::stage_nodes(scenario).size());
+    scenario.layers = std::max(scenario.layers, stages + draw.count(0, 2));
+}
+
 /// Draws an order of the stages, as an operator would set one, so that the head's stage may also be
 /// the last one or between others.
 void fix_order(Draw& draw, SimScenario& scenario) {
-    for (const SimNode& node : scenario.nodes) scenario.order.push_back(node.name);
-    if (!scenario.local_stage) scenario.order.erase(scenario.order.begin());
+    scenario.order = sim::stage_nodes(scenario);
     for (std::size_t i = scenario.order.size(); i > 1; --i) {
         const std::int64_t other = draw.between(0, static_cast<std::int64_t>(i) - 1);
         std::swap(scenario.order[i - 1], scenario.order[static_cast<std::size_t>(other)]);
@@ -179,6 +188,7 @@ SimScenario swarm_scenario(std::uint64_t seed) {
     }
     scenario.probe_links = draw.chance(0.5);
     scenario.drafts = draw.one_of({0.0, 0.0, 0.3, 1.0});
+    if (draw.chance(0.25)) add_devices(draw, scenario);
     if (draw.chance(0.25)) fix_order(draw, scenario);
     return scenario;
 }

@@ -32,31 +32,39 @@ struct NodeProfile {
     friend bool operator==(const NodeProfile&, const NodeProfile&) = default;
 };
 
-/// Worker to head: the first message on the peer link.
+/// A device of a process, on which it can hold a stage.
+struct NodeDevice {
+    std::string name;           ///< as options name it, such as "cpu"
+    std::string memory_domain;  ///< equal for devices that share one memory
+    /// Memory that the device may use. Nodes of one memory domain share it, unless memory_own is
+    /// set.
+    std::uint64_t memory_bytes = 0;
+    bool memory_own = false;  ///< memory_bytes was set for this device alone
+    NodeProfile profile;
+    friend bool operator==(const NodeDevice&, const NodeDevice&) = default;
+};
+
+/// Worker to head: the first message on the peer link. Each device becomes a node.
 struct Hello {
     std::uint16_t protocol_major = 0;
     std::uint16_t protocol_minor = 0;
     std::string release;
     std::string node_name;
-    std::string advertise;      ///< address that other nodes dial
-    std::string host_id;        ///< equal for nodes on one machine
-    std::string memory_domain;  ///< equal for nodes whose devices share one memory
+    std::string advertise;  ///< address that other nodes dial
+    std::string host_id;    ///< equal for nodes on one machine
     std::uint64_t model_hash = 0;
     std::int32_t model_layers = 0;
     DataType weight_type = DataType::f32;  ///< q8_0 if quantised, otherwise the stored type
     DataType kv_type = DataType::f32;
     std::int32_t block_tokens = 0;
-    /// Memory that the node may use. Nodes of one memory domain share it, unless memory_own is set.
-    std::uint64_t memory_bytes = 0;
-    bool memory_own = false;           ///< memory_bytes was set for this node alone
-    std::optional<LayerRange> layers;  ///< fixed by the operator
-    NodeProfile profile;
+    std::optional<LayerRange> layers;  ///< fixed by the operator; only with one device
+    std::vector<NodeDevice> devices;   ///< at least one
     friend bool operator==(const Hello&, const Hello&) = default;
 };
 
-/// Head to worker: the node is accepted.
+/// Head to worker: its devices are accepted as nodes.
 struct Welcome {
-    NodeId node;
+    NodeId node;  ///< of the first device; those of the others follow in order
     std::string head_name;
     std::uint16_t protocol_minor = 0;
     friend bool operator==(const Welcome&, const Welcome&) = default;
@@ -90,6 +98,7 @@ struct Assign {
 /// Worker to head: progress of loading.
 struct LoadProgress {
     PipelineEpoch epoch;
+    std::uint32_t stage_index = 0;
     std::uint64_t done_bytes = 0;
     std::uint64_t total_bytes = 0;
     friend bool operator==(const LoadProgress&, const LoadProgress&) = default;
@@ -98,6 +107,7 @@ struct LoadProgress {
 /// Worker to head: the weights are loaded, and this number of blocks fits.
 struct StageLoaded {
     PipelineEpoch epoch;
+    std::uint32_t stage_index = 0;
     std::uint64_t weight_bytes = 0;
     std::uint64_t kv_block_capacity = 0;
     friend bool operator==(const StageLoaded&, const StageLoaded&) = default;
@@ -106,6 +116,7 @@ struct StageLoaded {
 /// Head to worker: use this number of blocks (that of the smallest stage) and dial the next stage.
 struct StageStart {
     PipelineEpoch epoch;
+    std::uint32_t stage_index = 0;
     std::uint64_t kv_blocks = 0;
     friend bool operator==(const StageStart&, const StageStart&) = default;
 };
@@ -113,6 +124,7 @@ struct StageStart {
 /// Worker to head: pages are allocated, and the next stage is connected.
 struct StageReady {
     PipelineEpoch epoch;
+    std::uint32_t stage_index = 0;
     friend bool operator==(const StageReady&, const StageReady&) = default;
 };
 
@@ -127,6 +139,7 @@ struct PeerHello {
 /// Worker to head: the stage cannot continue.
 struct StageFailed {
     PipelineEpoch epoch;
+    std::uint32_t stage_index = 0;
     StatusCode code = StatusCode::internal;
     std::string reason;
     friend bool operator==(const StageFailed&, const StageFailed&) = default;
@@ -148,9 +161,10 @@ struct LinkReport {
     friend bool operator==(const LinkReport&, const LinkReport&) = default;
 };
 
-/// Counters of a worker's peer link to the node that its stage sends to.
+/// Counters of the peer link from a worker's stage to the process that the stage sends to.
 struct StageLinkReport {
     PipelineEpoch epoch;
+    std::uint32_t stage_index = 0;
     LinkReport link;
     friend bool operator==(const StageLinkReport&, const StageLinkReport&) = default;
 };
@@ -158,7 +172,8 @@ struct StageLinkReport {
 /// Both directions, once a second: the sender is alive.
 struct Heartbeat {
     std::uint64_t sequence = 0;
-    std::optional<StageLinkReport> next_link;  ///< only from a worker that has a stage
+    /// From a worker: one of each stage that sends to another process.
+    std::vector<StageLinkReport> next_links;
     friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 

@@ -43,18 +43,53 @@ flatbuffers::Offset<flatbuffers::String> write_reason(Builder& builder, const st
 
 }  // namespace
 
+namespace {
+
+flatbuffers::Offset<wire::NodeDevice> write_device(Builder& builder, const NodeDevice& device) {
+    const auto name = write_text(builder, device.name);
+    const auto domain = write_text(builder, device.memory_domain);
+    const NodeProfile& profile = device.profile;
+    const auto profile_offset = wire::CreateNodeProfile(
+        builder, profile.decode_layer_us, profile.prefill_row_layer_us, profile.lm_head_row_us,
+        profile.threads, profile.decode_row_layer_us);
+    return wire::CreateNodeDevice(builder, name, domain, device.memory_bytes, device.memory_own,
+                                  profile_offset);
+}
+
+NodeDevice read_device(WireReader& reader, const wire::NodeDevice& from) {
+    NodeDevice to;
+    to.name = reader.text("name", from.name());
+    to.memory_domain = reader.text("memory_domain", from.memory_domain());
+    to.memory_bytes = reader.size("memory_bytes", from.memory_bytes(), limits::kMaxMemoryBytes);
+    to.memory_own = from.memory_own();
+    if (from.profile() != nullptr) read_profile(reader, *from.profile(), to.profile);
+    return to;
+}
+
+/// Reads the stage that a message is about.
+std::uint32_t read_stage(WireReader& reader, std::int32_t stage_index) {
+    return static_cast<std::uint32_t>(reader.integer(
+        "stage_index", stage_index, 0, static_cast<std::int64_t>(limits::kMaxNodes) - 1));
+}
+
+std::int32_t stage_number(std::uint32_t stage_index) {
+    return static_cast<std::int32_t>(stage_index);
+}
+
+}  // namespace
+
 flatbuffers::Offset<wire::Hello> write(Builder& builder, const Hello& message) {
     const auto release = write_text(builder, message.release);
     const auto node_name = write_text(builder, message.node_name);
     const auto advertise = write_text(builder, message.advertise);
     const auto host_id = write_text(builder, message.host_id);
-    const auto memory_domain = write_text(builder, message.memory_domain);
     flatbuffers::Offset<wire::LayerRange> layers;
     if (message.layers) layers = write_layers(builder, *message.layers);
-    const NodeProfile& profile = message.profile;
-    const auto profile_offset = wire::CreateNodeProfile(
-        builder, profile.decode_layer_us, profile.prefill_row_layer_us, profile.lm_head_row_us,
-        profile.threads, profile.decode_row_layer_us);
+    std::vector<flatbuffers::Offset<wire::NodeDevice>> devices;
+    for (const NodeDevice& device : message.devices) {
+        devices.push_back(write_device(builder, device));
+    }
+    const auto device_list = builder.CreateVector(devices);
     wire::HelloBuilder hello(builder);
     hello.add_protocol_major(message.protocol_major);
     hello.add_protocol_minor(message.protocol_minor);
@@ -62,16 +97,13 @@ flatbuffers::Offset<wire::Hello> write(Builder& builder, const Hello& message) {
     hello.add_node_name(node_name);
     hello.add_advertise(advertise);
     hello.add_host_id(host_id);
-    hello.add_memory_domain(memory_domain);
     hello.add_model_hash(message.model_hash);
     hello.add_model_layers(message.model_layers);
     hello.add_weight_type(static_cast<wire::DataType>(message.weight_type));
     hello.add_kv_type(static_cast<wire::DataType>(message.kv_type));
     hello.add_block_tokens(message.block_tokens);
-    hello.add_memory_bytes(message.memory_bytes);
-    hello.add_memory_own(message.memory_own);
     hello.add_layers(layers);
-    hello.add_profile(profile_offset);
+    hello.add_devices(device_list);
     return hello.Finish();
 }
 
@@ -82,17 +114,22 @@ void read(WireReader& reader, const wire::Hello& from, Hello& to) {
     to.node_name = reader.text("node_name", from.node_name());
     to.advertise = reader.text("advertise", from.advertise());
     to.host_id = reader.text("host_id", from.host_id());
-    to.memory_domain = reader.text("memory_domain", from.memory_domain());
     to.model_hash = from.model_hash();
     to.model_layers = reader.integer("model_layers", from.model_layers(), 0, limits::kMaxLayers);
     to.weight_type = reader.enumerator("weight_type", from.weight_type(), DataType::i32);
     to.kv_type = reader.enumerator("kv_type", from.kv_type(), DataType::i32);
     to.block_tokens =
         reader.integer("block_tokens", from.block_tokens(), 0, limits::kMaxBlockTokens);
-    to.memory_bytes = reader.size("memory_bytes", from.memory_bytes(), limits::kMaxMemoryBytes);
-    to.memory_own = from.memory_own();
     if (from.layers() != nullptr) to.layers = read_layers(reader, from.layers());
-    if (from.profile() != nullptr) read_profile(reader, *from.profile(), to.profile);
+    const auto* devices = from.devices();
+    const std::size_t count =
+        reader.length("devices", devices, limits::kMaxNodeDevices, kTableBytes);
+    for (std::size_t i = 0; i < count && reader.ok(); ++i) {
+        reader.enter("devices", i);
+        to.devices.push_back(
+            read_device(reader, *devices->Get(static_cast<flatbuffers::uoffset_t>(i))));
+        reader.leave();
+    }
 }
 
 flatbuffers::Offset<wire::Welcome> write(Builder& builder, const Welcome& message) {
@@ -196,65 +233,74 @@ void read(WireReader& reader, const wire::Assign& from, Assign& to) {
 
 flatbuffers::Offset<wire::LoadProgress> write(Builder& builder, const LoadProgress& message) {
     const auto epoch = write_epoch(builder, message.epoch);
-    return wire::CreateLoadProgress(builder, epoch, message.done_bytes, message.total_bytes);
+    return wire::CreateLoadProgress(builder, epoch, stage_number(message.stage_index),
+                                    message.done_bytes, message.total_bytes);
 }
 
 void read(WireReader& reader, const wire::LoadProgress& from, LoadProgress& to) {
     to.epoch = read_epoch(from.epoch());
+    to.stage_index = read_stage(reader, from.stage_index());
     to.done_bytes = reader.size("done_bytes", from.done_bytes(), limits::kMaxMemoryBytes);
     to.total_bytes = reader.size("total_bytes", from.total_bytes(), limits::kMaxMemoryBytes);
 }
 
 flatbuffers::Offset<wire::StageLoaded> write(Builder& builder, const StageLoaded& message) {
     const auto epoch = write_epoch(builder, message.epoch);
-    return wire::CreateStageLoaded(builder, epoch, message.weight_bytes, message.kv_block_capacity);
+    return wire::CreateStageLoaded(builder, epoch, stage_number(message.stage_index),
+                                   message.weight_bytes, message.kv_block_capacity);
 }
 
 void read(WireReader& reader, const wire::StageLoaded& from, StageLoaded& to) {
     to.epoch = read_epoch(from.epoch());
+    to.stage_index = read_stage(reader, from.stage_index());
     to.weight_bytes = reader.size("weight_bytes", from.weight_bytes(), limits::kMaxMemoryBytes);
     to.kv_block_capacity = from.kv_block_capacity();
 }
 
 flatbuffers::Offset<wire::StageStart> write(Builder& builder, const StageStart& message) {
     const auto epoch = write_epoch(builder, message.epoch);
-    return wire::CreateStageStart(builder, epoch, message.kv_blocks);
+    return wire::CreateStageStart(builder, epoch, stage_number(message.stage_index),
+                                  message.kv_blocks);
 }
 
 void read(WireReader& reader, const wire::StageStart& from, StageStart& to) {
     to.epoch = read_epoch(from.epoch());
+    to.stage_index = read_stage(reader, from.stage_index());
     to.kv_blocks = reader.size("kv_blocks", from.kv_blocks(), limits::kMaxKvBlocks);
 }
 
 flatbuffers::Offset<wire::StageReady> write(Builder& builder, const StageReady& message) {
-    return wire::CreateStageReady(builder, write_epoch(builder, message.epoch));
+    return wire::CreateStageReady(builder, write_epoch(builder, message.epoch),
+                                  stage_number(message.stage_index));
 }
 
-void read(WireReader&, const wire::StageReady& from, StageReady& to) {
+void read(WireReader& reader, const wire::StageReady& from, StageReady& to) {
     to.epoch = read_epoch(from.epoch());
+    to.stage_index = read_stage(reader, from.stage_index());
 }
 
 flatbuffers::Offset<wire::PeerHello> write(Builder& builder, const PeerHello& message) {
     const auto epoch = write_epoch(builder, message.epoch);
     return wire::CreatePeerHello(builder, epoch, message.node.value,
-                                 static_cast<std::int32_t>(message.stage_index));
+                                 stage_number(message.stage_index));
 }
 
 void read(WireReader& reader, const wire::PeerHello& from, PeerHello& to) {
     to.epoch = read_epoch(from.epoch());
     to.node = NodeId(from.node());
-    to.stage_index = static_cast<std::uint32_t>(reader.integer(
-        "stage_index", from.stage_index(), 0, static_cast<std::int64_t>(limits::kMaxNodes) - 1));
+    to.stage_index = read_stage(reader, from.stage_index());
 }
 
 flatbuffers::Offset<wire::StageFailed> write(Builder& builder, const StageFailed& message) {
     const auto epoch = write_epoch(builder, message.epoch);
     const auto reason = write_reason(builder, message.reason);
-    return wire::CreateStageFailed(builder, epoch, static_cast<std::int32_t>(message.code), reason);
+    return wire::CreateStageFailed(builder, epoch, stage_number(message.stage_index),
+                                   static_cast<std::int32_t>(message.code), reason);
 }
 
 void read(WireReader& reader, const wire::StageFailed& from, StageFailed& to) {
     to.epoch = read_epoch(from.epoch());
+    to.stage_index = read_stage(reader, from.stage_index());
     to.code = reader.error_code("code", from.code());
     to.reason = reader.text("reason", from.reason());
 }
@@ -303,20 +349,35 @@ LinkReport read_report(WireReader& reader, const wire::LinkReport& from) {
 }  // namespace
 
 flatbuffers::Offset<wire::Heartbeat> write(Builder& builder, const Heartbeat& message) {
-    flatbuffers::Offset<wire::StageLinkReport> next_link;
-    if (message.next_link) {
-        const auto epoch = write_epoch(builder, message.next_link->epoch);
-        const auto link = write_report(builder, message.next_link->link);
-        next_link = wire::CreateStageLinkReport(builder, epoch, link);
+    std::vector<flatbuffers::Offset<wire::StageLinkReport>> next_links;
+    for (const StageLinkReport& report : message.next_links) {
+        const auto epoch = write_epoch(builder, report.epoch);
+        const auto link = write_report(builder, report.link);
+        next_links.push_back(
+            wire::CreateStageLinkReport(builder, epoch, stage_number(report.stage_index), link));
     }
-    return wire::CreateHeartbeat(builder, message.sequence, next_link);
+    flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<wire::StageLinkReport>>> list;
+    if (!next_links.empty()) list = builder.CreateVector(next_links);
+    return wire::CreateHeartbeat(builder, message.sequence, list);
 }
 
 void read(WireReader& reader, const wire::Heartbeat& from, Heartbeat& to) {
     to.sequence = from.sequence();
-    const wire::StageLinkReport* next = from.next_link();
-    if (next == nullptr || next->link() == nullptr) return;
-    to.next_link = StageLinkReport{read_epoch(next->epoch()), read_report(reader, *next->link())};
+    const auto* list = from.next_links();
+    const std::size_t count =
+        reader.length("next_links", list, limits::kMaxNodeDevices, kTableBytes);
+    for (std::size_t i = 0; i < count && reader.ok(); ++i) {
+        const wire::StageLinkReport& next = *list->Get(static_cast<flatbuffers::uoffset_t>(i));
+        reader.enter("next_links", i);
+        if (next.link() == nullptr) {
+            reader.fail("link", "is missing");
+        } else {
+            to.next_links.push_back({read_epoch(next.epoch()),
+                                     read_stage(reader, next.stage_index()),
+                                     read_report(reader, *next.link())});
+        }
+        reader.leave();
+    }
 }
 
 flatbuffers::Offset<wire::ProbeLink> write(Builder& builder, const ProbeLink& message) {

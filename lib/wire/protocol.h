@@ -6,8 +6,9 @@ namespace molink {
 
 /// Nodes with equal major versions are compatible. Minor versions only append optional fields.
 /// Version 2: a part has a type for each step of its way, decode rows may have drafts, and every
-/// message of a pipeline names pipeline and epoch.
-inline constexpr std::uint16_t kProtocolMajor = 2;
+/// message of a pipeline names pipeline and epoch. Version 3: a process may have several devices,
+/// and messages about a stage name it.
+inline constexpr std::uint16_t kProtocolMajor = 3;
 inline constexpr std::uint16_t kProtocolMinor = 0;
 
 /// Name of this release in handshakes and logs.

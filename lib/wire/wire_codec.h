@@ -16,11 +16,12 @@
 
 // The alternatives of molink::Message in their order, which is that of the schema's union. Each has
 // functions write() and read() in messages_join.cpp or messages_work.cpp.
-#define MOLINK_WIRE_MESSAGES(X)                                                               \
-    X(Hello)                                                                                  \
-    X(Welcome) X(Refuse) X(Assign) X(LoadProgress) X(StageLoaded) X(StageStart) X(StageReady) \
-        X(PeerHello) X(StageFailed) X(Heartbeat) X(ProbeLink) X(ProbeHello) X(LinkProbe)      \
-            X(PartPlan) X(ForwardedPart) X(ReturnedPart) X(RetiredPart) X(TokenFeedback)
+#define MOLINK_WIRE_MESSAGES(X)                                                                 \
+    X(Hello)                                                                                    \
+    X(Welcome)                                                                                  \
+    X(Refuse) X(Assign) X(LoadProgress) X(StageLoaded) X(StageStart) X(StageReady) X(PeerHello) \
+        X(StageFailed) X(Heartbeat) X(ProbeLink) X(ProbeHello) X(LinkProbe) X(PartPlan)         \
+            X(ForwardedPart) X(ReturnedPart) X(RetiredPart) X(TokenFeedback)
 
 namespace molink::wire {
 struct PipelineEpoch;
@@ -55,7 +56,8 @@ public:
     template <typename T>
     T integer(const char* field, T value, std::int64_t low, std::int64_t high) {
         if (value >= low && value <= high) return value;
-        fail(field, fmt::format("is {}; it must be {} to {}", value, low, high));
+        fail(field, low == high ? fmt::format("is {}; it must be {}", value, low)
+                                : fmt::format("is {}; it must be {} to {}", value, low, high));
         return static_cast<T>(low);
     }
     /// Does the same for 64-bit sizes and counts in [0, high].

@@ -158,7 +158,7 @@ static void check_cluster_info(void) {
 }
 
 static void check_node_info(void) {
-    SIZE(molink_node_info, 96);
+    SIZE(molink_node_info, 104);
     OFFSET(molink_node_info, struct_size, 0);
     OFFSET(molink_node_info, name, 8);
     OFFSET(molink_node_info, address, 16);
@@ -173,6 +173,7 @@ static void check_node_info(void) {
     OFFSET(molink_node_info, kv_blocks, 72);
     OFFSET(molink_node_info, decode_layer_us, 80);
     OFFSET(molink_node_info, left_out, 88);
+    OFFSET(molink_node_info, device, 96);
 }
 
 static void check_metrics_info(void) {

@@ -19,10 +19,11 @@ using namespace molink::test;
 namespace {
 
 struct Setup {
-    std::int32_t nodes = 1;
+    std::int32_t nodes = 1;  // processes
     bool local_stage = true;
     LmHead lm_head = LmHead::last;
-    std::vector<std::string> devices;  // of the nodes, in turn
+    std::vector<std::string> devices;  // of the processes in turn
+    std::int32_t stages = 0;           // 0: one for each process
 };
 
 GenerateRequest request_of(int index) {
@@ -50,6 +51,7 @@ std::vector<Completion> run(const std::string& model, const Setup& setup) {
     };
     options.engine = [&](EngineOptions& engine) {
         engine.lm_head = setup.lm_head;
+        if (setup.stages > 0) engine.stages = setup.stages;
         engine.max_slice_tokens = 16;
         engine.partitioner = make_even_partitioner();
     };
@@ -112,6 +114,10 @@ TEST_CASE("clusters of foreign devices give the tokens and hashes of a CPU") {
         {3, true, LmHead::first, {"foreign:1", "foreign:0"}},
         {2, false, LmHead::last, {"cpu", "foreign:1", "foreign:0"}},
         {3, true, LmHead::last, {"cpu", "foreign:0", "cpu"}},
+        {1, true, LmHead::last, {"foreign:all"}, 2},
+        {2, true, LmHead::last, {"foreign:0,cpu", "foreign:1,foreign:0"}, 4},
+        {2, true, LmHead::first, {"cpu", "foreign:0,foreign:1"}, 3},
+        {2, false, LmHead::last, {"cpu", "foreign:1,foreign:0,cpu"}, 3},
     };
     for (const Setup& setup : setups) {
         INFO(setup.nodes << " nodes, first on " << setup.devices.front());

@@ -10,7 +10,7 @@ constexpr PartKey kKey{kEpoch, StepId(41), PartId(97)};
 
 Hello hello() {
     Hello hello;
-    hello.protocol_major = 2;
+    hello.protocol_major = 3;
     hello.protocol_minor = 1;
     hello.release = "molink 0.1.0";
     hello.node_name =
@@ -18,16 +18,16 @@ Hello hello() {
         "ro-3";
     hello.advertise = "tcp://192.0.2.7:7100";
     hello.host_id = "5f1c";
-    hello.memory_domain = "5f1c/gpu-0";
     hello.model_hash = 0x0123456789abcdefull;
     hello.model_layers = 22;
     hello.weight_type = DataType::q8_0;
     hello.kv_type = DataType::f16;
     hello.block_tokens = 16;
-    hello.memory_bytes = 12'884'901'888ull;
-    hello.memory_own = true;
     hello.layers = LayerRange{4, 11};
-    hello.profile = NodeProfile{812.5, 96.25, 1500.0, 8, 12.75};
+    hello.devices = {{"cuda:0", "5f1c/gpu-0", 12'884'901'888ull, true,
+                      NodeProfile{812.5, 96.25, 1500.0, 8, 12.75}},
+                     {"cpu", "5f1c/host", 34'359'738'368ull, false,
+                      NodeProfile{4'100.0, 310.5, 9'000.0, 4, 95.0}}};
     return hello;
 }
 
@@ -61,7 +61,7 @@ Heartbeat heartbeat() {
     report.bytes_per_s = 12.5e6;
     report.delay_us = 10'000;
     report.jitter_us = 500;
-    return {86'400, StageLinkReport{kEpoch, report}};
+    return {86'400, {StageLinkReport{kEpoch, 2, report}}};
 }
 
 SequenceOpen open() {
@@ -140,18 +140,18 @@ RetiredPart retired() {
 
 }  // namespace
 
-std::vector<WireSample> wire_samples_2_0() {
+std::vector<WireSample> wire_samples_3_0() {
     return {
         {"hello", hello()},
         {"welcome", Welcome{NodeId(2), "desk", 1}},
         {"refuse", Refuse{StatusCode::failed_precondition, "model hash 1 is not 2"}},
         {"assign", assign()},
-        {"load_progress", LoadProgress{kEpoch, 1'000'000, 4'000'000'000ull}},
-        {"stage_loaded", StageLoaded{kEpoch, 3'999'999'999ull, 4096}},
-        {"stage_start", StageStart{kEpoch, 2048}},
-        {"stage_ready", StageReady{kEpoch}},
+        {"load_progress", LoadProgress{kEpoch, 1, 1'000'000, 4'000'000'000ull}},
+        {"stage_loaded", StageLoaded{kEpoch, 2, 3'999'999'999ull, 4096}},
+        {"stage_start", StageStart{kEpoch, 3, 2048}},
+        {"stage_ready", StageReady{kEpoch, 4}},
         {"peer_hello", PeerHello{kEpoch, NodeId(2), 1}},
-        {"stage_failed", StageFailed{kEpoch, StatusCode::resource_exhausted, "7 GiB of 6"}},
+        {"stage_failed", StageFailed{kEpoch, 5, StatusCode::resource_exhausted, "7 GiB of 6"}},
         {"heartbeat", heartbeat()},
         {"probe_link", ProbeLink{NodeId(3), "tcp://192.0.2.9:7100", true}},
         {"probe_hello", ProbeHello{NodeId(2)}},

@@ -13,8 +13,8 @@ struct WireSample {
     Message message;
 };
 
-/// Returns the messages frozen with protocol 2.0. Every field differs from its default. Never
+/// Returns the messages frozen with protocol 3.0. Every field differs from its default. Never
 /// change this function.
-std::vector<WireSample> wire_samples_2_0();
+std::vector<WireSample> wire_samples_3_0();
 
 }  // namespace molink::test

@@ -14,9 +14,16 @@ std::unique_ptr<ChannelHub> make_hub(Transport& transport, const Clock& clock, H
     return make_channel_hub(transport, clock, sink, options);
 }
 
+std::vector<StageExecutor*> executors_of(
+    const std::vector<std::unique_ptr<sim::SimStage>>& stages) {
+    std::vector<StageExecutor*> executors;
+    for (const auto& stage : stages) executors.push_back(stage.get());
+    return executors;
+}
+
 }  // namespace
 
-NodeIdentity fold_identity(const std::string& name) {
+NodeIdentity fold_identity(const std::string& name, std::size_t devices) {
     NodeIdentity identity;
     identity.name = name;
     identity.host_id = "host";
@@ -25,10 +32,24 @@ NodeIdentity fold_identity(const std::string& name) {
     identity.spec.hidden = 2;
     identity.model_hash = 0x1234;
     identity.block_tokens = kBlockTokens;
-    identity.memory_bytes = 1 << 20;
-    identity.memory_own = true;
-    identity.profile.decode_layer_us = 100;
+    NodeDevice device;
+    device.memory_bytes = 1 << 20;
+    device.memory_own = true;
+    device.profile.decode_layer_us = 100;
+    for (std::size_t i = 0; i < devices; ++i) {
+        device.name = std::to_string(i);
+        identity.devices.push_back(device);
+    }
     return identity;
+}
+
+std::vector<std::unique_ptr<sim::SimStage>> make_fold_stages(const Clock& clock,
+                                                             std::size_t count) {
+    std::vector<std::unique_ptr<sim::SimStage>> stages;
+    for (std::size_t i = 0; i < count; ++i) {
+        stages.push_back(std::make_unique<sim::SimStage>(clock, sim::SimStageOptions()));
+    }
+    return stages;
 }
 
 PartitionModel fold_partition_model() {
@@ -43,10 +64,11 @@ PartitionModel fold_partition_model() {
 }
 
 ClusterFixture::ClusterFixture(std::int32_t stages, bool local_stage, LmHead lm_head,
-                               bool direct_feedback) {
+                               bool direct_feedback, std::size_t head_devices)
+    : head_stages(make_fold_stages(clock, head_devices)) {
     clock.now = 1'000'000;
     HeadConfig config;
-    config.identity = fold_identity("head");
+    config.identity = fold_identity("head", head_devices);
     config.partition_model = fold_partition_model();
     config.partition_model.tied_embeddings = lm_head == LmHead::first;
     config.lm_head = lm_head;
@@ -63,8 +85,8 @@ ClusterFixture::ClusterFixture(std::int32_t stages, bool local_stage, LmHead lm_
     config.node_lost_after_us = 15'000'000;
     config.reconnect_within_us = 3'000'000;
     HeadPolicies policies{make_seed_cluster(stages), make_cost_partitioner(), nullptr};
-    head =
-        std::make_unique<HeadNode>(config, std::move(policies), *this, clock, &head_stage, Log());
+    head = std::make_unique<HeadNode>(config, std::move(policies), *this, clock,
+                                      executors_of(head_stages), Log());
     transport = network->make_transport();
     if (!transport->listen("inproc://head")) {
         throw std::runtime_error("the head cannot listen at inproc://head");
@@ -76,7 +98,8 @@ ClusterFixture::ClusterFixture(std::int32_t stages, bool local_stage, LmHead lm_
 ClusterFixture::~ClusterFixture() = default;
 
 FoldWorker& ClusterFixture::add_worker(NodeIdentity identity) {
-    auto worker = std::make_unique<FoldWorker>(clock);
+    auto worker = std::make_unique<FoldWorker>();
+    worker->stages = make_fold_stages(clock, identity.devices.size());
     worker->name = identity.name;
     worker->transport = network->make_transport();
     const std::string address = "inproc://" + identity.name;
@@ -89,7 +112,7 @@ FoldWorker& ClusterFixture::add_worker(NodeIdentity identity) {
     config.join_within_us = 10'000'000;
     config.head_lost_after_us = 15'000'000;
     config.reconnect_within_us = 3'000'000;
-    worker->node = std::make_unique<WorkerNode>(config, clock, worker->stage, Log());
+    worker->node = std::make_unique<WorkerNode>(config, clock, executors_of(worker->stages), Log());
     worker->hub = make_hub(*worker->transport, clock, *worker->node, next_seed_++);
     if (!worker->node->attach(*worker->hub, address).ok()) {
         throw std::runtime_error("the worker at " + address + " cannot dial the head");

@@ -16,14 +16,13 @@ namespace molink::test {
 
 inline constexpr std::int32_t kFoldLayers = 6;
 
-NodeIdentity fold_identity(const std::string& name);
+NodeIdentity fold_identity(const std::string& name, std::size_t devices = 1);
+std::vector<std::unique_ptr<sim::SimStage>> make_fold_stages(const Clock& clock, std::size_t count);
 PartitionModel fold_partition_model();
 
-/// A worker node over an in-process transport with a simulated stage.
+/// A worker node over an in-process transport, with a simulated stage for each device.
 struct FoldWorker {
-    explicit FoldWorker(const Clock& clock) : stage(clock, {}) {}
-
-    sim::SimStage stage;
+    std::vector<std::unique_ptr<sim::SimStage>> stages;
     std::unique_ptr<Transport> transport;
     std::unique_ptr<WorkerNode> node;
     std::unique_ptr<ChannelHub> hub;
@@ -37,7 +36,7 @@ class ClusterFixture : public RequestEventSink {
 public:
     /// `stages`: of the pipeline. The embeddings are tied if the LM head is on the first stage.
     ClusterFixture(std::int32_t stages, bool local_stage, LmHead lm_head = LmHead::last,
-                   bool direct_feedback = true);
+                   bool direct_feedback = true, std::size_t head_devices = 1);
     ~ClusterFixture() override;
 
     FoldWorker& add_worker(NodeIdentity identity);
@@ -64,7 +63,7 @@ public:
 
     sim::SimClock clock;
     std::shared_ptr<InprocHub> network = make_inproc_hub();
-    sim::SimStage head_stage{clock, {}};
+    std::vector<std::unique_ptr<sim::SimStage>> head_stages;
     std::unique_ptr<Transport> transport;
     std::unique_ptr<HeadNode> head;
     std::unique_ptr<ChannelHub> hub;

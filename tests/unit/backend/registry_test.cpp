@@ -3,6 +3,7 @@
 
 #include "backend/registry.h"
 #include "support/catch.h"
+#include "support/foreign_backend.h"
 
 namespace molink::test {
 namespace {
@@ -20,6 +21,20 @@ TEST_CASE("devices are opened by the name that users give") {
     const auto devices = backend_devices("cpu");
     REQUIRE(devices);
     REQUIRE(*devices == std::vector<std::string>{"0"});
+}
+
+TEST_CASE("a list names devices of one or several backends") {
+    const auto parse = [](const char* text) { return parse_device_list(text); };
+    REQUIRE(*parse("cpu") == std::vector<std::string>{"cpu:0"});
+    REQUIRE(*parse("cpu:all") == std::vector<std::string>{"cpu:0"});
+    register_foreign_backend();
+    REQUIRE(*parse("foreign") == std::vector<std::string>{"foreign:0"});
+    REQUIRE(*parse("foreign:1,cpu,foreign:0") ==
+            std::vector<std::string>{"foreign:1", "cpu:0", "foreign:0"});
+    REQUIRE(*parse("foreign:all") == std::vector<std::string>{"foreign:0", "foreign:1"});
+    REQUIRE(parse("").status().message().find("no backend ''; known: cpu") == 0);
+    REQUIRE(parse("cpu:0,foreign:7").status().message() ==
+            "backend 'foreign' has no device '7'; known: 0, 1");
 }
 
 TEST_CASE("an error names the unknown backend or device and the known ones") {

@@ -41,10 +41,65 @@ TEST_CASE("one to five nodes give the same tokens") {
             const ClusterView view = cluster.head->view();
             REQUIRE(view.stages.size() == static_cast<std::size_t>(workers + (local ? 1 : 0)));
             check_tokens(cluster, 6);
-            REQUIRE(cluster.head_stage.violation().empty());
-            for (const auto& worker : cluster.workers) REQUIRE(worker->stage.violation().empty());
+            REQUIRE(cluster.head_stages[0]->violation().empty());
+            for (const auto& worker : cluster.workers)
+                REQUIRE(worker->stages[0]->violation().empty());
         }
     }
+}
+
+TEST_CASE("processes with several devices hold a stage on each and give the same tokens") {
+    struct Case {
+        std::size_t head = 1;  // devices
+        std::vector<std::size_t> workers;
+        bool local_stage = true;
+    };
+    const std::vector<Case> cases{
+        {2, {}, true}, {1, {2}, true}, {2, {2, 1}, true}, {1, {3, 2}, false}, {1, {2}, false}};
+    for (const Case& item : cases) {
+        for (LmHead lm_head : {LmHead::last, LmHead::first}) {
+            std::size_t stages = item.local_stage ? item.head : 0;
+            for (std::size_t devices : item.workers) stages += devices;
+            INFO(stages << " stages, head with " << item.head << ", local " << item.local_stage);
+            ClusterFixture cluster(static_cast<std::int32_t>(stages), item.local_stage, lm_head,
+                                   true, item.head);
+            for (std::size_t i = 0; i < item.workers.size(); ++i) {
+                cluster.add_worker(test::fold_identity("w" + std::to_string(i), item.workers[i]));
+            }
+            REQUIRE(cluster.run_until_ready());
+            const ClusterView view = cluster.head->view();
+            REQUIRE(view.stages.size() == stages);
+            for (const NodeInfo& node : view.nodes) REQUIRE(!node.layers.empty());
+            check_tokens(cluster, 6);
+            for (const auto& stage : cluster.head_stages) REQUIRE(stage->violation().empty());
+            for (const auto& worker : cluster.workers) {
+                const WorkerView seen = worker->node->view();
+                REQUIRE(seen.state == NodeState::ready);
+                REQUIRE(seen.stages.size() == worker->stages.size());
+                for (const WorkerStageView& stage : seen.stages) REQUIRE(!stage.layers.empty());
+                for (const auto& stage : worker->stages) REQUIRE(stage->violation().empty());
+            }
+        }
+    }
+}
+
+TEST_CASE("a process that is lost takes the stages of all its devices with it") {
+    ClusterFixture cluster(4, true);
+    cluster.add_worker(test::fold_identity("a", 2));
+    cluster.add_worker("b");
+    REQUIRE(cluster.run_until_ready());
+    cluster.submit(kPrompt, 24);
+    cluster.kill("a");
+    REQUIRE(cluster.run_until([&] { return cluster.all_ended(); }));
+    const std::string& error = cluster.outcomes.begin()->second.status.message();
+    INFO(error);
+    REQUIRE(error.find("node 'a/0' (layers ") != std::string::npos);
+    REQUIRE(error.find("), node 'a/1' (layers ") != std::string::npos);
+    REQUIRE(cluster.head->view().nodes.size() == 2);
+    cluster.add_worker(test::fold_identity("c", 2));
+    REQUIRE(cluster.run_until_ready());
+    REQUIRE(cluster.head->view().epoch == 2);
+    check_tokens(cluster, 3);
 }
 
 TEST_CASE("the LM head on the first stage gives the same tokens") {
@@ -58,7 +113,7 @@ TEST_CASE("the LM head on the first stage gives the same tokens") {
                 REQUIRE(cluster.head->pipeline().partition().plan.lm_head_first ==
                         (workers > (local ? 0 : 1)));
                 check_tokens(cluster, 6);
-                REQUIRE(cluster.head_stage.violation().empty());
+                REQUIRE(cluster.head_stages[0]->violation().empty());
             }
         }
     }
@@ -93,7 +148,7 @@ TEST_CASE("fixed layers are kept, also with the head in the middle or at the end
 TEST_CASE("a node that would slow the pipeline stays joined without layers") {
     ClusterFixture cluster(3, true);
     NodeIdentity slow = test::fold_identity("slow");
-    slow.profile.decode_layer_us = 100'000;
+    slow.devices[0].profile.decode_layer_us = 100'000;
     cluster.add_worker(slow);
     cluster.add_worker("fast");
     REQUIRE(cluster.run_until_ready());
@@ -113,7 +168,7 @@ TEST_CASE("a node that would slow the pipeline stays joined without layers") {
 
 TEST_CASE("the stage with the fewest KV blocks decides their number") {
     ClusterFixture cluster(2, true);
-    cluster.add_worker("w").stage.offer_kv_blocks(17);
+    cluster.add_worker("w").stages[0]->offer_kv_blocks(17);
     REQUIRE(cluster.run_until_ready());
     REQUIRE(cluster.head->pipeline().kv_blocks() == 17);
 }
@@ -130,7 +185,7 @@ TEST_CASE("a node that differs from the head is refused with both values") {
         {"a KV cache of f16; the head has f32",
          [](NodeIdentity& id) { id.kv_type = DataType::f16; }},
         {"KV blocks of 32 tokens", [](NodeIdentity& id) { id.block_tokens = 32; }},
-        {"900 bytes are available", [](NodeIdentity& id) { id.memory_bytes = 900; }},
+        {"900 bytes are available", [](NodeIdentity& id) { id.devices[0].memory_bytes = 900; }},
         {"asks for layers 4-8",
          [](NodeIdentity& id) {
              id.layers = LayerRange{4, 9};
@@ -246,7 +301,7 @@ TEST_CASE("requests of a stage that fails end with the error of the stage") {
     ClusterFixture cluster(2, true);
     FoldWorker& worker = cluster.add_worker("a");
     REQUIRE(cluster.run_until_ready());
-    worker.stage.fail_next(Status(StatusCode::internal, "the page is torn"));
+    worker.stages[0]->fail_next(Status(StatusCode::internal, "the page is torn"));
     cluster.submit(kPrompt, 10);
     REQUIRE(cluster.run_until([&] { return cluster.all_ended(); }));
     REQUIRE(cluster.outcomes.begin()->second.status.message().find("the page is torn") !=

@@ -11,12 +11,12 @@ TEST_CASE("a node of another protocol version is told both versions") {
     const PartitionModel model = test::fold_partition_model();
     Hello hello = make_hello(test::fold_identity("w"), "inproc://w");
     REQUIRE(check_hello(hello, head, model).ok());
-    hello.protocol_major = 3;
+    hello.protocol_major = 4;
     hello.protocol_minor = 5;
     hello.release = "molink 9.9.9";
     const Status status = check_hello(hello, head, model);
     REQUIRE(status.code() == StatusCode::failed_precondition);
-    REQUIRE(status.message().find("protocol version 3.5 (molink 9.9.9); the head has 2.0") !=
+    REQUIRE(status.message().find("protocol version 4.5 (molink 9.9.9); the head has 3.0") !=
             std::string::npos);
 }
 
@@ -27,6 +27,51 @@ TEST_CASE("a node must have a name and an address that others can dial") {
     REQUIRE_FALSE(check_hello(make_hello(test::fold_identity("w"), ""), head, model).ok());
     REQUIRE_FALSE(
         check_hello(make_hello(test::fold_identity("w"), "tcp://0.0.0.0:1"), head, model).ok());
+}
+
+TEST_CASE("a process must offer a device, and may fix layers for one only") {
+    const NodeIdentity head = test::fold_identity("head");
+    const PartitionModel model = test::fold_partition_model();
+    NodeIdentity worker = test::fold_identity("w");
+    worker.devices.push_back(worker.devices[0]);
+    worker.devices[1].name = "1";
+    REQUIRE(check_hello(make_hello(worker, "inproc://w"), head, model).ok());
+    NodeIdentity fixed = worker;
+    fixed.layers = LayerRange{0, 2};
+    REQUIRE(check_hello(make_hello(fixed, "inproc://w"), head, model).message() ==
+            "node 'w' fixes layers for 2 devices; it may for one");
+    NodeIdentity small = worker;
+    small.devices[1].memory_bytes = 900;
+    const Status refused = check_hello(make_hello(small, "inproc://w"), head, model);
+    REQUIRE(refused.code() == StatusCode::resource_exhausted);
+    REQUIRE(refused.message().find("node 'w/1'") == 0);
+    worker.devices.clear();
+    REQUIRE(check_hello(make_hello(worker, "inproc://w"), head, model).message() ==
+            "node 'w' offers no device");
+}
+
+TEST_CASE("a list of devices names each once") {
+    NodeOptions options;
+    const auto names = [&](const char* backend) {
+        options.backend = backend;
+        return device_names(options);
+    };
+    const auto refusal = [&](const char* backend) { return names(backend).status().message(); };
+    REQUIRE(*names("cpu") == std::vector<std::string>{"cpu:0"});
+    REQUIRE(*names("cpu:all") == std::vector<std::string>{"cpu:0"});
+    REQUIRE(*names("timed") == std::vector<std::string>{"timed"});
+    REQUIRE(*names("timed:0,timed:1") == std::vector<std::string>{"timed:0", "timed:1"});
+    REQUIRE(refusal("cpu,cpu:0") == "backend 'cpu,cpu:0' names device cpu:0 twice");
+    REQUIRE(refusal("timed,timed") == "backend 'timed,timed' names device timed twice");
+    REQUIRE(refusal("timed,cpu") == "backend 'timed,cpu': timed devices and others are mixed");
+    REQUIRE(refusal("cpu:7") == "backend 'cpu' has no device '7'; known: 0");
+    REQUIRE(refusal("cpu,").find("no backend ''") == 0);
+    std::string many = "timed:0";
+    for (int i = 1; i < 17; ++i) many += ",timed:" + std::to_string(i);
+    REQUIRE(refusal(many.c_str()).find("names 17 devices; at most 16") != std::string::npos);
+    options.layers = LayerRange{0, 2};
+    REQUIRE(names("timed"));
+    REQUIRE(refusal("timed:0,timed:1").find("layers 0-1 are asked for, and 2 devices") == 0);
 }
 
 TEST_CASE("addresses that are not local need insecure") {

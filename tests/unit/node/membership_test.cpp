@@ -13,8 +13,11 @@ Hello hello(const std::string& name, const std::string& domain, std::uint64_t me
     Hello made;
     made.node_name = name;
     made.advertise = "tcp://" + name;
-    made.memory_domain = domain;
-    made.memory_bytes = memory_bytes;
+    NodeDevice device;
+    device.name = "cpu:0";
+    device.memory_domain = domain;
+    device.memory_bytes = memory_bytes;
+    made.devices = {device};
     return made;
 }
 
@@ -23,15 +26,14 @@ struct Scene {
     Scene() {
         NodeIdentity head;
         head.name = "head";
-        head.memory_domain = "a";
-        head.memory_bytes = 100;
+        head.devices = hello("head", "a", 100).devices;
         membership.add_head(head);
     }
     NodeId join(std::uint64_t link, const Hello& words, std::int64_t now_us = 0) {
         membership.add_stranger(PeerLinkId(link), now_us);
-        Member member = membership.introduce(words, now_us);
-        const NodeId id = member.info.id;
-        membership.add(PeerLinkId(link), std::move(member));
+        std::vector<Member> nodes = membership.introduce(words, now_us);
+        const NodeId id = nodes.front().info.id;
+        membership.add(PeerLinkId(link), std::move(nodes));
         return id;
     }
     std::int64_t share(NodeId node) { return membership.memory_share(*membership.find(node)); }
@@ -75,13 +77,66 @@ TEST_CASE("nodes of one memory domain share its memory") {
     const NodeId beside = scene.join(1, hello("beside", "a", 80));
     const NodeId elsewhere = scene.join(2, hello("elsewhere", "b", 70));
     Hello own = hello("own", "a", 60);
-    own.memory_own = true;
+    own.devices[0].memory_own = true;
     const NodeId alone = scene.join(3, own);
     REQUIRE(scene.share(kHeadNode) == 40);  // half of the 80 that both can use
     REQUIRE(scene.share(beside) == 40);
     REQUIRE(scene.share(elsewhere) == 70);
     REQUIRE(scene.share(alone) == 60);
     REQUIRE(scene.membership.infos()[1].memory_bytes == 40);
+}
+
+TEST_CASE("the devices of a process are nodes with one fate") {
+    Scene scene;
+    Membership& membership = scene.membership;
+    Hello words = hello("box", "b", 60);
+    words.devices[0].name = "gpu:0";
+    words.devices.push_back(hello("", "b", 50).devices[0]);
+    words.devices[1].name = "gpu:1";
+    const NodeId first = scene.join(1, words);
+    const NodeId second(first.value + 1);
+    const NodeId other = scene.join(2, hello("other", "c", 10));
+    REQUIRE(other == NodeId(first.value + 2));
+    REQUIRE(membership.find(first)->info.name == "box/gpu:0");
+    REQUIRE(membership.find(second)->info.name == "box/gpu:1");
+    REQUIRE(membership.find(second)->info.address == "tcp://box");
+    REQUIRE(membership.find(other)->info.name == "other");
+    REQUIRE(scene.share(first) == 25);  // of the 50 that both can see
+    REQUIRE(membership.workers() == std::vector<NodeId>{first, other});
+    REQUIRE(membership.same_process(first, second));
+    REQUIRE_FALSE(membership.same_process(second, other));
+    REQUIRE(membership.processes({{second, kHeadNode, first, other}}) ==
+            std::vector<NodeId>{first, kHeadNode, other});
+    REQUIRE(membership.on_interrupted(PeerLinkId(1), kSecond)->info.id == first);
+    REQUIRE(membership.find(second)->info.state == NodeState::stalled);
+    membership.on_resumed(PeerLinkId(1), kSecond);
+    const auto losses = membership.overdue(17 * kSecond);
+    REQUIRE(losses.size() == 2);  // one for each process
+    REQUIRE(losses[0].node == first);
+    membership.dismiss(PeerLinkId(1), 0);
+    membership.remove(second);
+    REQUIRE(membership.find(first) == nullptr);
+    REQUIRE(membership.find(second) == nullptr);
+    REQUIRE(membership.find(other) != nullptr);
+}
+
+TEST_CASE("a process reports the links of its own stages only") {
+    Scene scene;
+    Membership& membership = scene.membership;
+    const NodeId node = scene.join(1, hello("a", "b", 60));
+    const NodeId other = scene.join(2, hello("b", "c", 60));
+    StageLinkReport report;
+    const auto node_of = [&](const StageLinkReport& of) -> std::optional<NodeId> {
+        if (of.stage_index > 1) return std::nullopt;
+        return of.stage_index == 0 ? node : other;
+    };
+    std::vector<StageLinkReport> reports(3);
+    for (std::uint32_t i = 0; i < 3; ++i) reports[i].stage_index = i;
+    membership.set_reports(node, reports, node_of);
+    REQUIRE(membership.find(node)->next_link);
+    REQUIRE_FALSE(membership.find(other)->next_link);
+    membership.set_reports(node, {}, node_of);
+    REQUIRE_FALSE(membership.find(node)->next_link);
 }
 
 TEST_CASE("a silent node is stalled before it is lost") {

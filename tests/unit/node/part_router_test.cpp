@@ -51,18 +51,19 @@ std::string line(const char* name, int node, Lane lane) {
 TEST_CASE("parts go to the stage that the ring names, in the lane of their kind") {
     Ports ports;
     sim::SimClock clock;
-    PartRouter router(ports, nullptr, clock, Log());
+    PartRouter router(ports, clock, Log());
     REQUIRE_FALSE(router.is_open());
     REQUIRE(router.backlog_bytes() == 0);
-    router.open(kEpoch, ring());
+    router.open(kEpoch, ring(), {nullptr, nullptr, nullptr});
     router.launch(part(kEpoch, std::vector<DecodeRows>()));
     router.launch(part(kEpoch, std::vector<PrefillRows>()));
     ForwardedPart forwarded;
     forwarded.plan = part(kEpoch, std::vector<DecodeRows>());
-    router.send_next(forwarded);
+    forwarded.stage_times.resize(2);  // it passed two stages
+    router.forward(forwarded);
     TokenFeedback tokens;
     tokens.key.epoch = kEpoch;
-    router.send_first(tokens);
+    router.feed_back(tokens);
     REQUIRE(ports.sent.size() == 4);
     CHECK(ports.sent[0] == line("PartPlan", 4, Lane::decode));
     CHECK(ports.sent[1] == line("PartPlan", 4, Lane::prefill));
@@ -74,19 +75,19 @@ TEST_CASE("parts go to the stage that the ring names, in the lane of their kind"
 TEST_CASE("parts that the head's stage finishes after its epoch are dropped") {
     Ports ports;
     sim::SimClock clock;
-    PartRouter router(ports, nullptr, clock, Log());
-    router.open(kEpoch, ring());
+    PartRouter router(ports, clock, Log());
+    router.open(kEpoch, ring(), {nullptr, nullptr, nullptr});
     TokenFeedback tokens;
     tokens.key.epoch = {PipelineId(0), Epoch(2)};
-    router.send_first(tokens);
+    router.feed_back(tokens);
     ForwardedPart forwarded;
     forwarded.plan = part({PipelineId(1), Epoch(3)}, std::vector<DecodeRows>());
-    router.send_next(forwarded);  // of another pipeline
+    router.forward(forwarded);  // of another pipeline
     router.close();
     REQUIRE(router.ring().empty());
     tokens.key.epoch = forwarded.plan.key.epoch = kEpoch;
-    router.send_first(tokens);
-    router.send_next(forwarded);
+    router.feed_back(tokens);
+    router.forward(forwarded);
     router.launch(part(kEpoch, std::vector<DecodeRows>()));
     REQUIRE(ports.sent.empty());
     REQUIRE(router.epoch() == kEpoch);  // that of the last ring

@@ -20,24 +20,24 @@ PipelineBuild begin_three() {
     return build;
 }
 
-StageLoaded loaded(std::uint64_t blocks, std::uint32_t epoch = 4) {
-    return {epoch_of(epoch), 1000, blocks};
+StageLoaded loaded(std::uint32_t stage, std::uint64_t blocks, std::uint32_t epoch = 4) {
+    return {epoch_of(epoch), stage, 1000, blocks};
 }
 
 }  // namespace
 
 TEST_CASE("the last report completes a step, in any order of the stages") {
-    const std::vector<std::vector<std::uint32_t>> orders{{1, 2, 3}, {3, 2, 1}, {2, 3, 1}};
+    const std::vector<std::vector<std::uint32_t>> orders{{0, 1, 2}, {2, 1, 0}, {1, 2, 0}};
     for (const auto& order : orders) {
         PipelineBuild build = begin_three();
         for (std::size_t i = 0; i < 3; ++i) {
-            const auto all = build.on_loaded(NodeId(order[i]), loaded(10 + i));
+            const auto all = build.on_loaded(loaded(order[i], 10 + i));
             REQUIRE(all.has_value());
             REQUIRE(*all == (i == 2));
         }
         REQUIRE(build.kv_blocks() == 10);
         for (std::size_t i = 0; i < 3; ++i) {
-            const auto all = build.on_ready(NodeId(order[i]), {epoch_of(4)});
+            const auto all = build.on_ready({epoch_of(4), order[i]});
             REQUIRE(all.has_value());
             REQUIRE(*all == (i == 2));
         }
@@ -46,17 +46,17 @@ TEST_CASE("the last report completes a step, in any order of the stages") {
 
 TEST_CASE("the number of KV blocks is at most the useful one") {
     PipelineBuild build = begin_three();
-    for (std::uint32_t i = 1; i <= 3; ++i) REQUIRE(build.on_loaded(NodeId(i), loaded(900)));
+    for (std::uint32_t i = 0; i < 3; ++i) REQUIRE(build.on_loaded(loaded(i, 900)));
     REQUIRE(build.kv_blocks() == 50);
 }
 
 TEST_CASE("unexpected reports are errors") {
     PipelineBuild build = begin_three();
-    REQUIRE_FALSE(build.on_loaded(NodeId(9), loaded(5)).has_value());
-    REQUIRE_FALSE(build.on_loaded(NodeId(1), loaded(5, 3)).has_value());
-    REQUIRE_FALSE(build.on_ready(NodeId(1), {epoch_of(4)}).has_value());
-    REQUIRE(build.on_loaded(NodeId(1), loaded(5)).has_value());
-    REQUIRE_FALSE(build.on_loaded(NodeId(1), loaded(5)).has_value());
-    const auto empty = build.on_loaded(NodeId(2), loaded(0));
+    REQUIRE_FALSE(build.on_loaded(loaded(3, 5)).has_value());
+    REQUIRE_FALSE(build.on_loaded(loaded(0, 5, 3)).has_value());
+    REQUIRE_FALSE(build.on_ready({epoch_of(4), 0}).has_value());
+    REQUIRE(build.on_loaded(loaded(0, 5)).has_value());
+    REQUIRE_FALSE(build.on_loaded(loaded(0, 5)).has_value());
+    const auto empty = build.on_loaded(loaded(1, 0));
     REQUIRE(empty.status().code() == StatusCode::resource_exhausted);
 }

@@ -78,7 +78,7 @@ struct Scene {
         assign.stage_index = index;
         session.assign(assign);
         session.pump(0);
-        REQUIRE(session.start({kEpoch, 4}).ok());
+        REQUIRE(session.start({kEpoch, index, 4}).ok());
         session.pump(0);
         REQUIRE(session.ready());
     }

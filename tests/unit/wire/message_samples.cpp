@@ -2,6 +2,7 @@
 // tests of the codec compare the two, so this file has its own numbers for the limits.
 #include "message_samples.h"
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 
@@ -52,6 +53,26 @@ DataType random_activation_type(Random& random) {
     return kTypes[random.below(4)];
 }
 
+NodeProfile random_profile(Random& random) {
+    NodeProfile profile;
+    profile.decode_layer_us = random.uniform() * 1e6;
+    profile.prefill_row_layer_us = random.uniform() * 1e6;
+    profile.lm_head_row_us = random.uniform() * 1e6;
+    profile.threads = random_int(random, 0, 65536);
+    if (random.below(2) == 1) profile.decode_row_layer_us = random.uniform() * 1e6;
+    return profile;
+}
+
+NodeDevice random_device(Random& random) {
+    NodeDevice device;
+    device.name = random_text(random);
+    device.memory_domain = random_text(random);
+    device.memory_bytes = random.below((1ull << 50) + 1);
+    device.memory_own = random.below(2) == 1;
+    device.profile = random_profile(random);
+    return device;
+}
+
 Hello random_hello(Random& random) {
     Hello hello;
     hello.protocol_major = static_cast<std::uint16_t>(random.next());
@@ -60,20 +81,14 @@ Hello random_hello(Random& random) {
     hello.node_name = random_text(random);
     hello.advertise = random_text(random, 4096);
     hello.host_id = random_text(random);
-    hello.memory_domain = random_text(random);
     hello.model_hash = random.next();
     hello.model_layers = random_int(random, 0, 1024);
     hello.weight_type = static_cast<DataType>(random.below(5));
     hello.kv_type = static_cast<DataType>(random.below(5));
     hello.block_tokens = random_int(random, 0, 4096);
-    hello.memory_bytes = random.below((1ull << 50) + 1);
-    hello.memory_own = random.below(2) == 1;
     if (random.below(4) != 0) hello.layers = random_layers(random);
-    hello.profile.decode_layer_us = random.uniform() * 1e6;
-    hello.profile.prefill_row_layer_us = random.uniform() * 1e6;
-    hello.profile.lm_head_row_us = random.uniform() * 1e6;
-    hello.profile.threads = random_int(random, 0, 65536);
-    if (random.below(2) == 1) hello.profile.decode_row_layer_us = random.uniform() * 1e6;
+    const std::uint64_t devices = random.below(17);
+    for (std::uint64_t i = 0; i < devices; ++i) hello.devices.push_back(random_device(random));
     return hello;
 }
 
@@ -273,16 +288,27 @@ LinkProbe random_probe(Random& random) {
     return probe;
 }
 
-Heartbeat random_heartbeat(Random& random) {
-    Heartbeat heartbeat{random.next(), {}};
-    if (random.below(2) == 0) return heartbeat;
+std::uint32_t random_stage(Random& random) {
+    return static_cast<std::uint32_t>(random.below(256));
+}
+
+LinkReport random_report(Random& random) {
     LinkReport report;
     report.sent_bytes = random.next();
     report.lane_sent_bytes = {random.next(), 2, 3};
     report.lane_queue_us = {1, random_int(random, 0, 1 << 30)};
     report.bytes_per_s = random.uniform() * 1e9;
     report.delay_us = random_int(random, 0, 1 << 30);
-    heartbeat.next_link = StageLinkReport{random_epoch(random), report};
+    return report;
+}
+
+Heartbeat random_heartbeat(Random& random) {
+    Heartbeat heartbeat{random.next(), {}};
+    const std::uint64_t reports = random.below(4);
+    for (std::uint64_t i = 0; i < reports; ++i) {
+        heartbeat.next_links.push_back(
+            {random_epoch(random), random_stage(random), random_report(random)});
+    }
     return heartbeat;
 }
 
@@ -302,22 +328,26 @@ constexpr Message (*kMakers[])(Random&) = {
     },
     [](Random& random) -> Message { return random_assign(random); },
     [](Random& random) -> Message {
-        return LoadProgress{random_epoch(random), random.below(1ull << 50),
+        return LoadProgress{random_epoch(random), random_stage(random), random.below(1ull << 50),
                             random.below(1ull << 50)};
     },
     [](Random& random) -> Message {
-        return StageLoaded{random_epoch(random), random.below(1ull << 50), random.next()};
+        return StageLoaded{random_epoch(random), random_stage(random), random.below(1ull << 50),
+                           random.next()};
     },
     [](Random& random) -> Message {
-        return StageStart{random_epoch(random), random.below((1ull << 32) + 1)};
-    },
-    [](Random& random) -> Message { return StageReady{random_epoch(random)}; },
-    [](Random& random) -> Message {
-        return PeerHello{random_epoch(random), random_node(random),
-                         static_cast<std::uint32_t>(random.below(256))};
+        return StageStart{random_epoch(random), random_stage(random),
+                          random.below((1ull << 32) + 1)};
     },
     [](Random& random) -> Message {
-        return StageFailed{random_epoch(random), random_code(random), random_text(random)};
+        return StageReady{random_epoch(random), random_stage(random)};
+    },
+    [](Random& random) -> Message {
+        return PeerHello{random_epoch(random), random_node(random), random_stage(random)};
+    },
+    [](Random& random) -> Message {
+        return StageFailed{random_epoch(random), random_stage(random), random_code(random),
+                           random_text(random)};
     },
     [](Random& random) -> Message { return random_heartbeat(random); },
     [](Random& random) -> Message {
@@ -354,14 +384,22 @@ bool valid(const std::vector<Token>& tokens) {
     }
     return true;
 }
+bool valid(const NodeProfile& profile) {
+    return valid(profile.decode_layer_us) && valid(profile.prefill_row_layer_us) &&
+           valid(profile.lm_head_row_us) && in(profile.threads, 0, 65536) &&
+           valid(profile.decode_row_layer_us);
+}
+bool valid(const NodeDevice& device) {
+    return valid(device.name) && valid(device.memory_domain) && device.memory_bytes <= 1ull << 50 &&
+           valid(device.profile);
+}
 bool valid(const Hello& m) {
     return valid(m.release) && valid(m.node_name) && valid(m.advertise) && valid(m.host_id) &&
-           valid(m.memory_domain) && in(m.model_layers, 0, 1024) &&
-           static_cast<int>(m.weight_type) <= 4 && static_cast<int>(m.kv_type) <= 4 &&
-           in(m.block_tokens, 0, 4096) && m.memory_bytes <= 1ull << 50 &&
-           (!m.layers || valid(*m.layers)) && valid(m.profile.decode_layer_us) &&
-           valid(m.profile.prefill_row_layer_us) && valid(m.profile.lm_head_row_us) &&
-           in(m.profile.threads, 0, 65536) && valid(m.profile.decode_row_layer_us);
+           in(m.model_layers, 0, 1024) && static_cast<int>(m.weight_type) <= 4 &&
+           static_cast<int>(m.kv_type) <= 4 && in(m.block_tokens, 0, 4096) &&
+           (!m.layers || valid(*m.layers)) && m.devices.size() <= 16 &&
+           std::all_of(m.devices.begin(), m.devices.end(),
+                       [](const NodeDevice& device) { return valid(device); });
 }
 bool valid(const Welcome& m) {
     return valid(m.head_name);
@@ -383,27 +421,30 @@ bool valid(const Assign& m) {
            in(m.max_context, 0, 1 << 24) && m.memory_bytes <= 1ull << 50;
 }
 bool valid(const LoadProgress& m) {
-    return m.done_bytes <= 1ull << 50 && m.total_bytes <= 1ull << 50;
+    return m.stage_index <= 255 && m.done_bytes <= 1ull << 50 && m.total_bytes <= 1ull << 50;
 }
 bool valid(const StageLoaded& m) {
-    return m.weight_bytes <= 1ull << 50;
+    return m.stage_index <= 255 && m.weight_bytes <= 1ull << 50;
 }
 bool valid(const StageStart& m) {
-    return m.kv_blocks <= 1ull << 32;
+    return m.stage_index <= 255 && m.kv_blocks <= 1ull << 32;
 }
-bool valid(const StageReady&) {
-    return true;
+bool valid(const StageReady& m) {
+    return m.stage_index <= 255;
 }
 bool valid(const PeerHello& m) {
     return m.stage_index <= 255;
 }
 bool valid(const StageFailed& m) {
-    return valid(m.code) && valid(m.reason);
+    return m.stage_index <= 255 && valid(m.code) && valid(m.reason);
 }
 bool valid(const Heartbeat& m) {
-    if (!m.next_link) return true;
-    const LinkReport& report = m.next_link->link;
-    return report.lane_sent_bytes.size() <= kLaneCount && report.bytes_per_s >= 0;
+    return m.next_links.size() <= 16 &&
+           std::all_of(m.next_links.begin(), m.next_links.end(), [](const auto& report) {
+               return report.stage_index <= 255 &&
+                      report.link.lane_sent_bytes.size() <= kLaneCount &&
+                      report.link.bytes_per_s >= 0;
+           });
 }
 bool valid(const ProbeLink& m) {
     return valid(m.address);

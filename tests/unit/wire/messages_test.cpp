@@ -142,7 +142,7 @@ TEST_CASE("activations must match the number of rows") {
     CHECK(refusal(part) ==
           "decode ForwardedPart: activations has 0 bytes, which cannot be 3 rows of bf16");
     part.activations = {DataType::bf16, 2, Bytes(2 * 2 * 5)};
-    CHECK(refusal(part) == "decode ForwardedPart: activations.rows is 2; it must be 3 to 3");
+    CHECK(refusal(part) == "decode ForwardedPart: activations.rows is 2; it must be 3");
     part.activations = {DataType::q8_0, 3, Bytes(6)};
     CHECK(refusal(part) == "decode ForwardedPart: activation_type is 3; it must be 0 to 2 or 5");
 }
@@ -207,11 +207,14 @@ TEST_CASE("joining messages are bounded") {
     hello.layers = LayerRange{0, 1025};
     CHECK(refusal(hello) == "decode Hello: layers.end is 1025; it must be 0 to 1024");
     hello = Hello{};
-    hello.profile.lm_head_row_us = std::numeric_limits<double>::quiet_NaN();
-    CHECK(refusal(hello).find("decode Hello: profile.lm_head_row_us is nan") == 0);
-    hello = Hello{};
-    hello.memory_bytes = (1ull << 50) + 1;
-    CHECK(refusal(hello).find("decode Hello: memory_bytes is 1125899906842625") == 0);
+    hello.devices.resize(2);
+    hello.devices[1].profile.lm_head_row_us = std::numeric_limits<double>::quiet_NaN();
+    CHECK(refusal(hello).find("decode Hello: devices[1].profile.lm_head_row_us is nan") == 0);
+    hello.devices[1] = {};
+    hello.devices[0].memory_bytes = (1ull << 50) + 1;
+    CHECK(refusal(hello).find("decode Hello: devices[0].memory_bytes is 1125899906842625") == 0);
+    hello.devices.assign(17, {});
+    CHECK(refusal(hello) == "decode Hello: devices has 17 entries; at most 16 are permitted");
     hello = Hello{};
     hello.weight_type = static_cast<DataType>(200);
     CHECK(refusal(hello) == "decode Hello: weight_type is 200; it must be 0 to 4");
@@ -225,7 +228,9 @@ TEST_CASE("joining messages are bounded") {
     CHECK(refusal(assign) ==
           "decode Assign: ring.stages[0].layers.end is 2000; it must be 0 to 1024");
     CHECK(refusal(Refuse{StatusCode::ok, "x"}) == "decode Refuse: code is 0; it must be 1 to 10");
-    CHECK(refusal(StageFailed{{}, static_cast<StatusCode>(11), "x"}) ==
+    CHECK(refusal(StageReady{{}, 256}) ==
+          "decode StageReady: stage_index is 256; it must be 0 to 255");
+    CHECK(refusal(StageFailed{{}, 0, static_cast<StatusCode>(11), "x"}) ==
           "decode StageFailed: code is 11; it must be 1 to 10");
 }
 
