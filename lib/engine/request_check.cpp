@@ -88,7 +88,8 @@ Status check_stops(const GenerateRequest& request, std::int32_t vocabulary, bool
     }
     if (request.stop.empty() || has_tokenizer) return {};
     return invalid_argument(
-        "stop strings need a tokenizer; the model folder has no tokenizer.json");
+        "stop strings need a tokenizer; the model folder has no tokenizer.json, or the engine is "
+        "timed");
 }
 
 }  // namespace

@@ -30,6 +30,9 @@ Engine::~Engine() = default;
 
 namespace {
 
+constexpr const char* kNoTokenizer =
+    "there is no tokenizer: the model folder has no tokenizer.json, or the engine is timed";
+
 class EngineImpl final : public Engine {
 public:
     ~EngineImpl() override { shut_down(); }
@@ -209,7 +212,7 @@ Result<std::vector<Token>> EngineImpl::prompt_of(GenerateRequest& request) const
     }
     if (request.prompt.empty()) return invalid_argument("the prompt is empty");
     if (tokenizer_ == nullptr) {
-        return invalid_argument("the model folder has no tokenizer.json; give prompt tokens");
+        return invalid_argument("{}; give prompt tokens", kNoTokenizer);
     }
     auto tokens = tokenizer_->encode(request.prompt, true);
     if (!tokens) return tokens.error().with_context("prompt");
@@ -306,14 +309,14 @@ void EngineImpl::cancel(RequestId request) {
 
 Result<std::vector<Token>> EngineImpl::tokenize(std::string_view text, bool add_special) const {
     if (tokenizer_ == nullptr) {
-        return Status(StatusCode::failed_precondition, "the model folder has no tokenizer.json");
+        return Status(StatusCode::failed_precondition, kNoTokenizer);
     }
     return tokenizer_->encode(text, add_special);
 }
 
 Result<std::string> EngineImpl::detokenize(std::span<const Token> tokens) const {
     if (tokenizer_ == nullptr) {
-        return Status(StatusCode::failed_precondition, "the model folder has no tokenizer.json");
+        return Status(StatusCode::failed_precondition, kNoTokenizer);
     }
     std::string text;
     for (Token token : tokens) text += tokenizer_->token_bytes(token);
