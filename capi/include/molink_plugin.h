@@ -97,7 +97,8 @@ MOLINK_CAPI int64_t molink_view_stage_row_bytes(const molink_view* view, size_t 
  *  other stages, and if the last stage returns tokens. */
 MOLINK_CAPI int64_t molink_view_stage_return_row_bytes(const molink_view* view, size_t stage);
 MOLINK_CAPI int32_t molink_view_stage_layer_count(const molink_view* view, size_t stage);
-/** The link to the next stage, or from the last stage to the head or to the first stage. */
+/** The link to the next stage, or from the last stage to the head or to the first stage. Its delay
+ *  includes the way from the head to the first stage where tokens go that way. */
 MOLINK_CAPI double molink_view_stage_link_bytes_per_s(const molink_view* view, size_t stage);
 MOLINK_CAPI int64_t molink_view_stage_link_delay_us(const molink_view* view, size_t stage);
 

@@ -62,7 +62,7 @@ struct StageView {
     LayerRange layers;
     std::int32_t hidden = 0;     ///< number of values in a row
     std::int64_t row_bytes = 0;  ///< one row on a link between stages
-    LinkModel link_to_next;      ///< from the last stage: to the head or to the first stage
+    LinkModel link_to_next;      ///< from the last stage: to the first one, maybe by the head
     LinkCargo cargo = LinkCargo::activations;  ///< what that link carries
 };
 

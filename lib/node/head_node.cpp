@@ -349,13 +349,13 @@ std::size_t HeadNode::pending_bytes(NodeId node) const {
 
 LinkModel HeadNode::link(NodeId from, NodeId to, PipelineEpoch epoch) const {
     const Member* sender = membership_.find(from);
-    if (sender == nullptr) return {};
-    if (sender->on_head()) {
+    if (from == kHeadNode || (sender != nullptr && sender->on_head())) {
         const Member* receiver = membership_.find(to);
         const bool inside = receiver == nullptr || receiver->on_head();
         return inside ? LinkModel() : hub_->stats(receiver->link).link;
     }
-    const bool current = sender->next_link && sender->next_link->epoch == epoch;
+    const bool current =
+        sender != nullptr && sender->next_link && sender->next_link->epoch == epoch;
     return current ? link_model(sender->next_link->link) : LinkModel();
 }
 

@@ -205,7 +205,17 @@ std::vector<LinkModel> Pipeline::links() const {
         const NodeId to = next == nullptr ? kHeadNode : next->node;
         links.push_back(ports_.link(ring().stage(i).node, to, epoch()));
     }
+    links.back().delay_us += head_detour_us();
     return links;
+}
+
+/// What a token's way through the head adds to the last link: from the stage that samples, where
+/// that is the first one, and on to the first stage. 0 where stages hand tokens on themselves.
+std::int64_t Pipeline::head_detour_us() const {
+    const RingStage& first = ring().stage(0);
+    if (ring().shape().feeds_back() || first.on_head()) return 0;
+    const std::int64_t delay_us = ports_.link(kHeadNode, first.node, epoch()).delay_us;
+    return ring().shape().returns() ? 2 * delay_us : delay_us;
 }
 
 void Pipeline::refresh_links() {

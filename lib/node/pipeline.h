@@ -106,6 +106,7 @@ private:
     void serve();
     StageView stage_view(std::size_t stage) const;
     std::vector<LinkModel> links() const;
+    std::int64_t head_detour_us() const;
     void on_stage_message(NodeId process, const Message& message);
     void on_input(NodeId process, StageInput input);
     void on_retired(NodeId process, const RetiredPart& retired);
