@@ -201,6 +201,22 @@ double molink_view_stage_prefill_row_us(const molink_view* view, size_t stage) {
     return stage_of(view, stage).prefill.row_us;
 }
 
+double molink_view_stage_decode_least_us(const molink_view* view, size_t stage) {
+    return stage_of(view, stage).decode.least_us;
+}
+
+double molink_view_stage_prefill_least_us(const molink_view* view, size_t stage) {
+    return stage_of(view, stage).prefill.least_us;
+}
+
+int32_t molink_view_stage_compute_domain(const molink_view* view, size_t stage) {
+    return stage_of(view, stage).compute_domain;
+}
+
+double molink_view_stage_compute_share(const molink_view* view, size_t stage) {
+    return stage_of(view, stage).compute_share;
+}
+
 int64_t molink_view_stage_row_bytes(const molink_view* view, size_t stage) {
     return stage_of(view, stage).row_bytes;
 }

@@ -84,13 +84,19 @@ MOLINK_CAPI int32_t molink_view_block_tokens(const molink_view* view); /* positi
 MOLINK_CAPI int32_t molink_view_vocabulary(const molink_view* view);   /* every token is below it */
 
 /** Stages in pipeline order. Unknown values and those of other indices are 0. A part of b rows
- *  takes base_us + b * row_us. The times come from the node's profile at first and later from
- *  measurements. */
+ *  takes base_us + b * row_us, or least_us if that is more. The times come from the node's profile
+ *  at first and later from measurements. */
 MOLINK_CAPI size_t molink_view_stage_count(const molink_view* view);
 MOLINK_CAPI double molink_view_stage_decode_base_us(const molink_view* view, size_t stage);
 MOLINK_CAPI double molink_view_stage_decode_row_us(const molink_view* view, size_t stage);
 MOLINK_CAPI double molink_view_stage_prefill_base_us(const molink_view* view, size_t stage);
 MOLINK_CAPI double molink_view_stage_prefill_row_us(const molink_view* view, size_t stage);
+MOLINK_CAPI double molink_view_stage_decode_least_us(const molink_view* view, size_t stage);
+MOLINK_CAPI double molink_view_stage_prefill_least_us(const molink_view* view, size_t stage);
+/** Stages of one domain compute on the same cores or device: at the same time only as far as their
+ *  shares fit into 1. A share of 0 is unknown. */
+MOLINK_CAPI int32_t molink_view_stage_compute_domain(const molink_view* view, size_t stage);
+MOLINK_CAPI double molink_view_stage_compute_share(const molink_view* view, size_t stage);
 /** Bytes of one row on a link between stages. */
 MOLINK_CAPI int64_t molink_view_stage_row_bytes(const molink_view* view, size_t stage);
 /** Bytes of a sampled row that the last stage returns to the LM head on the first stage; 0 for

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -51,7 +52,10 @@ struct SequenceView {
 struct ServiceTime {
     double base_us = 0;  ///< for any number of rows
     double row_us = 0;   ///< for each row
-    double at(double rows) const { return base_us + rows * row_us; }
+    /// For any part, however few its rows: reading the weights, where that takes longer than the
+    /// products (roofline, Williams et al. 2009).
+    double least_us = 0;
+    double at(double rows) const { return std::max(base_us + rows * row_us, least_us); }
 };
 
 /// One stage. Its times come from the node's profile at first and later from smoothed measurements.
@@ -64,6 +68,10 @@ struct StageView {
     std::int64_t row_bytes = 0;  ///< one row on a link between stages
     LinkModel link_to_next;      ///< from the last stage: to the first one, maybe by the head
     LinkCargo cargo = LinkCargo::activations;  ///< what that link carries
+    /// Stages of one domain compute on the same cores, or on the same device. They compute at the
+    /// same time only as far as their shares fit into 1; beyond that they take turns.
+    std::int32_t compute_domain = 0;
+    double compute_share = 0;  ///< of its domain, taken while the stage computes; 0: unknown
 };
 
 /// State of the engine. Read-only and valid during the call. The comments give the order of each

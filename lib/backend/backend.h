@@ -67,6 +67,9 @@ struct BackendTraits {
     std::int32_t parts_ahead = 0;
     /// Whether DeviceBuffer::prefault() has an effect.
     bool prefaults = false;
+    /// What it takes, while it computes, of what devices of its memory domain compute with. The
+    /// shares of those that compute at the same time without slowing each other add up to 1.
+    double compute_share = 1;
 
     /// Returns the bytes of activations [rows, width] between ops.
     constexpr std::size_t activation_bytes(std::int64_t rows, std::int64_t width) const {

@@ -18,9 +18,10 @@ constexpr double kKnownError = 0.3;
 
 }  // namespace
 
-void StageMeter::Line::begin(const ServiceTime& known, double product_row_us) {
+void StageMeter::Line::begin(const ServiceTime& known, double least_us, double product_row_us) {
     *this = Line();
     known_ = known;
+    known_.least_us = least_us;
     product_row_us_ = product_row_us;
 }
 
@@ -31,6 +32,7 @@ void StageMeter::Line::add(double rows, double us) {
     rows_rows_ = rows_rows_ * kKeep + rows * rows;
     rows_us_ = rows_us_ * kKeep + rows * us;
     us_us_ = us_us_ * kKeep + us * us;
+    known_.least_us = std::min(known_.least_us, us);
 }
 
 /// The profile's slope at parts of so many rows. Its decode rows are few: where the products of
@@ -64,6 +66,7 @@ ServiceTime StageMeter::Line::fit() const {
     line.row_us = (covariance + known * slope_us) / (variance + known);
     line.row_us = std::clamp(line.row_us, 0.0, mean_us / std::max(mean_rows, 1.0));
     line.base_us = std::max(mean_us - line.row_us * mean_rows, 0.0);
+    line.least_us = known_.least_us;
     return line;
 }
 
@@ -71,8 +74,9 @@ void StageMeter::reset(std::span<const StageView> stages) {
     measured_.assign(stages.size(), {});
     totals_.assign(stages.size(), {});
     for (std::size_t i = 0; i < stages.size(); ++i) {
-        measured_[i].decode.begin(stages[i].decode, stages[i].prefill.row_us);
-        measured_[i].prefill.begin(stages[i].prefill, stages[i].prefill.row_us);
+        const double least_us = stages[i].decode.at(1);  // it reads all weights, as any part does
+        measured_[i].decode.begin(stages[i].decode, least_us, stages[i].prefill.row_us);
+        measured_[i].prefill.begin(stages[i].prefill, least_us, stages[i].prefill.row_us);
     }
 }
 

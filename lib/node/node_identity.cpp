@@ -113,6 +113,7 @@ Result<NodeDevice> make_device(const NodeOptions& options, const std::string& na
     MOLINK_ASSIGN_OR_RETURN(device.profile,
                             probe_node(*backend, *weights, described, options.weights, clock));
     device.profile.threads = options.threads;
+    device.profile.compute_share = backend->traits().compute_share;
     return device;
 }
 

@@ -195,7 +195,19 @@ StageView Pipeline::stage_view(std::size_t stage) const {
     view.prefill.base_us =
         prefill_layers * std::max(profile.decode_layer_us - prefill_us, 0.0) + lm_head_us;
     view.prefill.row_us = prefill_layers * prefill_us;
+    view.compute_domain = compute_domain(stage);
+    view.compute_share = profile.compute_share;
     return view;
+}
+
+/// The first stage that computes with what this one computes with.
+std::int32_t Pipeline::compute_domain(std::size_t stage) const {
+    const auto domain = [&](std::size_t i) -> const std::string& {
+        return membership_.find(ring().stage(i).node)->device.memory_domain;
+    };
+    std::size_t first = 0;
+    while (domain(first) != domain(stage)) ++first;
+    return static_cast<std::int32_t>(first);
 }
 
 std::vector<LinkModel> Pipeline::links() const {

@@ -105,6 +105,7 @@ private:
     void start_stages();
     void serve();
     StageView stage_view(std::size_t stage) const;
+    std::int32_t compute_domain(std::size_t stage) const;
     std::vector<LinkModel> links() const;
     std::int64_t head_detour_us() const;
     void on_stage_message(NodeId process, const Message& message);

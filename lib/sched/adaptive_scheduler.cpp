@@ -157,13 +157,13 @@ private:
         const std::int32_t most = most_rows(view);
         const double bound =
             std::max({static_cast<double>(options_.hol_bound_us),
-                      ring.slowest_stage_us(PartKind::decode, decode.rows),
-                      kBaseShare * ring.slowest_stage_us(PartKind::prefill, 0), decode.pause_us});
+                      ring.slowest_compute_us(PartKind::decode, decode.rows),
+                      kBaseShare * ring.slowest_prefill_base_us(), decode.pause_us});
         std::array<double, kSlices.size()> us{};
         std::size_t sizes = 0;
         for (const std::int32_t candidate : kSlices) {
             const std::int32_t slice = std::min(candidate, most);
-            const bool holds_up = ring.slowest_stage_us(PartKind::prefill, slice) > bound;
+            const bool holds_up = ring.slowest_compute_us(PartKind::prefill, slice) > bound;
             if (sizes > 0 && decode.parts > 0 && holds_up) break;
             us[sizes++] = prompt_us(ring, rows, slice, decode);
             if (slice >= std::min(most, rows)) break;

@@ -39,7 +39,7 @@ DecodeCycles::DecodeCycles(const RingModel& ring, std::int32_t population)
 }
 
 double DecodeCycles::busy(std::int32_t n) const {
-    return n * ring_.slowest_stage_us(PartKind::decode, ceil_div(population_, n)) / us(n);
+    return n * ring_.slowest_compute_us(PartKind::decode, ceil_div(population_, n)) / us(n);
 }
 
 double DecodeCycles::used(std::int32_t n) const {

@@ -22,7 +22,7 @@ public:
 
 private:
     double us(std::int32_t n) const { return us_[static_cast<std::size_t>(n)]; }
-    /// Share of a cycle in which the slowest stage computes.
+    /// Share of a cycle in which the slowest stage, or the cores that stages share, compute.
     double busy(std::int32_t n) const;
     /// The same of the slowest stage or link.
     double used(std::int32_t n) const;

@@ -21,11 +21,11 @@ constexpr double kTypicalSlice = 64;
 
 double decode_spacing_us(const RingModel& ring, const DecodeLoad& decode, std::int32_t potential) {
     if (decode.parts == 0 || potential <= decode.parts * decode.rows) return 0;
-    const StageView* stage = ring.slowest_prefill_stage(kTypicalSlice, decode);
-    if (stage == nullptr) return 0;
+    const ComputeTimes* compute = ring.slowest_prefill_compute(kTypicalSlice, decode);
+    if (compute == nullptr) return 0;
     const double later_rows = std::ceil(static_cast<double>(potential) / decode.parts);
-    const double later_us = stage->decode.at(later_rows) * decode.rows / later_rows;
-    return std::max(stage->decode.at(decode.rows) - later_us, 0.0) / kWaste;
+    const double later_us = compute->decode.at(later_rows) * decode.rows / later_rows;
+    return std::max(compute->decode.at(decode.rows) - later_us, 0.0) / kWaste;
 }
 
 }  // namespace molink

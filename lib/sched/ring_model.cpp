@@ -1,7 +1,8 @@
 // The arithmetic behind the adaptive scheduler (lib/DESIGN.md, Micro-batches). A resource is a
-// stage or the link behind it. Parts have a header on links (plan, sequence differences), which
-// matters where rows are small. The last link carries tokens back, or, when the LM head is on the
-// first stage, rows that are sampled: of a prefill part one counts.
+// stage, the link behind it, or the cores that several stages share. Parts have a header on links
+// (plan, sequence differences), which matters where rows are small. The last link carries tokens
+// back, or, when the LM head is on the first stage, rows that are sampled: of a prefill part one
+// counts.
 #include "sched/ring_model.h"
 
 #include <algorithm>
@@ -20,10 +21,37 @@ constexpr double kTokenBytes = 60;
 /// Of a stage or link, left to prefill even where decode would take it all.
 constexpr double kLeastLeft = 0.2;
 
+/// What decode leaves of a resource on which one of its parts takes `part_us`.
+double left(const DecodeLoad& decode, double part_us) {
+    return std::max(1 - decode.parts * part_us / decode.cycle_us, kLeastLeft);
+}
+
 }  // namespace
 
-double RingModel::stage_us(const StageView& stage, PartKind kind, double rows) const {
-    return (kind == PartKind::decode ? stage.decode : stage.prefill).at(rows);
+RingModel::RingModel(const SchedulerView& view) : view_(view) {
+    for (const StageView& stage : view.stages) compute_.push_back({stage.decode, stage.prefill});
+    for (std::size_t i = 0; i < view.stages.size(); ++i) add_shared(i);
+}
+
+/// Adds the cores that stage `first` shares with later ones, if it is the first of its domain.
+void RingModel::add_shared(std::size_t first) {
+    const std::int32_t domain = view_.stages[first].compute_domain;
+    ComputeTimes cores;
+    std::size_t sharers = 0;
+    for (std::size_t i = 0; i < view_.stages.size(); ++i) {
+        const StageView& stage = view_.stages[i];
+        if (stage.compute_domain != domain || stage.compute_share <= 0) continue;
+        if (i < first) return;
+        ++sharers;
+        const auto add = [&](ServiceTime& sum, const ServiceTime& time) {
+            sum.base_us += stage.compute_share * time.base_us;
+            sum.row_us += stage.compute_share * time.row_us;
+            sum.least_us += stage.compute_share * time.least_us;
+        };
+        add(cores.decode, stage.decode);
+        add(cores.prefill, stage.prefill);
+    }
+    if (sharers > 1) compute_.push_back(cores);
 }
 
 double RingModel::link_us(std::size_t stage, PartKind kind, double rows) const {
@@ -44,16 +72,24 @@ double RingModel::link_us(std::size_t stage, PartKind kind, double rows) const {
     return bytes / view.link_to_next.bytes_per_s * 1e6;
 }
 
-double RingModel::slowest_stage_us(PartKind kind, double rows) const {
+double RingModel::slowest_compute_us(PartKind kind, double rows) const {
     double slowest = 0;
-    for (const StageView& stage : view_.stages) {
-        slowest = std::max(slowest, stage_us(stage, kind, rows));
+    for (const ComputeTimes& compute : compute_) {
+        slowest = std::max(slowest, compute.of(kind).at(rows));
+    }
+    return slowest;
+}
+
+double RingModel::slowest_prefill_base_us() const {
+    double slowest = 0;
+    for (const ComputeTimes& compute : compute_) {
+        slowest = std::max(slowest, compute.prefill.base_us);
     }
     return slowest;
 }
 
 double RingModel::slowest_us(PartKind kind, double rows) const {
-    double slowest = slowest_stage_us(kind, rows);
+    double slowest = slowest_compute_us(kind, rows);
     for (std::size_t i = 0; i < view_.stages.size(); ++i) {
         slowest = std::max(slowest, link_us(i, kind, rows));
     }
@@ -63,7 +99,7 @@ double RingModel::slowest_us(PartKind kind, double rows) const {
 double RingModel::service_us(PartKind kind, double rows) const {
     double sum = 0;
     for (std::size_t i = 0; i < view_.stages.size(); ++i) {
-        sum += stage_us(view_.stages[i], kind, rows) + link_us(i, kind, rows);
+        sum += compute_[i].of(kind).at(rows) + link_us(i, kind, rows);
     }
     return sum;
 }
@@ -83,44 +119,40 @@ DecodeLoad RingModel::decode_load(std::int32_t population, std::int32_t n) const
             std::max(cycle_us(population, n), 1.0)};
 }
 
-RingModel::Beside RingModel::beside(std::size_t stage, double rows,
-                                    const DecodeLoad& decode) const {
-    const StageView& view = view_.stages[stage];
-    const auto left = [&](double decode_us) {
-        return std::max(1 - decode.parts * decode_us / decode.cycle_us, kLeastLeft);
-    };
-    return {stage_us(view, PartKind::prefill, rows) /
-                left(stage_us(view, PartKind::decode, decode.rows)),
-            link_us(stage, PartKind::prefill, rows) /
-                left(link_us(stage, PartKind::decode, decode.rows))};
+double RingModel::compute_beside_us(const ComputeTimes& compute, double rows,
+                                    const DecodeLoad& decode) {
+    return compute.prefill.at(rows) / left(decode, compute.decode.at(decode.rows));
+}
+
+double RingModel::link_beside_us(std::size_t stage, double rows, const DecodeLoad& decode) const {
+    return link_us(stage, PartKind::prefill, rows) /
+           left(decode, link_us(stage, PartKind::decode, decode.rows));
 }
 
 double RingModel::pace_us(double rows, const DecodeLoad& decode) const {
     double slowest = 0;
+    for (const ComputeTimes& compute : compute_) {
+        slowest = std::max(slowest, compute_beside_us(compute, rows, decode));
+    }
     for (std::size_t i = 0; i < view_.stages.size(); ++i) {
-        const Beside times = beside(i, rows, decode);
-        slowest = std::max({slowest, times.stage_us, times.link_us});
+        slowest = std::max(slowest, link_beside_us(i, rows, decode));
     }
     return slowest;
 }
 
-const StageView* RingModel::slowest_prefill_stage(double rows, const DecodeLoad& decode) const {
-    const StageView* slowest = nullptr;
-    double pace_us = 0;
-    for (std::size_t i = 0; i < view_.stages.size(); ++i) {
-        const Beside times = beside(i, rows, decode);
-        if (times.stage_us > pace_us) slowest = &view_.stages[i];
-        if (times.link_us > std::max(pace_us, times.stage_us)) slowest = nullptr;
-        pace_us = std::max({pace_us, times.stage_us, times.link_us});
+const ComputeTimes* RingModel::slowest_prefill_compute(double rows,
+                                                       const DecodeLoad& decode) const {
+    const double pace = pace_us(rows, decode);
+    for (const ComputeTimes& compute : compute_) {
+        if (compute_beside_us(compute, rows, decode) >= pace) return &compute;
     }
-    return slowest;
+    return nullptr;
 }
 
 double RingModel::passage_us(double rows, const DecodeLoad& decode) const {
     double sum = delay_us();
     for (std::size_t i = 0; i < view_.stages.size(); ++i) {
-        const Beside times = beside(i, rows, decode);
-        sum += times.stage_us + times.link_us;
+        sum += compute_beside_us(compute_[i], rows, decode) + link_beside_us(i, rows, decode);
     }
     return sum;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include <molink/scheduler.h>
 
@@ -14,16 +15,28 @@ struct DecodeLoad {
     double pause_us = 0;  ///< of the cycle, for each part: prompts have the ring to themselves
 };
 
+/// What computes one part at a time: a stage, or the cores that several stages share. For these a
+/// part takes the sum of the stages' times, each by the share of the cores that the stage takes.
+struct ComputeTimes {
+    ServiceTime decode;
+    ServiceTime prefill;
+    const ServiceTime& of(PartKind kind) const {
+        return kind == PartKind::decode ? decode : prefill;
+    }
+};
+
 /// Predicted times of the ring of stages and links, from what the view knows. Unknown rates and
 /// delays count as none.
 class RingModel {
 public:
-    explicit RingModel(const SchedulerView& view) : view_(view) {}
+    explicit RingModel(const SchedulerView& view);
 
-    /// The slowest stage or link for a part of `rows` rows, us.
+    /// The slowest of stages, shared cores and links for a part of `rows` rows, us.
     double slowest_us(PartKind kind, double rows) const;
-    /// The slowest stage alone, us.
-    double slowest_stage_us(PartKind kind, double rows) const;
+    /// The slowest of stages and shared cores, us.
+    double slowest_compute_us(PartKind kind, double rows) const;
+    /// What a prefill part costs however many its rows, of the slowest of these, us.
+    double slowest_prefill_base_us() const;
     /// All stages and links, without propagation, us.
     double service_us(PartKind kind, double rows) const;
     /// Propagation round the ring, us.
@@ -36,25 +49,25 @@ public:
     /// ceil(population / n).
     double cycle_us(std::int32_t population, std::int32_t n) const;
     DecodeLoad decode_load(std::int32_t population, std::int32_t n) const;
-    /// Between two prefill parts that follow each other, us: the slowest stage or link in what
-    /// decode leaves of it.
+    /// Between two prefill parts that follow each other, us: the slowest stage, cores or link in
+    /// what decode leaves of it.
     double pace_us(double rows, const DecodeLoad& decode) const;
-    /// The stage that sets that pace; null: a link does.
-    const StageView* slowest_prefill_stage(double rows, const DecodeLoad& decode) const;
+    /// The stage or cores that set that pace; null: a link does.
+    const ComputeTimes* slowest_prefill_compute(double rows, const DecodeLoad& decode) const;
     /// Once round for a prefill part in what decode leaves, us.
     double passage_us(double rows, const DecodeLoad& decode) const;
 
 private:
-    /// Of a prefill part on a stage and on the link behind it, in what decode leaves of them.
-    struct Beside {
-        double stage_us = 0;
-        double link_us = 0;
-    };
-    Beside beside(std::size_t stage, double rows, const DecodeLoad& decode) const;
-    double stage_us(const StageView& stage, PartKind kind, double rows) const;
+    void add_shared(std::size_t first);
     double link_us(std::size_t stage, PartKind kind, double rows) const;
+    /// A prefill part in what decode leaves of a stage or of cores.
+    static double compute_beside_us(const ComputeTimes& compute, double rows,
+                                    const DecodeLoad& decode);
+    /// The same of the link behind a stage.
+    double link_beside_us(std::size_t stage, double rows, const DecodeLoad& decode) const;
 
     const SchedulerView& view_;
+    std::vector<ComputeTimes> compute_;  // [stages], and behind them the cores that are shared
 };
 
 }  // namespace molink

@@ -17,6 +17,8 @@ public:
     explicit SharedCores(const StudyHost& host)
         : host_(host), free_us_(static_cast<std::size_t>(host.cores), 0) {}
 
+    std::int32_t count() const { return host_.cores; }
+
     /// Reserves a core for `slice_us` of computing. Returns when the computing ends. The more other
     /// cores are busy, the longer it takes: up to StudyHost::contention times `slice_us`.
     std::int64_t compute(std::int64_t now_us, std::int64_t slice_us) {

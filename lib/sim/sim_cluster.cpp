@@ -127,6 +127,7 @@ NodeIdentity SimCluster::identity_of(const std::string& name) const {
     NodeIdentity identity;
     identity.name = name;
     identity.host_id = name;
+    identity.memory_domain = name;
     identity.spec.layers = scenario_.layers;
     identity.spec.vocabulary = kFoldVocabulary;
     identity.spec.hidden = scenario_.hidden;
@@ -140,6 +141,7 @@ NodeIdentity SimCluster::identity_of(const std::string& name) const {
         for (NodeDevice& device : identity.devices) {
             device.memory_bytes = static_cast<std::uint64_t>(node.memory_bytes);
             device.profile = node.profile;
+            if (!node.host.empty()) device.memory_domain = node.host;
         }
     }
     return identity;

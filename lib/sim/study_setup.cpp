@@ -73,7 +73,7 @@ PartitionModel partition_model(const ModelSpec& spec, const StudyCluster& cluste
 StudyParts::Node make_node(const StudyNode& node, const StageCost& cost,
                            const PartitionModel& model) {
     const StageProfile profile(node.device, cost);
-    StudyParts::Node made{{profile, model, {}, {}}, {}, 0, node.layers};
+    StudyParts::Node made{{profile, model, {}, {}}, {}, 0, node.layers, node.host};
     constexpr std::int32_t kSlice = 256;
     made.profile.decode_layer_us = profile.layer_us(PartKind::decode, {{{0, 1}}, 1}, 0);
     made.profile.prefill_row_layer_us =
@@ -201,7 +201,10 @@ Result<StudySetup> set_up_study(const StudyCluster& cluster, const StudyOptions&
     for (const StudyNode& node : cluster.nodes) {
         MOLINK_RETURN_IF_ERROR(check_device(node));
         StudyParts::Node made = make_node(node, cost, parts.model);
-        if (!node.host.empty()) made.stage.cores = hosts.at(node.host);
+        if (!node.host.empty()) {
+            made.stage.cores = hosts.at(node.host);
+            made.profile.compute_share = 1.0 / made.stage.cores->count();
+        }
         parts.nodes.emplace(node.name, std::move(made));
     }
     return setup;

@@ -27,6 +27,7 @@ void read_profile(WireReader& reader, const wire::NodeProfile& from, NodeProfile
         reader.real("profile.prefill_row_layer_us", from.prefill_row_layer_us());
     to.lm_head_row_us = reader.real("profile.lm_head_row_us", from.lm_head_row_us());
     to.decode_row_layer_us = reader.real("profile.decode_row_layer_us", from.decode_row_layer_us());
+    to.compute_share = reader.real("profile.compute_share", from.compute_share(), 1);
     to.threads = reader.integer("profile.threads", from.threads(), 0, limits::kMaxThreads);
 }
 
@@ -51,7 +52,7 @@ flatbuffers::Offset<wire::NodeDevice> write_device(Builder& builder, const NodeD
     const NodeProfile& profile = device.profile;
     const auto profile_offset = wire::CreateNodeProfile(
         builder, profile.decode_layer_us, profile.prefill_row_layer_us, profile.lm_head_row_us,
-        profile.threads, profile.decode_row_layer_us);
+        profile.threads, profile.decode_row_layer_us, profile.compute_share);
     return wire::CreateNodeDevice(builder, name, domain, device.memory_bytes, device.memory_own,
                                   profile_offset);
 }

@@ -151,6 +151,10 @@ static void nothing(void) {
     size_t count = 1;
     CHECK(molink_view_waiting_count(NULL) == 0 && molink_view_waiting(NULL, 0) == NULL);
     CHECK(molink_view_free_blocks(NULL) == 0 && molink_view_stage_link_delay_us(NULL, 3) == 0);
+    CHECK(molink_view_stage_compute_share(NULL, 0) == 0);
+    CHECK(molink_view_stage_compute_domain(NULL, 0) == 0);
+    CHECK(molink_view_stage_decode_least_us(NULL, 0) == 0);
+    CHECK(molink_view_stage_prefill_least_us(NULL, 0) == 0);
     CHECK(molink_sequence_id(NULL) == 0 && molink_sequence_prompt_tokens(NULL) == 0);
     CHECK(molink_sequence_tokens(NULL, &count) == NULL && count == 0);
     CHECK(molink_sequence_request(NULL) == 0 && molink_sequence_completion(NULL) == 0);

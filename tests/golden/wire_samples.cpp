@@ -25,9 +25,9 @@ Hello hello() {
     hello.block_tokens = 16;
     hello.layers = LayerRange{4, 11};
     hello.devices = {{"cuda:0", "5f1c/gpu-0", 12'884'901'888ull, true,
-                      NodeProfile{812.5, 96.25, 1500.0, 8, 12.75}},
+                      NodeProfile{812.5, 96.25, 1500.0, 8, 12.75, 0.5}},
                      {"cpu", "5f1c/host", 34'359'738'368ull, false,
-                      NodeProfile{4'100.0, 310.5, 9'000.0, 4, 95.0}}};
+                      NodeProfile{4'100.0, 310.5, 9'000.0, 4, 95.0, 0.25}}};
     return hello;
 }
 

@@ -4,6 +4,7 @@
 #include "backend/cpu/cpu_backend.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -20,6 +21,12 @@ int usable_cores() {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
     return std::max(1, CPU_COUNT(&set));
+}
+
+/// Threads of other processes may run on the cores that this one may not use.
+double share_of_machine(int threads) {
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > threads ? static_cast<double>(threads) / static_cast<double>(cores) : 1;
 }
 
 class CpuPinnedBuffer final : public PinnedBuffer {
@@ -53,6 +60,7 @@ BackendTraits CpuBackend::traits() const {
     traits.logit_rows = 16;
     traits.parts_ahead = 0;
     traits.prefaults = true;
+    traits.compute_share = share_of_machine(pool_.threads());
     return traits;
 }
 

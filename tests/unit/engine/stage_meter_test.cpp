@@ -95,3 +95,12 @@ TEST_CASE("stage meter: large decode parts of one size take the slope of prefill
     CHECK(slope_at(4, 23'000) == Approx(2'000).epsilon(0.01));
     CHECK(slope_at(16, 54'000) == Approx(3'000).epsilon(0.01));
 }
+
+TEST_CASE("stage meter: no part takes less than reading the weights") {
+    OneStage stage;
+    for (int i = 0; i < 300; ++i) stage.add(64, 19'200);  // the profile's slope, and no base
+    CHECK(stage.prefill().at(64) == Approx(19'200).epsilon(0.01));
+    CHECK(stage.prefill().at(1) == Approx(2'300));  // a decode row by the profile
+    stage.add(2, 1'500);
+    CHECK(stage.prefill().least_us == 1'500);
+}

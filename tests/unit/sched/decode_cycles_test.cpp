@@ -68,3 +68,17 @@ TEST_CASE("decode cycles: there are more micro-batches while stages are mostly i
     REQUIRE(ring.choose(3, 0, false) == 3);
     REQUIRE(ring.choose(16, 0, true) == 5);
 }
+
+TEST_CASE("decode cycles: stages that share all their cores have one micro-batch") {
+    TwoStages ring({10'000, 1});
+    for (StageView& stage : ring.stages) {
+        stage.link_to_next.delay_us = 0;
+        stage.compute_share = 1;
+        stage.compute_domain = 7;
+    }
+    REQUIRE(ring.choose(16, 0, false) == 1);
+    for (StageView& stage : ring.stages) stage.compute_share = 0.5;
+    const std::int32_t enough = ring.choose(16, 0, false);
+    ring.stages[1].compute_domain = 8;
+    REQUIRE(ring.choose(16, 0, false) == enough);
+}

@@ -60,6 +60,7 @@ NodeProfile random_profile(Random& random) {
     profile.lm_head_row_us = random.uniform() * 1e6;
     profile.threads = random_int(random, 0, 65536);
     if (random.below(2) == 1) profile.decode_row_layer_us = random.uniform() * 1e6;
+    if (random.below(2) == 1) profile.compute_share = random.uniform();
     return profile;
 }
 
@@ -387,7 +388,8 @@ bool valid(const std::vector<Token>& tokens) {
 bool valid(const NodeProfile& profile) {
     return valid(profile.decode_layer_us) && valid(profile.prefill_row_layer_us) &&
            valid(profile.lm_head_row_us) && in(profile.threads, 0, 65536) &&
-           valid(profile.decode_row_layer_us);
+           valid(profile.decode_row_layer_us) && profile.compute_share >= 0 &&
+           profile.compute_share <= 1;
 }
 bool valid(const NodeDevice& device) {
     return valid(device.name) && valid(device.memory_domain) && device.memory_bytes <= 1ull << 50 &&
