@@ -2,8 +2,8 @@
 // cuts prompts into slices that flow through it, and lets lanes and stages sort out who goes first:
 // decode overtakes prefill everywhere, so prefill may fill whatever decode leaves. What it bounds
 // is only what cannot be overtaken: a slice that a stage has begun, and, by shorter prompts, slices
-// that are under way: no more of them than keep the slowest stage or link busy. While prompts keep
-// a stage busy, decode parts that are small waste its time, so they are spaced. Among prompts the
+// that are under way: no more of them than keep the slowest stage or link busy. While the ring is
+// never idle, decode parts that are small waste its time, so they are spaced. Among prompts the
 // one with the least left goes first (Schrage, 1968: no order has a smaller mean time), but every
 // one gains on the others while it waits.
 #include <array>
@@ -37,9 +37,12 @@ constexpr std::size_t kPromptLookahead = 64;
 constexpr double kRounding = 1 - 1e-9;
 /// Rows by which the time of one is told.
 constexpr double kTypicalSlice = 64;
-/// A slice may hold up a stage for this many times what it costs however few its rows: with smaller
-/// ones the stage would read weights for more than a tenth of the time.
-constexpr double kBaseShare = 10;
+/// A slice may hold up a stage for this many times what it costs however few its rows. Smaller
+/// ones would cost a busy stage more than a thirtieth of its time, and small decode parts may waste
+/// a fiftieth: both together stay within the 5 % that adaptive may be behind another policy.
+constexpr double kBaseShare = 30;
+/// A ring is as good as a single resource where a slice passes it within this many times its pace.
+constexpr double kSingleResource = 1.5;
 /// Rows of a slice; few sizes, so that few sizes of message and step occur.
 constexpr std::array<std::int32_t, 16> kSlices{8,   16,  24,  32,  48,   64,   96,   128,
                                                192, 256, 384, 512, 1024, 1536, 2048, 4096};
@@ -70,17 +73,38 @@ public:
     }
 
 private:
-    /// Sequences that decode once every prompt that can be admitted is computed.
-    static std::int32_t potential(const SchedulerView& view, std::int32_t population) {
-        std::int32_t count = std::max(view.running, population);
+    /// What follows from every prompt that can be admitted.
+    struct Prospect {
+        std::int32_t decoding = 0;  ///< sequences, once the prompts are computed
+        double prompt_rows = 0;     ///< of the prompts, those under way included
+    };
+
+    static Prospect prospect(const SchedulerView& view, std::int32_t population) {
+        Prospect result{std::max(view.running, population),
+                        static_cast<double>(view.prefill_rows_in_flight)};
+        for (const SequenceView* sequence : view.prefilling) {
+            result.prompt_rows += sequence->prompt_left();
+        }
         std::int64_t blocks = view.free_blocks;
         for (const SequenceView* sequence :
              view.waiting.first(std::min(view.waiting.size(), kPromptLookahead))) {
             blocks -= sequence->blocks_needed;
-            if (count >= view.max_running || blocks < 0) break;
-            ++count;
+            if (result.decoding >= view.max_running || blocks < 0) break;
+            ++result.decoding;
+            result.prompt_rows += sequence->prompt_left();
         }
-        return count;
+        return result;
+    }
+
+    /// What small decode parts waste slows something down only where nothing idles: decode alone
+    /// keeps what computes busy, or prompts fill the ring for longer than decode would wait.
+    static bool wastes(const RingModel& ring, const DecodeLoad& decode, double prompt_rows,
+                       double spacing_us) {
+        const double busy_us =
+            decode.parts * ring.slowest_compute_us(PartKind::decode, decode.rows);
+        if (busy_us >= DecodeCycles::kBusy * decode.cycle_us) return true;
+        const double prompts_us = prompt_rows / kTypicalSlice * ring.pace_us(kTypicalSlice, decode);
+        return prompts_us >= ring.passage_us(kTypicalSlice, decode) + spacing_us;
     }
 
     /// Between the beginnings of two decode parts while prompts compute, us; `decode` becomes the
@@ -89,8 +113,9 @@ private:
         const bool prompts =
             view.prefill_parts_in_flight > 0 || can_prefill(view, view.max_running);
         if (!prompts || options_.latency_goal_us > 0 || decode.parts == 0) return 0;
-        const std::int32_t later = potential(view, decode_population(view));
-        const double spacing_us = decode_spacing_us(ring, decode, later);
+        const Prospect later = prospect(view, decode_population(view));
+        const double spacing_us = decode_spacing_us(ring, decode, later.decoding);
+        if (!wastes(ring, decode, later.prompt_rows, spacing_us)) return 0;
         decode.pause_us = std::max(spacing_us - decode.cycle_us / decode.parts, 0.0);
         decode.cycle_us += decode.parts * decode.pause_us;
         return spacing_us;
@@ -250,6 +275,22 @@ private:
         prompts_.pop_back();
     }
 
+    /// Prompts wait for company: the ring is a single resource that computes another slice, and
+    /// theirs would cost it much for few rows. They go when that slice is done.
+    static bool gather(const SchedulerView& view, const RingModel& ring, const DecodeLoad& decode,
+                       std::int32_t slice) {
+        if (view.prefill_parts_in_flight == 0) return false;
+        const double passage_us = ring.passage_us(slice, decode);
+        if (passage_us >= kSingleResource * ring.pace_us(slice, decode)) return false;
+        std::int64_t left = 0;
+        for (const auto& queue : prompt_queues(view)) {
+            for (const SequenceView* sequence : queue) left += sequence->prompt_left();
+        }
+        const auto rows = static_cast<double>(left);
+        return left <= slice && ring.slowest_compute_us(PartKind::prefill, rows) <
+                                    kBaseShare * ring.slowest_prefill_base_us();
+    }
+
     void plan_prefill(const SchedulerView& view, const RingModel& ring, std::int32_t population,
                       const DecodeLoad& decode, const StepBudget& budget, StepPlan& plan) {
         const std::int32_t running = admissible(view, ring, population);
@@ -265,6 +306,7 @@ private:
             view, ring, decode,
             static_cast<std::int32_t>(std::clamp<std::int64_t>(left, 1, kSlices.back())));
         if (view.prefill_parts_in_flight >= prefill_depth(view, ring, decode, slice)) return;
+        if (gather(view, ring, decode, slice)) return;
         const std::int32_t rows = within_goal(view, ring, population, slice);
         if (rows == 0) return;
         rank_prompts(view, ring);

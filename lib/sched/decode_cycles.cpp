@@ -15,7 +15,6 @@ namespace {
 /// a machine's memory slow each other down.
 constexpr double kNearBest = 1.03;
 constexpr double kNearBusy = 1.08;
-constexpr double kBusy = 0.9;
 /// Prompts compute in what decode leaves of a stage: while some wait it takes no more than this, as
 /// long as its cycle stays within that much of the best one. Larger micro-batches do the same work
 /// in less time.
@@ -23,10 +22,11 @@ constexpr double kShareBesidePrompts = 0.25;
 constexpr double kNearBesidePrompts = 2.0;
 /// A number in use is kept while it is within this much, and not far above the fewest.
 constexpr double kKeep = 1.05;
-/// Where decode takes no more than this of any stage or link more micro-batches cost nobody. Rows
-/// need not wait for each other then, and where a link's rate is not known smaller messages are
-/// sooner through it.
-constexpr double kIdle = 0.25;
+/// Where decode takes no more than this of any stage or link more micro-batches cost nobody: half
+/// where there are no prompts, so that parts seldom meet at one. Rows need not wait for each other
+/// then, and where a link's rate is not known smaller messages are sooner through it.
+constexpr double kIdle = 0.5;
+constexpr double kIdleBesidePrompts = 0.25;
 
 }  // namespace
 
@@ -46,8 +46,9 @@ double DecodeCycles::used(std::int32_t n) const {
     return n * ring_.slowest_us(PartKind::decode, ceil_div(population_, n)) / us(n);
 }
 
-std::int32_t DecodeCycles::most_while_idle(std::int32_t n) const {
-    while (n < most_ && used(n + 1) <= kIdle && us(n + 1) <= us(best_) * kKeep) ++n;
+std::int32_t DecodeCycles::most_while_idle(std::int32_t n, bool prompts) const {
+    const double idle = prompts ? kIdleBesidePrompts : kIdle;
+    while (n < most_ && used(n + 1) <= idle && us(n + 1) <= us(best_) * kKeep) ++n;
     return n;
 }
 
@@ -79,7 +80,7 @@ bool DecodeCycles::keeps(std::int32_t now, std::int32_t fewest, bool prompts) co
 std::int32_t DecodeCycles::choose(std::int32_t now, bool prompts) const {
     now = std::min(now, most_);
     const std::int32_t fewest = prompts ? fewest_beside_prompts() : fewest_near_best();
-    return most_while_idle(keeps(now, fewest, prompts) ? now : fewest);
+    return most_while_idle(keeps(now, fewest, prompts) ? now : fewest, prompts);
 }
 
 }  // namespace molink

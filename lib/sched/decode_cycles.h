@@ -12,6 +12,8 @@ namespace molink {
 class DecodeCycles {
 public:
     static constexpr std::int32_t kMost = 64;
+    /// Share of a cycle from which on what computes counts as always busy.
+    static constexpr double kBusy = 0.9;
 
     /// `population` >= 1.
     DecodeCycles(const RingModel& ring, std::int32_t population);
@@ -24,11 +26,11 @@ private:
     double us(std::int32_t n) const { return us_[static_cast<std::size_t>(n)]; }
     /// Share of a cycle in which the slowest stage, or the cores that stages share, compute.
     double busy(std::int32_t n) const;
-    /// The same of the slowest stage or link.
+    /// The same of the slowest of these and links.
     double used(std::int32_t n) const;
     std::int32_t fewest_near_best() const;
     std::int32_t fewest_beside_prompts() const;
-    std::int32_t most_while_idle(std::int32_t n) const;
+    std::int32_t most_while_idle(std::int32_t n, bool prompts) const;
     bool keeps(std::int32_t now, std::int32_t fewest, bool prompts) const;
 
     const RingModel& ring_;

@@ -122,11 +122,11 @@ TEST_CASE("a slice is large enough for the cost of reading the weights") {
     scene.prefilling = {&scene.sequences[39]};
     scene.view.decoding_in_flight = 4;
     const auto slice = [&] { return scene.plan(*make_adaptive_scheduler()).prefill.at(0).count; };
-    REQUIRE(slice() == 64);  // 29.6 ms; ten times the cost without rows is 40 ms
+    REQUIRE(slice() == 64);  // 29.6 ms; thirty times the cost without rows is 120 ms
     for (StageView& stage : scene.stages) stage.prefill.base_us = 400;
-    REQUIRE(slice() == 24);  // 10 ms, the bound on waiting behind a slice
-    for (StageView& stage : scene.stages) stage.prefill.base_us = 2000;
-    REQUIRE(slice() == 32);  // 14.8 ms of 20
+    REQUIRE(slice() == 24);  // 10 ms of 12
+    for (StageView& stage : scene.stages) stage.prefill.base_us = 500;
+    REQUIRE(slice() == 32);  // 13.3 ms of 15
 }
 
 TEST_CASE("on a single stage decode parts of few rows are spaced while prompts wait") {
@@ -193,11 +193,59 @@ TEST_CASE("decode does not wait for a slice that leaves stages idle") {
     scene.view.now_us = 1'000'000;
     scene.view.prefill_parts_in_flight = 4;
     scene.view.prefill_rows_in_flight = 256;
+    scene.sequences[39].prompt_tokens = 4'096;
+    scene.prefilling = {&scene.sequences[39]};
     REQUIRE(!scene.plan(*scheduler).decode.empty());
     REQUIRE(scene.plan(*scheduler).decode.empty());
+    scene.prefilling.clear();
     scene.view.prefill_parts_in_flight = 1;  // two of the three stages are idle
     scene.view.prefill_rows_in_flight = 64;
     REQUIRE(!scene.plan(*scheduler).decode.empty());
+}
+
+TEST_CASE("decode does not wait for prompts that are computed before its wait is over") {
+    Scene scene = weak_ring();
+    for (StageView& stage : scene.stages) {
+        stage.decode = stage.prefill = {10'000, 1'000};
+        stage.link_to_next = {125e7, 50'000, 0};
+    }
+    scene.view.max_running = 32;
+    scene.view.running = 32;
+    scene.decode(2);
+    scene.view.prefill_parts_in_flight = 4;
+    scene.view.prefill_rows_in_flight = 256;
+    const auto scheduler = make_adaptive_scheduler();
+    scene.view.now_us = 1'000'000;
+    REQUIRE(!scene.plan(*scheduler).decode.empty());
+    scene.view.now_us += 1'000;
+    REQUIRE(!scene.plan(*scheduler).decode.empty());
+    // A long prompt keeps the ring full for 5 s.
+    scene.sequences[39].prompt_tokens = 4'096;
+    scene.prefilling = {&scene.sequences[39]};
+    scene.view.now_us += 1'000;
+    REQUIRE(scene.plan(*scheduler).decode.empty());
+}
+
+TEST_CASE("a few rows wait for more rows while a single stage computes a slice") {
+    Scene scene = weak_ring();
+    for (StageView& stage : scene.stages) {
+        stage.prefill = {4'000, 200};
+        stage.link_to_next = {};
+    }
+    scene.sequences[39].prompt_tokens = 8;
+    scene.waiting = {&scene.sequences[39]};
+    scene.view.prefill_parts_in_flight = 1;
+    scene.view.prefill_rows_in_flight = 64;
+    REQUIRE(scene.plan(*make_adaptive_scheduler()).prefill.size() == 1);
+    scene.stages.resize(1);
+    REQUIRE(scene.plan(*make_adaptive_scheduler()).prefill.empty());
+    scene.view.prefill_parts_in_flight = scene.view.prefill_rows_in_flight = 0;
+    REQUIRE(scene.plan(*make_adaptive_scheduler()).prefill.size() == 1);
+    // Enough for a slice of their own go at once.
+    scene.view.prefill_parts_in_flight = 1;
+    scene.view.prefill_rows_in_flight = 64;
+    scene.sequences[39].prompt_tokens = 5'000;
+    REQUIRE(scene.plan(*make_adaptive_scheduler()).prefill.size() == 1);
 }
 
 TEST_CASE("decode uses less of the stages while prompts fill them") {

@@ -43,9 +43,9 @@ TEST_CASE("decode cycles: the fewest micro-batches near the best cycle") {
 TEST_CASE(
     "decode cycles: the number in use is kept while it is nearly as good and stages are idle "
     "enough") {
-    // Rows cost almost nothing, so that every number has a cycle of 32 ms. Each stage is busy for
-    // 6 ms of it with one micro-batch, and for 30 ms with five.
-    const TwoStages ring({6'000, 1});
+    // Rows cost almost nothing, so that every number up to three has a cycle of 42 ms. Each stage
+    // is busy for 11 ms of it with one micro-batch, and for more than half of it with two.
+    const TwoStages ring({11'000, 1});
     REQUIRE(ring.choose(16, 0, false) == 1);
     REQUIRE(ring.choose(16, 2, false) == 2);
     REQUIRE(ring.choose(16, 3, false) == 1);  // too far above
@@ -60,13 +60,13 @@ TEST_CASE("decode cycles: beside prompts decode uses less of a stage") {
 }
 
 TEST_CASE("decode cycles: there are more micro-batches while stages are mostly idle") {
-    // Every number has a cycle of 22 ms. Five micro-batches take 5 ms of it on each stage, six take
-    // more than a quarter.
+    // Every number has a cycle of 22 ms. Ten micro-batches take 10 ms of it on each stage, eleven
+    // take more than half.
     const TwoStages ring({1'000, 1});
-    REQUIRE(ring.choose(16, 0, false) == 5);
-    REQUIRE(ring.choose(16, 5, false) == 5);
+    REQUIRE(ring.choose(16, 0, false) == 10);
+    REQUIRE(ring.choose(16, 5, false) == 10);
     REQUIRE(ring.choose(3, 0, false) == 3);
-    REQUIRE(ring.choose(16, 0, true) == 5);
+    REQUIRE(ring.choose(16, 0, true) == 5);  // prompts: a quarter
 }
 
 TEST_CASE("decode cycles: stages that share all their cores have one micro-batch") {
