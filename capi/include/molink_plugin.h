@@ -93,8 +93,8 @@ MOLINK_CAPI double molink_view_stage_prefill_base_us(const molink_view* view, si
 MOLINK_CAPI double molink_view_stage_prefill_row_us(const molink_view* view, size_t stage);
 MOLINK_CAPI double molink_view_stage_decode_least_us(const molink_view* view, size_t stage);
 MOLINK_CAPI double molink_view_stage_prefill_least_us(const molink_view* view, size_t stage);
-/** Stages of one domain compute on the same cores or device: at the same time only as far as their
- *  shares fit into 1. A share of 0 is unknown. */
+/** Stages of one domain compute on the same cores or the same device. They compute at the same time
+ *  while the sum of their shares is at most 1. A share of 0 is unknown. */
 MOLINK_CAPI int32_t molink_view_stage_compute_domain(const molink_view* view, size_t stage);
 MOLINK_CAPI double molink_view_stage_compute_share(const molink_view* view, size_t stage);
 /** Bytes of one row on a link between stages. */
@@ -104,7 +104,7 @@ MOLINK_CAPI int64_t molink_view_stage_row_bytes(const molink_view* view, size_t 
 MOLINK_CAPI int64_t molink_view_stage_return_row_bytes(const molink_view* view, size_t stage);
 MOLINK_CAPI int32_t molink_view_stage_layer_count(const molink_view* view, size_t stage);
 /** The link to the next stage, or from the last stage to the head or to the first stage. Its delay
- *  includes the way from the head to the first stage where tokens go that way. */
+ *  includes the way through the head where tokens take it. */
 MOLINK_CAPI double molink_view_stage_link_bytes_per_s(const molink_view* view, size_t stage);
 MOLINK_CAPI int64_t molink_view_stage_link_delay_us(const molink_view* view, size_t stage);
 

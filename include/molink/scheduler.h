@@ -52,8 +52,8 @@ struct SequenceView {
 struct ServiceTime {
     double base_us = 0;  ///< for any number of rows
     double row_us = 0;   ///< for each row
-    /// For any part, however few its rows: reading the weights, where that takes longer than the
-    /// products (roofline, Williams et al. 2009).
+    /// Least time of a part, however few its rows are: that of reading the weights (roofline,
+    /// Williams et al. 2009).
     double least_us = 0;
     double at(double rows) const { return std::max(base_us + rows * row_us, least_us); }
 };
@@ -66,12 +66,14 @@ struct StageView {
     LayerRange layers;
     std::int32_t hidden = 0;     ///< number of values in a row
     std::int64_t row_bytes = 0;  ///< one row on a link between stages
-    LinkModel link_to_next;      ///< from the last stage: to the first one, maybe by the head
+    /// From the last stage: to the first one. The delay includes the way through the head where
+    /// tokens take it.
+    LinkModel link_to_next;
     LinkCargo cargo = LinkCargo::activations;  ///< what that link carries
     /// Stages of one domain compute on the same cores, or on the same device. They compute at the
     /// same time only as far as their shares fit into 1; beyond that they take turns.
     std::int32_t compute_domain = 0;
-    double compute_share = 0;  ///< of its domain, taken while the stage computes; 0: unknown
+    double compute_share = 0;  ///< share of its domain that the stage uses; 0: unknown
 };
 
 /// State of the engine. Read-only and valid during the call. The comments give the order of each

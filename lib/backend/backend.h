@@ -67,8 +67,8 @@ struct BackendTraits {
     std::int32_t parts_ahead = 0;
     /// Whether DeviceBuffer::prefault() has an effect.
     bool prefaults = false;
-    /// What it takes, while it computes, of what devices of its memory domain compute with. The
-    /// shares of those that compute at the same time without slowing each other add up to 1.
+    /// Share of the machine's compute that the device uses while it computes. Devices of one memory
+    /// domain whose shares add up to at most 1 do not slow each other.
     double compute_share = 1;
 
     /// Returns the bytes of activations [rows, width] between ops.

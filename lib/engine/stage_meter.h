@@ -28,8 +28,8 @@ private:
     /// parts are of similar size or times scatter.
     class Line {
     public:
-        /// `least_us`: of a part of any size, as far as is known. `product_row_us`: the time of a
-        /// row when products take longer than reading the weights.
+        /// `least_us`: the least time of a part of any size, as far as is known. `product_row_us`:
+        /// the time of a row when products take longer than reading the weights.
         void begin(const ServiceTime& known, double least_us, double product_row_us);
         void add(double rows, double us);
         ServiceTime fit() const;

@@ -200,7 +200,7 @@ StageView Pipeline::stage_view(std::size_t stage) const {
     return view;
 }
 
-/// The first stage that computes with what this one computes with.
+/// Returns the first stage whose device shares its memory, and so its cores, with that of `stage`.
 std::int32_t Pipeline::compute_domain(std::size_t stage) const {
     const auto domain = [&](std::size_t i) -> const std::string& {
         return membership_.find(ring().stage(i).node)->device.memory_domain;
@@ -221,8 +221,9 @@ std::vector<LinkModel> Pipeline::links() const {
     return links;
 }
 
-/// What a token's way through the head adds to the last link: from the stage that samples, where
-/// that is the first one, and on to the first stage. 0 where stages hand tokens on themselves.
+/// Returns the delay that the way of a token through the head adds to the last link: to the head
+/// when the first stage samples, and from the head to the first stage. It is 0 where stages feed
+/// tokens back themselves.
 std::int64_t Pipeline::head_detour_us() const {
     const RingStage& first = ring().stage(0);
     if (ring().shape().feeds_back() || first.on_head()) return 0;

@@ -37,11 +37,11 @@ constexpr std::size_t kPromptLookahead = 64;
 constexpr double kRounding = 1 - 1e-9;
 /// Rows by which the time of one is told.
 constexpr double kTypicalSlice = 64;
-/// A slice may hold up a stage for this many times what it costs however few its rows. Smaller
-/// ones would cost a busy stage more than a thirtieth of its time, and small decode parts may waste
-/// a fiftieth: both together stay within the 5 % that adaptive may be behind another policy.
+/// A slice may hold up a stage for this many times the fixed cost of a part. Smaller slices would
+/// cost a busy stage more than a thirtieth of its time, and small decode parts may waste a
+/// fiftieth. Together they stay within the 5 % that adaptive may be behind another policy.
 constexpr double kBaseShare = 30;
-/// A ring is as good as a single resource where a slice passes it within this many times its pace.
+/// A ring counts as a single resource if a slice passes it within this many times its pace.
 constexpr double kSingleResource = 1.5;
 /// Rows of a slice; few sizes, so that few sizes of message and step occur.
 constexpr std::array<std::int32_t, 16> kSlices{8,   16,  24,  32,  48,   64,   96,   128,
@@ -73,10 +73,10 @@ public:
     }
 
 private:
-    /// What follows from every prompt that can be admitted.
+    /// The load once every prompt that can be admitted is admitted.
     struct Prospect {
         std::int32_t decoding = 0;  ///< sequences, once the prompts are computed
-        double prompt_rows = 0;     ///< of the prompts, those under way included
+        double prompt_rows = 0;     ///< left to compute, including those under way
     };
 
     static Prospect prospect(const SchedulerView& view, std::int32_t population) {
@@ -96,8 +96,8 @@ private:
         return result;
     }
 
-    /// What small decode parts waste slows something down only where nothing idles: decode alone
-    /// keeps what computes busy, or prompts fill the ring for longer than decode would wait.
+    /// Returns whether the time that small decode parts waste is missed: decode alone keeps a stage
+    /// busy, or prompts fill the ring for longer than decode would wait.
     static bool wastes(const RingModel& ring, const DecodeLoad& decode, double prompt_rows,
                        double spacing_us) {
         const double busy_us =
@@ -275,8 +275,9 @@ private:
         prompts_.pop_back();
     }
 
-    /// Prompts wait for company: the ring is a single resource that computes another slice, and
-    /// theirs would cost it much for few rows. They go when that slice is done.
+    /// Returns whether a few prompt rows wait for more: the ring is a single resource that computes
+    /// another slice, and a slice of their own would cost much for few rows. They are launched when
+    /// that slice is done.
     static bool gather(const SchedulerView& view, const RingModel& ring, const DecodeLoad& decode,
                        std::int32_t slice) {
         if (view.prefill_parts_in_flight == 0) return false;

@@ -22,9 +22,9 @@ constexpr double kShareBesidePrompts = 0.25;
 constexpr double kNearBesidePrompts = 2.0;
 /// A number in use is kept while it is within this much, and not far above the fewest.
 constexpr double kKeep = 1.05;
-/// Where decode takes no more than this of any stage or link more micro-batches cost nobody: half
-/// where there are no prompts, so that parts seldom meet at one. Rows need not wait for each other
-/// then, and where a link's rate is not known smaller messages are sooner through it.
+/// While decode uses at most this share of every stage and link, more micro-batches cost nothing:
+/// rows need not wait for each other, and where a link's rate is unknown, smaller messages pass it
+/// sooner. Without prompts the share is half, so that parts seldom meet on a stage.
 constexpr double kIdle = 0.5;
 constexpr double kIdleBesidePrompts = 0.25;
 

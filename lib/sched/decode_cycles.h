@@ -12,7 +12,7 @@ namespace molink {
 class DecodeCycles {
 public:
     static constexpr std::int32_t kMost = 64;
-    /// Share of a cycle from which on what computes counts as always busy.
+    /// Share of a cycle above which a stage counts as always busy.
     static constexpr double kBusy = 0.9;
 
     /// `population` >= 1.
@@ -26,7 +26,7 @@ private:
     double us(std::int32_t n) const { return us_[static_cast<std::size_t>(n)]; }
     /// Share of a cycle in which the slowest stage, or the cores that stages share, compute.
     double busy(std::int32_t n) const;
-    /// The same of the slowest of these and links.
+    /// The same for the slowest of stages, shared cores and links.
     double used(std::int32_t n) const;
     std::int32_t fewest_near_best() const;
     std::int32_t fewest_beside_prompts() const;

@@ -21,7 +21,7 @@ constexpr double kTokenBytes = 60;
 /// Of a stage or link, left to prefill even where decode would take it all.
 constexpr double kLeastLeft = 0.2;
 
-/// What decode leaves of a resource on which one of its parts takes `part_us`.
+/// Returns the share that decode leaves of a resource on which a decode part takes `part_us`.
 double left(const DecodeLoad& decode, double part_us) {
     return std::max(1 - decode.parts * part_us / decode.cycle_us, kLeastLeft);
 }

@@ -15,8 +15,9 @@ struct DecodeLoad {
     double pause_us = 0;  ///< of the cycle, for each part: prompts have the ring to themselves
 };
 
-/// What computes one part at a time: a stage, or the cores that several stages share. For these a
-/// part takes the sum of the stages' times, each by the share of the cores that the stage takes.
+/// Times of something that computes one part at a time: a stage, or the cores that several stages
+/// share. On shared cores a part takes the sum of the stages' times, each multiplied by the share
+/// of the cores that the stage uses.
 struct ComputeTimes {
     ServiceTime decode;
     ServiceTime prefill;
@@ -35,7 +36,7 @@ public:
     double slowest_us(PartKind kind, double rows) const;
     /// The slowest of stages and shared cores, us.
     double slowest_compute_us(PartKind kind, double rows) const;
-    /// What a prefill part costs however many its rows, of the slowest of these, us.
+    /// Fixed cost of a prefill part on the slowest of these, us.
     double slowest_prefill_base_us() const;
     /// All stages and links, without propagation, us.
     double service_us(PartKind kind, double rows) const;
@@ -60,10 +61,10 @@ public:
 private:
     void add_shared(std::size_t first);
     double link_us(std::size_t stage, PartKind kind, double rows) const;
-    /// A prefill part in what decode leaves of a stage or of cores.
+    /// Time of a prefill part in what decode leaves of a stage or of shared cores, us.
     static double compute_beside_us(const ComputeTimes& compute, double rows,
                                     const DecodeLoad& decode);
-    /// The same of the link behind a stage.
+    /// The same for the link behind a stage.
     double link_beside_us(std::size_t stage, double rows, const DecodeLoad& decode) const;
 
     const SchedulerView& view_;

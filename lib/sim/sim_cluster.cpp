@@ -16,6 +16,7 @@ constexpr std::size_t kStudyInFlightBytes = 32u << 20;
 
 std::vector<NodeDevice> devices_of(const SimNode& node) {
     NodeDevice device;
+    device.memory_domain = node.name;
     device.memory_bytes = 1 << 30;
     device.memory_own = true;
     device.profile.decode_layer_us = std::max(node.decode_us, 1.0);
@@ -127,7 +128,6 @@ NodeIdentity SimCluster::identity_of(const std::string& name) const {
     NodeIdentity identity;
     identity.name = name;
     identity.host_id = name;
-    identity.memory_domain = name;
     identity.spec.layers = scenario_.layers;
     identity.spec.vocabulary = kFoldVocabulary;
     identity.spec.hidden = scenario_.hidden;

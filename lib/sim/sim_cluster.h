@@ -25,7 +25,7 @@ struct StudyParts {
         NodeProfile profile;
         std::int64_t memory_bytes = 0;
         std::optional<LayerRange> layers;
-        std::string host;  ///< whose cores the stage shares; empty: it has its own
+        std::string host;  ///< host whose cores the stage shares; empty: it has its own
     };
     std::map<std::string, Node> nodes;
     PartitionModel model;

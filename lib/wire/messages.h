@@ -29,7 +29,8 @@ struct NodeProfile {
     double lm_head_row_us = 0;        ///< LM head, one row
     std::int32_t threads = 0;
     double decode_row_layer_us = 0;  ///< one layer, each further decode row; 0: not measured
-    /// Of what nodes of its memory domain compute with, taken while it computes; 0: not known.
+    /// Share of the machine's compute that the device uses while it computes; 0: not known. Devices
+    /// of one memory domain whose shares add up to at most 1 do not slow each other.
     double compute_share = 0;
     friend bool operator==(const NodeProfile&, const NodeProfile&) = default;
 };

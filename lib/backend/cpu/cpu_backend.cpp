@@ -23,7 +23,7 @@ int usable_cores() {
     return std::max(1, CPU_COUNT(&set));
 }
 
-/// Threads of other processes may run on the cores that this one may not use.
+/// Counts all cores of the machine: other processes may run on those that this one may not use.
 double share_of_machine(int threads) {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     return cores > threads ? static_cast<double>(threads) / static_cast<double>(cores) : 1;
