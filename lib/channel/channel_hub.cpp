@@ -56,6 +56,7 @@ private:
         PeerLinkId link;
         Track track = Track::urgent;
         bool dialed = false;
+        std::uint64_t peer_received = 0;  // accepted: as the peer's hello says
     };
 
     void on_connected(ConnectionId connection) override;
@@ -70,7 +71,8 @@ private:
     void on_linked(const Carried& carried, const FrameHeader& header, ByteSpan payload);
     void reject(ConnectionId connection, const FrameHeader& hello, RejectReason reason);
     void attach(PeerLinkId link, Track track, ConnectionId connection, std::uint64_t peer_received);
-    void answer(ConnectionId connection, const LinkChannel& channel, FrameType type, Track track);
+    void greet(ConnectionId connection);
+    void retry_greetings();
     void lose(PeerLinkId link, const Status& reason);
     void forget(PeerLinkId link, bool say_bye);
     bool lingers(ConnectionId connection) const;
@@ -85,6 +87,7 @@ private:
     std::map<PeerLinkId, std::unique_ptr<LinkChannel>> links_;
     std::unordered_map<std::uint64_t, PeerLinkId> by_token_;
     std::unordered_map<ConnectionId, Carried> carried_;
+    std::vector<ConnectionId> ungreeted_;  // the transport was full; tried again by poll()
     std::vector<std::pair<ConnectionId, std::int64_t>> lingering_;
     std::deque<std::pair<PeerLinkId, std::int64_t>>
         accepted_;  // links that may be half open; deadlines
@@ -118,7 +121,7 @@ Result<PeerLinkId> Hub::dial(const std::string& address) {
     }
     const PeerLinkId link = add_link(counter_random(options_.seed, next_token_++), true);
     for (std::size_t i = 0; i < kTrackCount; ++i) {
-        carried_[connections[i]] = {link, static_cast<Track>(i), true};
+        carried_[connections[i]] = {link, static_cast<Track>(i), true, 0};
     }
     return link;
 }
@@ -138,28 +141,41 @@ void Hub::set_epoch(PeerLinkId link, PipelineEpoch epoch) {
     if (LinkChannel* channel = find(link)) channel->set_epoch(epoch);
 }
 
-void Hub::answer(ConnectionId connection, const LinkChannel& channel, FrameType type, Track track) {
+/// Sends the hello of a dialled connection, or the welcome of an accepted one, which carries its
+/// track from then on. Does so later if the transport is full: nobody would send it again.
+void Hub::greet(ConnectionId connection) {
+    const auto found = carried_.find(connection);
+    LinkChannel* channel = found == carried_.end() ? nullptr : find(found->second.link);
+    if (channel == nullptr) return;
+    const Carried carried = found->second;
     FrameHeader header;
-    header.type = type;
-    header.track = track;
-    header.link = channel.token();
-    header.sequence = channel.received(track);
+    header.type = carried.dialed ? FrameType::hello : FrameType::welcome;
+    header.track = carried.track;
+    header.link = channel->token();
+    header.sequence = channel->received(carried.track);
     header.version = kProtocolMajor;
-    header.flags = channel.was_up ? 1 : 0;
-    transport_.send(connection, encode_frame(header));
+    header.flags = channel->was_up ? 1 : 0;
+    if (transport_.send(connection, encode_frame(header)) == SendOutcome::full) {
+        ungreeted_.push_back(connection);
+    } else if (!carried.dialed) {
+        attach(carried.link, carried.track, connection, carried.peer_received);
+    }
+}
+
+void Hub::retry_greetings() {
+    for (ConnectionId connection : std::exchange(ungreeted_, {})) greet(connection);
 }
 
 void Hub::on_connected(ConnectionId connection) {
-    const auto found = carried_.find(connection);
-    if (found == carried_.end()) return;  // an accepted connection: the peer sends first
-    LinkChannel* channel = find(found->second.link);
-    if (channel != nullptr) answer(connection, *channel, FrameType::hello, found->second.track);
+    // On an accepted connection the peer sends first.
+    if (carried_.contains(connection)) greet(connection);
 }
 
 void Hub::on_disconnected(ConnectionId connection) {
     const auto found = carried_.find(connection);
     if (found == carried_.end()) return;
     const Carried carried = found->second;
+    std::erase(ungreeted_, connection);
     if (!carried.dialed) carried_.erase(found);
     LinkChannel* channel = find(carried.link);
     if (channel == nullptr || channel->connection(carried.track) != connection) return;
@@ -251,9 +267,8 @@ void Hub::on_hello(ConnectionId connection, const FrameHeader& header) {
             return;
         }
     }
-    carried_[connection] = {link, header.track, false};
-    answer(connection, *find(link), FrameType::welcome, header.track);
-    attach(link, header.track, connection, header.sequence);
+    carried_[connection] = {link, header.track, false, header.sequence};
+    greet(connection);
 }
 
 void Hub::on_welcome(ConnectionId connection, const FrameHeader& header) {
@@ -401,6 +416,7 @@ std::int64_t Hub::next_timer_us(std::int64_t now_us) const {
     for (const auto& [link, channel] : links_) {
         next = std::min(next, channel->next_timer_us(now_us));
     }
+    if (!ungreeted_.empty()) next = std::min(next, now_us + limits::kFullRetryUs);
     for (const auto& [connection, until] : lingering_) next = std::min(next, until);
     if (!accepted_.empty()) next = std::min(next, accepted_.front().second);
     return next;
@@ -412,6 +428,7 @@ std::size_t Hub::poll(std::int64_t timeout_us) {
     const std::size_t events =
         transport_.poll(std::max<std::int64_t>(0, std::min(timeout_us, due)), *this);
     const std::int64_t now = clock_.now_us();
+    if (!ungreeted_.empty()) retry_greetings();
     for (auto& [link, channel] : links_) {
         channel->send_acks(transport_, now);
         channel->pump(transport_, now);

@@ -288,6 +288,7 @@ std::int64_t LinkChannel::next_timer_us(std::int64_t now_us) const {
 }
 
 void LinkChannel::send_acks(Transport& transport, std::int64_t now_us) {
+    if (!was_up) return;
     for (std::size_t i = 0; i < kTrackCount; ++i) {
         Received& received = received_[i];
         if (!received.ack_due || !connections_[i]) continue;

@@ -57,7 +57,8 @@ public:
     Result<std::optional<Bytes>> on_data(const FrameHeader& header, ByteSpan payload,
                                          std::int64_t now_us);
     Status on_ack(const FrameHeader& header, std::int64_t now_us);
-    /// Handles a data frame that cannot be accepted yet: asks the peer to resend it.
+    /// Handles a data frame that cannot be accepted yet. Asks the peer to resend it as soon as the
+    /// link is up: before that, the resent frame could not be accepted either.
     void put_off(const FrameHeader& header) {
         Received& received = received_[index(header.track)];
         received.ack_due = received.gap = true;
