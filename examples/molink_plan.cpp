@@ -35,7 +35,8 @@ void add_flags(CLI::App& app, PlanFlags& flags) {
     add_node_flags(app, flags.head.node);
     app.add_option("--cluster", flags.cluster, "plan for the cluster of this JSON file");
     app.add_option("--nodes", flags.head.stages,
-                   "plan for this number of nodes, which join at --listen; includes this one")
+                   "plan for this number of nodes, which join at --listen; includes the devices of "
+                   "this process")
         ->capture_default_str();
     app.add_flag("--no-local-stage", flags.head.no_local_stage, "hold no layers on this node");
     app.add_option("--objective", flags.head.objective, "goal of the split: throughput or latency")

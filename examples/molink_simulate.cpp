@@ -74,7 +74,7 @@ std::string repeat_line(const SimulateFlags& flags, std::uint64_t seed) {
 }
 
 void print_scenario(const SimScenario& scenario) {
-    fmt::print("{} nodes, {} layers, local stage {}, {} requests, scheduler {}, transmit {}\n",
+    fmt::print("{} machines, {} layers, local stage {}, {} requests, scheduler {}, transmit {}\n",
                scenario.nodes.size(), scenario.layers, scenario.local_stage ? "yes" : "no",
                scenario.workload.requests, scenario.scheduler, scenario.transmit);
     if (!scenario.order.empty()) fmt::print("order {}\n", fmt::join(scenario.order, ", "));

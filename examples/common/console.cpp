@@ -3,6 +3,7 @@
 #include "common/console.h"
 
 #include <unistd.h>
+#include <algorithm>
 
 #include <csignal>
 #include <cstdio>
@@ -52,14 +53,16 @@ std::string format_bytes(std::int64_t bytes) {
 void print_split(const ClusterView& view, const ModelSpec& spec, const NodeOptions& options) {
     fmt::print(stderr, "{}: {} layers, hidden {}, vocabulary {}\n", spec.architecture, spec.layers,
                spec.hidden, spec.vocabulary);
-    fmt::print(stderr, "{:<16} {:>8} {:>12} {:>12} {:>12}\n", "node", "layers", "weights",
+    std::size_t width = 16;
+    for (const NodeInfo& node : view.nodes) width = std::max(width, node.name.size());
+    fmt::print(stderr, "{:<{}} {:>8} {:>12} {:>12} {:>12}\n", "node", width, "layers", "weights",
                "KV cache", "ms/layer");
     for (NodeId id : view.stages) {
         for (const NodeInfo& node : view.nodes) {
             if (node.id != id) continue;
             const std::int64_t kv = node.kv_blocks * options.block_tokens * node.layers.size() *
                                     kv_bytes_per_position(spec, options.kv_type);
-            fmt::print(stderr, "{:<16} {:>8} {:>12} {:>12} {:>12.3f}\n", node.name,
+            fmt::print(stderr, "{:<{}} {:>8} {:>12} {:>12} {:>12.3f}\n", node.name, width,
                        fmt::format("{}-{}", node.layers.begin, node.layers.end - 1),
                        format_bytes(node.weight_bytes), format_bytes(kv),
                        node.decode_layer_us / 1000);

@@ -13,7 +13,8 @@ namespace molink::examples {
 
 void add_head_flags(CLI::App& app, HeadFlags& flags) {
     add_node_flags(app, flags.node);
-    app.add_option("--stages", flags.stages, "number of stages, including that of this node")
+    app.add_option("--stages", flags.stages,
+                   "number of stages, including those of this process; each device holds one")
         ->capture_default_str();
     app.add_flag("--no-local-stage", flags.no_local_stage, "hold no layers on this node");
     app.add_flag("--no-direct-feedback", flags.no_direct_feedback,
@@ -129,7 +130,12 @@ Status wait_with_progress(Engine& engine, double limit_s) {
         line.show(fmt::format("loading: {} % of {}", percent, format_bytes(total)), percent);
     }
     line.finish();
-    return ready;
+    if (ready.code() != StatusCode::deadline_exceeded) return ready;
+    const ClusterView view = engine.cluster();
+    std::string text =
+        fmt::format("the pipeline is not ready after {:.1f} s: {}", limit_s, view.missing);
+    if (!view.last_error.empty()) text += "; " + view.last_error;
+    return Status(StatusCode::deadline_exceeded, text);
 }
 
 }  // namespace molink::examples

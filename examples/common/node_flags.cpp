@@ -53,19 +53,20 @@ void add_node_flags(CLI::App& app, NodeFlags& flags) {
     app.add_option("--block-tokens", flags.block_tokens, "positions per KV block, a multiple of 16")
         ->capture_default_str();
     app.add_option("--layers", flags.layers,
-                   "hold layers A-B, including both (default: automatic)");
+                   "hold layers A-B, including both (default: automatic); only with one device");
     app.add_option(
            "--backend", flags.backend,
-           "devices that each hold a stage, such as cpu; with timed, stages take the times of "
-           "--profile and compute nothing")
+           "devices that each hold a stage: cpu, or a list such as a:0,a:1 or a:all; with timed, "
+           "stages take the times of --profile and compute nothing")
         ->capture_default_str();
     app.add_option("--profile", flags.profile, "service times of --backend timed (JSON)");
-    app.add_option("--threads", flags.threads, "number of compute threads; 0: one per core")
+    app.add_option("--threads", flags.threads,
+                   "number of compute threads of each device; 0: one per core")
         ->capture_default_str();
     app.add_option(
         "--memory-gib", flags.memory_gib,
-        "memory for weights and KV cache (default: 0.8 of the available memory, divided among the "
-        "nodes on this machine)");
+        "memory of each device for weights and KV cache (default: 0.8 of the available memory, "
+        "divided among the devices that share it)");
     app.add_flag("--insecure", flags.insecure,
                  "permit addresses that are not loopback; traffic is not encrypted");
     app.add_flag("--verbose", flags.verbose, "write informational log lines, too");

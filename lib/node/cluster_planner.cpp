@@ -3,6 +3,7 @@
 // plan waits for that, never for long. What policies say is checked before anything is built on it.
 #include "node/cluster_planner.h"
 
+#include <map>
 #include <utility>
 
 #include "base/error.h"
@@ -48,15 +49,12 @@ LinkSurvey::Turn ClusterPlanner::survey(const std::vector<NodeId>& order,
 
 std::vector<PartitionLink> ClusterPlanner::links(const std::vector<NodeId>& nodes,
                                                  const Membership& membership) const {
-    const std::vector<NodeId> processes = membership.processes(nodes);
+    std::map<NodeId, std::vector<NodeId>> nodes_of;  // by process
+    for (NodeId node : nodes) nodes_of[membership.process_of(node)].push_back(node);
     std::vector<PartitionLink> links;
-    for (const PartitionLink& link : survey_.links(processes)) {
-        for (NodeId from : nodes) {
-            if (membership.processes({{from}}).front() != link.from) continue;
-            for (NodeId to : nodes) {
-                if (membership.processes({{to}}).front() != link.to) continue;
-                links.push_back({from, to, link.model});
-            }
+    for (const PartitionLink& link : survey_.links(membership.processes(nodes))) {
+        for (NodeId from : nodes_of.at(link.from)) {
+            for (NodeId to : nodes_of.at(link.to)) links.push_back({from, to, link.model});
         }
     }
     return links;

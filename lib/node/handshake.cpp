@@ -72,6 +72,12 @@ Status check_hello(const Hello& hello, const NodeIdentity& head, const Partition
         return differs("a model of", node, fmt::format("{} layers", hello.model_layers),
                        fmt::format("{} layers", head.spec.layers));
     }
+    if (is_timed(hello.devices) != is_timed(head.devices)) {
+        return make_error(StatusCode::failed_precondition,
+                          "node '{}' {}, and the head {}; all nodes of a cluster do the same", node,
+                          is_timed(hello.devices) ? "is timed" : "computes",
+                          is_timed(head.devices) ? "is timed" : "computes");
+    }
     if (hello.model_hash != head.model_hash) {
         return differs("a model with hash", node, fmt::format("{:016x}", hello.model_hash),
                        fmt::format("{:016x}", head.model_hash));

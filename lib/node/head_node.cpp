@@ -77,14 +77,14 @@ void HeadNode::on_link_up(PeerLinkId link, bool) {
 void HeadNode::on_link_interrupted(PeerLinkId link) {
     const Member* member = membership_.on_interrupted(link, clock_.now_us());
     if (member == nullptr) return;
-    log_(LogLevel::warning, "the link to '{}' is interrupted", member->info.name);
+    log_(LogLevel::warning, "the link to '{}' is interrupted", member->process_name);
     pipeline_changed();
 }
 
 void HeadNode::on_link_resumed(PeerLinkId link) {
     const Member* member = membership_.on_resumed(link, clock_.now_us());
     if (member == nullptr) return;
-    log_(LogLevel::info, "the link to '{}' is resumed", member->info.name);
+    log_(LogLevel::info, "the link to '{}' is resumed", member->process_name);
     pipeline_changed();
 }
 
@@ -192,19 +192,22 @@ void HeadNode::on_hello(PeerLinkId link, const Hello& hello) {
     pipeline_changed();
 }
 
-/// Asks the cluster policy about each node of a process, in their order.
+/// Asks the cluster policy about each node of a process. One that may join is enough: the policy
+/// does not select the others, which are then left out.
 Status HeadNode::admit(const std::vector<Member>& nodes) {
-    std::vector<NodeInfo> members = node_infos();
+    const std::vector<NodeInfo> members = node_infos();
     if (members.size() + nodes.size() > limits::kMaxNodes) {
         return make_error(StatusCode::resource_exhausted,
                           "{} nodes have already joined; at most {} are permitted", members.size(),
                           limits::kMaxNodes);
     }
+    Status refusal;
     for (const Member& member : nodes) {
-        MOLINK_RETURN_IF_ERROR(planner_.admit(member.info, members));
-        members.push_back(member.info);
+        const Status admitted = planner_.admit(member.info, members);
+        if (admitted.ok()) return {};
+        if (refusal.ok()) refusal = admitted;
     }
-    return {};
+    return refusal;
 }
 
 void HeadNode::refuse(PeerLinkId link, const Status& reason) {
@@ -234,10 +237,12 @@ void HeadNode::lose_node(NodeId node, const std::string& reason) {
     const NodeId process = found->process;
     const PeerLinkId link = found->link;
     std::string text;
+    std::string_view verb;
     std::vector<Pipeline*> ended;
     for (const Member& member : membership_.members()) {
         if (member.process != process) continue;
-        text += fmt::format("{}node '{}'", text.empty() ? "" : ", ", member.info.name);
+        verb = text.empty() ? "was" : "were";
+        text += fmt::format("{}node '{}'", text.empty() ? "" : " and ", member.info.name);
         for (const auto& pipeline : pipelines_) {
             const auto stage = pipeline->ring().find(member.info.id);
             if (!stage) continue;
@@ -246,7 +251,7 @@ void HeadNode::lose_node(NodeId node, const std::string& reason) {
             ended.push_back(pipeline.get());
         }
     }
-    text += " was lost: " + reason;
+    text += fmt::format(" {} lost: {}", verb, reason);
     log_(LogLevel::error, "{}", text);
     planner_.forget(process);
     dismiss(link, {StatusCode::unavailable, "the head gave up this node: " + reason});
@@ -430,8 +435,8 @@ std::vector<LinkMetrics> HeadNode::link_metrics() const {
     std::vector<LinkMetrics> links;
     for (NodeId worker : membership_.workers()) {
         const Member& member = *membership_.find(worker);
-        links.push_back(
-            make_link_metrics(config_.identity.name, member.info.name, hub_->stats(member.link)));
+        links.push_back(make_link_metrics(config_.identity.name, member.process_name,
+                                          hub_->stats(member.link)));
     }
     const Ring& ring = pipeline().ring();
     for (const Member& member : membership_.members()) {

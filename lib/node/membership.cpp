@@ -27,6 +27,7 @@ Member Membership::make_member(NodeId process, std::size_t device, const std::st
     member.info.device = devices[device].name;
     member.info.decode_layer_us = devices[device].profile.decode_layer_us;
     member.process = process;
+    member.process_name = name;
     member.device = devices[device];
     return member;
 }
@@ -89,11 +90,15 @@ bool Membership::same_process(NodeId a, NodeId b) const {
     return first != nullptr && second != nullptr && first->process == second->process;
 }
 
+NodeId Membership::process_of(NodeId node) const {
+    const Member* member = find(node);
+    return member == nullptr ? node : member->process;
+}
+
 std::vector<NodeId> Membership::processes(std::span<const NodeId> nodes) const {
     std::vector<NodeId> processes;
     for (NodeId node : nodes) {
-        const Member* member = find(node);
-        const NodeId process = member == nullptr ? node : member->process;
+        const NodeId process = process_of(node);
         if (std::find(processes.begin(), processes.end(), process) == processes.end()) {
             processes.push_back(process);
         }

@@ -22,8 +22,9 @@ namespace molink {
 /// A node that was admitted, as the head knows it: a device of the head or of a worker. The nodes
 /// of one process share its peer link and its fate.
 struct Member {
-    NodeInfo info;    ///< what belongs to a pipeline (layers, bytes, blocks) stays empty here
-    NodeId process;   ///< the node of the first device of the same process
+    NodeInfo info;   ///< what belongs to a pipeline (layers, bytes, blocks) stays empty here
+    NodeId process;  ///< the node of the first device of the same process
+    std::string process_name;
     PeerLinkId link;  ///< of workers
     NodeDevice device;
     std::int64_t interrupted_us = 0;           ///< since when; 0: connected
@@ -62,6 +63,8 @@ public:
     /// The first node of the process at the other end of a link.
     const Member* find_by_link(PeerLinkId link) const;
     const Member* find_by_address(const std::string& address) const;
+    /// Returns the node of the first device of a node's process: the node itself if it is unknown.
+    NodeId process_of(NodeId node) const;
     /// Returns whether both nodes are devices of one process.
     bool same_process(NodeId a, NodeId b) const;
     /// Returns the first node of each process of `nodes`, in their order.

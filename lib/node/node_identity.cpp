@@ -129,6 +129,10 @@ bool is_timed(const NodeOptions& options) {
     return is_timed_device(split(options.backend, ',').front());
 }
 
+bool is_timed(std::span<const NodeDevice> devices) {
+    return !devices.empty() && is_timed_device(devices.front().name);
+}
+
 Result<std::vector<std::string>> device_names(const NodeOptions& options) {
     std::vector<std::string> names;
     if (is_timed(options)) {

@@ -41,8 +41,9 @@ struct NodeIdentity {
     std::vector<NodeDevice> devices;  ///< at least one
 };
 
-/// Returns whether the stages of a node only take time.
+/// Returns whether the stages of a process only take time.
 bool is_timed(const NodeOptions& options);
+bool is_timed(std::span<const NodeDevice> devices);
 
 /// Returns the names of the devices in NodeOptions::backend. Errors: invalid_argument when one is
 /// named twice, there are more than limits::kMaxNodeDevices, timed devices are mixed with others,

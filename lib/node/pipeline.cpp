@@ -109,7 +109,10 @@ void Pipeline::describe(NodeInfo& node) const {
         if (left.node == node.id) node.left_out = left.reason;
     }
     const auto stage = ring().find(node.id);
-    if (!stage) return;
+    if (!stage) {
+        if (node.left_out.empty()) node.left_out = "the pipeline was built without it";
+        return;
+    }
     const StageStatus& status = stages_[*stage];
     if (node.state != NodeState::stalled) node.state = status.state;
     node.layers = ring().stage(*stage).layers;
@@ -345,7 +348,7 @@ void Pipeline::on_input(NodeId process, StageInput input) {
         return;
     }
     const Status delivered = router_.deliver(std::move(input));
-    if (!delivered.ok()) end(delivered);
+    if (!delivered.ok()) ports_.lose_node(process, delivered.message());
 }
 
 void Pipeline::on_retired(NodeId process, const RetiredPart& retired) {

@@ -18,10 +18,12 @@ void StageNeighbours::drop() {
     next_.reset();
     previous_.reset();
     next_up_ = false;
-    next_interrupted_us_ = 0;
+    next_away_us_ = 0;
 }
 
-Status StageNeighbours::dial_next(const std::string& address, const PeerHello& hello) {
+Status StageNeighbours::dial_next(const std::string& address, const PeerHello& hello,
+                                  std::int64_t now_us) {
+    next_away_us_ = now_us;
     next_address_ = address;
     hello_ = hello;
     MOLINK_ASSIGN_OR_RETURN(next_, hub_->dial(address));
@@ -42,11 +44,17 @@ Status StageNeighbours::send_next(Lane lane, const Message& message) {
 }
 
 Status StageNeighbours::check_next(std::int64_t now_us, std::int64_t patience_us) const {
-    if (next_interrupted_us_ == 0 || now_us - next_interrupted_us_ <= patience_us) return {};
+    if (next_away_us_ == 0 || now_us - next_away_us_ <= patience_us) return {};
+    const double patience_s = static_cast<double>(patience_us) / 1e6;
+    if (!next_up_ && next_) {
+        return make_error(StatusCode::unavailable,
+                          "the next stage at {} could not be reached within {:.1f} s",
+                          next_address_, patience_s);
+    }
     return make_error(StatusCode::unavailable,
                       "the link to the next stage at {} was lost and did not come back within "
                       "{:.1f} s",
-                      next_address_, static_cast<double>(patience_us) / 1e6);
+                      next_address_, patience_s);
 }
 
 void StageNeighbours::accept_previous(PeerLinkId link) {
@@ -57,6 +65,7 @@ void StageNeighbours::accept_previous(PeerLinkId link) {
 void StageNeighbours::on_up(PeerLinkId link) {
     if (!is_next(link)) return;
     next_up_ = true;
+    next_away_us_ = 0;
     hub_->set_epoch(link, epoch_);
     const Status sent = send_next(Lane::control, Message(hello_));
     if (!sent.ok())
@@ -64,18 +73,18 @@ void StageNeighbours::on_up(PeerLinkId link) {
 }
 
 void StageNeighbours::on_interrupted(PeerLinkId link, std::int64_t now_us) {
-    if (is_next(link)) next_interrupted_us_ = now_us;
+    if (is_next(link)) next_away_us_ = now_us;
 }
 
 void StageNeighbours::on_resumed(PeerLinkId link) {
-    if (is_next(link)) next_interrupted_us_ = 0;
+    if (is_next(link)) next_away_us_ = 0;
 }
 
 void StageNeighbours::on_lost(PeerLinkId link, const Status& reason, std::int64_t now_us) {
-    forget_previous(link);
+    if (is_previous(link)) previous_.reset();
     if (!is_next(link)) return;
     log_(LogLevel::warning, "the link to the next stage was lost: {}", reason.message());
-    if (next_interrupted_us_ == 0) next_interrupted_us_ = now_us;
+    if (next_away_us_ == 0) next_away_us_ = now_us;
     next_.reset();
 }
 

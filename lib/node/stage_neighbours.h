@@ -26,7 +26,7 @@ public:
 
     /// Begins to dial the next stage, to which `hello` introduces this one. Errors: those of
     /// ChannelHub::dial.
-    Status dial_next(const std::string& address, const PeerHello& hello);
+    Status dial_next(const std::string& address, const PeerHello& hello, std::int64_t now_us);
     bool is_next(PeerLinkId link) const { return next_ == link; }
     /// The next stage can be reached and knows this one.
     bool next_ready() const;
@@ -35,16 +35,13 @@ public:
     /// Queues a message for the next stage; it is dropped when that is lost. Errors: those of
     /// ChannelHub::send.
     Status send_next(Lane lane, const Message& message);
-    /// Errors: unavailable when the next stage has been away for longer than `patience_us`.
+    /// Errors: unavailable when the next stage has been away, or could not be reached, for longer
+    /// than `patience_us`.
     Status check_next(std::int64_t now_us, std::int64_t patience_us) const;
 
     bool is_previous(PeerLinkId link) const { return previous_ == link; }
     /// A peer introduced itself as the previous stage. An earlier link of that stage is closed.
     void accept_previous(PeerLinkId link);
-    /// The link is not listened to any more, whatever it is.
-    void forget_previous(PeerLinkId link) {
-        if (is_previous(link)) previous_.reset();
-    }
 
     void on_up(PeerLinkId link);
     void on_interrupted(PeerLinkId link, std::int64_t now_us);
@@ -59,7 +56,7 @@ private:
     PeerHello hello_;
     std::optional<PeerLinkId> next_;  // none also while it is lost
     bool next_up_ = false;
-    std::int64_t next_interrupted_us_ = 0;  // since when; 0: connected, or not dialled
+    std::int64_t next_away_us_ = 0;  // since when; 0: connected, or not dialled
     std::optional<PeerLinkId> previous_;
 };
 

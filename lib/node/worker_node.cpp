@@ -215,7 +215,10 @@ void WorkerNode::handle_head(Message message) {
         }
     } else if (const auto* welcome = std::get_if<Welcome>(&message)) {
         head_.on_welcome(*welcome);
-        log_(LogLevel::info, "joined the head '{}' as node {}", head_.name(), head_.node().value);
+        for (std::uint32_t i = 0; i < stages_.size(); ++i) {
+            log_(LogLevel::info, "joined the head '{}' as node {} on {}", head_.name(),
+                 head_.node().value + i, stages_[i]->device());
+        }
     } else if (const auto* assign = std::get_if<Assign>(&message)) {
         on_assign(*assign);
     } else if (const auto* asked = std::get_if<ProbeLink>(&message)) {
@@ -273,7 +276,10 @@ void WorkerNode::handle_peer(PeerLinkId link, Message message) {
 /// Closes a link of a peer that is not to be listened to.
 void WorkerNode::refuse_peer(PeerLinkId link) {
     strangers_.forget(link);
-    for (const auto& stage : stages_) stage->neighbours().forget_previous(link);
+    const Status refused(StatusCode::data_loss, "the peer broke the protocol");
+    for (const auto& stage : stages_) {
+        stage->neighbours().on_lost(link, refused, clock_.now_us());
+    }
     hub_->close(link);
 }
 
@@ -329,12 +335,15 @@ void WorkerNode::farewell() {
 
 NodeState WorkerNode::state() const {
     if (over()) return NodeState::lost;
-    const auto any = [&](NodeState state) {
-        return std::any_of(stages_.begin(), stages_.end(),
-                           [&](const auto& stage) { return stage->view().state == state; });
-    };
-    if (any(NodeState::loading)) return NodeState::loading;
-    return any(NodeState::ready) ? NodeState::ready : NodeState::joined;
+    std::size_t held = 0;
+    std::size_t ready = 0;
+    for (const auto& stage : stages_) {
+        if (!stage->has_stage() || stage->epoch() != epoch_) continue;
+        if (stage->state() == NodeState::loading) return NodeState::loading;
+        ++held;
+        if (stage->state() == NodeState::ready) ++ready;
+    }
+    return held > 0 && ready == held ? NodeState::ready : NodeState::joined;
 }
 
 WorkerView WorkerNode::view() const {

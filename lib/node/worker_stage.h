@@ -63,6 +63,7 @@ public:
     bool next_is_head() const;
     StageNeighbours& neighbours() { return neighbours_; }
     const StageNeighbours& neighbours() const { return neighbours_; }
+    NodeState state() const { return state_; }
     WorkerStageView view() const;
 
     // StagePorts

@@ -17,8 +17,9 @@ constexpr std::int64_t kMarginUs = 2'500'000;
 
 /// How head and workers report a lost node; one of these is part of the text. Any other error,
 /// above all a message that does not fit, is a defect, whatever fault occurred near it.
-constexpr std::string_view kLossReasons[] = {"did not come back", "no sign of life", "restarted",
-                                             "closed the link", "it left"};
+constexpr std::string_view kLossReasons[] = {"did not come back", "no sign of life",
+                                             "restarted",         "closed the link",
+                                             "it left",           "could not be reached"};
 
 bool touches(const SimFault& fault, const std::string& node) {
     return fault.node == node || (!fault.other.empty() && fault.other == node);

@@ -94,7 +94,7 @@ TEST_CASE("a process that is lost takes the stages of all its devices with it") 
     const std::string& error = cluster.outcomes.begin()->second.status.message();
     INFO(error);
     REQUIRE(error.find("node 'a/0' (layers ") != std::string::npos);
-    REQUIRE(error.find("), node 'a/1' (layers ") != std::string::npos);
+    REQUIRE(error.find(") and node 'a/1' (layers ") != std::string::npos);
     REQUIRE(cluster.head->view().nodes.size() == 2);
     cluster.add_worker(test::fold_identity("c", 2));
     REQUIRE(cluster.run_until_ready());
@@ -210,6 +210,23 @@ TEST_CASE("a complete cluster refuses another node") {
     FoldWorker& extra = cluster.add_worker("b");
     REQUIRE(cluster.run_until([&] { return extra.node->over(); }));
     REQUIRE(extra.node->outcome().code() == StatusCode::resource_exhausted);
+    check_tokens(cluster, 2);
+}
+
+TEST_CASE("of a process with more devices than are needed the rest is a spare") {
+    ClusterFixture cluster(2, true);
+    FoldWorker& worker = cluster.add_worker(test::fold_identity("box", 3));
+    REQUIRE(cluster.run_until_ready());
+    const ClusterView view = cluster.head->view();
+    REQUIRE(view.nodes.size() == 4);
+    REQUIRE(view.stages.size() == 2);
+    int spare = 0;
+    for (const NodeInfo& node : view.nodes) {
+        if (node.layers.empty()) ++spare;
+        REQUIRE(node.layers.empty() == !node.left_out.empty());
+    }
+    REQUIRE(spare == 2);
+    REQUIRE(worker.node->view().state == NodeState::ready);
     check_tokens(cluster, 2);
 }
 
