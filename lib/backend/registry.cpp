@@ -72,58 +72,63 @@ Result<std::vector<std::string>> backend_devices(std::string_view name) {
     return entry.devices();
 }
 
-Result<std::unique_ptr<Backend>> make_backend(std::string_view name,
-                                              const BackendOptions& options) {
-    MOLINK_ASSIGN_OR_RETURN(const BackendEntry entry, Registry::instance().find(name));
-    const std::vector<std::string> devices = entry.devices();
+namespace {
+
+/// Returns the device of a backend that is asked for by name; empty: the first. Errors: not_found.
+Result<std::string> find_device(const BackendEntry& backend, std::string_view asked) {
+    const std::vector<std::string> devices = backend.devices();
     if (devices.empty()) {
         return make_error(StatusCode::not_found, "backend '{}' has no device on this machine",
-                          name);
+                          backend.name);
     }
-    BackendOptions chosen = options;
-    if (chosen.device.empty()) chosen.device = devices.front();
-    if (std::find(devices.begin(), devices.end(), chosen.device) == devices.end()) {
-        return make_error(StatusCode::not_found, "backend '{}' has no device '{}'; known: {}", name,
-                          chosen.device, fmt::join(devices, ", "));
+    if (asked.empty()) return devices.front();
+    if (std::find(devices.begin(), devices.end(), asked) != devices.end()) {
+        return std::string(asked);
     }
-    return entry.make(chosen);
+    return make_error(StatusCode::not_found, "backend '{}' has no device '{}'; known: {}",
+                      backend.name, asked, fmt::join(devices, ", "));
 }
 
-Result<std::unique_ptr<Backend>> open_device(std::string_view text, int threads) {
-    const std::size_t colon = text.find(':');
-    BackendOptions options;
-    if (colon != std::string_view::npos) options.device = text.substr(colon + 1);
-    options.threads = threads;
-    return make_backend(text.substr(0, colon), options);
-}
-
-namespace {
+/// What users write for a device: a backend and, after a colon, its device.
+struct DeviceText {
+    explicit DeviceText(std::string_view text)
+        : backend(text.substr(0, text.find(':'))),
+          device(text.substr(std::min(backend.size() + 1, text.size()))) {}
+    std::string_view backend;
+    std::string_view device;  ///< may be empty
+};
 
 /// Adds the devices that one entry of a list names.
 Status add_devices(std::string_view entry, std::vector<std::string>& devices) {
-    const std::size_t colon = entry.find(':');
-    const std::string_view backend = entry.substr(0, colon);
-    MOLINK_ASSIGN_OR_RETURN(std::vector<std::string> known, backend_devices(backend));
-    if (known.empty()) {
-        return make_error(StatusCode::not_found, "backend '{}' has no device here", backend);
+    const DeviceText text(entry);
+    MOLINK_ASSIGN_OR_RETURN(const BackendEntry backend, Registry::instance().find(text.backend));
+    const bool all = text.device == "all";
+    MOLINK_ASSIGN_OR_RETURN(std::string found, find_device(backend, all ? "" : text.device));
+    std::vector<std::string> names{std::move(found)};
+    if (all) names = backend.devices();
+    for (const std::string& name : names) {
+        devices.push_back(fmt::format("{}:{}", text.backend, name));
     }
-    const std::string_view asked =
-        colon == std::string_view::npos ? std::string_view() : entry.substr(colon + 1);
-    if (asked.empty()) {
-        known.resize(1);
-    } else if (asked != "all") {
-        if (std::find(known.begin(), known.end(), asked) == known.end()) {
-            return make_error(StatusCode::not_found, "backend '{}' has no device '{}'; known: {}",
-                              backend, asked, fmt::join(known, ", "));
-        }
-        known = {std::string(asked)};
-    }
-    for (const std::string& device : known)
-        devices.push_back(fmt::format("{}:{}", backend, device));
     return {};
 }
 
 }  // namespace
+
+Result<std::unique_ptr<Backend>> make_backend(std::string_view name,
+                                              const BackendOptions& options) {
+    MOLINK_ASSIGN_OR_RETURN(const BackendEntry entry, Registry::instance().find(name));
+    BackendOptions chosen = options;
+    MOLINK_ASSIGN_OR_RETURN(chosen.device, find_device(entry, options.device));
+    return entry.make(chosen);
+}
+
+Result<std::unique_ptr<Backend>> open_device(std::string_view text, int threads) {
+    const DeviceText parsed(text);
+    BackendOptions options;
+    options.device = parsed.device;
+    options.threads = threads;
+    return make_backend(parsed.backend, options);
+}
 
 Result<std::vector<std::string>> parse_device_list(std::string_view text) {
     std::vector<std::string> devices;
