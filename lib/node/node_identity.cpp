@@ -156,8 +156,8 @@ Result<std::vector<std::string>> device_names(const NodeOptions& options) {
     }
     if (names.size() > 1 && options.layers) {
         return invalid_argument(
-            "layers {}-{} are asked for, and {} devices: layers can be fixed "
-            "for a node with one device only",
+            "layers {}-{} are asked for, and {} devices; layers can be fixed "
+            "for one device only",
             options.layers->begin, options.layers->end - 1, names.size());
     }
     return names;
