@@ -96,6 +96,10 @@ Status check_local_cluster(const molink_engine_options& options) {
     if (options.listen != nullptr || options.advertise != nullptr) {
         return refuse("listen and advertise have no meaning with local_workers; leave them NULL");
     }
+    if (options.key_file != nullptr || options.allow_file != nullptr) {
+        return refuse(
+            "key_file and allow_file have no meaning with local_workers; leave them NULL");
+    }
     const std::int32_t stages = options.local_workers + (options.local_stage != 0 ? 1 : 0);
     if (options.stages != 0 && options.stages != stages) {
         return refuse("stages is " + std::to_string(options.stages) +
@@ -163,8 +167,8 @@ Status read_options(const molink_engine_options* in, molink_engine_options& out)
 Status read_options(const molink_worker_options* in, molink_worker_options& out) {
     out = MOLINK_WORKER_OPTIONS_INIT;
     if (auto status = read_struct("molink_worker_options", in, out); !status.ok()) return status;
-    if (out.join == nullptr) {
-        return Status(StatusCode::invalid_argument, "join is NULL; it is required");
+    if (out.join == nullptr && out.token == nullptr) {
+        return Status(StatusCode::invalid_argument, "join is NULL; it is required without a token");
     }
     return check_node(out);
 }
@@ -172,6 +176,8 @@ Status read_options(const molink_worker_options* in, molink_worker_options& out)
 EngineOptions engine_options(const molink_engine_options& options) {
     EngineOptions out;
     fill_node(options, out);
+    out.security.key_file = text_or(options.key_file, "");
+    out.security.allow_file = text_or(options.allow_file, "");
     const std::int32_t local = options.local_workers + (options.local_stage != 0 ? 1 : 0);
     out.stages = options.stages;
     if (out.stages == 0) out.stages = options.local_workers > 0 ? local : 1;
@@ -198,7 +204,10 @@ EngineOptions engine_options(const molink_engine_options& options) {
 WorkerOptions worker_options(const molink_worker_options& options) {
     WorkerOptions out;
     fill_node(options, out);
-    out.join = options.join;
+    out.join = text_or(options.join, "");
+    out.security.key_file = text_or(options.key_file, "");
+    out.security.head_key = text_or(options.head_key, "");
+    out.security.token = text_or(options.token, "");
     out.join_within_us = options.join_within_us;
     return out;
 }

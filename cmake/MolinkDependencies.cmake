@@ -6,6 +6,8 @@ find_package(Threads REQUIRED)
 find_package(fmt 9 REQUIRED)
 # libzmq 4.3.4 + cppzmq 4.9: sockets with reconnect and CURVE. No CMake package on Debian.
 pkg_check_modules(libzmq REQUIRED IMPORTED_TARGET libzmq>=4.3.4)
+# libsodium 1.0.18: keys and random numbers; libzmq uses the same library for CURVE.
+pkg_check_modules(libsodium REQUIRED IMPORTED_TARGET libsodium>=1.0.18)
 # FlatBuffers 2.0.8: messages that are verified before they are read, and that evolve by new fields.
 find_package(Flatbuffers CONFIG QUIET)
 if(NOT Flatbuffers_FOUND)

@@ -32,12 +32,14 @@ configure_file(cmake/molink.pc.in ${PROJECT_BINARY_DIR}/molink.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/molink.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 if(MOLINK_CAPI)
     install(TARGETS molink_c EXPORT molink-targets)
-    install(FILES capi/include/molink.h capi/include/molink_plugin.h
+    install(FILES capi/include/molink.h capi/include/molink_keys.h
+        capi/include/molink_metrics.h capi/include/molink_plugin.h
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
     configure_file(cmake/molink-c.pc.in ${PROJECT_BINARY_DIR}/molink-c.pc @ONLY)
     install(FILES ${PROJECT_BINARY_DIR}/molink-c.pc
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endif()
 if(MOLINK_EXAMPLES)
-    install(TARGETS molink-worker molink-generate molink-serve molink-simulate molink-plan)
+    install(TARGETS molink-worker molink-generate molink-serve molink-simulate molink-plan
+        molink-key)
 endif()

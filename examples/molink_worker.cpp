@@ -51,12 +51,19 @@ Status follow(Worker& worker, std::vector<LinkMetrics>& links) {
 
 int run(int argc, char** argv) {
     CLI::App app{"Joins a MoLink head and serves a range of layers."};
-    app.footer("Example: molink-worker --model DIR --join tcp://127.0.0.1:7100");
+    app.footer(
+        "Examples:\n  molink-worker --model DIR --join tcp://127.0.0.1:7100\n"
+        "  molink-worker --model DIR --token TOKEN");
     NodeFlags flags;
     WorkerOptions options;
     double join_within_s = 60;
     add_node_flags(app, flags);
     app.add_option("--join", options.join, "address of the head");
+    app.add_option("--token", options.security.token,
+                   "join token of `molink-key token`: address and key of the head, and permission "
+                   "to join; the worker's own key is made if --key names no file");
+    app.add_option("--head-key", options.security.head_key,
+                   "public key of the head, if the head knows the key of --key already");
     app.add_option("--join-within", join_within_s, "seconds to keep trying to reach the head")
         ->capture_default_str();
     CLI11_PARSE(app, argc, argv);

@@ -1,8 +1,8 @@
 # Lists and installs the packages that building and testing need. Sourced by quickstart.sh and
 # tests/run.sh; POSIX sh.
-MOLINK_PACKAGES="cmake ninja-build g++ pkg-config libzmq3-dev cppzmq-dev libflatbuffers-dev \
-flatbuffers-compiler libfmt-dev libhwy-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev \
-libcli11-dev libcpp-httplib-dev"
+MOLINK_PACKAGES="cmake ninja-build g++ pkg-config libzmq3-dev cppzmq-dev libsodium-dev \
+libflatbuffers-dev flatbuffers-compiler libfmt-dev libhwy-dev nlohmann-json3-dev libpcre2-dev \
+libutf8proc-dev libcli11-dev libcpp-httplib-dev"
 MOLINK_TEST_PACKAGES="catch2 libopenblas-dev python3-minimal"
 
 # molink_install PACKAGE...: installs missing packages. If it cannot, it names them and exits.

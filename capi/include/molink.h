@@ -114,6 +114,8 @@ typedef struct molink_progress {
 /** molink_engine_wait_ready() calls this on its caller's thread when the progress changes. */
 typedef void (*molink_progress_fn)(void* user_data, const molink_progress* progress);
 
+typedef struct molink_metrics molink_metrics; /* a consistent copy; see molink_metrics.h */
+
 /* ---- engine ---------------------------------------------------------------------------------- */
 
 enum { MOLINK_F32 = 0, MOLINK_F16 = 1, MOLINK_BF16 = 2, MOLINK_INT8 = 3 };
@@ -135,7 +137,7 @@ typedef struct molink_engine_options {
     int64_t node_lost_after_us;  /* silence after which a node is lost; default 15 s */
     int64_t reconnect_within_us; /* a cut connection must be back within it; default 3 s */
     int64_t max_in_flight_bytes; /* queued towards the first stage; default 32 MiB */
-    int32_t insecure;            /* permits addresses that are not loopback; nothing is encrypted */
+    int32_t insecure;            /* permits addresses that are not loopback without keys */
     int32_t weights;             /* MOLINK_WEIGHTS_... */
     int32_t kv_type;             /* MOLINK_F32 (default) or MOLINK_F16; equal on all nodes */
     int32_t block_tokens; /* positions of a KV block: 16 .. 256, multiple of 16; default 16 */
@@ -176,6 +178,10 @@ typedef struct molink_engine_options {
     /* Tokens that the split is optimised for, 1 .. 1000000; default 512 and 128. */
     int32_t expected_prompt_tokens;
     int32_t expected_output_tokens;
+    /* Keys (molink_keys.h): both or neither. With them links are encrypted, and only nodes whose
+     * keys or tokens are in the access file join. The file is read again when it changes. */
+    const char* key_file;
+    const char* allow_file;
 } molink_engine_options;
 
 #define MOLINK_ENGINE_OPTIONS_INIT                                                               \
@@ -183,7 +189,8 @@ typedef struct molink_engine_options {
         sizeof(molink_engine_options), NULL, NULL, NULL, NULL, NULL, 0, 15000000, 3000000,       \
             33554432, 0, MOLINK_WEIGHTS_NATIVE, MOLINK_F32, 16, 0, 0, 0, MOLINK_LOG_INFO, 0, 1,  \
             MOLINK_F32, 16, 1024, 512, 256, 0, 1, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL,   \
-            NULL, NULL, NULL, NULL, 0, 0, 0, MOLINK_THROUGHPUT, MOLINK_LM_HEAD_AUTO, 1, 512, 128 \
+            NULL, NULL, NULL, NULL, 0, 0, 0, MOLINK_THROUGHPUT, MOLINK_LM_HEAD_AUTO, 1, 512, 128,\
+            NULL, NULL \
     }
 
 /** Fills in the defaults, for languages without C's macros. struct_size is the size of the caller's
@@ -417,113 +424,13 @@ MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_cluster_stage(const molink_clus
                                                                size_t index, uint32_t* out_node);
 MOLINK_CAPI void molink_cluster_release(molink_cluster* cluster);
 
-/* ---- metrics --------------------------------------------------------------------------------- */
-
-typedef struct molink_metrics molink_metrics; /* a consistent copy */
-
-typedef struct molink_metrics_info {
-    size_t struct_size;
-    uint64_t requests_submitted;
-    uint64_t requests_finished; /* stop or length */
-    uint64_t requests_failed;
-    uint64_t requests_cancelled;
-    uint64_t requests_refused;
-    uint64_t prompt_tokens; /* prefilled tokens, including those computed again */
-    uint64_t output_tokens;
-    uint64_t preemptions;
-    uint64_t prefix_hits;
-    uint64_t prefix_query_tokens;
-    uint64_t prefix_hit_tokens;
-    uint64_t plans_refused; /* plans of the scheduler that the check refused */
-    int64_t kv_blocks_total;
-    int64_t kv_blocks_free;
-    int64_t kv_blocks_cached;
-    int32_t running; /* sequences */
-    int32_t waiting;
-    uint32_t epoch;
-    int32_t max_micro_batches_in_flight;
-    size_t stage_count;
-    size_t link_count;
-} molink_metrics_info;
-#define MOLINK_METRICS_INFO_INIT \
-    { sizeof(molink_metrics_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
-
-enum {
-    MOLINK_TIME_TO_FIRST_TOKEN = 0,
-    MOLINK_TIME_PER_OUTPUT_TOKEN = 1,
-    MOLINK_TIME_QUEUED = 2,
-    MOLINK_TIME_OF_REQUEST = 3
-};
-
-/** Counts of times in seconds. A bucket has the times between its bound and the one before. */
-typedef struct molink_histogram_info {
-    size_t struct_size;
-    const double* bounds;    /* [bound_count] ascending */
-    const uint64_t* buckets; /* [bound_count + 1], the last is above all bounds */
-    size_t bound_count;
-    uint64_t count;
-    double sum;
-} molink_histogram_info;
-#define MOLINK_HISTOGRAM_INFO_INIT \
-    { sizeof(molink_histogram_info), NULL, NULL, 0, 0, 0 }
-
-typedef struct molink_stage_info {
-    size_t struct_size;
-    const char* node;
-    int32_t layers_begin;
-    int32_t layers_end;
-    uint64_t parts;
-    uint64_t rows;
-    int64_t compute_us; /* sum */
-    int64_t wait_us;    /* sum of the times that parts waited at the stage */
-} molink_stage_info;
-#define MOLINK_STAGE_INFO_INIT \
-    { sizeof(molink_stage_info), NULL, 0, 0, 0, 0, 0, 0 }
-
-/** Traffic of a peer link. Lanes, most urgent first: control, token, decode, prefill, bulk. */
-typedef struct molink_link_info {
-    size_t struct_size;
-    const char* peer; /* name of the node at the other end */
-    uint64_t sent_bytes;
-    uint64_t received_bytes;
-    uint64_t resent_bytes;
-    size_t lane_count;
-    const uint64_t* lane_sent_bytes; /* [lane_count], like the next three */
-    const uint64_t* lane_received_bytes;
-    const uint64_t* lane_sent_messages;
-    const int64_t* lane_queue_us; /* sum over messages */
-    int64_t round_trip_us;        /* smoothed */
-    double bytes_per_s;           /* measured; 0: unknown */
-    int64_t delay_us;
-    int64_t jitter_us;
-    const char* node; /* name of the node that counted */
-} molink_link_info;
-#define MOLINK_LINK_INFO_INIT \
-    { sizeof(molink_link_info), NULL, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL }
-
-MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_metrics(const molink_engine* engine,
-                                                                molink_metrics** out_metrics);
-MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_metrics_get(const molink_metrics* metrics,
-                                                             molink_metrics_info* out_info);
-/** Returns one histogram. which: MOLINK_TIME_... */
-MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_metrics_histogram(const molink_metrics* metrics,
-                                                                   int32_t which,
-                                                                   molink_histogram_info* out_info);
-MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_metrics_stage(const molink_metrics* metrics,
-                                                               size_t index,
-                                                               molink_stage_info* out_info);
-MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_metrics_link(const molink_metrics* metrics,
-                                                              size_t index,
-                                                              molink_link_info* out_info);
-MOLINK_CAPI void molink_metrics_release(molink_metrics* metrics);
-
 /* ---- worker ---------------------------------------------------------------------------------- */
 
 /** A node that joins a head. Fields without a comment are as in molink_engine_options. */
 typedef struct molink_worker_options {
     size_t struct_size;
     const char* model_dir; /* required */
-    const char* join;      /* address of the head; required */
+    const char* join;      /* address of the head; required without a token */
     const char* name;      /* NULL: "worker-" and a random number */
     const char* listen;
     const char* advertise;
@@ -544,13 +451,16 @@ typedef struct molink_worker_options {
     void* log_user_data;
     molink_finalizer log_finalizer;
     const char* transmit;
+    const char* key_file; /* NULL: no keys, or with a token a file in the user's state folder */
+    const char* head_key; /* public key of the head; with key_file, unless there is a token */
+    const char* token;    /* join token: address and key of the head, and permission to join */
 } molink_worker_options;
 
 #define MOLINK_WORKER_OPTIONS_INIT                                                               \
     {                                                                                            \
         sizeof(molink_worker_options), NULL, NULL, NULL, NULL, NULL, NULL, 0, 15000000, 3000000, \
             60000000, 0, MOLINK_WEIGHTS_NATIVE, MOLINK_F32, 16, 0, 0, 0, MOLINK_LOG_INFO, NULL,  \
-            NULL, NULL, NULL                                                                     \
+            NULL, NULL, NULL, NULL, NULL, NULL                                                   \
     }
 
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_options_init(molink_worker_options* options,
@@ -595,5 +505,7 @@ MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_destroy(molink_worker* w
 #ifdef __cplusplus
 }
 #endif
+
+#include "molink_metrics.h"
 
 #endif

@@ -55,6 +55,9 @@ void add_head_flags(CLI::App& app, HeadFlags& flags) {
         "maximum number of rows of a slice of a prompt (default: half of --max-step-tokens)");
     app.add_option("--max-context", flags.max_context,
                    "maximum number of positions per sequence; 0: that of the model");
+    app.add_option("--allow", flags.allow,
+                   "file of the keys and tokens that may join, which `molink-key` edits; needs "
+                   "--key");
     app.add_flag("--no-prefix-cache", flags.no_prefix_cache,
                  "do not keep the KV blocks of finished prompts");
     app.add_option("--wait", flags.wait_s, "seconds to wait until the pipeline is ready")
@@ -69,6 +72,7 @@ Status apply_head_flags(const HeadFlags& flags, EngineOptions& options) {
     auto wire = parse_type("--wire", flags.wire, true);
     if (!wire) return wire.error();
     options.wire_type = *wire;
+    options.security.allow_file = flags.allow;
     SchedulerOptions goals;
     goals.step_tokens = flags.step_tokens;
     goals.latency_goal_us = static_cast<std::int64_t>(flags.latency_goal_ms * 1000);

@@ -33,6 +33,7 @@ struct HeadFlags {
     int max_step_tokens = 512;
     int max_slice_tokens = 0;
     int max_context = 0;
+    std::string allow;
     bool no_prefix_cache = false;
     double wait_s = 120;
     std::string address_file;

@@ -67,8 +67,11 @@ void add_node_flags(CLI::App& app, NodeFlags& flags) {
         "--memory-gib", flags.memory_gib,
         "memory of each device for weights and KV cache (default: 0.8 of the available memory, "
         "divided among the devices that share it)");
+    app.add_option("--key", flags.key,
+                   "key pair of this node, a file that `molink-key new` wrote; traffic between "
+                   "nodes is then encrypted");
     app.add_flag("--insecure", flags.insecure,
-                 "permit addresses that are not loopback; traffic is not encrypted");
+                 "permit addresses that are not loopback without keys; traffic is not encrypted");
     app.add_flag("--verbose", flags.verbose, "write informational log lines, too");
 }
 
@@ -116,6 +119,7 @@ Status apply_node_flags(const NodeFlags& flags, NodeOptions& options) {
     options.listen = flags.listen;
     options.advertise = flags.advertise;
     options.insecure = flags.insecure;
+    options.security.key_file = flags.key;
     if (flags.weights == "q8_0") {
         options.weights = WeightFormat::q8_0;
     } else if (flags.weights != "native") {

@@ -25,6 +25,7 @@ struct NodeFlags {
     int threads = 0;
     double memory_gib = 0;
     bool insecure = false;
+    std::string key;
     bool verbose = false;
 };
 

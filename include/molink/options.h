@@ -11,6 +11,7 @@
 #include <molink/log.h>
 #include <molink/partitioner.h>
 #include <molink/scheduler.h>
+#include <molink/security.h>
 #include <molink/transmit.h>
 #include <molink/transport.h>
 #include <molink/types.h>
@@ -36,13 +37,16 @@ struct NodeOptions {
     /// Name of the node in logs, tables and metrics. Default: "head" or "worker-<random>".
     std::string name;
     /// Address at which the node accepts connections. Default "tcp://127.0.0.1:*" (a free port).
-    /// Addresses other than loopback, ipc and inproc are refused unless `insecure` is set.
+    /// Addresses other than loopback, ipc and inproc need keys (`security`) or `insecure`.
     std::string listen = "tcp://127.0.0.1:*";
     /// Address that other nodes connect to, if it differs from `listen`, for example because of a
     /// relay or a container.
     std::string advertise;
-    /// Permits addresses that are not loopback. Traffic is not encrypted.
+    /// Permits addresses that are not loopback without keys. Traffic is then not encrypted, and
+    /// whoever reaches the address can join.
     bool insecure = false;
+    /// Keys of this node. With them traffic is encrypted, and only nodes join that the head knows.
+    SecurityOptions security;
     WeightFormat weights = WeightFormat::native;
     /// Element type of the KV cache: f32 or f16. All nodes must agree.
     DataType kv_type = DataType::f32;
@@ -68,7 +72,7 @@ struct NodeOptions {
     LogLevel log_level = LogLevel::info;
     /// Receives log lines; nullptr: no log. It must outlive the node.
     LogSink* log = nullptr;
-    /// Makes the node's transport; empty: ZeroMQ.
+    /// Makes the node's transport; empty: ZeroMQ. With `security` it must prove the same key pair.
     std::function<Result<std::unique_ptr<Transport>>()> transport;
     /// Makes the transmit policy of each link; empty: make_fair_transmit_policy.
     std::function<std::unique_ptr<TransmitPolicy>()> transmit;
@@ -140,7 +144,7 @@ struct EngineOptions : NodeOptions {
 
 /// Options of a worker.
 struct WorkerOptions : NodeOptions {
-    /// Address of the head. Required.
+    /// Address of the head. Required unless security.token is set, which has it.
     std::string join;
     /// How long the worker tries to reach a head that does not answer. Default 60 s.
     std::int64_t join_within_us = 60'000'000;

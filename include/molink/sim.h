@@ -103,6 +103,7 @@ struct SimScenario {
     /// study's model says otherwise.
     std::string lm_head = "auto";
     bool probe_links = true;  ///< as EngineOptions::probe_links
+    bool keys = false;        ///< nodes have keys, and the head knows those of its workers
     std::int32_t max_running = 8;
     std::int32_t max_waiting = 1024;
     std::int32_t max_step_tokens = 64;

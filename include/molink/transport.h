@@ -3,14 +3,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <molink/clock.h>
 #include <molink/export.h>
 #include <molink/link.h>
+#include <molink/security.h>
 #include <molink/status.h>
 #include <molink/types.h>
 
@@ -23,9 +26,12 @@ using Frame = std::vector<std::byte>;
 class MOLINK_EXPORT TransportSink {
 public:
     virtual ~TransportSink();
+    /// A peer that proved to hold `key` wants to connect. Returns whether it may. Only transports
+    /// with keys ask, before the connection exists.
+    virtual bool permits(const PublicKey& key) = 0;
     /// A peer connected to this node, or a connection that this node made is up, for the first time
-    /// or after a cut.
-    virtual void on_connected(ConnectionId connection) = 0;
+    /// or after a cut. `peer` stays the same for as long as the connection is up.
+    virtual void on_connected(ConnectionId connection, const PeerIdentity& peer) = 0;
     /// The connection is down. The transport retries a connection that it made until close(). An
     /// accepted connection has ended.
     virtual void on_disconnected(ConnectionId connection) = 0;
@@ -38,6 +44,21 @@ enum class SendOutcome : std::uint8_t {
     accepted,  ///< the frame is queued
     full,      ///< the buffer is full; the caller keeps the frame and may retry after poll()
     closed,    ///< the connection is unknown or down; the caller keeps the frame
+};
+
+/// Whom a connection that this node makes is to reach.
+struct DialTarget {
+    std::string address;
+    /// The key that whoever answers must prove to hold. None: a connection without keys, or a
+    /// transport without keys.
+    std::optional<PublicKey> key;
+    /// Introduces this node instead of its own key pair. Only with `key`.
+    std::optional<KeyPair> pass;
+
+    DialTarget(std::string to) : address(std::move(to)) {}
+    DialTarget(const char* to) : address(to) {}
+    DialTarget(std::string to, std::optional<PublicKey> held)
+        : address(std::move(to)), key(std::move(held)) {}
 };
 
 /// Moves frames between nodes. Frames arrive complete and in order. A reset may lose frames that
@@ -54,8 +75,9 @@ public:
     /// Returns the address that others on this host can connect to.
     /// Errors: invalid_argument (malformed address), unavailable (address in use).
     virtual Result<std::string> listen(const std::string& address) = 0;
-    /// Begins to connect and retries until it succeeds; on_connected() follows.
-    virtual Result<ConnectionId> connect(const std::string& address) = 0;
+    /// Begins to connect and retries until it succeeds; on_connected() follows. Errors:
+    /// invalid_argument (malformed address, or a key on a transport without keys).
+    virtual Result<ConnectionId> connect(const DialTarget& target) = 0;
     /// Queues one frame without blocking. `frame` is moved from only if the outcome is `accepted`.
     virtual SendOutcome send(ConnectionId connection, Frame&& frame) = 0;
     /// Waits up to timeout_us, which must not be negative, for events or wake(). Then delivers the
@@ -65,6 +87,9 @@ public:
     virtual void wake() = 0;
     /// Closes a connection at once. No event of it follows.
     virtual void close(ConnectionId connection) = 0;
+    /// The peer of an accepted connection is one that this node works with. Connections that are
+    /// not trusted are few, for each source and in all, and make place for new ones.
+    virtual void trust(ConnectionId connection) = 0;
 };
 
 struct ZmqTransportOptions {
@@ -73,6 +98,8 @@ struct ZmqTransportOptions {
     std::int64_t heartbeat_us = 1'000'000;     ///< ZMTP heartbeat; 0: off
     std::int64_t reconnect_us = 100'000;       ///< first retry; doubles up to reconnect_max_us
     std::int64_t reconnect_max_us = 1'000'000;
+    /// The node's key pair. All its connections then use CURVE. None: connections are plain.
+    std::optional<KeyPair> keys;
 };
 
 /// Makes a ZeroMQ transport for tcp:// and ipc:// addresses. Errors: resource_exhausted when no

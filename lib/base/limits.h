@@ -89,6 +89,22 @@ inline constexpr std::int64_t kStalledAfterUs = 3 * kHeartbeatIntervalUs;
 /// complains.
 inline constexpr std::int64_t kNeighbourGraceUs = 3'000'000;
 
+// -- Keys
+/// Largest file of keys: 1 MiB has more than 15,000 of them.
+inline constexpr std::size_t kMaxKeyFileBytes = 1u << 20;
+/// Connections of peers that have not proved who they are, for each source address and in all.
+/// An honest peer needs two of them for some round trips, and a site behind one address may start
+/// thirty workers at once.
+inline constexpr std::size_t kMaxUntrustedPerSource = 64;
+inline constexpr std::size_t kMaxUntrusted = 256;
+/// Such a peer may send no message that is larger. A hello has some hundred bytes for each device.
+inline constexpr std::size_t kMaxUntrustedMessageBytes = 64u << 10;
+/// Peer links of one process: one with each node, and those of peers that are not trusted.
+inline constexpr std::size_t kMaxPeerLinks = 512;
+/// How often a head looks whether its access file has changed. A revoked key loses its link within
+/// a second.
+inline constexpr std::int64_t kAccessRefreshUs = 250'000;
+
 // -- Cluster
 inline constexpr std::size_t kMaxNodes = 256;
 /// Maximum number of devices of one process.
@@ -140,6 +156,8 @@ inline constexpr std::uint32_t kMaxWireDepth = 8;
 inline constexpr std::uint32_t kMaxWireTables = 16384;
 
 inline constexpr std::size_t kMaxNodeNameBytes = 128;
+/// Pause before a worker that the head turned away for now dials it again.
+inline constexpr std::int64_t kRejoinAfterUs = 1'000'000;
 /// Time within which a connected peer must send its hello.
 inline constexpr std::int64_t kHelloWithinUs = 10'000'000;
 /// Events that a node handles before it checks its timers.

@@ -30,11 +30,16 @@ public:
         if (options_.channel.hol_bound_us == 0) {
             options_.channel.hol_bound_us = limits::kHeadOfLineBoundUs;
         }
-        if (options_.max_links == 0) options_.max_links = limits::kMaxNodes;
+        if (options_.max_links == 0) options_.max_links = limits::kMaxPeerLinks;
         if (!options_.policy) options_.policy = [] { return make_fair_transmit_policy(); };
     }
 
-    Result<PeerLinkId> dial(const std::string& address) override;
+    Result<PeerLinkId> dial(const DialTarget& target) override;
+    PeerIdentity identity(PeerLinkId link) const override {
+        const auto found = peers_.find(link);
+        return found == peers_.end() ? PeerIdentity() : found->second.identity;
+    }
+    void trust(PeerLinkId link) override;
     Status send(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
     void probe(PeerLinkId link, bool on) override;
     void close(PeerLinkId link) override;
@@ -59,11 +64,21 @@ private:
         std::uint64_t peer_received = 0;  // accepted: as the peer's hello says
     };
 
-    void on_connected(ConnectionId connection) override;
+    /// Who is at the other end of a peer link.
+    struct Peer {
+        PeerIdentity identity;
+        bool trusted = false;
+    };
+
+    bool permits(const PublicKey& key) override { return sink_.permits(key); }
+    void on_connected(ConnectionId connection, const PeerIdentity& peer) override;
     void on_disconnected(ConnectionId connection) override;
     void on_frame(ConnectionId connection, std::span<const std::byte> bytes) override;
 
-    PeerLinkId add_link(std::uint64_t token, bool dialed);
+    PeerLinkId add_link(std::uint64_t token, bool dialed, const PeerIdentity& identity);
+    bool make_room();
+    void close_connection(ConnectionId connection);
+    Status check_untrusted(PeerLinkId link, const FrameHeader& header) const;
     LinkChannel* find(PeerLinkId link);
     void on_hello(ConnectionId connection, const FrameHeader& header);
     void on_welcome(ConnectionId connection, const FrameHeader& header);
@@ -85,6 +100,8 @@ private:
     HubSink& sink_;
     HubOptions options_;
     std::map<PeerLinkId, std::unique_ptr<LinkChannel>> links_;
+    std::map<PeerLinkId, Peer> peers_;                        // of links_
+    std::unordered_map<ConnectionId, PeerIdentity> callers_;  // of accepted connections
     std::unordered_map<std::uint64_t, PeerLinkId> by_token_;
     std::unordered_map<ConnectionId, Carried> carried_;
     std::vector<ConnectionId> ungreeted_;  // the transport was full; tried again by poll()
@@ -100,8 +117,9 @@ LinkChannel* Hub::find(PeerLinkId link) {
     return found == links_.end() ? nullptr : found->second.get();
 }
 
-PeerLinkId Hub::add_link(std::uint64_t token, bool dialed) {
+PeerLinkId Hub::add_link(std::uint64_t token, bool dialed, const PeerIdentity& identity) {
     const PeerLinkId link(next_link_++);
+    peers_[link] = {identity, dialed};
     auto channel =
         std::make_unique<LinkChannel>(token, dialed, options_.channel, options_.policy());
     by_token_[token] = link;
@@ -109,17 +127,44 @@ PeerLinkId Hub::add_link(std::uint64_t token, bool dialed) {
     return link;
 }
 
-Result<PeerLinkId> Hub::dial(const std::string& address) {
+/// Returns whether there is a place for another link. If there is none, the oldest link whose peer
+/// is not trusted makes place.
+bool Hub::make_room() {
+    if (links_.size() < options_.max_links) return true;
+    const auto found = std::find_if(peers_.begin(), peers_.end(),
+                                    [](const auto& entry) { return !entry.second.trusted; });
+    if (found == peers_.end()) return false;
+    lose(found->first, Status(StatusCode::resource_exhausted, "another peer needed its place"));
+    return true;
+}
+
+void Hub::close_connection(ConnectionId connection) {
+    callers_.erase(connection);
+    transport_.close(connection);
+}
+
+void Hub::trust(PeerLinkId link) {
+    LinkChannel* channel = find(link);
+    if (channel == nullptr) return;
+    peers_.at(link).trusted = true;
+    for (const Track track : {Track::urgent, Track::bulky}) {
+        const auto connection = channel->connection(track);
+        if (connection && !channel->dialed()) transport_.trust(*connection);
+    }
+}
+
+Result<PeerLinkId> Hub::dial(const DialTarget& target) {
     std::vector<ConnectionId> connections;
     for (std::size_t i = 0; i < kTrackCount; ++i) {
-        auto connection = transport_.connect(address);
+        auto connection = transport_.connect(target);
         if (!connection) {
-            for (ConnectionId made : connections) transport_.close(made);
+            for (ConnectionId made : connections) close_connection(made);
             return connection.error();
         }
         connections.push_back(*connection);
     }
-    const PeerLinkId link = add_link(counter_random(options_.seed, next_token_++), true);
+    const PeerLinkId link =
+        add_link(counter_random(options_.seed, next_token_++), true, {target.key});
     for (std::size_t i = 0; i < kTrackCount; ++i) {
         carried_[connections[i]] = {link, static_cast<Track>(i), true, 0};
     }
@@ -166,12 +211,16 @@ void Hub::retry_greetings() {
     for (ConnectionId connection : std::exchange(ungreeted_, {})) greet(connection);
 }
 
-void Hub::on_connected(ConnectionId connection) {
-    // On an accepted connection the peer sends first.
-    if (carried_.contains(connection)) greet(connection);
+void Hub::on_connected(ConnectionId connection, const PeerIdentity& peer) {
+    if (carried_.contains(connection)) {
+        greet(connection);
+    } else {
+        callers_[connection] = peer;  // on an accepted connection the peer sends first
+    }
 }
 
 void Hub::on_disconnected(ConnectionId connection) {
+    callers_.erase(connection);
     const auto found = carried_.find(connection);
     if (found == carried_.end()) return;
     const Carried carried = found->second;
@@ -192,7 +241,7 @@ void Hub::on_frame(ConnectionId connection, std::span<const std::byte> bytes) {
         return;  // our last frame is still under way
     if (!header) {
         if (found == carried_.end()) {
-            transport_.close(connection);
+            close_connection(connection);
         } else {
             const Carried carried = found->second;
             lose(carried.link, header.error());
@@ -202,7 +251,7 @@ void Hub::on_frame(ConnectionId connection, std::span<const std::byte> bytes) {
     if (header->type == FrameType::hello) {
         on_hello(connection, *header);
     } else if (found == carried_.end()) {
-        transport_.close(connection);
+        close_connection(connection);
     } else if (header->type == FrameType::welcome) {
         on_welcome(connection, *header);
     } else if (header->type == FrameType::reject) {
@@ -238,30 +287,31 @@ void Hub::on_hello(ConnectionId connection, const FrameHeader& header) {
             return;
         }
         on_disconnected(connection);  // only one hello is allowed per connection
-        transport_.close(connection);
+        close_connection(connection);
         return;
     }
     const auto known = by_token_.find(header.link);
     PeerLinkId link;
     if (known == by_token_.end()) {
-        if (header.flags != 0 || links_.size() >= options_.max_links) {
+        if (header.flags != 0 || !make_room()) {
             reject(connection, header,
                    header.flags != 0 ? RejectReason::unknown_link : RejectReason::full);
             return;
         }
-        link = add_link(header.link, false);
+        link = add_link(header.link, false, callers_[connection]);
         accepted_.emplace_back(link, clock_.now_us() + limits::kHelloWithinUs);
     } else {
         link = known->second;
-        if (find(link)->dialed()) {
-            transport_.close(connection);  // a token of this node that another one sent
+        // A token of this node that another one sent, or a token that belongs to another key.
+        if (find(link)->dialed() || callers_[connection] != identity(link)) {
+            close_connection(connection);
             return;
         }
     }
     const auto before = find(link)->connection(header.track);
     if (before && *before != connection) {
         on_disconnected(*before);  // the peer noticed the cut before this node
-        transport_.close(*before);
+        close_connection(*before);
         if (find(link) == nullptr) {  // the sink closed it when it was told of the cut
             reject(connection, header, RejectReason::unknown_link);
             return;
@@ -296,7 +346,9 @@ void Hub::attach(PeerLinkId link, Track track, ConnectionId connection,
         sink_.on_link_resumed(link);
     }
     channel = find(link);
-    if (channel != nullptr) channel->pump(transport_, clock_.now_us());
+    if (channel == nullptr) return;
+    if (peers_.at(link).trusted) trust(link);  // the connections of a resumed link are new
+    channel->pump(transport_, clock_.now_us());
 }
 
 void Hub::on_reject(ConnectionId connection, const FrameHeader& header) {
@@ -342,6 +394,11 @@ void Hub::on_linked(const Carried& carried, const FrameHeader& header, ByteSpan 
         channel->put_off(header);
         return;
     }
+    const Status permitted = check_untrusted(carried.link, header);
+    if (!permitted.ok()) {
+        lose(carried.link, permitted);
+        return;
+    }
     auto message = channel->on_data(header, payload, now);
     if (!message) {
         lose(carried.link, message.error());
@@ -349,6 +406,16 @@ void Hub::on_linked(const Carried& carried, const FrameHeader& header, ByteSpan 
         const PipelineEpoch epoch{PipelineId(header.pipeline), Epoch(header.epoch)};
         sink_.on_message(carried.link, header.lane, epoch, std::move(**message));
     }
+}
+
+/// Refuses what a peer that is not trusted may not send, before any of it is kept.
+Status Hub::check_untrusted(PeerLinkId link, const FrameHeader& header) const {
+    if (peers_.at(link).trusted || header.type != FrameType::data) return {};
+    if (header.lane == Lane::control && header.total <= limits::kMaxUntrustedMessageBytes)
+        return {};
+    return make_error(StatusCode::data_loss,
+                      "the peer sent a message of {} bytes in lane {} before it introduced itself",
+                      header.total, lane_name(header.lane));
 }
 
 void Hub::lose(PeerLinkId link, const Status& reason) {
@@ -384,6 +451,7 @@ void Hub::forget(PeerLinkId link, bool say_bye) {
         it = carried_.erase(it);
     }
     by_token_.erase(channel->token());
+    peers_.erase(link);
     links_.erase(link);
 }
 
@@ -395,7 +463,7 @@ bool Hub::lingers(ConnectionId connection) const {
 void Hub::close_lingering(std::int64_t now_us) {
     std::erase_if(lingering_, [&](const auto& entry) {
         if (entry.second > now_us) return false;
-        transport_.close(entry.first);
+        close_connection(entry.first);
         return true;
     });
 }

@@ -18,6 +18,8 @@ using PeerLinkId = Id<struct PeerLinkTag, std::uint64_t>;
 class HubSink {
 public:
     virtual ~HubSink() = default;
+    /// See TransportSink::permits().
+    virtual bool permits(const PublicKey& key) = 0;
     /// Both connections are up for the first time. `dialed`: this node made them.
     virtual void on_link_up(PeerLinkId link, bool dialed) = 0;
     /// A connection was reset. The hub waits for it or dials again, and messages wait.
@@ -37,7 +39,7 @@ struct HubOptions {
     ChannelOptions channel;
     TransmitPolicyFactory policy;  ///< empty: make_fair_transmit_policy
     std::uint64_t seed = 0;        ///< seed of link tokens; random in production
-    std::size_t max_links = 0;     ///< further peers are refused; 0: limits::kMaxNodes
+    std::size_t max_links = 0;     ///< further peers are refused; 0: limits::kMaxPeerLinks
 };
 
 /// All peer links of one node over one transport. Frames have a peer link, lane, epoch, sequence
@@ -48,7 +50,12 @@ class ChannelHub {
 public:
     virtual ~ChannelHub() = default;
     /// Begins to dial a peer's hub and retries until close(). on_link_up() follows.
-    virtual Result<PeerLinkId> dial(const std::string& address) = 0;
+    virtual Result<PeerLinkId> dial(const DialTarget& target) = 0;
+    /// Who is at the other end. It is the same on all connections that carry the link.
+    virtual PeerIdentity identity(PeerLinkId link) const = 0;
+    /// The peer of an accepted link is one that this node works with. Until then its messages may
+    /// have limits::kMaxUntrustedMessageBytes, and the link ends when places run short.
+    virtual void trust(PeerLinkId link) = 0;
     /// Queues a message that belongs to `epoch`. Errors: not_found (no such link),
     /// resource_exhausted (queue limit).
     virtual Status send(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) = 0;

@@ -1,10 +1,11 @@
-// What a node may be told, checked before anything is opened. Nothing is
-// encrypted yet, so an address that another machine could reach is refused
-// unless the operator says that this is meant.
+// What a node may be told, checked before anything is opened. Without keys nothing is encrypted, so
+// an address that another machine could reach is then refused unless the operator says that this is
+// meant.
 #include "node/address.h"
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "node/node_security.h"
 
 namespace molink {
 namespace {
@@ -48,20 +49,21 @@ bool is_wildcard_address(std::string_view address) {
     return host == "0.0.0.0" || host == "[::]" || host == "*";
 }
 
-Status check_address(std::string_view option, const std::string& address, bool insecure) {
+Status check_address(std::string_view option, const std::string& address,
+                     const NodeOptions& options) {
     MOLINK_RETURN_IF_ERROR(check_form(option, address));
-    if (insecure || is_local_address(address)) return {};
+    if (options.insecure || has_keys(options.security) || is_local_address(address)) return {};
     return invalid_argument(
-        "{} {} can be reached from other machines, and traffic is not encrypted; use a loopback "
-        "address, or set insecure if the network between the nodes is trusted",
+        "{} {} can be reached from other machines, and this node has no keys; give it a key file, "
+        "use a loopback address, or set insecure if the network between the nodes is trusted",
         option, address);
 }
 
 Status check_node_options(const NodeOptions& options) {
     if (options.model_dir.empty()) return invalid_argument("model_dir is empty");
-    MOLINK_RETURN_IF_ERROR(check_address("listen", options.listen, options.insecure));
+    MOLINK_RETURN_IF_ERROR(check_address("listen", options.listen, options));
     if (!options.advertise.empty()) {
-        MOLINK_RETURN_IF_ERROR(check_address("advertise", options.advertise, options.insecure));
+        MOLINK_RETURN_IF_ERROR(check_address("advertise", options.advertise, options));
         if (is_wildcard_address(options.advertise)) {
             return invalid_argument("advertise is {}; no node can dial this address",
                                     options.advertise);
@@ -101,6 +103,7 @@ Status check_node_options(const NodeOptions& options) {
 
 Status check_engine_options(const EngineOptions& options) {
     MOLINK_RETURN_IF_ERROR(check_node_options(options));
+    MOLINK_RETURN_IF_ERROR(check_security(options.security, true));
     MOLINK_RETURN_IF_ERROR(
         check_range("stages", options.stages, 1, static_cast<std::int32_t>(limits::kMaxNodes)));
     MOLINK_RETURN_IF_ERROR(check_range("max_running", options.max_running, 1,
@@ -143,11 +146,17 @@ Status check_engine_options(const EngineOptions& options) {
 
 Status check_worker_options(const WorkerOptions& options) {
     MOLINK_RETURN_IF_ERROR(check_node_options(options));
-    if (options.join.empty()) return invalid_argument("join is empty; give the head's address");
-    if (is_wildcard_address(options.join)) {
-        return invalid_argument("join is {}; no node can dial this address", options.join);
+    MOLINK_RETURN_IF_ERROR(check_security(options.security, false));
+    std::string join = options.join;
+    if (!options.security.token.empty()) {
+        MOLINK_ASSIGN_OR_RETURN(const JoinToken token, parse_token(options.security.token));
+        if (join.empty()) join = token.address;
     }
-    MOLINK_RETURN_IF_ERROR(check_address("join", options.join, options.insecure));
+    if (join.empty()) return invalid_argument("join is empty; give the head's address");
+    if (is_wildcard_address(join)) {
+        return invalid_argument("join is {}; no node can dial this address", join);
+    }
+    MOLINK_RETURN_IF_ERROR(check_address("join", join, options));
     constexpr std::int64_t kDayUs = 86'400'000'000;
     return check_range<std::int64_t>("join_within_us", options.join_within_us, 0, kDayUs);
 }

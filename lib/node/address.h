@@ -14,8 +14,10 @@ bool is_local_address(std::string_view address);
 /// Returns true for addresses that a node can listen at but nobody can dial: 0.0.0.0, [::] and *.
 bool is_wildcard_address(std::string_view address);
 
-/// Refuses an address that is not local unless `insecure`. `option` names it in the error.
-Status check_address(std::string_view option, const std::string& address, bool insecure);
+/// Refuses an address that is not local unless the node has keys or `insecure` is set. `option`
+/// names it in the error.
+Status check_address(std::string_view option, const std::string& address,
+                     const NodeOptions& options);
 
 /// Checks all of a node's options that need no file and no network: addresses, sizes, types.
 /// Errors: invalid_argument naming option, value and range.

@@ -21,6 +21,7 @@
 #include "node/head_node.h"
 #include "node/node_loop.h"
 #include "node/node_parts.h"
+#include "node/node_security.h"
 #include "tensor/activation_codec.h"
 #include "tokenizer/tokenizer.h"
 
@@ -120,9 +121,11 @@ Status EngineImpl::build(EngineOptions options) {
         options.partitioner ? std::move(options.partitioner) : make_cost_partitioner();
     policies.scheduler = std::move(options.scheduler);
     delivery_ = std::make_unique<Delivery>();
-    head_ = std::make_unique<HeadNode>(make_head_config(options, std::move(identity), asked),
-                                       std::move(policies), *delivery_, *parts_.clock,
-                                       pointers(executors_), parts_.log);
+    HeadConfig config = make_head_config(options, std::move(identity), asked);
+    MOLINK_ASSIGN_OR_RETURN(config.access, open_head_access(options.security));
+    config.self = self_identity(parts_);
+    head_ = std::make_unique<HeadNode>(std::move(config), std::move(policies), *delivery_,
+                                       *parts_.clock, pointers(executors_), parts_.log);
     hub_ = make_node_hub(parts_, options, *head_);
     head_->attach(*hub_);
     loop_ = std::make_unique<NodeLoop>(

@@ -9,6 +9,7 @@
 
 #include "engine/engine_core.h"
 #include "node/node_identity.h"
+#include "security/access.h"
 
 namespace molink {
 
@@ -28,6 +29,9 @@ struct HeadConfig {
     bool probe_links = true;
     std::int64_t node_lost_after_us = 0;
     std::int64_t reconnect_within_us = 0;
+    /// Who may join; null: a cluster without keys, which everybody may join.
+    std::shared_ptr<AccessControl> access;
+    PeerIdentity self;  ///< the head's own key
 };
 
 struct HeadPolicies {

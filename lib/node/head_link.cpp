@@ -3,7 +3,10 @@
 // is only one deadline: that of joining.
 #include "node/head_link.h"
 
+#include <utility>
+
 #include "base/error.h"
+#include "base/limits.h"
 
 namespace molink {
 namespace {
@@ -16,7 +19,15 @@ double seconds(std::int64_t us) {
 
 void HeadLink::begin(PeerLinkId link, std::int64_t now_us) {
     link_ = link;
+    redial_us_ = 0;
+    interrupted_us_ = 0;
+    if (std::exchange(began_, true)) return;
     began_us_ = now_us;
+}
+
+void HeadLink::postpone(std::int64_t now_us) {
+    up_ = false;
+    redial_us_ = now_us + limits::kRejoinAfterUs;
 }
 
 void HeadLink::on_up(std::int64_t now_us) {
@@ -38,8 +49,8 @@ void HeadLink::on_welcome(const Welcome& welcome) {
 Status HeadLink::check(std::int64_t now_us) const {
     if (!welcomed_) {
         if (now_us - began_us_ <= patience_.join_within_us) return {};
-        return make_error(StatusCode::unavailable, "no head answered at {} within {:.0f} s",
-                          address_, seconds(patience_.join_within_us));
+        return make_error(StatusCode::unavailable, "no head answered at {} within {:.0f} s{}",
+                          address_, seconds(patience_.join_within_us), doubt_);
     }
     if (interrupted_us_ != 0 && now_us - interrupted_us_ > patience_.reconnect_within_us) {
         return make_error(

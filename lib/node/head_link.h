@@ -20,11 +20,18 @@ public:
         std::int64_t head_lost_after_us = 0;   ///< of silence
         std::int64_t reconnect_within_us = 0;  ///< after a reset
     };
-    HeadLink(std::string address, Patience patience)
-        : address_(std::move(address)), patience_(patience) {}
+    /// `doubt` follows the error when nobody answers: another cause than an absent head.
+    HeadLink(std::string address, Patience patience, std::string doubt = {})
+        : address_(std::move(address)), patience_(patience), doubt_(std::move(doubt)) {}
 
-    /// `link` was dialled.
+    /// `link` was dialled, for the first time or again.
     void begin(PeerLinkId link, std::int64_t now_us);
+    /// The head turned this node away for now: it is to be dialled again a little later.
+    void postpone(std::int64_t now_us);
+    /// The present link is not used any longer.
+    bool postponed() const { return redial_us_ != 0; }
+    /// Returns whether the head is to be dialled again.
+    bool redial_due(std::int64_t now_us) const { return redial_us_ != 0 && now_us >= redial_us_; }
     PeerLinkId link() const { return link_; }
     const std::string& address() const { return address_; }
 
@@ -47,12 +54,15 @@ public:
 private:
     std::string address_;
     Patience patience_;
+    std::string doubt_;
     PeerLinkId link_;
     bool up_ = false;
     bool welcomed_ = false;
     NodeId node_{0};
     std::string name_;
+    bool began_ = false;
     std::int64_t began_us_ = 0;
+    std::int64_t redial_us_ = 0;  // when; 0: it is dialled
     std::int64_t heard_us_ = 0;
     std::int64_t interrupted_us_ = 0;  // since when; 0: connected
 };

@@ -22,7 +22,7 @@ HeadNode::HeadNode(HeadConfig config, HeadPolicies policies, RequestEventSink& e
       planner_(config_, std::move(policies.cluster), std::move(policies.partitioner)),
       prober_(log) {
     if (config_.local_stage) {
-        membership_.add_head(config_.identity);
+        membership_.add_head(config_.identity, config_.self);
     } else {
         executors.clear();
     }
@@ -37,11 +37,13 @@ void HeadNode::attach(ChannelHub& hub) {
     hub_ = &hub;
     prober_.attach(hub);
     next_heartbeat_us_ = clock_.now_us();
+    if (config_.access != nullptr) next_access_us_ = clock_.now_us();
 }
 
 void HeadNode::tick() {
     const std::int64_t now = clock_.now_us();
     for (const auto& pipeline : pipelines_) pipeline->pump();
+    if (now >= next_access_us_) refresh_access(now);
     if (now >= next_heartbeat_us_) beat(now);
     const auto flushed = [this](PeerLinkId link) { return hub_->pending_bytes(link) == 0; };
     for (PeerLinkId link : membership_.release_dismissed(now, flushed)) hub_->close(link);
@@ -69,6 +71,35 @@ Pipeline* HeadNode::find_pipeline(PipelineId id) {
 }
 
 // ---- Peer links --------------------------------------------------------------------------------
+
+bool HeadNode::permits(const PublicKey& key) {
+    return config_.access != nullptr && config_.access->access(key) != Access::none;
+}
+
+/// Returns what the peer at the other end of a link may do.
+Access HeadNode::access_of(PeerLinkId link) const {
+    if (config_.access == nullptr) return Access::member;
+    const PeerIdentity peer = hub_->identity(link);
+    return peer.key ? config_.access->access(*peer.key) : Access::none;
+}
+
+void HeadNode::refresh_access(std::int64_t now_us) {
+    next_access_us_ = now_us + limits::kAccessRefreshUs;
+    const auto changed = config_.access->refresh();
+    if (!changed) {
+        log_(LogLevel::error, "{}; the keys that were known before still count",
+             changed.error().message());
+    }
+    if (!changed || !*changed) return;
+    for (NodeId node : membership_.workers()) {
+        const Member& member = *membership_.find(node);
+        if (config_.access->access(*member.key) == Access::member) continue;
+        const PeerLinkId link = member.link;
+        lose_node(node, "its key was revoked");
+        hub_->close(link);
+        membership_.forget_link(link);
+    }
+}
 
 void HeadNode::on_link_up(PeerLinkId link, bool) {
     membership_.add_stranger(link, clock_.now_us());
@@ -117,6 +148,17 @@ void HeadNode::on_message(PeerLinkId link, Lane, PipelineEpoch, Bytes bytes) {
 }
 
 void HeadNode::handle_stranger(PeerLinkId link, const Message& message) {
+    const Access access = access_of(link);
+    const auto* enrol = std::get_if<Enrol>(&message);
+    if (access != Access::member) {
+        if (access == Access::token && enrol != nullptr) {
+            on_enrol(link, *enrol);
+        } else {
+            membership_.forget_link(link);
+            hub_->close(link);  // its key was revoked, or it said what a token does not permit
+        }
+        return;
+    }
     if (const auto* hello = std::get_if<Hello>(&message)) {
         on_hello(link, *hello);
         return;
@@ -124,9 +166,11 @@ void HeadNode::handle_stranger(PeerLinkId link, const Message& message) {
     // A link that is only there to be measured, when a member was asked to dial it.
     const auto* probe = std::get_if<ProbeHello>(&message);
     const bool asked = probe != nullptr && membership_.is_stranger(link) &&
-                       planner_.surveys(probe->node, kHeadNode);
+                       planner_.surveys(probe->node, kHeadNode) &&
+                       membership_.find(probe->node)->key == hub_->identity(link).key;
     if (prober_.handle(link, kHeadNode, message, asked, clock_.now_us())) {
         membership_.forget_link(link);
+        hub_->trust(link);
     } else {
         refuse(link, invalid_argument("it sent a {} message before hello", message_name(message)));
     }
@@ -171,10 +215,11 @@ void HeadNode::on_hello(PeerLinkId link, const Hello& hello) {
         refuse(link, fits);
         return;
     }
-    // Two processes cannot listen at one address: the one we knew is gone, though nobody told us.
-    if (const Member* former = membership_.find_by_address(hello.advertise)) {
-        lose_node(former->info.id,
-                  "it was restarted: another process joined from " + hello.advertise);
+    const PeerIdentity peer = hub_->identity(link);
+    const Status place = replace_former(peer, hello);
+    if (!place.ok()) {
+        refuse(link, place);
+        return;
     }
     std::vector<Member> nodes = membership_.introduce(hello, clock_.now_us());
     const Status admitted = admit(nodes);
@@ -186,10 +231,44 @@ void HeadNode::on_hello(PeerLinkId link, const Hello& hello) {
     for (const Member& member : nodes) {
         log_(LogLevel::info, "node '{}' joined from {}", member.info.name, member.info.address);
     }
-    membership_.add(link, std::move(nodes));
+    hub_->trust(link);
+    membership_.add(link, std::move(nodes), peer);
     send(id, Lane::control, {}, Message(Welcome{id, config_.identity.name, kProtocolMinor}));
     rebuild_ = true;
     pipeline_changed();
+}
+
+/// Makes place for a process that says `hello`: an earlier process with the same key, or one that
+/// cannot be reached at the same address, is gone, though nobody said so. Errors: unavailable when
+/// the address belongs to another process that is there.
+Status HeadNode::replace_former(const PeerIdentity& peer, const Hello& hello) {
+    if (const Member* former = peer.key ? membership_.find_by_key(*peer.key) : nullptr) {
+        lose_node(former->process,
+                  "it was restarted: a process with its key joined from " + hello.advertise);
+    }
+    const Member* holder = membership_.find_by_address(hello.advertise);
+    if (holder == nullptr) return {};
+    if (!holder->silent(clock_.now_us())) {
+        return make_error(StatusCode::unavailable,
+                          "node '{}' advertises {}, the address of node '{}', which is connected",
+                          hello.node_name, hello.advertise, holder->process_name);
+    }
+    lose_node(holder->process, "it was restarted: another process joined from " + hello.advertise);
+    return {};
+}
+
+void HeadNode::on_enrol(PeerLinkId link, const Enrol& enrol) {
+    const PublicKey pass = *hub_->identity(link).key;
+    const Status enrolled = config_.access->enrol(pass, enrol.key, enrol.node_name);
+    membership_.dismiss(link, clock_.now_us() + limits::kFarewellUs);
+    if (!enrolled.ok()) {
+        log_(LogLevel::warning, "a join token was refused: {}", enrolled.message());
+        return;
+    }
+    log_(LogLevel::info, "key {} may join by a token as '{}'", key_text(enrol.key),
+         enrol.node_name);
+    const Status sent = hub_->send(link, Lane::control, {}, encode_message(Enrolled{}));
+    if (!sent.ok()) log_(LogLevel::debug, "could not confirm a key: {}", sent.message());
 }
 
 /// Asks the cluster policy about each node of a process. One that may join is enough: the policy
@@ -315,10 +394,14 @@ bool HeadNode::survey_links(const std::vector<NodeId>& order) {
     for (const auto& [first, second] : turn.begin) {
         const bool head = second == kHeadNode;
         const std::string address = head ? "" : membership_.find(second)->info.address;
-        send(first, Lane::control, {}, Message(ProbeLink{second, address, false}));
+        const auto target = [&](NodeId node, std::string at, bool last) {
+            const Member* member = membership_.find(node);
+            return Message(
+                ProbeLink{node, std::move(at), last, head ? config_.self.key : member->key});
+        };
+        send(first, Lane::control, {}, target(second, address, false));
         if (head) continue;
-        send(second, Lane::control, {},
-             Message(ProbeLink{first, membership_.find(first)->info.address, true}));
+        send(second, Lane::control, {}, target(first, membership_.find(first)->info.address, true));
     }
     if (turn.going != before) pipeline_changed();
     return turn.going;

@@ -8,6 +8,7 @@
 
 #include <molink/engine.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "channel/channel_hub.h"
 #include "node/cluster_planner.h"
@@ -38,7 +39,8 @@ public:
     void tick();
     /// When tick() is due at the latest, on the clock.
     std::int64_t next_timer_us() const {
-        return std::min({next_heartbeat_us_, prober_.next_timer_us(), planner_.next_timer_us()});
+        return std::min({next_heartbeat_us_, next_access_us_, prober_.next_timer_us(),
+                         planner_.next_timer_us()});
     }
     /// Tells every worker that the cluster closes. Flush the hub afterwards.
     void farewell();
@@ -57,6 +59,7 @@ public:
     std::uint64_t change_count() const { return change_count_; }
 
     // HubSink
+    bool permits(const PublicKey& key) override;
     void on_link_up(PeerLinkId link, bool dialed) override;
     void on_link_interrupted(PeerLinkId link) override;
     void on_link_resumed(PeerLinkId link) override;
@@ -78,6 +81,10 @@ private:
     void handle_stranger(PeerLinkId link, const Message& message);
     void handle_member(NodeId process, Message message);
     void on_hello(PeerLinkId link, const Hello& hello);
+    Status replace_former(const PeerIdentity& peer, const Hello& hello);
+    void on_enrol(PeerLinkId link, const Enrol& enrol);
+    Access access_of(PeerLinkId link) const;
+    void refresh_access(std::int64_t now_us);
     Status admit(const std::vector<Member>& nodes);
     void refuse(PeerLinkId link, const Status& reason);
     void dismiss(PeerLinkId link, const Refuse& words);
@@ -108,6 +115,7 @@ private:
     bool rebuild_ = true;
     std::uint64_t heartbeat_ = 0;
     std::int64_t next_heartbeat_us_ = 0;
+    std::int64_t next_access_us_ = limits::kLongestUs;
     std::uint64_t change_count_ = 0;
 };
 

@@ -28,7 +28,7 @@ void LinkProber::dial(NodeId self, const ProbeLink& target, std::int64_t now_us)
     probe.turn_us = target.second ? now_us + limits::kProbeTurnUs : 0;
     const std::int64_t shares = target.second || probe.both_ways ? 2 : 1;
     probe.until_us = now_us + shares * limits::kProbeWithinUs;
-    const auto link = hub_->dial(target.address);
+    const auto link = hub_->dial({target.address, target.key});
     if (!link) {
         log_(LogLevel::warning, "could not measure the link to node {} at {}: {}",
              target.node.value, target.address, link.error().message());

@@ -32,10 +32,11 @@ Member Membership::make_member(NodeId process, std::size_t device, const std::st
     return member;
 }
 
-void Membership::add_head(const NodeIdentity& identity) {
+void Membership::add_head(const NodeIdentity& identity, const PeerIdentity& self) {
     for (std::size_t i = 0; i < identity.devices.size(); ++i) {
         Member head = make_member(kHeadNode, i, identity.name, identity.devices);
         head.info.host_id = identity.host_id;
+        head.key = self.key;
         head.info.fixed_layers = identity.layers;
         members_.push_back(std::move(head));
     }
@@ -55,7 +56,7 @@ std::vector<Member> Membership::introduce(const Hello& hello, std::int64_t now_u
     return nodes;
 }
 
-void Membership::add(PeerLinkId link, std::vector<Member> nodes) {
+void Membership::add(PeerLinkId link, std::vector<Member> nodes, const PeerIdentity& peer) {
     assert(!nodes.empty() && nodes.front().info.id == NodeId(next_node_));
     assert(!node_of_link_.contains(link));
     next_node_ += static_cast<std::uint32_t>(nodes.size());
@@ -63,6 +64,7 @@ void Membership::add(PeerLinkId link, std::vector<Member> nodes) {
     node_of_link_[link] = nodes.front().info.id;
     for (Member& member : nodes) {
         member.link = link;
+        member.key = peer.key;
         members_.push_back(std::move(member));
     }
 }
@@ -137,6 +139,13 @@ const Member* Membership::find_by_link(PeerLinkId link) const {
 const Member* Membership::find_by_address(const std::string& address) const {
     const auto found = std::find_if(members_.begin(), members_.end(), [&](const Member& member) {
         return !member.on_head() && member.info.address == address;
+    });
+    return found == members_.end() ? nullptr : &*found;
+}
+
+const Member* Membership::find_by_key(const PublicKey& key) const {
+    const auto found = std::find_if(members_.begin(), members_.end(), [&](const Member& member) {
+        return !member.on_head() && member.key == key;
     });
     return found == members_.end() ? nullptr : &*found;
 }
@@ -240,9 +249,7 @@ bool Membership::note_silence(std::int64_t now_us) {
     bool changed = false;
     for (Member& member : members_) {
         if (member.on_head()) continue;
-        const bool silent = now_us - member.info.last_heard_us > limits::kStalledAfterUs;
-        const bool stalled = silent || member.interrupted_us != 0;
-        const NodeState state = stalled ? NodeState::stalled : NodeState::joined;
+        const NodeState state = member.silent(now_us) ? NodeState::stalled : NodeState::joined;
         changed |= std::exchange(member.info.state, state) != state;
     }
     return changed;

@@ -11,6 +11,7 @@
 
 #include <molink/cluster.h>
 
+#include "base/limits.h"
 #include "channel/channel_hub.h"
 #include "node/node_identity.h"
 #include "node/strangers.h"
@@ -25,12 +26,17 @@ struct Member {
     NodeInfo info;   ///< what belongs to a pipeline (layers, bytes, blocks) stays empty here
     NodeId process;  ///< the node of the first device of the same process
     std::string process_name;
-    PeerLinkId link;  ///< of workers
+    PeerLinkId link;               ///< of workers
+    std::optional<PublicKey> key;  ///< of its process; none without keys
     NodeDevice device;
     std::int64_t interrupted_us = 0;           ///< since when; 0: connected
     std::optional<StageLinkReport> next_link;  ///< as it reported last
 
     bool on_head() const { return process == kHeadNode; }
+    /// Nothing was heard of it lately, or its connection was reset and did not come back yet.
+    bool silent(std::int64_t now_us) const {
+        return interrupted_us != 0 || now_us - info.last_heard_us > limits::kStalledAfterUs;
+    }
 };
 
 /// Who is in the cluster, and whose peer link is whose. Invariant: a link belongs to a stranger
@@ -46,11 +52,11 @@ public:
     explicit Membership(Patience patience) : patience_(patience) {}
 
     /// The devices of the head as nodes of its own stages; the first is kHeadNode.
-    void add_head(const NodeIdentity& identity);
+    void add_head(const NodeIdentity& identity, const PeerIdentity& self);
     /// Describes the nodes of a process that says `hello`, for the decision whether it may join.
     std::vector<Member> introduce(const Hello& hello, std::int64_t now_us) const;
     /// A stranger becomes the members that introduce() described.
-    void add(PeerLinkId link, std::vector<Member> nodes);
+    void add(PeerLinkId link, std::vector<Member> nodes, const PeerIdentity& peer);
     /// The link of a process is dismissed, or lost: all its nodes go.
     void remove(NodeId node);
 
@@ -63,6 +69,7 @@ public:
     /// The first node of the process at the other end of a link.
     const Member* find_by_link(PeerLinkId link) const;
     const Member* find_by_address(const std::string& address) const;
+    const Member* find_by_key(const PublicKey& key) const;
     /// Returns the node of the first device of a node's process: the node itself if it is unknown.
     NodeId process_of(NodeId node) const;
     /// Returns whether both nodes are devices of one process.

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "node/node_identity.h"
+#include "node/node_security.h"
 #include "stage/model_work.h"
 #include "stage/thread_executor.h"
 #include "stage/timed_work.h"
@@ -16,7 +17,10 @@ Result<NodeParts> open_node_parts(const NodeOptions& options) {
     NodeParts parts;
     parts.clock = options.clock != nullptr ? options.clock : &steady_clock();
     parts.log = Log(options.log, options.log_level);
-    auto transport = options.transport ? options.transport() : make_zmq_transport();
+    MOLINK_ASSIGN_OR_RETURN(parts.keys, open_node_keys(options.security));
+    ZmqTransportOptions zmq;
+    zmq.keys = parts.keys;
+    auto transport = options.transport ? options.transport() : make_zmq_transport(zmq);
     if (!transport) return transport.error();
     parts.transport = std::move(*transport);
     MOLINK_ASSIGN_OR_RETURN(parts.address, parts.transport->listen(options.listen));
@@ -75,6 +79,12 @@ std::vector<StageExecutor*> pointers(const StageExecutors& executors) {
     std::vector<StageExecutor*> pointers;
     for (const auto& executor : executors) pointers.push_back(executor.get());
     return pointers;
+}
+
+PeerIdentity self_identity(const NodeParts& parts) {
+    PeerIdentity self;
+    if (parts.keys) self.key = parts.keys->public_key;
+    return self;
 }
 
 }  // namespace molink

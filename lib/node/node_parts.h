@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,12 +21,14 @@ namespace molink {
 struct NodeParts {
     const Clock* clock = nullptr;
     Log log;
+    std::optional<KeyPair> keys;
     std::unique_ptr<Transport> transport;
     std::string address;    ///< listening here, port filled in
     std::string advertise;  ///< what others dial
 };
 
-/// Makes the transport and listens. Errors: as Transport::listen.
+/// Reads the keys, makes the transport and listens. Errors: those of open_node_keys and of
+/// Transport::listen.
 Result<NodeParts> open_node_parts(const NodeOptions& options);
 
 /// Makes the hub over these parts.
@@ -40,5 +43,8 @@ Result<StageExecutors> make_node_executors(const NodeOptions& options, const Nod
                                            const NodeParts& parts);
 /// The same executors, for those who use them.
 std::vector<StageExecutor*> pointers(const StageExecutors& executors);
+
+/// The identity that this node proves to others.
+PeerIdentity self_identity(const NodeParts& parts);
 
 }  // namespace molink

@@ -33,7 +33,8 @@ Pipeline::Pipeline(PipelineId id, const HeadConfig& config, Parts parts,
 Result<Ring> Pipeline::make_ring(const PartitionPlan& plan) const {
     std::vector<RingStage> stages;
     for (const StagePlan& stage : plan.stages) {
-        stages.push_back({stage.node, membership_.find(stage.node)->info.address, stage.layers});
+        const Member& member = *membership_.find(stage.node);
+        stages.push_back({stage.node, member.info.address, stage.layers, member.key});
     }
     // A head with the first stage knows every token when it launches.
     const bool feeds_back = config_.direct_feedback && !stages.front().on_head();

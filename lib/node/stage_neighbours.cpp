@@ -21,12 +21,12 @@ void StageNeighbours::drop() {
     next_away_us_ = 0;
 }
 
-Status StageNeighbours::dial_next(const std::string& address, const PeerHello& hello,
+Status StageNeighbours::dial_next(const DialTarget& target, const PeerHello& hello,
                                   std::int64_t now_us) {
     next_away_us_ = now_us;
-    next_address_ = address;
+    next_address_ = target.address;
     hello_ = hello;
-    MOLINK_ASSIGN_OR_RETURN(next_, hub_->dial(address));
+    MOLINK_ASSIGN_OR_RETURN(next_, hub_->dial(target));
     return {};
 }
 
@@ -60,6 +60,7 @@ Status StageNeighbours::check_next(std::int64_t now_us, std::int64_t patience_us
 void StageNeighbours::accept_previous(PeerLinkId link) {
     if (previous_) hub_->close(*previous_);
     previous_ = link;
+    hub_->trust(link);
 }
 
 void StageNeighbours::on_up(PeerLinkId link) {

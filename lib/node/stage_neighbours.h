@@ -26,7 +26,7 @@ public:
 
     /// Begins to dial the next stage, to which `hello` introduces this one. Errors: those of
     /// ChannelHub::dial.
-    Status dial_next(const std::string& address, const PeerHello& hello, std::int64_t now_us);
+    Status dial_next(const DialTarget& target, const PeerHello& hello, std::int64_t now_us);
     bool is_next(PeerLinkId link) const { return next_ == link; }
     /// The next stage can be reached and knows this one.
     bool next_ready() const;

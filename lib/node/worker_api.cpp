@@ -13,6 +13,7 @@
 #include "node/address.h"
 #include "node/node_loop.h"
 #include "node/node_parts.h"
+#include "node/node_security.h"
 #include "node/worker_node.h"
 
 namespace molink {
@@ -58,11 +59,14 @@ Status WorkerImpl::build(const WorkerOptions& options) {
     const std::string name = fmt::format("worker-{:06x}", system_seed() & 0xffffff);
     WorkerConfig config;
     MOLINK_ASSIGN_OR_RETURN(config.identity, make_identity(options, name, true));
-    config.join = options.join;
     config.join_within_us = options.join_within_us;
     config.head_lost_after_us = options.node_lost_after_us;
     config.reconnect_within_us = options.reconnect_within_us;
     MOLINK_ASSIGN_OR_RETURN(parts_, open_node_parts(options));
+    MOLINK_ASSIGN_OR_RETURN(HeadAccess head, open_head_target(options, parts_.keys));
+    config.join = std::move(head.target);
+    config.on_enrolled = std::move(head.on_enrolled);
+    config.self = self_identity(parts_);
     MOLINK_ASSIGN_OR_RETURN(executors_, make_node_executors(options, config.identity, parts_));
     node_ = std::make_unique<WorkerNode>(std::move(config), *parts_.clock, pointers(executors_),
                                          parts_.log);

@@ -45,6 +45,16 @@ std::size_t stage_of(const Work& work, const RingShape& ring) {
     return input == nullptr ? 0 : molink::stage_of(*input, ring);
 }
 
+/// Returns why a head may not answer although it is there.
+std::string doubt_of(const WorkerConfig& config) {
+    if (!config.self.key) return {};
+    if (config.join.pass) {
+        return "; it is not there, has another key, or the join token is used or expired";
+    }
+    return "; it is not there, has another key, or does not permit the key " +
+           key_text(*config.self.key);
+}
+
 void give(WorkerStage& stage, Work work) {
     if (auto* input = std::get_if<StageInput>(&work)) {
         stage.submit(std::move(*input));
@@ -60,8 +70,9 @@ WorkerNode::WorkerNode(WorkerConfig config, const Clock& clock,
     : config_(std::move(config)),
       clock_(clock),
       log_(log),
-      head_(config_.join,
-            {config_.join_within_us, config_.head_lost_after_us, config_.reconnect_within_us}),
+      head_(config_.join.address,
+            {config_.join_within_us, config_.head_lost_after_us, config_.reconnect_within_us},
+            doubt_of(config_)),
       prober_(log) {
     const std::vector<NodeDevice>& devices = config_.identity.devices;
     for (std::size_t i = 0; i < executors.size(); ++i) {
@@ -78,9 +89,21 @@ Status WorkerNode::attach(ChannelHub& hub, const std::string& advertise) {
     for (const auto& stage : stages_) stage->attach(hub);
     advertise_ = advertise;
     next_heartbeat_us_ = clock_.now_us();
+    return dial_head();
+}
+
+Status WorkerNode::dial_head() {
     MOLINK_ASSIGN_OR_RETURN(const PeerLinkId link, hub_->dial(config_.join));
     head_.begin(link, clock_.now_us());
     return {};
+}
+
+/// Leaves the present link to the head and dials it again.
+void WorkerNode::redial_head(std::int64_t now_us) {
+    if (!head_.redial_due(now_us)) return;
+    hub_->close(head_.link());
+    const Status dialled = dial_head();
+    if (!dialled.ok()) end(dialled);
 }
 
 void WorkerNode::end(Status outcome) {
@@ -92,6 +115,7 @@ void WorkerNode::end(Status outcome) {
 void WorkerNode::tick() {
     if (over()) return;
     const std::int64_t now = clock_.now_us();
+    redial_head(now);
     for (const auto& stage : stages_) stage->pump();
     report_probes(now);
     if (now < next_heartbeat_us_) return;
@@ -136,6 +160,20 @@ void WorkerNode::check_liveness(std::int64_t now_us) {
     for (PeerLinkId link : strangers_.late(now_us)) refuse_peer(link);
 }
 
+bool WorkerNode::permits(const PublicKey& key) {
+    return std::any_of(peers_.begin(), peers_.end(),
+                       [&](const auto& peer) { return peer.second == key; });
+}
+
+/// Returns whether the peer of a link holds the key of the node for which it speaks.
+bool WorkerNode::speaks_for(PeerLinkId link, const Message& message) const {
+    if (!config_.self.key) return true;
+    const auto* hello = std::get_if<ProbeHello>(&message);
+    if (hello == nullptr) return true;  // the stages check it
+    const auto peer = peers_.find(hello->node);
+    return peer != peers_.end() && hub_->identity(link).key == peer->second;
+}
+
 void WorkerNode::on_link_up(PeerLinkId link, bool dialed) {
     if (!dialed) {
         strangers_.add(link, clock_.now_us());
@@ -143,14 +181,19 @@ void WorkerNode::on_link_up(PeerLinkId link, bool dialed) {
         prober_.on_link_up(link);
     } else if (link == head_.link()) {
         head_.on_up(clock_.now_us());
-        send_head(Lane::control, epoch_, Message(make_hello(config_.identity, advertise_)));
+        if (config_.join.pass) {
+            send_head(Lane::control, epoch_,
+                      Message(Enrol{*config_.self.key, config_.identity.name}));
+        } else {
+            send_head(Lane::control, epoch_, Message(make_hello(config_.identity, advertise_)));
+        }
     } else {
         for (const auto& stage : stages_) stage->neighbours().on_up(link);
     }
 }
 
 void WorkerNode::on_link_interrupted(PeerLinkId link) {
-    if (prober_.owns(link)) return;
+    if (prober_.owns(link) || (link == head_.link() && head_.postponed())) return;
     const bool head = link == head_.link();
     if (head) head_.on_interrupted(clock_.now_us());
     for (const auto& stage : stages_) {
@@ -160,7 +203,7 @@ void WorkerNode::on_link_interrupted(PeerLinkId link) {
 }
 
 void WorkerNode::on_link_resumed(PeerLinkId link) {
-    if (prober_.owns(link)) return;
+    if (prober_.owns(link) || (link == head_.link() && head_.postponed())) return;
     const bool head = link == head_.link();
     if (head) head_.on_resumed(clock_.now_us());
     for (const auto& stage : stages_) stage->neighbours().on_resumed(link);
@@ -173,8 +216,13 @@ void WorkerNode::on_link_lost(PeerLinkId link, const Status& reason) {
     for (const auto& stage : stages_) {
         stage->neighbours().on_lost(link, reason, clock_.now_us());
     }
-    if (link != head_.link()) return;
-    const Status lost = reason.with_context(fmt::format("link to the head at {}", config_.join));
+    if (link != head_.link() || head_.postponed()) return;
+    if (config_.join.pass && head_.up()) {
+        end(make_error(StatusCode::failed_precondition,
+                       "the head at {} did not accept the join token", head_.address()));
+        return;
+    }
+    const Status lost = reason.with_context(fmt::format("link to the head at {}", head_.address()));
     end(lost.ok() ? Status(StatusCode::unavailable, "the head was lost") : lost);
 }
 
@@ -223,12 +271,17 @@ void WorkerNode::handle_head(Message message) {
         on_assign(*assign);
     } else if (const auto* asked = std::get_if<ProbeLink>(&message)) {
         ProbeLink target = *asked;
-        if (target.address.empty()) target.address = config_.join;
+        if (target.address.empty()) target.address = head_.address();
+        if (target.key) peers_[target.node] = *target.key;
         prober_.dial(head_.node(), target, clock_.now_us());
     } else if (const auto* start = std::get_if<StageStart>(&message)) {
         on_start(*start);
     } else if (const auto* refuse = std::get_if<Refuse>(&message)) {
         on_refuse(*refuse);
+    } else if (std::holds_alternative<Enrolled>(message) && config_.join.pass) {
+        config_.join.pass.reset();
+        if (config_.on_enrolled) config_.on_enrolled();
+        head_.postpone(clock_.now_us());
     } else if (!std::holds_alternative<Heartbeat>(message)) {
         end(make_error(StatusCode::data_loss, "the head sent a {} message, which only workers send",
                        message_name(message)));
@@ -241,14 +294,20 @@ void WorkerNode::on_refuse(const Refuse& refuse) {
         end(Status());  // the cluster is closed
         return;
     }
+    if (refuse.code == StatusCode::unavailable && !head_.welcomed()) {
+        log_(LogLevel::warning, "turned away by the head for now: {}", refuse.reason);
+        head_.postpone(clock_.now_us());
+        return;
+    }
     const char* how = head_.welcomed() ? "dismissed by the head: " : "refused by the head: ";
     end(Status(refuse.code, how + refuse.reason));
 }
 
 void WorkerNode::handle_peer(PeerLinkId link, Message message) {
-    const bool stranger = strangers_.contains(link);
+    const bool stranger = strangers_.contains(link) && speaks_for(link, message);
     if (prober_.handle(link, head_.node(), message, stranger, clock_.now_us())) {
         strangers_.forget(link);
+        hub_->trust(link);
         return;
     }
     if (auto work = work_of(message)) {
@@ -261,7 +320,7 @@ void WorkerNode::handle_peer(PeerLinkId link, Message message) {
     }
     const auto* hello = std::get_if<PeerHello>(&message);
     const auto found = std::find_if(stages_.begin(), stages_.end(), [&](const auto& stage) {
-        return hello != nullptr && stranger && stage->expects(*hello);
+        return hello != nullptr && stranger && stage->expects(*hello, hub_->identity(link));
     });
     if (found != stages_.end()) {
         strangers_.forget(link);
@@ -293,6 +352,10 @@ void WorkerNode::on_assign(const Assign& assign) {
         return;
     }
     epoch_ = assign.epoch;
+    peers_.clear();
+    for (const RingStage& stage : assign.ring.stages()) {
+        if (stage.key) peers_[stage.node] = *stage.key;
+    }
     hub_->set_epoch(head_.link(), epoch_);
     stages_[node - first]->assign(assign);
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,7 +25,10 @@ namespace molink {
 
 struct WorkerConfig {
     NodeIdentity identity;
-    std::string join;
+    DialTarget join{""};  ///< the head; with a pass while the node's key is to be introduced
+    PeerIdentity self;    ///< the node's own key
+    /// Called once the head has accepted the node's key, on the node's loop.
+    std::function<void()> on_enrolled;
     std::int64_t join_within_us = 0;
     std::int64_t head_lost_after_us = 0;
     std::int64_t reconnect_within_us = 0;
@@ -58,6 +63,7 @@ public:
     WorkerView view() const;
 
     // HubSink
+    bool permits(const PublicKey& key) override;
     void on_link_up(PeerLinkId link, bool dialed) override;
     void on_link_interrupted(PeerLinkId link) override;
     void on_link_resumed(PeerLinkId link) override;
@@ -78,7 +84,10 @@ private:
     void on_assign(const Assign& assign);
     void on_start(const StageStart& start);
     void on_refuse(const Refuse& refuse);
+    Status dial_head();
+    void redial_head(std::int64_t now_us);
     bool is_stale(PipelineEpoch epoch) const;
+    bool speaks_for(PeerLinkId link, const Message& message) const;
     void check_liveness(std::int64_t now_us);
     NodeState state() const;
 
@@ -91,6 +100,8 @@ private:
     Strangers strangers_;
     LinkProber prober_;
     std::vector<std::unique_ptr<WorkerStage>> stages_;  // one for each device
+
+    std::map<NodeId, PublicKey> peers_;  // that may dial this node, as the head says
 
     PipelineEpoch epoch_;  // of the latest assignment; 0: none yet
     std::uint64_t heartbeat_ = 0;

@@ -41,8 +41,8 @@ void WorkerStage::start(const StageStart& start) {
     }
     if (next_is_head() || next_is_here()) return;
     const PeerHello hello{epoch_, ring().stage(index()).node, session_.assignment().stage_index};
-    const Status dialled =
-        neighbours_.dial_next(ring().next(index())->address, hello, clock_.now_us());
+    const RingStage& next = *ring().next(index());
+    const Status dialled = neighbours_.dial_next({next.address, next.key}, hello, clock_.now_us());
     if (!dialled.ok()) fail(dialled.code(), dialled.message());
 }
 
@@ -66,12 +66,12 @@ void WorkerStage::check_next(std::int64_t patience_us) {
     if (!next.ok()) fail(next.code(), next.message());
 }
 
-bool WorkerStage::expects(const PeerHello& hello) const {
+bool WorkerStage::expects(const PeerHello& hello, const PeerIdentity& peer) const {
     if (!has_stage() || hello.epoch != epoch_) return false;
     const auto previous = ring().shape().previous(index());
     if (!previous || *previous != hello.stage_index) return false;
     const RingStage& stage = ring().stage(*previous);
-    return stage.node == hello.node && !stage.on_head() &&
+    return stage.node == hello.node && stage.key == peer.key && !stage.on_head() &&
            stage.address != ring().stage(index()).address;
 }
 

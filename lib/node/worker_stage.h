@@ -57,8 +57,8 @@ public:
     /// Its place in the ring. Only when has_stage().
     std::size_t index() const { return session_.assignment().stage_index; }
     const Ring& ring() const { return session_.assignment().ring; }
-    /// Returns whether `hello` comes from the stage before this one.
-    bool expects(const PeerHello& hello) const;
+    /// Returns whether `hello`, said by `peer`, comes from the stage before this one.
+    bool expects(const PeerHello& hello, const PeerIdentity& peer) const;
     /// Returns whether results leave over the link to the head.
     bool next_is_head() const;
     StageNeighbours& neighbours() { return neighbours_; }

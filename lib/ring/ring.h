@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <molink/link.h>
+#include <molink/security.h>
 #include <molink/status.h>
 #include <molink/types.h>
 
@@ -65,6 +66,7 @@ struct RingStage {
     NodeId node;
     std::string address;  ///< the stage before it dials this; empty for a stage of the head
     LayerRange layers;
+    std::optional<PublicKey> key;  ///< of its process; none in a cluster without keys
 
     bool on_head() const { return address.empty(); }
     friend bool operator==(const RingStage&, const RingStage&) = default;

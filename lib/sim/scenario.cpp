@@ -83,6 +83,7 @@ void read_scenario(JsonReader& reader, SimScenario& scenario) {
     reader.boolean("local_stage", scenario.local_stage);
     reader.boolean("direct_feedback", scenario.direct_feedback);
     reader.boolean("probe_links", scenario.probe_links);
+    reader.boolean("keys", scenario.keys);
     reader.text("lm_head", scenario.lm_head);
     reader.integer("max_running", scenario.max_running);
     reader.integer("max_waiting", scenario.max_waiting);

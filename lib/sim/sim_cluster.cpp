@@ -198,6 +198,10 @@ HeadConfig SimCluster::head_config() const {
     config.max_context = scenario_.max_context;
     config.node_lost_after_us = scenario_.node_lost_after_us;
     config.reconnect_within_us = scenario_.reconnect_within_us;
+    if (scenario_.keys) {
+        config.access = access_;
+        config.self.key = sim_key(scenario_.nodes.front().name);
+    }
     return config;
 }
 
@@ -241,22 +245,33 @@ EngineCoreOptions SimCluster::core_options() const {
 void SimCluster::make_head(RequestEventSink& events) {
     const std::string& name = scenario_.nodes.front().name;
     if (scenario_.local_stage) head_.stages = make_stages(name);
+    access_ = std::make_shared<SimAccess>();
+    for (const SimNode& node : scenario_.nodes) access_->set(sim_key(node.name), Access::member);
     head_.node = std::make_unique<HeadNode>(head_config(), head_policies(), events, clock,
                                             head_.executors(), Log());
     head_.transport = std::make_unique<SimTransport>(network, name);
+    if (scenario_.keys) head_.transport->key = sim_key(name);
     (void)head_.transport->listen(address_of(name));
     head_.hub = make_hub(*head_.transport, *head_.node);
     head_.node->attach(*head_.hub);
 }
 
-void SimCluster::start_worker(const std::string& name) {
+void SimCluster::start_worker(const std::string& name, const std::string& key_of,
+                              const std::optional<KeyPair>& pass) {
     Host<WorkerNode>& host = workers_[name];
     host.stages = make_stages(name);
     host.transport = std::make_unique<SimTransport>(network, name);
     (void)host.transport->listen(address_of(name));
     WorkerConfig config;
     config.identity = identity_of(name);
-    config.join = address_of(scenario_.nodes.front().name);
+    const std::string& head = scenario_.nodes.front().name;
+    config.join = DialTarget(address_of(head));
+    if (scenario_.keys) {
+        host.transport->key = sim_key(key_of);
+        config.self.key = host.transport->key;
+        config.join.key = sim_key(head);
+        config.join.pass = pass;
+    }
     config.join_within_us = kNever / 2;
     config.head_lost_after_us = scenario_.node_lost_after_us;
     config.reconnect_within_us = scenario_.reconnect_within_us;

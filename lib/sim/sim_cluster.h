@@ -13,6 +13,7 @@
 #include "engine/engine_core.h"
 #include "node/head_node.h"
 #include "node/worker_node.h"
+#include "sim/sim_access.h"
 #include "sim/sim_network.h"
 #include "sim/sim_stage.h"
 
@@ -48,6 +49,8 @@ public:
     SimClock clock;
     SimNetwork network;
 
+    /// Who may join, in a scenario with keys.
+    SimAccess& access() { return *access_; }
     HeadNode& head() { return *head_.node; }
     EngineCore& core() { return head_.node->pipeline().core(); }
     /// Makes the head due now. Call this after giving its engine something.
@@ -58,7 +61,11 @@ public:
     /// Runs every node that is due.
     void step();
 
-    void start_worker(const std::string& name);
+    void start_worker(const std::string& name) { start_worker(name, name, std::nullopt); }
+    /// Starts it with the key of host `key_of`, and with a join token if `pass` is given.
+    void start_worker(const std::string& name, const std::string& key_of,
+                      const std::optional<KeyPair>& pass);
+    const WorkerNode& worker(const std::string& name) const { return *workers_.at(name).node; }
     /// Ends the process of a worker. `silent`: no connection is reset, as when a machine vanishes.
     void stop_worker(const std::string& name, bool silent);
     bool has_worker(const std::string& name) const { return workers_.contains(name); }
@@ -107,6 +114,7 @@ private:
     const SimScenario& scenario_;
     const SimPolicies& policies_;
     const StudyParts* study_;
+    std::shared_ptr<SimAccess> access_;
     Host<HeadNode> head_;
     std::map<std::string, Host<WorkerNode>> workers_;
     std::vector<std::unique_ptr<SimTransport>> ghosts_;  // transports of machines that vanished

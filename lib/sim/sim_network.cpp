@@ -106,13 +106,17 @@ Result<std::string> SimTransport::listen(const std::string& address) {
     return address_ = address;
 }
 
-Result<ConnectionId> SimTransport::connect(const std::string& address) {
+Result<ConnectionId> SimTransport::connect(const DialTarget& target) {
+    const std::string& address = target.address;
     if (address.rfind(kScheme, 0) != 0) {
         return invalid_argument("connect to '{}': a simulated address looks like inproc://host",
                                 address);
     }
     const ConnectionId id(next_++);
-    connections_[id].dialled = address;
+    Connection& mine = connections_[id];
+    mine.dialled = address;
+    mine.wanted = target.key;
+    if (target.key) mine.shown.key = target.pass ? target.pass->public_key : key;
     at(network_.clock_.now, {Event::Kind::dial, id, 0, {}});
     return id;
 }
@@ -124,7 +128,7 @@ void SimTransport::dial(ConnectionId id) {
     const auto listener = network_.listeners_.find(mine.dialled);
     const std::int64_t now = network_.clock_.now;
     if (listener == network_.listeners_.end() || listener->second->mute || mute ||
-        network_.severed(host_, host_of(mine.dialled))) {
+        !fits(mine, *listener->second) || network_.severed(host_, host_of(mine.dialled))) {
         at(now + network_.redial_us, {Event::Kind::dial, id, 0, {}});
         return;
     }
@@ -137,9 +141,43 @@ void SimTransport::dial(ConnectionId id) {
     back.peer_connection = id;
     mine.way = &network_.direction(host_, mine.peer->host_);
     back.way = &network_.direction(mine.peer->host_, host_);
+    back.shown = mine.shown;
     const std::int64_t up = now + 2 * mine.way->model.delay_us;
+    if (mine.wanted) {
+        mine.peer->at(up, {Event::Kind::handshake, mine.peer_connection, 0, {}});
+        return;
+    }
     at(up, {Event::Kind::connected, id, mine.generation, {}});
     mine.peer->at(up, {Event::Kind::connected, mine.peer_connection, 0, {}});
+}
+
+/// Returns whether a handshake with `listener` can succeed: both ends have keys, and the listener
+/// has the one that is wanted, or neither has.
+bool SimTransport::fits(const Connection& mine, const SimTransport& listener) const {
+    return mine.wanted == listener.key;
+}
+
+/// The accepting end learns the key of the other one and asks the sink about it.
+void SimTransport::finish_handshake(ConnectionId id, TransportSink& sink) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end() || found->second.peer == nullptr) return;
+    Connection& mine = found->second;
+    SimTransport& dialler = *mine.peer;
+    const ConnectionId back = mine.peer_connection;
+    const PeerIdentity shown = mine.shown;
+    const std::int64_t now = network_.clock_.now;
+    const auto other = dialler.connections_.find(back);
+    if (other == dialler.connections_.end()) return;
+    if (sink.permits(*shown.key)) {
+        dialler.at(now + mine.way->model.delay_us,
+                   {Event::Kind::connected, back, other->second.generation, {}});
+        sink.on_connected(id, shown);
+        return;
+    }
+    connections_.erase(found);
+    other->second.peer = nullptr;
+    ++other->second.generation;
+    dialler.at(now + network_.redial_us, {Event::Kind::dial, back, 0, {}});
 }
 
 SendOutcome SimTransport::send(ConnectionId id, Frame&& frame) {
@@ -229,7 +267,10 @@ std::size_t SimTransport::poll(std::int64_t timeout_us, TransportSink& sink) {
         }
         const auto found = connections_.find(event.connection);
         if (found == connections_.end() || found->second.generation != event.generation) continue;
-        if (event.kind == Event::Kind::connected) sink.on_connected(event.connection);
+        if (event.kind == Event::Kind::handshake) finish_handshake(event.connection, sink);
+        if (event.kind == Event::Kind::connected) {
+            sink.on_connected(event.connection, {found->second.wanted});
+        }
         if (event.kind == Event::Kind::frame) sink.on_frame(event.connection, event.frame);
     }
     // The sink may have set new timers, so poll() is due again at once.

@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -113,11 +114,13 @@ public:
 
     std::string_view name() const override { return "sim"; }
     Result<std::string> listen(const std::string& address) override;
-    Result<ConnectionId> connect(const std::string& address) override;
+    Result<ConnectionId> connect(const DialTarget& target) override;
     SendOutcome send(ConnectionId connection, Frame&& frame) override;
     std::size_t poll(std::int64_t timeout_us, TransportSink& sink) override;
     void wake() override { woken_ = changed_ = true; }
     void close(ConnectionId connection) override;
+    /// Simulated hosts have room for all peers.
+    void trust(ConnectionId) override {}
 
     /// Returns when to call poll(): at the next arrival, or when the last poll() would have
     /// returned.
@@ -128,13 +131,14 @@ public:
     void reset_with(const std::string& other);
     void reset_all();
 
-    bool mute = false;  ///< nothing is delivered either way, as if the machine were gone
+    std::optional<PublicKey> key;  ///< of this host; none: connections are plain
+    bool mute = false;             ///< nothing is delivered either way, as if the machine were gone
     std::uint64_t sent_bytes = 0;
 
 private:
     friend class SimNetwork;
     struct Event {
-        enum class Kind { dial, connected, disconnected, frame } kind;
+        enum class Kind { dial, handshake, connected, disconnected, frame } kind;
         ConnectionId connection;
         std::uint64_t generation = 0;
         Frame frame;
@@ -145,6 +149,8 @@ private:
         ConnectionId peer_connection;
         std::uint64_t generation = 0;
         std::string dialled;
+        std::optional<PublicKey> wanted;   // dialled: the key that must answer
+        PeerIdentity shown;                // dialled: what this end proves; accepted: what it saw
         std::int64_t last_arrival_us = 0;  // of what this end sent
     };
 
@@ -155,6 +161,8 @@ private:
     std::int64_t arrival_us(const SimNetwork::Direction& way, std::int64_t begin);
     void deliver(Connection& mine, SimNetwork::Direction& way, std::int64_t begin, Frame&& frame);
     void dial(ConnectionId id);
+    bool fits(const Connection& mine, const SimTransport& listener) const;
+    void finish_handshake(ConnectionId id, TransportSink& sink);
     void disconnect(ConnectionId id);
 
     SimNetwork& network_;

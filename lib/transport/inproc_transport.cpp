@@ -127,7 +127,12 @@ public:
         return address;
     }
 
-    Result<ConnectionId> connect(const std::string& address) override {
+    Result<ConnectionId> connect(const DialTarget& target) override {
+        const std::string& address = target.address;
+        if (target.key) {
+            return invalid_argument("dial '{}' with a key: in-process connections have none",
+                                    address);
+        }
         if (!address.starts_with("inproc://") || address.size() == 9) {
             return invalid_argument("dial '{}': an in-process address looks like inproc://name",
                                     address);
@@ -159,7 +164,7 @@ public:
         std::deque<Event> events = pop_events(timeout_us);
         for (const Event& event : events) {
             switch (event.kind) {
-                case Event::Kind::connected: sink.on_connected(event.connection); break;
+                case Event::Kind::connected: sink.on_connected(event.connection, {}); break;
                 case Event::Kind::disconnected: sink.on_disconnected(event.connection); break;
                 case Event::Kind::frame: sink.on_frame(event.connection, event.frame); break;
             }
@@ -172,6 +177,9 @@ public:
         box_.woken = true;
         box_.signal.notify_one();
     }
+
+    /// Peers in the same process are never too many.
+    void trust(ConnectionId) override {}
 
     void close(ConnectionId id) override {
         const std::lock_guard lock(hub_->mutex);

@@ -36,9 +36,10 @@ public:
     Result<std::string> listen(const std::string& address) override {
         return inner_->listen(address);
     }
-    Result<ConnectionId> connect(const std::string& address) override {
-        return inner_->connect(address);
+    Result<ConnectionId> connect(const DialTarget& target) override {
+        return inner_->connect(target);
     }
+    void trust(ConnectionId connection) override { inner_->trust(connection); }
     void wake() override { inner_->wake(); }
 
     void close(ConnectionId connection) override {
@@ -87,9 +88,11 @@ public:
     }
 
 private:
-    void on_connected(ConnectionId connection) override {
+    bool permits(const PublicKey& key) override { return outer_->permits(key); }
+
+    void on_connected(ConnectionId connection, const PeerIdentity& peer) override {
         up_.insert(connection);
-        outer_->on_connected(connection);
+        outer_->on_connected(connection, peer);
     }
 
     void on_disconnected(ConnectionId connection) override {

@@ -1,12 +1,14 @@
-// The ZeroMQ transport, in the only file that uses ZeroMQ. One ROUTER accepts connections, and each
-// dialled connection has a DEALER with a monitor that reports when it is up. ROUTER_MANDATORY and
-// IMMEDIATE report a full or missing peer instead of queueing without bound. LINGER 0 prevents a
-// blocking destructor.
+// The ZeroMQ transport. One ROUTER accepts connections, and a ZmqDoor watches who makes them; each
+// dialled connection is a ZmqDialled. ROUTER_MANDATORY reports a full or missing peer instead of
+// queueing without bound. A peer cannot take over the routing id of another one (ROUTER_HANDOVER is
+// off), and a connection is what one socket carries: a message from another socket with the same
+// routing id begins a new connection. No other module uses ZeroMQ.
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <deque>
@@ -21,23 +23,22 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "transport/zmq_dialled.h"
+#include "transport/zmq_door.h"
 
 namespace molink {
 namespace {
 
-constexpr int kMonitored = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED;
+/// Connections that the kernel accepts ahead. Floods fill it; an honest peer then waits for
+/// seconds.
+constexpr int kBacklog = 1024;
 
-/// A dialled connection.
-struct Dialled {
-    zmq::socket_t socket;
-    zmq::socket_t monitor;
-    bool up = false;
-};
-
-/// An event that is kept until it can be delivered in order.
-struct Event {
-    enum class Kind : std::uint8_t { connected, disconnected } kind;
-    ConnectionId connection;
+/// An accepted connection.
+struct Accepted {
+    std::string routing_id;
+    std::string key;      // of the peer, as text; empty without keys
+    int descriptor = -1;  // perhaps closed
+    UntrustedPeers::Socket socket;
 };
 
 /// Returns whether a process listens at the socket file of an ipc:// address. ZeroMQ itself would
@@ -67,6 +68,7 @@ public:
 
     ~ZmqTransport() override {
         dialled_.clear();
+        door_.reset();
         router_.close();
         context_.close();
         ::close(wake_fd_);
@@ -74,10 +76,15 @@ public:
 
     std::string_view name() const override { return "zmq"; }
     Result<std::string> listen(const std::string& address) override;
-    Result<ConnectionId> connect(const std::string& address) override;
+    Result<ConnectionId> connect(const DialTarget& target) override;
     SendOutcome send(ConnectionId connection, Frame&& frame) override;
     std::size_t poll(std::int64_t timeout_us, TransportSink& sink) override;
     void close(ConnectionId connection) override;
+
+    void trust(ConnectionId connection) override {
+        const auto found = accepted_.find(connection);
+        if (found != accepted_.end()) door_->trust(found->second.socket);
+    }
 
     void wake() override {
         const std::uint64_t one = 1;
@@ -87,51 +94,43 @@ public:
 
 private:
     std::size_t poll_sockets(std::int64_t timeout_us, TransportSink& sink);
-    zmq::socket_t make_socket(zmq::socket_type type);
+    long poll_timeout_ms(std::int64_t timeout_us) const;
     std::size_t receive_accepted(TransportSink& sink);
     std::size_t receive_dialled(ConnectionId connection, TransportSink& sink);
     std::size_t read_monitor(ConnectionId connection, TransportSink& sink);
     SendOutcome send_accepted(const std::string& peer, ConnectionId connection, Frame&& frame);
-    ConnectionId accepted_connection(const std::string& peer, TransportSink& sink);
+    ConnectionId accepted_connection(const std::string& peer, zmq::message_t& message,
+                                     TransportSink& sink);
     void drop_accepted(ConnectionId connection);
 
-    ZmqTransportOptions options_;
+    const ZmqTransportOptions options_;
     int wake_fd_;
     zmq::context_t context_{1};
     zmq::socket_t router_;
-    std::map<ConnectionId, Dialled> dialled_;
-    std::map<std::string, ConnectionId> by_peer_;  // routing id of the ROUTER -> connection
-    std::map<ConnectionId, std::string> peers_;
-    std::deque<Event> pending_;
+    std::unique_ptr<ZmqDoor> door_;  // since the first listen()
+    std::map<ConnectionId, ZmqDialled> dialled_;
+    std::map<std::string, ConnectionId> by_routing_id_;
+    std::map<ConnectionId, Accepted> accepted_;
+    std::deque<ConnectionId> cut_;  // the sink is told by the next poll()
     std::uint64_t next_connection_ = 1;
 };
-
-zmq::socket_t ZmqTransport::make_socket(zmq::socket_type type) {
-    zmq::socket_t socket(context_, type);
-    socket.set(zmq::sockopt::linger, 0);
-    socket.set(zmq::sockopt::sndhwm, options_.high_water_mark_frames);
-    socket.set(zmq::sockopt::rcvhwm, options_.high_water_mark_frames);
-    socket.set(zmq::sockopt::maxmsgsize, options_.max_frame_bytes);
-    if (options_.heartbeat_us > 0) {
-        const int interval_ms = static_cast<int>(options_.heartbeat_us / 1000);
-        socket.set(zmq::sockopt::heartbeat_ivl, interval_ms);
-        socket.set(zmq::sockopt::heartbeat_timeout, 30 * interval_ms);
-    }
-    return socket;
-}
 
 Result<std::string> ZmqTransport::listen(const std::string& address) {
     if (ipc_in_use(address)) {
         return make_error(StatusCode::unavailable, "listen at {}: the address is in use", address);
     }
     try {
-        zmq::socket_t router = make_socket(zmq::socket_type::router);
+        zmq::socket_t router = make_zmq_socket(context_, zmq::socket_type::router, options_);
         router.set(zmq::sockopt::router_mandatory, true);
-        router.set(zmq::sockopt::router_handover, true);
+        router.set(zmq::sockopt::backlog, kBacklog);
+        router.set(zmq::sockopt::ipv6, address.find('[') != std::string::npos);
+        if (door_ == nullptr) door_ = std::make_unique<ZmqDoor>(context_, options_);
+        zmq::socket_t monitor = door_->prepare(router);
         router.bind(address);
         std::string resolved = router.get(zmq::sockopt::last_endpoint);
         while (!resolved.empty() && resolved.back() == '\0') resolved.pop_back();
         router_ = std::move(router);
+        door_->watch(std::move(monitor));
         return resolved;
     } catch (const zmq::error_t& error) {
         if (error.num() == EADDRINUSE) {
@@ -146,40 +145,30 @@ Result<std::string> ZmqTransport::listen(const std::string& address) {
     }
 }
 
-Result<ConnectionId> ZmqTransport::connect(const std::string& address) {
+Result<ConnectionId> ZmqTransport::connect(const DialTarget& target) {
+    if (target.key.has_value() != options_.keys.has_value()) {
+        return invalid_argument("dial '{}' {} a key: this node has {}", target.address,
+                                target.key ? "with" : "without",
+                                options_.keys ? "a key pair" : "no key pair");
+    }
     try {
         const ConnectionId connection(next_connection_++);
-        Dialled dialled{make_socket(zmq::socket_type::dealer),
-                        zmq::socket_t(context_, zmq::socket_type::pair)};
-        dialled.socket.set(zmq::sockopt::immediate, true);
-        dialled.socket.set(zmq::sockopt::reconnect_ivl,
-                           static_cast<int>(options_.reconnect_us / 1000));
-        dialled.socket.set(zmq::sockopt::reconnect_ivl_max,
-                           static_cast<int>(options_.reconnect_max_us / 1000));
-        const std::string monitor = fmt::format("inproc://monitor-{}", connection.value);
-        if (zmq_socket_monitor(dialled.socket.handle(), monitor.c_str(), kMonitored) != 0) {
-            return make_error(StatusCode::internal, "monitor the connection to {}: {}", address,
-                              zmq_strerror(zmq_errno()));
-        }
-        dialled.monitor.set(zmq::sockopt::linger, 0);
-        dialled.monitor.connect(monitor);
-        dialled.socket.connect(address);
-        dialled_.emplace(connection, std::move(dialled));
+        dialled_.try_emplace(connection, context_, options_, connection, target);
         return connection;
     } catch (const zmq::error_t& error) {
-        return invalid_argument("dial '{}': {}", address, error.what());
+        return invalid_argument("dial '{}': {}", target.address, error.what());
     }
 }
 
 SendOutcome ZmqTransport::send(ConnectionId connection, Frame&& frame) {
-    const auto accepted = peers_.find(connection);
-    if (accepted != peers_.end()) {
-        return send_accepted(accepted->second, connection, std::move(frame));
+    const auto accepted = accepted_.find(connection);
+    if (accepted != accepted_.end()) {
+        return send_accepted(accepted->second.routing_id, connection, std::move(frame));
     }
     const auto found = dialled_.find(connection);
-    if (found == dialled_.end() || !found->second.up) return SendOutcome::closed;
+    if (found == dialled_.end() || !found->second.up()) return SendOutcome::closed;
     const int sent =
-        zmq_send(found->second.socket.handle(), frame.data(), frame.size(), ZMQ_DONTWAIT);
+        zmq_send(found->second.socket().handle(), frame.data(), frame.size(), ZMQ_DONTWAIT);
     return sent >= 0 ? SendOutcome::accepted : SendOutcome::full;
 }
 
@@ -189,7 +178,7 @@ SendOutcome ZmqTransport::send_accepted(const std::string& peer, ConnectionId co
     if (zmq_send(socket, peer.data(), peer.size(), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
         if (zmq_errno() == EAGAIN) return SendOutcome::full;
         drop_accepted(connection);
-        pending_.push_back({Event::Kind::disconnected, connection});
+        cut_.push_back(connection);
         return SendOutcome::closed;
     }
     const int sent = zmq_send(socket, frame.data(), frame.size(), ZMQ_DONTWAIT);
@@ -197,16 +186,18 @@ SendOutcome ZmqTransport::send_accepted(const std::string& peer, ConnectionId co
 }
 
 void ZmqTransport::drop_accepted(ConnectionId connection) {
-    const auto found = peers_.find(connection);
-    if (found == peers_.end()) return;
-    by_peer_.erase(found->second);
-    peers_.erase(found);
+    const auto found = accepted_.find(connection);
+    if (found == accepted_.end()) return;
+    by_routing_id_.erase(found->second.routing_id);
+    accepted_.erase(found);
 }
 
 void ZmqTransport::close(ConnectionId connection) {
+    const auto found = accepted_.find(connection);
+    if (found != accepted_.end()) door_->end(found->second.socket);
     drop_accepted(connection);
     dialled_.erase(connection);
-    std::erase_if(pending_, [&](const Event& event) { return event.connection == connection; });
+    std::erase(cut_, connection);
 }
 
 std::size_t ZmqTransport::poll(std::int64_t timeout_us, TransportSink& sink) {
@@ -217,46 +208,75 @@ std::size_t ZmqTransport::poll(std::int64_t timeout_us, TransportSink& sink) {
     }
 }
 
+/// Returns how long poll() may wait: until the next connection is dialled again at most.
+long ZmqTransport::poll_timeout_ms(std::int64_t timeout_us) const {
+    if (!cut_.empty()) return 0;
+    const std::int64_t now_us = steady_clock().now_us();
+    for (const auto& [connection, dialled] : dialled_) {
+        if (!dialled.redial_us()) continue;
+        timeout_us = std::clamp<std::int64_t>(*dialled.redial_us() - now_us, 0, timeout_us);
+    }
+    return static_cast<long>((timeout_us + 999) / 1000);
+}
+
 std::size_t ZmqTransport::poll_sockets(std::int64_t timeout_us, TransportSink& sink) {
     std::vector<zmq::pollitem_t> items;
     std::vector<ConnectionId> order;
     items.push_back({nullptr, wake_fd_, ZMQ_POLLIN, 0});
-    if (router_) items.push_back({router_.handle(), 0, ZMQ_POLLIN, 0});
-    const std::size_t first = items.size();
     for (auto& [connection, dialled] : dialled_) {
-        items.push_back({dialled.monitor.handle(), 0, ZMQ_POLLIN, 0});
-        items.push_back({dialled.socket.handle(), 0, ZMQ_POLLIN, 0});
+        items.push_back({dialled.monitor().handle(), 0, ZMQ_POLLIN, 0});
+        items.push_back({dialled.socket().handle(), 0, ZMQ_POLLIN, 0});
         order.push_back(connection);
     }
-    const long timeout_ms = pending_.empty() ? static_cast<long>((timeout_us + 999) / 1000) : 0;
-    if (zmq_poll(items.data(), static_cast<int>(items.size()), timeout_ms) < 0) return 0;
+    const std::size_t router = items.size();
+    if (router_) items.push_back({router_.handle(), 0, ZMQ_POLLIN, 0});
+    if (door_ != nullptr) door_->add_poll_items(items);
+    if (zmq_poll(items.data(), static_cast<int>(items.size()), poll_timeout_ms(timeout_us)) < 0) {
+        return 0;
+    }
     if ((items[0].revents & ZMQ_POLLIN) != 0) {
         std::uint64_t drained = 0;
         [[maybe_unused]] const auto got = ::read(wake_fd_, &drained, sizeof drained);
     }
     std::size_t events = 0;
-    for (; !pending_.empty(); ++events) {
-        const Event event = pending_.front();
-        pending_.pop_front();
-        sink.on_disconnected(event.connection);
+    for (; !cut_.empty(); ++events) {
+        const ConnectionId connection = cut_.front();
+        cut_.pop_front();
+        sink.on_disconnected(connection);
     }
-    if (router_ && (items[1].revents & ZMQ_POLLIN) != 0) events += receive_accepted(sink);
+    const std::int64_t now_us = steady_clock().now_us();
+    if (door_ != nullptr) door_->handle(sink, now_us);
+    if (router_ && (items[router].revents & ZMQ_POLLIN) != 0) events += receive_accepted(sink);
     for (std::size_t i = 0; i < order.size(); ++i) {
-        const bool told = (items[first + 2 * i].revents & ZMQ_POLLIN) != 0;
-        const bool data = (items[first + 2 * i + 1].revents & ZMQ_POLLIN) != 0;
+        const bool told = (items[1 + 2 * i].revents & ZMQ_POLLIN) != 0;
+        const bool data = (items[2 + 2 * i].revents & ZMQ_POLLIN) != 0;
         if (told) events += read_monitor(order[i], sink);
         if (data) events += receive_dialled(order[i], sink);
     }
+    for (auto& [connection, dialled] : dialled_) dialled.redial(now_us);
     return events;
 }
 
-ConnectionId ZmqTransport::accepted_connection(const std::string& peer, TransportSink& sink) {
-    const auto known = by_peer_.find(peer);
-    if (known != by_peer_.end()) return known->second;
+/// Returns the connection that a message came on; a new one, of which the sink is told, when it is
+/// not from the socket and the key that are known by this routing id.
+ConnectionId ZmqTransport::accepted_connection(const std::string& peer, zmq::message_t& message,
+                                               TransportSink& sink) {
+    const int descriptor = ZmqDoor::descriptor_of(message);
+    const std::string_view key = ZmqDoor::key_of(message);
+    const auto known = by_routing_id_.find(peer);
+    if (known != by_routing_id_.end()) {
+        const ConnectionId former = known->second;
+        const Accepted& accepted = accepted_.at(former);
+        if (accepted.descriptor == descriptor && accepted.key == key) return former;
+        drop_accepted(former);
+        sink.on_disconnected(former);
+    }
     const ConnectionId connection(next_connection_++);
-    by_peer_[peer] = connection;
-    peers_[connection] = peer;
-    sink.on_connected(connection);
+    by_routing_id_[peer] = connection;
+    accepted_[connection] = {peer, std::string(key), descriptor, ZmqDoor::socket_at(descriptor)};
+    PeerIdentity identity;
+    if (const auto parsed = parse_public_key(key)) identity.key = *parsed;
+    sink.on_connected(connection, identity);
     return connection;
 }
 
@@ -273,7 +293,7 @@ std::size_t ZmqTransport::receive_accepted(TransportSink& sink) {
             if (parts.size() < 2) parts.push_back(std::move(part));
         }
         if (parts.size() != 1) continue;  // not a frame of this protocol
-        const ConnectionId connection = accepted_connection(peer.to_string(), sink);
+        const ConnectionId connection = accepted_connection(peer.to_string(), parts[0], sink);
         sink.on_frame(connection,
                       {static_cast<const std::byte*>(parts[0].data()), parts[0].size()});
     }
@@ -286,7 +306,7 @@ std::size_t ZmqTransport::receive_dialled(ConnectionId connection, TransportSink
         const auto found = dialled_.find(connection);  // the sink may close it
         if (found == dialled_.end()) break;
         zmq::message_t message;
-        if (!found->second.socket.recv(message, zmq::recv_flags::dontwait)) break;
+        if (!found->second.socket().recv(message, zmq::recv_flags::dontwait)) break;
         ++events;
         if (message.more()) continue;
         sink.on_frame(connection, {static_cast<const std::byte*>(message.data()), message.size()});
@@ -295,27 +315,19 @@ std::size_t ZmqTransport::receive_dialled(ConnectionId connection, TransportSink
 }
 
 std::size_t ZmqTransport::read_monitor(ConnectionId connection, TransportSink& sink) {
+    const auto found = dialled_.find(connection);  // the sink may have closed it
+    if (found == dialled_.end()) return 0;
     std::size_t events = 0;
-    while (true) {
-        const auto found = dialled_.find(connection);
-        if (found == dialled_.end()) break;
-        zmq::message_t event;
-        zmq::message_t address;
-        if (!found->second.monitor.recv(event, zmq::recv_flags::dontwait)) break;
-        if (event.more() && !found->second.monitor.recv(address, zmq::recv_flags::dontwait)) break;
-        if (event.size() < 6) continue;
-        std::uint16_t number = 0;
-        std::memcpy(&number, event.data(), sizeof number);
-        const bool up = number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
-        if (found->second.up == up) continue;
-        found->second.up = up;
+    const PeerIdentity identity{found->second.target().key};
+    found->second.read_monitor(steady_clock().now_us(), [&](bool up) {
         ++events;
         if (up) {
-            sink.on_connected(connection);
+            sink.on_connected(connection, identity);
         } else {
             sink.on_disconnected(connection);
         }
-    }
+        return dialled_.contains(connection);
+    });
     return events;
 }
 

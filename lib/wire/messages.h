@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include <molink/security.h>
 #include <molink/status.h>
 #include <molink/types.h>
 
@@ -78,6 +79,18 @@ struct Refuse {
     StatusCode code = StatusCode::internal;
     std::string reason;
     friend bool operator==(const Refuse&, const Refuse&) = default;
+};
+
+/// Worker to head, over a link that a join token opened: this is the key of the new node.
+struct Enrol {
+    PublicKey key;
+    std::string node_name;
+    friend bool operator==(const Enrol&, const Enrol&) = default;
+};
+
+/// Head to worker: the key may join now. The peer link ends after it.
+struct Enrolled {
+    friend bool operator==(const Enrolled&, const Enrolled&) = default;
 };
 
 // ---- Building a pipeline -----------------------------------------------------------------------
@@ -189,7 +202,8 @@ struct ProbeLink {
     /// sends to another worker on a peer link that the sender dialled. Worker and head use the peer
     /// link that the worker dialled, so it is measured in both directions.
     std::string address;
-    bool second = false;  ///< the other node measures its link first
+    bool second = false;           ///< the other node measures its link first
+    std::optional<PublicKey> key;  ///< of that node; none in a cluster without keys
     friend bool operator==(const ProbeLink&, const ProbeLink&) = default;
 };
 
@@ -216,7 +230,7 @@ struct LinkProbe {
 using Message =
     std::variant<Hello, Welcome, Refuse, Assign, LoadProgress, StageLoaded, StageStart, StageReady,
                  PeerHello, StageFailed, Heartbeat, ProbeLink, ProbeHello, LinkProbe, PartPlan,
-                 ForwardedPart, ReturnedPart, RetiredPart, TokenFeedback>;
+                 ForwardedPart, ReturnedPart, RetiredPart, TokenFeedback, Enrol, Enrolled>;
 
 /// Returns the name of the alternative, for errors. Static storage.
 std::string_view message_name(const Message& message);

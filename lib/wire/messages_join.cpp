@@ -158,6 +158,27 @@ void read(WireReader& reader, const wire::Refuse& from, Refuse& to) {
     to.reason = reader.text("reason", from.reason());
 }
 
+flatbuffers::Offset<wire::Enrol> write(Builder& builder, const Enrol& message) {
+    const auto key = write_key(builder, message.key);
+    return wire::CreateEnrol(builder, key, write_text(builder, message.node_name));
+}
+
+void read(WireReader& reader, const wire::Enrol& from, Enrol& to) {
+    const auto key = reader.key("key", from.key());
+    if (key) {
+        to.key = *key;
+    } else if (reader.ok()) {
+        reader.fail("key", "is missing");
+    }
+    to.node_name = reader.text("node_name", from.node_name());
+}
+
+flatbuffers::Offset<wire::Enrolled> write(Builder& builder, const Enrolled&) {
+    return wire::CreateEnrolled(builder);
+}
+
+void read(WireReader&, const wire::Enrolled&, Enrolled&) {}
+
 namespace {
 
 flatbuffers::Offset<wire::Ring> write_ring(Builder& builder, const Ring& ring) {
@@ -165,7 +186,8 @@ flatbuffers::Offset<wire::Ring> write_ring(Builder& builder, const Ring& ring) {
     for (const RingStage& stage : ring.stages()) {
         const auto address = write_text(builder, stage.address);
         const auto layers = write_layers(builder, stage.layers);
-        stages.push_back(wire::CreateRingStage(builder, stage.node.value, address, layers));
+        const auto key = write_key(builder, stage.key);
+        stages.push_back(wire::CreateRingStage(builder, stage.node.value, address, layers, key));
     }
     const auto list = builder.CreateVector(stages);
     const RingShape& shape = ring.shape();
@@ -187,6 +209,7 @@ void read_ring(WireReader& reader, const wire::Ring* from, Ring& to) {
         stages[i].node = NodeId(stage.node());
         stages[i].address = reader.text("address", stage.address());
         stages[i].layers = read_layers(reader, stage.layers());
+        stages[i].key = reader.key("key", stage.key());
         reader.leave();
     }
     if (!reader.ok()) return;
@@ -383,13 +406,15 @@ void read(WireReader& reader, const wire::Heartbeat& from, Heartbeat& to) {
 
 flatbuffers::Offset<wire::ProbeLink> write(Builder& builder, const ProbeLink& message) {
     const auto address = write_text(builder, message.address);
-    return wire::CreateProbeLink(builder, message.node.value, address, message.second);
+    const auto key = write_key(builder, message.key);
+    return wire::CreateProbeLink(builder, message.node.value, address, message.second, key);
 }
 
 void read(WireReader& reader, const wire::ProbeLink& from, ProbeLink& to) {
     to.node = NodeId(from.node());
     to.address = reader.text("address", from.address());
     to.second = from.second();
+    to.key = reader.key("key", from.key());
 }
 
 flatbuffers::Offset<wire::ProbeHello> write(Builder& builder, const ProbeHello& message) {

@@ -7,9 +7,10 @@ namespace molink {
 /// Nodes with equal major versions are compatible. Minor versions only append optional fields.
 /// Version 2: a part has a type for each step of its way, decode rows may have drafts, and every
 /// message of a pipeline names pipeline and epoch. Version 3: a process may have several devices,
-/// and messages about a stage name it.
+/// and messages about a stage name it. Version 3.1: keys of nodes in rings and probes, and their
+/// introduction by a join token.
 inline constexpr std::uint16_t kProtocolMajor = 3;
-inline constexpr std::uint16_t kProtocolMinor = 0;
+inline constexpr std::uint16_t kProtocolMinor = 1;
 
 /// Name of this release in handshakes and logs.
 inline constexpr const char* kReleaseName = "molink 0.1.0";

@@ -4,6 +4,8 @@
 // the field's name in the error.
 #include "wire/wire_codec.h"
 
+#include <algorithm>
+
 #include "tensor/activation_codec.h"
 #include "wire/generated.h"
 
@@ -49,6 +51,19 @@ double WireReader::real(const char* field, double value, double high) {
     if (std::isfinite(value) && value >= 0 && value <= high) return value;
     fail(field, fmt::format("is {}; it must be 0 to {}", value, high));
     return 0;
+}
+
+std::optional<PublicKey> WireReader::key(const char* field,
+                                         const flatbuffers::Vector<std::uint8_t>* bytes) {
+    if (bytes == nullptr || !ok()) return std::nullopt;
+    PublicKey key;
+    if (bytes->size() != key.bytes.size()) {
+        fail(field, fmt::format("has {} bytes; a key has {}", bytes->size(), key.bytes.size()));
+        return std::nullopt;
+    }
+    if (!charge(field, bytes->size(), key.bytes.size(), 1)) return std::nullopt;
+    std::copy(bytes->begin(), bytes->end(), key.bytes.begin());
+    return key;
 }
 
 DataType WireReader::activation_type(std::uint8_t value) {
@@ -127,6 +142,12 @@ PipelineEpoch read_epoch(const wire::PipelineEpoch* from) {
 flatbuffers::Offset<flatbuffers::String> write_text(Builder& builder, const std::string& text) {
     if (text.empty()) return 0;
     return builder.CreateString(text);
+}
+
+flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> write_key(
+    Builder& builder, const std::optional<PublicKey>& key) {
+    if (!key) return 0;
+    return builder.CreateVector(key->bytes.data(), key->bytes.size());
 }
 
 }  // namespace molink

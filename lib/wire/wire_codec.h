@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,12 +17,14 @@
 
 // The alternatives of molink::Message in their order, which is that of the schema's union. Each has
 // functions write() and read() in messages_join.cpp or messages_work.cpp.
-#define MOLINK_WIRE_MESSAGES(X)                                                                 \
-    X(Hello)                                                                                    \
-    X(Welcome)                                                                                  \
-    X(Refuse) X(Assign) X(LoadProgress) X(StageLoaded) X(StageStart) X(StageReady) X(PeerHello) \
-        X(StageFailed) X(Heartbeat) X(ProbeLink) X(ProbeHello) X(LinkProbe) X(PartPlan)         \
-            X(ForwardedPart) X(ReturnedPart) X(RetiredPart) X(TokenFeedback)
+#define MOLINK_WIRE_MESSAGES(X)                                                            \
+    X(Hello)                                                                               \
+    X(Welcome)                                                                             \
+    X(Refuse)                                                                              \
+    X(Assign)                                                                              \
+    X(LoadProgress) X(StageLoaded) X(StageStart) X(StageReady) X(PeerHello) X(StageFailed) \
+        X(Heartbeat) X(ProbeLink) X(ProbeHello) X(LinkProbe) X(PartPlan) X(ForwardedPart)  \
+            X(ReturnedPart) X(RetiredPart) X(TokenFeedback) X(Enrol) X(Enrolled)
 
 namespace molink::wire {
 struct PipelineEpoch;
@@ -84,6 +87,8 @@ public:
     /// Reads a code other than ok. An error with the code ok would be lost.
     StatusCode error_code(const char* field, std::int32_t value);
     std::string text(const char* field, const flatbuffers::String* value);
+    /// Reads a key; none when it is absent.
+    std::optional<PublicKey> key(const char* field, const flatbuffers::Vector<std::uint8_t>* bytes);
     /// Reads a list of tokens, each within the range of a vocabulary.
     std::vector<Token> tokens(const flatbuffers::Vector<std::int32_t>* values, std::size_t most);
     /// Reads a list of integers or ids.
@@ -150,6 +155,10 @@ flatbuffers::Offset<flatbuffers::Vector<float>> write_reals(Builder& builder,
                                                             const std::vector<float>& values);
 /// Writes a string. An empty string is not written.
 flatbuffers::Offset<flatbuffers::String> write_text(Builder& builder, const std::string& text);
+
+/// Writes a key. None is not written.
+flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> write_key(
+    Builder& builder, const std::optional<PublicKey>& key);
 
 flatbuffers::Offset<wire::PipelineEpoch> write_epoch(Builder& builder, PipelineEpoch epoch);
 /// Reads an epoch. An absent one is epoch 0 of pipeline 0, which no pipeline has.

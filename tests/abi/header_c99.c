@@ -1,8 +1,9 @@
-/* Includes only molink.h, twice, in strict C99, and uses every initialiser. The test is that it
- * compiles. */
+/* Includes only molink.h, twice, and molink_keys.h, in strict C99, and uses every initialiser. The
+ * test is that it compiles. */
 #include <molink.h>
 /* again */
 #include <molink.h>
+#include <molink_keys.h>
 
 int abi_header_alone(void);
 int abi_header_alone(void) {

@@ -25,7 +25,7 @@ static void check_progress(void) {
 }
 
 static void check_engine_options(void) {
-    SIZE(molink_engine_options, 280);
+    SIZE(molink_engine_options, 296);
     OFFSET(molink_engine_options, struct_size, 0);
     OFFSET(molink_engine_options, model_dir, 8);
     OFFSET(molink_engine_options, name, 16);
@@ -73,6 +73,8 @@ static void check_engine_options(void) {
     OFFSET(molink_engine_options, link_probes, 268);
     OFFSET(molink_engine_options, expected_prompt_tokens, 272);
     OFFSET(molink_engine_options, expected_output_tokens, 276);
+    OFFSET(molink_engine_options, key_file, 280);
+    OFFSET(molink_engine_options, allow_file, 288);
 }
 
 static void check_model_info(void) {
@@ -244,7 +246,7 @@ static void check_link_info(void) {
 }
 
 static void check_worker_options(void) {
-    SIZE(molink_worker_options, 152);
+    SIZE(molink_worker_options, 176);
     OFFSET(molink_worker_options, struct_size, 0);
     OFFSET(molink_worker_options, model_dir, 8);
     OFFSET(molink_worker_options, join, 16);
@@ -268,6 +270,9 @@ static void check_worker_options(void) {
     OFFSET(molink_worker_options, log_user_data, 128);
     OFFSET(molink_worker_options, log_finalizer, 136);
     OFFSET(molink_worker_options, transmit, 144);
+    OFFSET(molink_worker_options, key_file, 152);
+    OFFSET(molink_worker_options, head_key, 160);
+    OFFSET(molink_worker_options, token, 168);
 }
 
 static void check_worker_info(void) {

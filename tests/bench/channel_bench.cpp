@@ -47,6 +47,7 @@ struct Host {
          const HubOptions& options)
         : transport(network, name), listener(clock) {
         hub = make_channel_hub(transport, clock, listener, options);
+        listener.hub = hub.get();
     }
     sim::SimTransport transport;
     ChannelListener listener;

@@ -54,12 +54,17 @@ private:
 class ChannelListener final : public HubSink {
 public:
     explicit ChannelListener(const Clock& clock) : clock_(clock) {}
-    void on_link_up(PeerLinkId link, bool) override { up.push_back(link); }
+    bool permits(const PublicKey&) override { return true; }
+    void on_link_up(PeerLinkId link, bool) override {
+        up.push_back(link);
+        hub->trust(link);
+    }
     void on_link_interrupted(PeerLinkId) override {}
     void on_link_resumed(PeerLinkId) override {}
     void on_link_lost(PeerLinkId, const Status& reason) override { lost = reason.to_string(); }
     void on_message(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
 
+    ChannelHub* hub = nullptr;  ///< whose events these are
     std::vector<PeerLinkId> up;
     std::vector<std::int64_t> times_us;  ///< from queueing to arrival
     std::string lost;

@@ -24,6 +24,7 @@ struct Host {
         options.seed = seed;
         options.policy = [policy] { return std::move(*make_transmit_policy(policy)); };
         hub = make_channel_hub(*transport, steady_clock(), listener, options);
+        listener.hub = hub.get();
     }
     std::unique_ptr<Transport> transport;
     ChannelListener listener;

@@ -3,6 +3,8 @@
  * workers end. */
 #include "support.h"
 
+#include <molink_keys.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -152,6 +154,53 @@ static void head_and_workers(const char* model, const output* expected) {
     CHECK_OK(molink_worker_destroy(second));
 }
 
+/* With keys a token lets a worker join, and nothing else changes. */
+static void with_keys(const char* model, const output* expected) {
+    molink_engine_options options = small_options(model);
+    molink_worker_options worker_options = MOLINK_WORKER_OPTIONS_INIT;
+    char key[MOLINK_KEY_SIZE], again[MOLINK_KEY_SIZE], token[1024];
+    size_t token_size = 0;
+    molink_engine* engine = NULL;
+    molink_worker* worker = NULL;
+    output found;
+    remove("capi_head.key");
+    remove("capi_worker.key");
+    remove("capi_head.access");
+    CHECK_OK(molink_key_create("capi_head.key", key));
+    CHECK_CODE(molink_key_create("capi_head.key", again), MOLINK_FAILED_PRECONDITION);
+    CHECK_OK(molink_key_read("capi_head.key", again));
+    CHECK(strlen(key) == MOLINK_KEY_SIZE - 1 && strcmp(key, again) == 0);
+    CHECK_OK(molink_access_allow("capi_head.access", key, "somebody"));
+    CHECK_CODE(molink_access_allow("capi_head.access", "abc", NULL), MOLINK_INVALID_ARGUMENT);
+    CHECK_OK(molink_access_revoke("capi_head.access", key));
+    CHECK_CODE(molink_access_revoke("capi_head.access", key), MOLINK_NOT_FOUND);
+    options.stages = 2;
+    options.partitioner = "even";
+    options.key_file = "capi_head.key";
+    CHECK_CODE(molink_engine_create(&options, &engine), MOLINK_INVALID_ARGUMENT);
+    options.allow_file = "capi_head.access";
+    CHECK_OK(molink_engine_create(&options, &engine));
+    CHECK_CODE(molink_access_token("capi_head.access", "capi_head.key",
+                                   molink_engine_address(engine), 60, 0, token, 10, &token_size),
+               MOLINK_RESOURCE_EXHAUSTED);
+    CHECK_OK(molink_access_token("capi_head.access", "capi_head.key",
+                                 molink_engine_address(engine), 60, 0, token, sizeof token,
+                                 &token_size));
+    CHECK(token_size == strlen(token));
+    worker_options.model_dir = model;
+    worker_options.threads = 1;
+    worker_options.memory_bytes = (int64_t)64 << 20;
+    worker_options.key_file = "capi_worker.key";
+    worker_options.token = token;
+    CHECK_OK(molink_worker_create(&worker_options, &worker));
+    CHECK_OK(molink_engine_wait_ready(engine, 60000000));
+    generate_with_hashes(engine, &found);
+    check_equal(&found, expected);
+    CHECK_OK(molink_engine_destroy(engine));
+    CHECK_OK(molink_worker_wait(worker, 60000000));
+    CHECK_OK(molink_worker_destroy(worker));
+}
+
 /* Every policy, by its name, gives the same bits. */
 static void policies_by_name(const char* model, const output* expected) {
     static const char* const schedulers[] = {"adaptive", "depth", "single", "molink-paper"};
@@ -205,6 +254,7 @@ int main(int argc, char** argv) {
     whole_in_one_process(argv[1], &expected);
     head_and_workers(argv[1], &expected);
     policies_by_name(argv[1], &expected);
+    with_keys(argv[1], &expected);
     wrong_worker(argv[1]);
     return 0;
 }

@@ -6,7 +6,7 @@
 
 namespace molink::fuzz {
 
-Result<ConnectionId> ByteTransport::connect(const std::string&) {
+Result<ConnectionId> ByteTransport::connect(const DialTarget&) {
     const ConnectionId id(next_++);
     open[id].dialed = true;
     return id;
@@ -35,7 +35,7 @@ std::size_t ByteTransport::poll(std::int64_t, TransportSink& sink) {
         switch (event.kind) {
             case Event::Kind::up:
                 found->second.up = true;
-                sink.on_connected(event.connection);
+                sink.on_connected(event.connection, {});
                 break;
             case Event::Kind::down:
                 if (!found->second.up) break;

@@ -26,11 +26,12 @@ public:
     std::int64_t now_us() const override { return now; }
     std::string_view name() const override { return "bytes"; }
     Result<std::string> listen(const std::string& address) override { return address; }
-    Result<ConnectionId> connect(const std::string& address) override;
+    Result<ConnectionId> connect(const DialTarget& target) override;
     SendOutcome send(ConnectionId connection, Frame&& frame) override;
     std::size_t poll(std::int64_t timeout_us, TransportSink& sink) override;
     void wake() override {}
     void close(ConnectionId connection) override { open.erase(connection); }
+    void trust(ConnectionId) override {}
 
     /// Lets a peer connect. Returns its connection.
     ConnectionId accept();

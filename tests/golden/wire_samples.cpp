@@ -138,6 +138,12 @@ RetiredPart retired() {
     return part;
 }
 
+PublicKey key(std::uint8_t first) {
+    PublicKey key;
+    for (std::uint8_t& byte : key.bytes) byte = first++;
+    return key;
+}
+
 }  // namespace
 
 std::vector<WireSample> wire_samples_3_0() {
@@ -162,6 +168,27 @@ std::vector<WireSample> wire_samples_3_0() {
         {"retired_part", retired()},
         {"token_feedback", TokenFeedback{kKey, {{SequenceId(9), 101, {13, 2}}}}},
     };
+}
+
+std::vector<WireSample> wire_samples_3_1() {
+    std::vector<WireSample> samples = wire_samples_3_0();
+    for (WireSample& sample : samples) {
+        if (auto* probe = std::get_if<ProbeLink>(&sample.message)) probe->key = key(9);
+        if (auto* assignment = std::get_if<Assign>(&sample.message)) {
+            std::vector<RingStage> stages(assignment->ring.stages().begin(),
+                                          assignment->ring.stages().end());
+            for (std::size_t i = 0; i < stages.size(); ++i) {
+                stages[i].key = key(static_cast<std::uint8_t>(i + 1));
+            }
+            const RingShape& shape = assignment->ring.shape();
+            assignment->ring =
+                Ring::make(std::move(stages), shape.lm_head_stage() == 0, shape.feeds_back())
+                    .value();
+        }
+    }
+    samples.push_back({"enrol", Enrol{key(7), "desk"}});
+    samples.push_back({"enrolled", Enrolled{}});
+    return samples;
 }
 
 }  // namespace molink::test

@@ -50,7 +50,7 @@ void check_decoding(const std::string& version, const std::vector<test::WireSamp
 }  // namespace
 
 TEST_CASE("the samples cover every message once") {
-    const auto samples = test::wire_samples_3_0();
+    const auto samples = test::wire_samples_3_1();
     REQUIRE(samples.size() == std::variant_size_v<Message>);
     for (std::size_t i = 0; i < samples.size(); ++i) CHECK(samples[i].message.index() == i);
 }
@@ -59,13 +59,17 @@ TEST_CASE("messages of protocol 3.0 decode to their structs") {
     check_decoding("3.0", test::wire_samples_3_0());
 }
 
+TEST_CASE("messages of protocol 3.1 decode to their structs") {
+    check_decoding("3.1", test::wire_samples_3_1());
+}
+
 TEST_CASE("the current version's bytes are stable") {
     // For a new minor version, use the samples and the folder of that version here.
     REQUIRE(kProtocolMajor == 3);
-    REQUIRE(kProtocolMinor == 0);
-    for (const auto& sample : test::wire_samples_3_0()) {
+    REQUIRE(kProtocolMinor == 1);
+    for (const auto& sample : test::wire_samples_3_1()) {
         INFO(sample.name);
-        const Bytes frozen = read_file(path_of("3.0", sample.name));
+        const Bytes frozen = read_file(path_of("3.1", sample.name));
         CHECK(encode_message(sample.message) == frozen);
         const auto decoded = decode_message(frozen);
         REQUIRE(decoded);

@@ -287,6 +287,7 @@ private:
             pipe.last_due = due = std::max(due, pipe.last_due);
             pipe.chunks.push_back({due, 0, {buffer.data(), buffer.data() + got}});
             link.bytes[d] += static_cast<std::uint64_t>(got);
+            if (link.shape.tap) link.shape.tap({buffer.data(), static_cast<std::size_t>(got)});
         }
     }
 

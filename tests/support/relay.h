@@ -2,7 +2,9 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 
 namespace molink::test {
 
@@ -13,6 +15,8 @@ struct RelayedLink {
     double down_bytes_per_s = 0;
     std::int64_t delay_us = 0;   ///< one way
     std::int64_t jitter_us = 0;  ///< added to the delay, uniform from 0; keeps order
+    /// Gets what passes through, both ways, on the relay's thread; may be empty.
+    std::function<void(std::span<const char>)> tap;
 };
 
 /// A TCP relay on loopback with delay and bandwidth, for machines whose kernel cannot emulate them.

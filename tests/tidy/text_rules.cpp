@@ -49,6 +49,7 @@ struct Exception {
 constexpr Exception kExceptions[] = {
     {"lib/base/clock_steady.cpp", "clock", "the only reader of the system clock"},
     {"lib/base/clock_steady.cpp", "duration", "converts the time to microseconds"},
+    {"lib/security/access_file.cpp", "clock", "tokens expire at a time of the calendar"},
     {"lib/base/system_seed.cpp", "randomness", "the only reader of entropy"},
     {"lib/transport/inproc_transport.cpp", "duration", "how long poll waits for a frame"},
     {"lib/stage/thread_executor.cpp", "duration", "how long a timed part waits for its end"},

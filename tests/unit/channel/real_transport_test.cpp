@@ -14,6 +14,7 @@ struct Host {
         HubOptions options;
         options.seed = seed;
         hub = make_channel_hub(*transport, steady_clock(), sink, options);
+        sink.hub = hub.get();
     }
     std::unique_ptr<Transport> transport;
     RecordingSink sink;

@@ -41,7 +41,11 @@ struct RecordingSink final : HubSink {
         std::int64_t at_us;
     };
     explicit RecordingSink(const Clock& c) : clock(c) {}
-    void on_link_up(PeerLinkId link, bool) override { up.push_back(link); }
+    bool permits(const PublicKey&) override { return true; }
+    void on_link_up(PeerLinkId link, bool) override {
+        up.push_back(link);
+        if (trusts_all && hub != nullptr) hub->trust(link);
+    }
     void on_link_interrupted(PeerLinkId link) override {
         ++interrupted;
         if (at_interruption) at_interruption(link);
@@ -52,6 +56,8 @@ struct RecordingSink final : HubSink {
         messages.push_back({link, lane, epoch, std::move(message), clock.now_us()});
     }
     const Clock& clock;
+    ChannelHub* hub = nullptr;
+    bool trusts_all = true;
     std::vector<PeerLinkId> up;
     std::vector<Status> lost;
     std::vector<Message> messages;
@@ -66,6 +72,7 @@ struct SimHost {
         : transport(net.network, "host-" + std::to_string(seed)), sink(net.clock) {
         options.seed = seed;
         hub = make_channel_hub(transport, net.clock, sink, options);
+        sink.hub = hub.get();
     }
     sim::SimTransport transport;
     RecordingSink sink;

@@ -74,7 +74,12 @@ TEST_CASE("a list of devices names each once") {
     REQUIRE(refusal("timed:0,timed:1").find("layers 0-1 are asked for, and 2 devices") == 0);
 }
 
-TEST_CASE("addresses that are not local need insecure") {
+TEST_CASE("addresses that are not local need keys or insecure") {
+    NodeOptions plain;
+    NodeOptions insecure;
+    insecure.insecure = true;
+    NodeOptions keyed;
+    keyed.security.key_file = "node.key";
     for (const char* local : {"tcp://127.0.0.1:5", "tcp://127.8.9.1:*", "tcp://localhost:5",
                               "tcp://[::1]:5", "ipc:///tmp/x", "inproc://x"}) {
         INFO(local);
@@ -84,11 +89,12 @@ TEST_CASE("addresses that are not local need insecure") {
                              "tcp://127.0.0.1.example:5", "tcp://localhost.example:5"}) {
         INFO(open);
         REQUIRE_FALSE(is_local_address(open));
-        REQUIRE_FALSE(check_address("listen", open, false).ok());
-        REQUIRE(check_address("listen", open, true).ok());
+        REQUIRE_FALSE(check_address("listen", open, plain).ok());
+        REQUIRE(check_address("listen", open, insecure).ok());
+        REQUIRE(check_address("listen", open, keyed).ok());
     }
     for (const char* bad : {"", "127.0.0.1:5", "tcp://", "http://127.0.0.1:5"}) {
-        REQUIRE_FALSE(check_address("listen", bad, true).ok());
+        REQUIRE_FALSE(check_address("listen", bad, insecure).ok());
     }
 }
 

@@ -53,3 +53,23 @@ TEST_CASE("an interrupted link to the head has a shorter limit") {
     head.on_resumed(8 * kSecond);
     REQUIRE(head.check(20 * kSecond).ok());
 }
+
+TEST_CASE("a head that is dialled again starts anew, within the first deadline") {
+    HeadLink head = begun();
+    head.on_up(2 * kSecond);
+    REQUIRE_FALSE(head.postponed());
+    head.postpone(3 * kSecond);
+    head.on_interrupted(3 * kSecond);  // the link that is left behind
+    REQUIRE(head.postponed());
+    REQUIRE_FALSE(head.up());
+    REQUIRE_FALSE(head.redial_due(3 * kSecond));
+    REQUIRE(head.redial_due(4 * kSecond));
+    head.begin(PeerLinkId(5), 4 * kSecond);
+    REQUIRE(head.link() == PeerLinkId(5));
+    REQUIRE_FALSE(head.postponed());
+    REQUIRE(head.check(11 * kSecond).ok());
+    REQUIRE_FALSE(head.check(11 * kSecond + 1).ok());
+    head.on_up(5 * kSecond);
+    head.on_welcome({NodeId(3), "h", 0});
+    REQUIRE(head.check(20 * kSecond).ok());
+}

@@ -257,6 +257,7 @@ public:
         : transport_(cluster.network->make_transport()),
           hub(make_channel_hub(*transport_, cluster.clock, *this, {{}, {}, 77, 0})) {}
 
+    bool permits(const PublicKey&) override { return true; }
     void on_link_up(PeerLinkId link, bool) override {
         (void)hub->send(link, Lane::control, {}, encode_message(ProbeHello{NodeId(next_++)}));
     }

@@ -27,13 +27,13 @@ struct Scene {
         NodeIdentity head;
         head.name = "head";
         head.devices = hello("head", "a", 100).devices;
-        membership.add_head(head);
+        membership.add_head(head, {});
     }
     NodeId join(std::uint64_t link, const Hello& words, std::int64_t now_us = 0) {
         membership.add_stranger(PeerLinkId(link), now_us);
         std::vector<Member> nodes = membership.introduce(words, now_us);
         const NodeId id = nodes.front().info.id;
-        membership.add(PeerLinkId(link), std::move(nodes));
+        membership.add(PeerLinkId(link), std::move(nodes), {});
         return id;
     }
     std::int64_t share(NodeId node) { return membership.memory_share(*membership.find(node)); }

@@ -15,7 +15,9 @@ constexpr PipelineEpoch kEpoch{PipelineId(0), Epoch(2)};
 /// Gives out links and records what is sent and closed.
 class RecordingHub final : public ChannelHub {
 public:
-    Result<PeerLinkId> dial(const std::string&) override { return PeerLinkId(7); }
+    Result<PeerLinkId> dial(const DialTarget&) override { return PeerLinkId(7); }
+    PeerIdentity identity(PeerLinkId) const override { return {}; }
+    void trust(PeerLinkId) override {}
     Status send(PeerLinkId link, Lane, PipelineEpoch epoch, Bytes) override {
         REQUIRE(epoch == kEpoch);
         sent.push_back(link);

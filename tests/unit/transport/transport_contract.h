@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,14 @@ struct TransportUnderTest {
 /// Records events. Echoes frames if `echo` is set.
 struct Peer final : TransportSink {
     explicit Peer(std::unique_ptr<Transport> t) : transport(std::move(t)) {}
-    void on_connected(ConnectionId connection) override { up.push_back(connection); }
+    bool permits(const PublicKey& key) override {
+        asked.push_back(key);
+        return permitted.contains(key);
+    }
+    void on_connected(ConnectionId connection, const PeerIdentity& peer) override {
+        up.push_back(connection);
+        identities[connection] = peer;
+    }
     void on_disconnected(ConnectionId connection) override { down.push_back(connection); }
     void on_frame(ConnectionId connection, std::span<const std::byte> bytes) override {
         frames[connection].emplace_back(bytes.begin(), bytes.end());
@@ -34,6 +42,9 @@ struct Peer final : TransportSink {
     std::vector<ConnectionId> down;
     std::map<ConnectionId, std::vector<Frame>> frames;
     bool echo = false;
+    std::set<PublicKey> permitted;
+    std::vector<PublicKey> asked;
+    std::map<ConnectionId, PeerIdentity> identities;
 };
 
 /// Polls all peers until done() holds. Returns false if it does not within 10,000 rounds.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <optional>
 
 #include "base/limits.h"
 #include "tensor/activation_codec.h"
@@ -98,6 +99,13 @@ PipelineEpoch random_epoch(Random& random) {
             Epoch(static_cast<std::uint32_t>(random.next()))};
 }
 
+std::optional<PublicKey> random_node_key(Random& random, bool always = false) {
+    if (!always && random.below(2) == 0) return std::nullopt;
+    PublicKey key;
+    for (std::uint8_t& byte : key.bytes) byte = static_cast<std::uint8_t>(random.next());
+    return key;
+}
+
 Ring random_ring(Random& random) {
     std::vector<RingStage> stages(1 + random.below(5));
     std::int32_t layer = 0;
@@ -105,7 +113,8 @@ Ring random_ring(Random& random) {
         const std::int32_t end = layer + random_int(random, 1, 200);
         stages[i] = {NodeId(static_cast<std::uint32_t>(i + random.below(2) * 1000)),
                      "tcp://" + random_text(random),
-                     {layer, end}};
+                     {layer, end},
+                     random_node_key(random)};
         layer = end;
     }
     return *Ring::make(std::move(stages), random.below(2) == 1, random.below(2) == 1);
@@ -352,7 +361,8 @@ constexpr Message (*kMakers[])(Random&) = {
     },
     [](Random& random) -> Message { return random_heartbeat(random); },
     [](Random& random) -> Message {
-        return ProbeLink{random_node(random), random_text(random, 4096), random.below(2) == 1};
+        return ProbeLink{random_node(random), random_text(random, 4096), random.below(2) == 1,
+                         random_node_key(random)};
     },
     [](Random& random) -> Message { return ProbeHello{random_node(random)}; },
     [](Random& random) -> Message { return random_probe(random); },
@@ -361,6 +371,10 @@ constexpr Message (*kMakers[])(Random&) = {
     [](Random& random) -> Message { return random_returned(random); },
     [](Random& random) -> Message { return random_retired(random); },
     [](Random& random) -> Message { return random_feedback(random); },
+    [](Random& random) -> Message {
+        return Enrol{*random_node_key(random, true), random_text(random)};
+    },
+    [](Random&) -> Message { return Enrolled{}; },
 };
 static_assert(std::size(kMakers) == kMessageKinds);
 
@@ -450,6 +464,12 @@ bool valid(const Heartbeat& m) {
 }
 bool valid(const ProbeLink& m) {
     return valid(m.address);
+}
+bool valid(const Enrol& m) {
+    return valid(m.node_name);
+}
+bool valid(const Enrolled&) {
+    return true;
 }
 bool valid(const ProbeHello&) {
     return true;

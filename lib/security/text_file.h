@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <molink/status.h>
+
+namespace molink {
+
+/// A line of a file of keys, cut at spaces and tabs. `#` begins a comment.
+struct TextLine {
+    std::size_t number = 0;  ///< from 1
+    std::vector<std::string> words;
+};
+
+struct TextFile {
+    std::vector<TextLine> lines;  ///< without empty ones
+    unsigned mode = 0;            ///< of stat()
+};
+
+/// Cuts text into lines and words. Errors: data_loss for a byte that is not printable ASCII.
+Result<std::vector<TextLine>> parse_lines(std::string_view text);
+
+/// Reads a small file as it is. Errors: those of read_text_file, except data_loss.
+Result<std::string> read_whole_file(std::string_view what, const std::string& path);
+
+/// Reads a small file. `what` names its kind in errors. Errors: not_found, unavailable (cannot be
+/// read), data_loss (not text), resource_exhausted (more than limits::kMaxKeyFileBytes).
+Result<TextFile> read_text_file(std::string_view what, const std::string& path);
+
+}  // namespace molink
