@@ -337,8 +337,8 @@ typedef struct molink_event {
 typedef void (*molink_event_fn)(void* user_data, const molink_event* event);
 
 /** Queues a request whose events go to `callback`. The first event may arrive before the call
- *  returns. out_request may be NULL. Errors: INVALID_ARGUMENT (names the value and its limits),
- *  RESOURCE_EXHAUSTED (the queue is full, or the request needs more KV blocks than there are),
+ *  returns. out_request may be NULL. Errors: INVALID_ARGUMENT (names the value and its limits, also
+ *  when the request needs more KV blocks than there are), RESOURCE_EXHAUSTED (the queue is full),
  *  UNAVAILABLE (not ready, or a node was lost), FAILED_PRECONDITION (the engine is closed). */
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_engine_submit(
     molink_engine* engine, const molink_request* request, molink_event_fn callback, void* user_data,

@@ -15,7 +15,7 @@ extern "C" {
 typedef struct molink_metrics_info {
     size_t struct_size;
     uint64_t requests_submitted;
-    uint64_t requests_finished; /* stop or length */
+    uint64_t requests_finished; /* all completions: stop or length */
     uint64_t requests_failed;
     uint64_t requests_cancelled;
     uint64_t requests_refused;

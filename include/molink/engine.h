@@ -61,9 +61,9 @@ public:
     virtual Status wait_ready(std::int64_t timeout_us) = 0;
 
     /// Queues a request. Errors: invalid_argument (empty prompt, prompt longer than the context,
-    /// token outside the vocabulary, no tokenizer, or an option outside its limits),
-    /// resource_exhausted (the queue is full, or the request needs more KV blocks than the pipeline
-    /// has), unavailable (a node was lost; says what is missing), failed_precondition (the engine
+    /// token outside the vocabulary, no tokenizer, an option outside its limits, or a request that
+    /// needs more KV blocks or places than there are), resource_exhausted (the queue is full),
+    /// unavailable (a node was lost; says what is missing), failed_precondition (the engine
     /// is closed). On error the callback is never called. On success it receives exactly one last
     /// event.
     virtual Result<RequestId> submit(GenerateRequest request, RequestCallback callback) = 0;

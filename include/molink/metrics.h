@@ -45,12 +45,21 @@ struct Histogram {
 
 /// A consistent copy of an engine's counters.
 struct MetricsSnapshot {
-    std::uint64_t requests_submitted = 0;
-    std::uint64_t requests_finished = 0;  ///< stop or length
+    // At any moment submitted = under way + finished + failed + cancelled, in requests and in
+    // completions. A request with several completions failed if one of them did, else it was
+    // cancelled if one of them was.
+    std::uint64_t requests_submitted = 0;  ///< accepted
+    std::uint64_t requests_finished = 0;   ///< stop or length
     std::uint64_t requests_failed = 0;
     std::uint64_t requests_cancelled = 0;
-    std::uint64_t requests_refused = 0;  ///< refused by submit()
-    std::uint64_t prompt_tokens = 0;     ///< prefilled tokens, including those computed again
+    std::uint64_t requests_refused = 0;    ///< by submit(); not part of the submitted ones
+    std::uint64_t requests_under_way = 0;  ///< submitted and not ended
+    std::uint64_t completions_submitted = 0;
+    std::uint64_t completions_finished = 0;
+    std::uint64_t completions_failed = 0;
+    std::uint64_t completions_cancelled = 0;
+    std::uint64_t completions_under_way = 0;
+    std::uint64_t prompt_tokens = 0;  ///< prefilled tokens, including those computed again
     std::uint64_t output_tokens = 0;
     std::uint64_t preemptions = 0;
     std::uint64_t prefix_hits = 0;          ///< admissions that found at least one block

@@ -118,6 +118,9 @@ struct RequestEvent {
     /// string.
     std::string text;
     std::vector<TokenLogprobs> logprobs;  ///< [tokens] if the request asked for them
+    /// Complete characters of the completion's text before the text of each token; text that is
+    /// held back counts. [tokens]; empty without a tokenizer.
+    std::vector<std::int32_t> text_offsets;
     FinishReason finish_reason = FinishReason::none;
     bool last = false;
     Status status;  ///< ok unless finish_reason is error or cancelled

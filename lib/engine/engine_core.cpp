@@ -53,11 +53,13 @@ void EngineCore::end_epoch(const Status& reason, std::int64_t now_us) {
 }
 
 Status EngineCore::submit(AdmittedRequest request, std::int64_t now_us) {
-    if (!serving_) return Status(StatusCode::unavailable, "no pipeline serves requests");
     const auto refuse = [&](Status reason) {
         requests_.count_refusal();
         return reason;
     };
+    if (!serving_) {
+        return refuse(Status(StatusCode::unavailable, "no pipeline serves requests"));
+    }
     const std::int32_t waiting = queues_.waiting_count();
     if (queues_.running() + waiting + request.n > options_.max_running + options_.max_waiting) {
         return refuse(make_error(
@@ -68,8 +70,7 @@ Status EngineCore::submit(AdmittedRequest request, std::int64_t now_us) {
     const auto prompt = static_cast<std::int32_t>(request.prompt.size());
     const std::int32_t positions = prompt + request.max_tokens;
     if (ledger_.blocks_for(positions) > ledger_.total()) {
-        return refuse(make_error(
-            StatusCode::resource_exhausted,
+        return refuse(invalid_argument(
             "a request of {} prompt tokens and up to {} output tokens needs {} KV blocks of {} "
             "positions; the pipeline has {}",
             prompt, request.max_tokens, ledger_.blocks_for(positions), options_.block_tokens,

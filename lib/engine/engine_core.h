@@ -66,8 +66,8 @@ public:
     bool serving() const { return serving_; }
 
     /// Accepts a request; each of its completions becomes a sequence. Errors: unavailable (no
-    /// pipeline), resource_exhausted (queue full, or more blocks than there are). On error no event
-    /// follows.
+    /// pipeline), resource_exhausted (queue full), invalid_argument (more blocks than there are).
+    /// On error no event follows.
     Status submit(AdmittedRequest request, std::int64_t now_us);
     void cancel(RequestId request, const Status& reason, std::int64_t now_us);
     void cancel_all(const Status& reason, std::int64_t now_us);

@@ -16,6 +16,12 @@ double seconds(std::int64_t us) {
     return static_cast<double>(us) * 1e-6;
 }
 
+/// Counts the characters of UTF-8.
+std::int32_t count_characters(std::string_view text) {
+    return static_cast<std::int32_t>(
+        std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
 }  // namespace
 
 RequestTable::RequestTable(const std::vector<Token>& eos_tokens, const Tokenizer* tokenizer,
@@ -46,11 +52,12 @@ std::vector<Sequence*> RequestTable::add(AdmittedRequest request, std::int32_t p
             sequence->detokenizer = std::make_unique<Detokenizer>(*tokenizer_, true);
         }
         if (!shared->stop.empty()) sequence->stops = std::make_unique<StopMatcher>(shared->stop);
-        unfinished_[shared->id].push_back(view.id);
+        unfinished_[shared->id].completions.push_back(view.id);
         added.push_back(sequence.get());
         sequences_[view.id] = std::move(sequence);
     }
-    ++counters_.requests_submitted;
+    ++counters_.requests.submitted;
+    counters_.completions.submitted += static_cast<std::uint64_t>(shared->n);
     return added;
 }
 
@@ -68,7 +75,7 @@ std::vector<Sequence*> RequestTable::unfinished(RequestId request) {
     std::vector<Sequence*> completions;
     const auto found = unfinished_.find(request);
     if (found == unfinished_.end()) return completions;
-    for (SequenceId id : found->second) completions.push_back(find(id));
+    for (SequenceId id : found->second.completions) completions.push_back(find(id));
     return completions;
 }
 
@@ -112,7 +119,9 @@ FinishReason RequestTable::append_token(Sequence& sequence, Token token,
     if (logprobs != nullptr) event.logprobs.push_back(*logprobs);
     bool stopped = false;
     if (sequence.detokenizer != nullptr) {
+        event.text_offsets.push_back(sequence.text_characters);
         event.text = sequence.detokenizer->push(token);
+        sequence.text_characters += count_characters(event.text);
         if (sequence.stops != nullptr && sequence.output_count > request.min_tokens) {
             event.text = sequence.stops->push(event.text, stopped);
         }
@@ -125,16 +134,38 @@ FinishReason RequestTable::append_token(Sequence& sequence, Token token,
     return sequence.output_count >= request.max_tokens ? FinishReason::length : FinishReason::none;
 }
 
+void RequestTable::Ends::count(FinishReason reason) {
+    if (reason == FinishReason::error) {
+        ++failed;
+    } else if (reason == FinishReason::cancelled) {
+        ++cancelled;
+    } else {
+        ++finished;
+    }
+}
+
+/// Counts the end of a completion. Returns whether it was the last of its request.
+bool RequestTable::end_completion(const Sequence& sequence, FinishReason reason) {
+    const auto found = unfinished_.find(sequence.request->id);
+    Unfinished& open = found->second;
+    std::erase(open.completions, sequence.view.id);
+    counters_.completions.count(reason);
+    // The reasons are ordered so: what is finished, cancelled, failed.
+    open.worst = std::max(open.worst, reason);
+    if (!open.completions.empty()) return false;
+    counters_.requests.count(open.worst);
+    unfinished_.erase(found);
+    return true;
+}
+
 RequestEvent RequestTable::last_event(Sequence& sequence, FinishReason reason, const Status& status,
                                       std::int64_t now_us) {
     const AdmittedRequest& request = *sequence.request;
-    std::vector<SequenceId>& completions = unfinished_[request.id];
-    std::erase(completions, sequence.view.id);
     RequestEvent event;
     event.request = request.id;
     event.index = sequence.index;
     event.finish_reason = reason;
-    event.last = completions.empty();
+    event.last = end_completion(sequence, reason);
     event.status = status;
     if (sequence.detokenizer != nullptr) {
         if (sequence.stops != nullptr) event.text = sequence.stops->flush();
@@ -158,7 +189,6 @@ void RequestTable::end(Sequence& sequence, FinishReason reason, const Status& st
     if (canary(Canary::ended_twice) && reason == FinishReason::cancelled && started) {
         events_.on_request_event(event);
     }
-    if (event.last) unfinished_.erase(sequence.request->id);
     events_.on_request_event(std::move(event));
     count_end(sequence, reason, now_us);
 }
@@ -168,15 +198,7 @@ void RequestTable::count_start(const Sequence& sequence, std::int64_t now_us) {
 }
 
 void RequestTable::count_end(const Sequence& sequence, FinishReason reason, std::int64_t now_us) {
-    if (reason == FinishReason::cancelled) {
-        ++counters_.requests_cancelled;
-        return;
-    }
-    if (reason == FinishReason::error) {
-        ++counters_.requests_failed;
-        return;
-    }
-    ++counters_.requests_finished;
+    if (reason == FinishReason::cancelled || reason == FinishReason::error) return;
     record(counters_.request_s, seconds(now_us - sequence.request->submitted_us));
     if (sequence.output_count < 2) return;
     const double gaps = sequence.output_count - 1;
@@ -189,10 +211,18 @@ void RequestTable::clear() {
 }
 
 void RequestTable::fill_metrics(MetricsSnapshot& metrics) const {
-    metrics.requests_submitted = counters_.requests_submitted;
-    metrics.requests_finished = counters_.requests_finished;
-    metrics.requests_failed = counters_.requests_failed;
-    metrics.requests_cancelled = counters_.requests_cancelled;
+    metrics.requests_submitted = counters_.requests.submitted;
+    metrics.requests_finished = counters_.requests.finished;
+    metrics.requests_failed = counters_.requests.failed;
+    metrics.requests_cancelled = counters_.requests.cancelled;
+    metrics.requests_under_way = unfinished_.size();
+    metrics.completions_submitted = counters_.completions.submitted;
+    metrics.completions_finished = counters_.completions.finished;
+    metrics.completions_failed = counters_.completions.failed;
+    metrics.completions_cancelled = counters_.completions.cancelled;
+    for (const auto& [request, open] : unfinished_) {
+        metrics.completions_under_way += open.completions.size();
+    }
     metrics.requests_refused = counters_.requests_refused;
     metrics.output_tokens = counters_.output_tokens;
     metrics.time_to_first_token_s = counters_.time_to_first_token_s;

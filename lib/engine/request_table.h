@@ -61,23 +61,34 @@ public:
     void fill_metrics(MetricsSnapshot& metrics) const;
 
 private:
+    struct Ends {
+        std::uint64_t submitted = 0;
+        std::uint64_t finished = 0;
+        std::uint64_t failed = 0;
+        std::uint64_t cancelled = 0;
+        void count(FinishReason reason);
+    };
+    struct Unfinished {
+        std::vector<SequenceId> completions;
+        FinishReason worst = FinishReason::stop;  // of those that ended
+    };
+
     bool ends_at(const Sequence& sequence, Token token) const;
     RequestEvent last_event(Sequence& sequence, FinishReason reason, const Status& status,
                             std::int64_t now_us);
+    bool end_completion(const Sequence& sequence, FinishReason reason);
     void count_end(const Sequence& sequence, FinishReason reason, std::int64_t now_us);
 
     std::vector<Token> eos_tokens_;
     const Tokenizer* tokenizer_;
     RequestEventSink& events_;
     std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;
-    std::unordered_map<RequestId, std::vector<SequenceId>> unfinished_;
+    std::unordered_map<RequestId, Unfinished> unfinished_;
     std::uint64_t next_sequence_ = 1;
 
     struct Counters {
-        std::uint64_t requests_submitted = 0;
-        std::uint64_t requests_finished = 0;
-        std::uint64_t requests_failed = 0;
-        std::uint64_t requests_cancelled = 0;
+        Ends requests;
+        Ends completions;
         std::uint64_t requests_refused = 0;
         std::uint64_t output_tokens = 0;
         Histogram time_to_first_token_s;

@@ -40,7 +40,8 @@ struct Sequence {
     std::int32_t index = 0;     // of the completion
     std::vector<Token> tokens;  // prompt and output
     std::int32_t output_count = 0;
-    std::int32_t cached_tokens = 0;  // of the prompt, found at the first admission
+    std::int32_t text_characters = 0;  // of the text so far, with what stop strings hold back
+    std::int32_t cached_tokens = 0;    // of the prompt, found at the first admission
     std::int64_t first_token_us = 0;
     std::unique_ptr<Detokenizer> detokenizer;  // null without a tokenizer
     std::unique_ptr<StopMatcher> stops;        // null without stop strings

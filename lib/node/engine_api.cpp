@@ -233,10 +233,10 @@ Status EngineImpl::check_room(std::int32_t prompt, std::int32_t max_tokens) cons
     }
     const std::int64_t blocks = blocks_for(std::int64_t{prompt} + max_tokens, block_tokens_);
     if (blocks > kv_blocks_) {
-        return make_error(StatusCode::resource_exhausted,
-                          "a prompt of {} tokens and {} output tokens need {} KV blocks of {} "
-                          "positions; the pipeline has {}",
-                          prompt, max_tokens, blocks, block_tokens_, kv_blocks_);
+        return invalid_argument(
+            "a prompt of {} tokens and {} output tokens need {} KV blocks of {} positions; the "
+            "pipeline has {}",
+            prompt, max_tokens, blocks, block_tokens_, kv_blocks_);
     }
     return {};
 }
@@ -271,10 +271,20 @@ Result<AdmittedRequest> EngineImpl::admit(GenerateRequest request) const {
 
 Result<RequestId> EngineImpl::submit(GenerateRequest request, RequestCallback callback) {
     if (!callback) return invalid_argument("submit() was called without a callback");
-    MOLINK_ASSIGN_OR_RETURN(AdmittedRequest admitted, admit(std::move(request)));
+    auto checked = admit(std::move(request));
+    if (!checked) {
+        refused_.fetch_add(1);
+        return checked.error();
+    }
+    AdmittedRequest& admitted = *checked;
     const RequestId id(next_request_.fetch_add(1));
     admitted.id = id;
     const auto completions = static_cast<std::size_t>(admitted.n);
+    if (completions > max_active_) {
+        refused_.fetch_add(1);
+        return invalid_argument("{} completions were requested; at most {} may run and wait",
+                                completions, max_active_);
+    }
     if (!delivery_->add(id, completions, max_active_, std::move(callback))) {
         refused_.fetch_add(1);
         return make_error(StatusCode::resource_exhausted,
@@ -298,6 +308,7 @@ Result<RequestId> EngineImpl::submit(GenerateRequest request, RequestCallback ca
         delivery_->on_request_event(std::move(event));
     });
     if (posted) return id;
+    refused_.fetch_add(1);
     delivery_->remove(id);
     return Status(StatusCode::failed_precondition, "the engine is closed");
 }

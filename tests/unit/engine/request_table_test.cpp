@@ -83,4 +83,39 @@ TEST_CASE("ends are counted by their reason") {
     REQUIRE(metrics.requests_cancelled == 1);
     REQUIRE(metrics.requests_failed == 1);
     REQUIRE(metrics.requests_refused == 1);
+    REQUIRE(metrics.requests_under_way == 0);
+}
+
+TEST_CASE("the counts of requests and completions balance at any moment") {
+    Events events;
+    RequestTable table({}, nullptr, events);
+    MetricsSnapshot now;
+    const auto balances = [&] {
+        now = MetricsSnapshot();
+        table.fill_metrics(now);
+        return now.requests_submitted == now.requests_under_way + now.requests_finished +
+                                             now.requests_failed + now.requests_cancelled &&
+               now.completions_submitted == now.completions_under_way + now.completions_finished +
+                                                now.completions_failed + now.completions_cancelled;
+    };
+    AdmittedRequest request = admitted(1, 2, 2);
+    request.n = 3;
+    const std::vector<Sequence*> three = table.add(std::move(request), 4, 0);
+    Sequence& other = *table.add(admitted(2, 1, 1), 2, 0).front();
+    REQUIRE(balances());
+    REQUIRE(now.requests_under_way == 2);
+    REQUIRE(now.completions_under_way == 4);
+    table.end(*three[0], FinishReason::error, Status(), 1);
+    table.end(other, FinishReason::length, Status(), 2);
+    REQUIRE(balances());
+    table.end(*three[1], FinishReason::cancelled, Status(), 3);
+    REQUIRE(balances());
+    REQUIRE(now.requests_under_way == 1);
+    table.end(*three[2], FinishReason::stop, Status(), 4);
+    REQUIRE(balances());
+    REQUIRE(now.requests_failed == 1);  // one of its completions did
+    REQUIRE(now.requests_finished == 1);
+    REQUIRE(now.requests_cancelled == 0);
+    REQUIRE(now.completions_finished == 2);
+    REQUIRE(now.completions_cancelled == 1);
 }
