@@ -2,7 +2,7 @@
 # tests/run.sh; POSIX sh.
 MOLINK_PACKAGES="cmake ninja-build g++ pkg-config libzmq3-dev cppzmq-dev libsodium-dev \
 libflatbuffers-dev flatbuffers-compiler libfmt-dev libhwy-dev nlohmann-json3-dev libpcre2-dev \
-libutf8proc-dev libcli11-dev libcpp-httplib-dev"
+libutf8proc-dev libcli11-dev libboost-dev libssl-dev"
 MOLINK_TEST_PACKAGES="catch2 libopenblas-dev python3-minimal"
 
 # molink_install PACKAGE...: installs missing packages. If it cannot, it names them and exits.

@@ -17,11 +17,15 @@ volatile std::sig_atomic_t g_interrupted = 0;
 
 }  // namespace
 
+void say(const std::string& text) {
+    (void)std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
 void ConsoleLog::write(LogLevel level, std::string_view message) {
     const char* word = level == LogLevel::error     ? "error: "
                        : level == LogLevel::warning ? "warning: "
                                                     : "";
-    fmt::print(stderr, "{}: {}{}\n", program_, word, message);
+    say(fmt::format("{}: {}{}\n", program_, word, message));
 }
 
 void ProgressLine::show(const std::string& text, int percent) {
@@ -30,16 +34,16 @@ void ProgressLine::show(const std::string& text, int percent) {
     if (percent == last_percent_) return;
     last_percent_ = percent;
     if (terminal) {
-        fmt::print(stderr, "\r\033[K{}", text);
+        say(fmt::format("\r\033[K{}", text));
         shown_ = true;
     } else {
-        fmt::print(stderr, "{}\n", text);
+        say(fmt::format("{}\n", text));
     }
     std::fflush(stderr);
 }
 
 void ProgressLine::finish() {
-    if (shown_) fmt::print(stderr, "\r\033[K");
+    if (shown_) say(fmt::format("\r\033[K"));
     shown_ = false;
 }
 
@@ -51,37 +55,40 @@ std::string format_bytes(std::int64_t bytes) {
 }
 
 void print_split(const ClusterView& view, const ModelSpec& spec, const NodeOptions& options) {
-    fmt::print(stderr, "{}: {} layers, hidden {}, vocabulary {}\n", spec.architecture, spec.layers,
-               spec.hidden, spec.vocabulary);
+    say(fmt::format("{}: {} layers, hidden {}, vocabulary {}\n", spec.architecture, spec.layers,
+                    spec.hidden, spec.vocabulary));
     std::size_t width = 16;
     for (const NodeInfo& node : view.nodes) width = std::max(width, node.name.size());
-    fmt::print(stderr, "{:<{}} {:>8} {:>12} {:>12} {:>12}\n", "node", width, "layers", "weights",
-               "KV cache", "ms/layer");
+    say(fmt::format("{:<{}} {:>8} {:>12} {:>12} {:>12}\n", "node", width, "layers", "weights",
+                    "KV cache", "ms/layer"));
     for (NodeId id : view.stages) {
         for (const NodeInfo& node : view.nodes) {
             if (node.id != id) continue;
             const std::int64_t kv = node.kv_blocks * options.block_tokens * node.layers.size() *
                                     kv_bytes_per_position(spec, options.kv_type);
-            fmt::print(stderr, "{:<{}} {:>8} {:>12} {:>12} {:>12.3f}\n", node.name, width,
-                       fmt::format("{}-{}", node.layers.begin, node.layers.end - 1),
-                       format_bytes(node.weight_bytes), format_bytes(kv),
-                       node.decode_layer_us / 1000);
+            say(fmt::format("{:<{}} {:>8} {:>12} {:>12} {:>12.3f}\n", node.name, width,
+                            fmt::format("{}-{}", node.layers.begin, node.layers.end - 1),
+                            format_bytes(node.weight_bytes), format_bytes(kv),
+                            node.decode_layer_us / 1000));
         }
     }
 }
 
 void print_links(const std::vector<LinkMetrics>& links) {
     for (const LinkMetrics& link : links) {
-        fmt::print(stderr, "link {} - {}: sent {}, received {}, round trip {:.2f} ms\n", link.node,
-                   link.peer, format_bytes(static_cast<std::int64_t>(link.sent_bytes)),
-                   format_bytes(static_cast<std::int64_t>(link.received_bytes)),
-                   static_cast<double>(link.round_trip_us) / 1000);
+        say(fmt::format("link {} - {}: sent {}, received {}, round trip {:.2f} ms\n", link.node,
+                        link.peer, format_bytes(static_cast<std::int64_t>(link.sent_bytes)),
+                        format_bytes(static_cast<std::int64_t>(link.received_bytes)),
+                        static_cast<double>(link.round_trip_us) / 1000));
     }
 }
 
 void catch_interrupts() {
     struct sigaction action {};
-    action.sa_handler = [](int) { g_interrupted = 1; };
+    action.sa_handler = [](int signal) {
+        if (g_interrupted != 0) ::_exit(128 + signal);
+        g_interrupted = 1;
+    };
     for (int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
 }
 

@@ -9,6 +9,9 @@
 
 namespace molink::examples {
 
+/// Writes a text to standard error. A broken standard error is ignored.
+void say(const std::string& text);
+
 /// Writes log lines to standard error. The log level of the node says which lines it gets.
 class ConsoleLog final : public LogSink {
 public:
@@ -40,7 +43,8 @@ void print_split(const ClusterView& view, const ModelSpec& spec, const NodeOptio
 /// Prints bytes and round-trip time of each peer link on standard error.
 void print_links(const std::vector<LinkMetrics>& links);
 
-/// Makes SIGINT and SIGTERM set a flag instead of ending the process.
+/// Makes the first SIGINT or SIGTERM set a flag instead of ending the process. The second one ends
+/// it at once with 128 + signal.
 void catch_interrupts();
 bool interrupted();
 

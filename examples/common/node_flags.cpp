@@ -34,6 +34,7 @@ Result<LayerRange> parse_layers(const std::string& text) {
 }  // namespace
 
 void add_node_flags(CLI::App& app, NodeFlags& flags) {
+    app.set_version_flag("--version", "molink " MOLINK_VERSION);
     app.add_option("--model", flags.model,
                    "folder of the model in Hugging Face format; each node has its own copy");
     app.add_option("--name", flags.name, "name of this node in tables and logs");

@@ -7,19 +7,9 @@
 
 #include <molink/request.h>
 
+#include "serve/api_error.h"
+
 namespace molink::examples {
-
-/// An error in the form of OpenAI's API.
-struct ApiError {
-    int status = 400;
-    std::string message;
-    std::string type = "invalid_request_error";
-    std::string param;  ///< empty: null
-    std::string code;   ///< empty: null
-};
-
-/// Returns the body of the error: {"error": {...}}.
-std::string error_body(const ApiError& error);
 
 /// The content of POST /v1/completions. Completion k of prompt i is choice i * n + k.
 struct CompletionRequest {
@@ -29,9 +19,10 @@ struct CompletionRequest {
     bool include_usage = false;
 };
 
-/// Reads a request body. Unknown members are ignored, as OpenAI's service does. A member with a
-/// wrong type or out of range is an error that names it. Never throws. Returns the error, if there
-/// is one; `out` is complete only without an error.
+/// Reads a request body. Members that change nothing are ignored, as OpenAI's service does. A
+/// member that is not supported and would change the answer, has a wrong type or is out of range is
+/// an error that names it. Memory is bounded by a small multiple of the body. Never throws, except
+/// for lack of memory. Returns the error, if there is one; `out` is complete only without an error.
 std::optional<ApiError> parse_completion(std::string_view body, CompletionRequest& out);
 
 }  // namespace molink::examples

@@ -61,12 +61,23 @@ double seconds(std::int64_t us) {
 void write_requests(Writer& out, const MetricsSnapshot& metrics) {
     out.single("requests_submitted_total", "counter", "Requests accepted.",
                metrics.requests_submitted);
-    out.family("completions_total", "counter", "Completions that ended, by outcome.");
+    out.single("requests_under_way", "gauge", "Requests accepted that have not ended.",
+               metrics.requests_under_way);
+    out.family("requests_total", "counter",
+               "Requests that ended, by outcome: the worst of their completions.");
     out.value(metrics.requests_finished, "outcome=\"finished\"");
     out.value(metrics.requests_failed, "outcome=\"failed\"");
     out.value(metrics.requests_cancelled, "outcome=\"cancelled\"");
-    out.single("requests_refused_total", "counter", "Requests that were too many or too large.",
+    out.single("requests_refused_total", "counter", "Requests that were not accepted.",
                metrics.requests_refused);
+    out.single("completions_submitted_total", "counter", "Completions of the accepted requests.",
+               metrics.completions_submitted);
+    out.single("completions_under_way", "gauge", "Completions that have not ended.",
+               metrics.completions_under_way);
+    out.family("completions_total", "counter", "Completions that ended, by outcome.");
+    out.value(metrics.completions_finished, "outcome=\"finished\"");
+    out.value(metrics.completions_failed, "outcome=\"failed\"");
+    out.value(metrics.completions_cancelled, "outcome=\"cancelled\"");
     out.single("prompt_tokens_total", "counter",
                "Prompt tokens computed, including those computed again.", metrics.prompt_tokens);
     out.single("output_tokens_total", "counter", "Tokens generated.", metrics.output_tokens);

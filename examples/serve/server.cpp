@@ -1,266 +1,222 @@
-// Routes and connections on cpp-httplib. A content provider answers every completion, even if it is
-// not streamed, because only a content provider notices that a client has gone. Requests that the
-// engine refuses get an error status before that. A later error is written to the body and closes
-// the connection, so that no client mistakes a partial answer for a complete one.
+// What is behind each path. Paths of health and the models are answered on the threads of the
+// connections from published copies, so that they answer whatever else goes on. Metrics wait for
+// the engine's loop on a thread of their own, and completions have their pools.
 #include "serve/server.h"
 
-#include <chrono>
+#include <atomic>
 #include <ctime>
 #include <mutex>
-#include <random>
 
 #include <fmt/format.h>
-#include <httplib.h>
-#include <nlohmann/json.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
 
-#include "serve/completion_stream.h"
+#include "http/http_server.h"
+#include "serve/completion_service.h"
 #include "serve/prometheus.h"
+#include "serve/status_pages.h"
 
 namespace molink::examples {
 namespace {
 
-using Json = nlohmann::json;
+namespace asio = boost::asio;
 
-constexpr std::size_t kMaxBodyBytes = 16u << 20;
-/// A connection that waits for tokens checks at this interval whether its client is still
-/// connected.
-constexpr int kLookMs = 50;
-constexpr const char* kJson = "application/json";
+/// Most requests for metrics that wait.
+constexpr int kMostQueued = 64;
 
-std::string dump(const Json& json) {
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+ApiError unavailable(const std::string& message) {
+    return to_api_error(Status(StatusCode::unavailable, message));
 }
 
-std::string random_hex() {
-    std::random_device device;
-    return fmt::format("{:08x}{:08x}", device(), device());
-}
-
-Json node_json(const NodeInfo& node) {
-    return {{"id", node.id.value},
-            {"name", node.name},
-            {"device", node.device},
-            {"host_id", node.host_id},
-            {"address", node.address},
-            {"state", std::string(node_state_name(node.state))},
-            {"layers", {node.layers.begin, node.layers.end}},
-            {"memory_bytes", node.memory_bytes},
-            {"weight_bytes", node.weight_bytes},
-            {"loaded_bytes", node.loaded_bytes},
-            {"kv_blocks", node.kv_blocks},
-            {"decode_layer_us", node.decode_layer_us},
-            {"left_out", node.left_out}};
-}
-
-const char* state_name(EngineState state) {
-    switch (state) {
-        case EngineState::waiting: return "waiting";
-        case EngineState::loading: return "loading";
-        case EngineState::ready: return "ready";
-        case EngineState::closed: return "closed";
+/// Returns what is wrong with the type of a body that must be JSON, or nothing.
+std::optional<ApiError> check_type(const HttpRequest& request) {
+    ApiError error;
+    error.status = 415;
+    if (const std::string* coding = request.find("content-encoding")) {
+        if (lower_case(*coding) == "identity") return std::nullopt;
+        error.message =
+            fmt::format("the body has the Content-Encoding '{}'; send it as it is", *coding);
+        return error;
     }
-    return "unknown";
+    const std::string* type = request.find("content-type");
+    if (type == nullptr) return std::nullopt;
+    std::string essence = lower_case(type->substr(0, type->find(';')));
+    while (!essence.empty() && essence.back() == ' ') essence.pop_back();
+    if (essence == "application/json") return std::nullopt;
+    error.message = fmt::format(
+        "the body has the Content-Type '{}'; it must be application/json (curl: -H "
+        "'Content-Type: application/json')",
+        *type);
+    return error;
 }
 
 }  // namespace
 
-struct Server::Impl {
-    Impl(Engine& served, ServerOptions with) : engine(served), options(std::move(with)) {}
+struct Server::Impl final : HttpHandler {
+    explicit Impl(ServerOptions with);
 
-    void add_routes();
-    void complete(const httplib::Request& request, httplib::Response& response);
-    void list_models(httplib::Response& response) const;
-    void show_model(const std::string& name, httplib::Response& response) const;
-    void show_health(httplib::Response& response) const;
-    void show_cluster(httplib::Response& response) const;
-    void show_metrics(httplib::Response& response);
-    void refuse(const ApiError& error, httplib::Response& response) const;
-    ApiError unknown_model(const std::string& name) const;
-    void count(const httplib::Request& request, const httplib::Response& response);
+    std::optional<HttpReply> check(const HttpRequest& head) override;
+    void handle(std::shared_ptr<HttpExchange> exchange) override;
+    HttpReply refuse(const HttpRequest& request, const HttpFault& fault) override;
+    void on_reply(const HttpRequest& request, HttpReply& reply) override;
 
-    Engine& engine;
+    std::optional<ApiError> check_request(const HttpRequest& head, Route route) const;
+    HttpReply page(const HttpRequest& request, Route route);
+    HttpReply metrics_page();
+    void queue_metrics(std::shared_ptr<HttpExchange> exchange);
+
     ServerOptions options;
-    httplib::Server http;
-    std::string instance = random_hex();
-    std::atomic<std::uint64_t> next_id{1};
+    Engine* engine = nullptr;
     std::int64_t started = static_cast<std::int64_t>(std::time(nullptr));
+    std::atomic<bool> draining{false};
+    std::atomic<int> queued{0};
+
     std::mutex mutex;
     HttpCounts counts;  // under mutex
+
+    HttpServer http;
+    CompletionService completions;
+    asio::thread_pool pages{1};
 };
 
-void Server::Impl::refuse(const ApiError& error, httplib::Response& response) const {
-    response.status = error.status;
-    if (error.status == 429 || error.status == 503) response.set_header("Retry-After", "1");
-    response.set_content(error_body(error), kJson);
-}
+Server::Impl::Impl(ServerOptions with)
+    : options(std::move(with)),
+      http(options.limits, *this, options.tls),
+      completions({options.model_name, options.most_completions, options.threads}) {}
 
-ApiError Server::Impl::unknown_model(const std::string& name) const {
+// ---- Before the body ---------------------------------------------------------------------------
+
+std::optional<ApiError> Server::Impl::check_request(const HttpRequest& head, Route route) const {
     ApiError error;
-    error.status = 404;
-    error.message =
-        fmt::format("the model '{}' does not exist; '{}' does", name, options.model_name);
-    error.param = "model";
-    error.code = "model_not_found";
-    return error;
-}
-
-void Server::Impl::complete(const httplib::Request& request, httplib::Response& response) {
-    CompletionRequest parsed;
-    if (const auto error = parse_completion(request.body, parsed)) return refuse(*error, response);
-    if (parsed.model != options.model_name) return refuse(unknown_model(parsed.model), response);
-    auto stream = std::make_shared<CompletionStream>(
-        engine, std::move(parsed), fmt::format("cmpl-{}-{}", instance, next_id.fetch_add(1)));
-    if (const auto error = stream->begin()) return refuse(*error, response);
-    const char* type = stream->is_stream() ? "text/event-stream" : kJson;
-    if (stream->is_stream()) response.set_header("Cache-Control", "no-cache");
-    response.set_chunked_content_provider(type, [stream](std::size_t, httplib::DataSink& sink) {
-        std::string out;
-        if (!stream->next(kLookMs, out)) return sink.is_writable();
-        if (!sink.write(out.data(), out.size())) return false;
-        if (stream->failed() && !stream->is_stream()) return false;
-        if (stream->finished()) sink.done();
-        return true;
-    });
-}
-
-void Server::Impl::list_models(httplib::Response& response) const {
-    const Json model{{"id", options.model_name},
-                     {"object", "model"},
-                     {"created", started},
-                     {"owned_by", "molink"},
-                     {"max_model_len", engine.model().context}};
-    response.set_content(dump({{"object", "list"}, {"data", Json::array({model})}}), kJson);
-}
-
-void Server::Impl::show_model(const std::string& name, httplib::Response& response) const {
-    if (name != options.model_name) return refuse(unknown_model(name), response);
-    response.set_content(dump({{"id", options.model_name},
-                               {"object", "model"},
-                               {"created", started},
-                               {"owned_by", "molink"}}),
-                         kJson);
-}
-
-void Server::Impl::show_health(httplib::Response& response) const {
-    const ClusterView view = engine.cluster();
-    const bool ready = view.state == EngineState::ready;
-    response.status = ready ? 200 : 503;
-    Json body{{"status", state_name(view.state)}};
-    if (!ready) {
-        body["missing"] = view.missing;
-        if (!view.last_error.empty()) body["last_error"] = view.last_error;
-        response.set_header("Retry-After", "1");
+    if (route == Route::none) {
+        error.status = 404;
+        error.message = fmt::format("there is nothing at {}", head.path);
+        return error;
     }
-    response.set_content(dump(body), kJson);
+    if (!permits(route, head.method)) {
+        error.status = 405;
+        error.message = fmt::format("{} does not accept {}", head.path, head.method);
+        return error;
+    }
+    if (auto refused = check_access(options.access, head, route)) return refused;
+    if (route != Route::completions || head.method != "POST") return std::nullopt;
+    if (draining) return unavailable("the server is shutting down");
+    return check_type(head);
 }
 
-void Server::Impl::show_cluster(httplib::Response& response) const {
-    const ClusterView view = engine.cluster();
-    Json nodes = Json::array();
-    for (const NodeInfo& node : view.nodes) nodes.push_back(node_json(node));
-    Json stages = Json::array();
-    for (NodeId stage : view.stages) stages.push_back(stage.value);
-    response.set_content(dump({{"state", state_name(view.state)},
-                               {"missing", view.missing},
-                               {"last_error", view.last_error},
-                               {"epoch", view.epoch},
-                               {"address", engine.address()},
-                               {"model", options.model_name},
-                               {"nodes", std::move(nodes)},
-                               {"stages", std::move(stages)}}),
-                         kJson);
+std::optional<HttpReply> Server::Impl::check(const HttpRequest& head) {
+    const Route route = route_of(head.path);
+    const auto error = check_request(head, route);
+    if (!error) return std::nullopt;
+    HttpReply reply = error_reply(*error);
+    if (error->status == 405) reply.fields.push_back({"Allow", methods_of(route)});
+    return reply;
 }
 
-void Server::Impl::show_metrics(httplib::Response& response) {
+HttpReply Server::Impl::refuse(const HttpRequest&, const HttpFault& fault) {
+    return error_reply(to_api_error(fault));
+}
+
+void Server::Impl::on_reply(const HttpRequest& request, HttpReply& reply) {
+    add_cors_fields(options.access, request, reply);
+    const std::lock_guard lock(mutex);
+    ++counts[{route_name(route_of(request.path)), reply.status}];
+}
+
+// ---- Pages -------------------------------------------------------------------------------------
+
+HttpReply Server::Impl::metrics_page() {
     HttpCounts seen;
     {
         const std::lock_guard lock(mutex);
         seen = counts;
     }
-    response.set_content(prometheus_text(engine.metrics(), seen),
-                         "text/plain; version=0.0.4; charset=utf-8");
+    HttpReply reply;
+    reply.type = "text/plain; version=0.0.4; charset=utf-8";
+    reply.body = prometheus_text(engine->metrics(), seen);
+    return reply;
 }
 
-void Server::Impl::count(const httplib::Request& request, const httplib::Response& response) {
-    static constexpr const char* kRoutes[] = {"/v1/models", "/v1/completions", "/health",
-                                              "/metrics", "/cluster"};
-    std::string route = "other";
-    for (const char* known : kRoutes) {
-        if (request.path.rfind(known, 0) == 0) route = known;
-    }
-    const std::lock_guard lock(mutex);
-    ++counts[{route, response.status}];
-}
-
-void Server::Impl::add_routes() {
-    using httplib::Request;
-    using httplib::Response;
-    http.Post("/v1/completions", [this](const Request& q, Response& r) { complete(q, r); });
-    http.Get("/v1/models", [this](const Request&, Response& r) { list_models(r); });
-    http.Get(R"(/v1/models/(.+))",
-             [this](const Request& q, Response& r) { show_model(q.matches[1], r); });
-    http.Get("/health", [this](const Request&, Response& r) { show_health(r); });
-    http.Get("/cluster", [this](const Request&, Response& r) { show_cluster(r); });
-    http.Get("/metrics", [this](const Request&, Response& r) { show_metrics(r); });
-    http.set_error_handler([this](const Request& request, Response& response) {
-        if (!response.body.empty()) return;
-        const bool known = request.path == "/v1/completions" || request.path == "/v1/models" ||
-                           request.path == "/health" || request.path == "/cluster" ||
-                           request.path == "/metrics";
-        ApiError error;
-        error.status = response.status == 404 && known ? 405 : response.status;
-        if (error.status == 404) {
-            error.message = fmt::format("there is nothing at {}", request.path);
-        } else if (error.status == 405) {
-            error.message = fmt::format("{} does not accept {}", request.path, request.method);
-        } else if (error.status == 413) {
-            error.message = fmt::format("the body has more than {} bytes", kMaxBodyBytes);
-        } else {
-            error.message = fmt::format("HTTP status {}", error.status);
+HttpReply Server::Impl::page(const HttpRequest& request, Route route) {
+    HttpReply reply;
+    switch (route) {
+        case Route::live:
+            reply.type = "application/json";
+            reply.body = R"({"status":"alive"})";
+            return reply;
+        case Route::ready:
+        case Route::health:
+            return health_page(engine->cluster(), sees_status(options.access, request), draining);
+        case Route::cluster:
+            return cluster_page(engine->cluster(), options.model_name, engine->address());
+        case Route::models: return models_page(engine->model(), options.model_name, started, true);
+        case Route::model: {
+            const std::string name = request.path.substr(std::string_view("/v1/models/").size());
+            if (name == options.model_name) {
+                return models_page(engine->model(), name, started, false);
+            }
+            return error_reply(unknown_model(name, options.model_name));
         }
-        refuse(error, response);
-    });
-    http.set_exception_handler([this](const Request&, Response& response, std::exception_ptr) {
-        ApiError error;
-        error.status = 500;
-        error.type = "server_error";
-        error.message = "the server could not answer";
-        refuse(error, response);
-    });
-    http.set_logger([this](const Request& q, const Response& r) { count(q, r); });
-}
-
-Server::Server(Engine& engine, ServerOptions options)
-    : impl_(std::make_unique<Impl>(engine, std::move(options))) {
-    const auto threads = static_cast<std::size_t>(impl_->options.threads);
-    impl_->http.new_task_queue = [threads] { return new httplib::ThreadPool(threads); };
-    impl_->http.set_payload_max_length(kMaxBodyBytes);
-    impl_->http.set_keep_alive_timeout(5);
-    impl_->http.set_tcp_nodelay(true);
-    impl_->add_routes();
-}
-
-Server::~Server() = default;
-
-Result<int> Server::bind() {
-    const ServerOptions& options = impl_->options;
-    if (options.port == 0) {
-        const int port = impl_->http.bind_to_any_port(options.host);
-        if (port > 0) return port;
-    } else if (impl_->http.bind_to_port(options.host, options.port)) {
-        return options.port;
+        default: return metrics_page();
     }
-    return Status(StatusCode::unavailable, fmt::format("listen for HTTP at {}:{}: the address "
-                                                       "is in use or does not belong to this host",
-                                                       options.host, options.port));
 }
 
-void Server::run() {
-    impl_->http.listen_after_bind();
+void Server::Impl::handle(std::shared_ptr<HttpExchange> exchange) {
+    const Route route = route_of(exchange->request().path);
+    if (exchange->request().method == "OPTIONS") {
+        HttpReply reply;
+        reply.status = 204;
+        reply.fields.push_back({"Allow", methods_of(route)});
+        return exchange->reply(std::move(reply));
+    }
+    if (route == Route::completions) return completions.handle(*engine, std::move(exchange));
+    if (route == Route::metrics) return queue_metrics(std::move(exchange));
+    exchange->reply(page(exchange->request(), route));
 }
 
-void Server::stop() {
-    impl_->http.stop();
+void Server::Impl::queue_metrics(std::shared_ptr<HttpExchange> exchange) {
+    if (queued.fetch_add(1) >= kMostQueued) {
+        --queued;
+        return exchange->reply(error_reply(unavailable("too many requests wait; try later")));
+    }
+    asio::post(pages, [this, exchange = std::move(exchange)] {
+        --queued;
+        try {
+            exchange->reply(metrics_page());
+        } catch (const std::exception&) {
+            exchange->reply(error_reply(unavailable("there is not enough memory")));
+        }
+    });
+}
+
+// ---- Life --------------------------------------------------------------------------------------
+
+Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+
+Server::~Server() {
+    stop(0);
+}
+
+Result<HttpAddress> Server::bind() {
+    return impl_->http.bind(impl_->options.address);
+}
+
+void Server::start(Engine& engine) {
+    impl_->engine = &engine;
+    impl_->http.start();
+}
+
+void Server::drain(double limit_s) {
+    impl_->draining = true;
+    impl_->completions.drain(limit_s);
+}
+
+void Server::stop(double limit_s) {
+    impl_->draining = true;
+    // Answers that the engine ended are made first, then they are sent.
+    impl_->completions.stop();
+    impl_->pages.join();
+    impl_->http.stop(static_cast<std::int64_t>(limit_s * 1000));
 }
 
 }  // namespace molink::examples

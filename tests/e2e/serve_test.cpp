@@ -1,76 +1,17 @@
 // Tests molink-serve as its clients see it: real processes on loopback, the bundled model, raw
 // HTTP.
-#include <chrono>
 #include <csignal>
 #include <future>
-#include <memory>
 #include <vector>
 
-#include "support/catch.h"
-#include "support/http_client.h"
-#include "support/process.h"
+#include "served.h"
+#include "support/raw_client.h"
 
 using namespace molink::test;
 
 namespace {
 
-const std::string kModel = std::string(MOLINK_SOURCE_DIR) + "/examples/models/kjv";
 constexpr double kLimitS = 60;
-
-/// molink-serve with `workers` workers. The constructor returns when it is ready, or without `wait`
-/// when it answers without its workers.
-struct Served {
-    explicit Served(int workers, const std::vector<std::string>& more = {}, bool wait = true) {
-        const std::string join = "tcp://127.0.0.1:" + std::to_string(free_port());
-        std::vector<std::string> flags{
-            "--model",       kModel, "--threads", "1",
-            "--listen",      join,   "--stages",  std::to_string(workers + 1),
-            "--partitioner", "even", "--http",    "127.0.0.1:" + std::to_string(port)};
-        flags.insert(flags.end(), more.begin(), more.end());
-        const std::string bin = MOLINK_BIN_DIR;
-        processes.push_back(std::make_unique<Process>(bin + "/molink-serve", flags));
-        for (int i = 0; wait && i < workers; ++i) {
-            processes.push_back(std::make_unique<Process>(
-                bin + "/molink-worker",
-                std::vector<std::string>{"--model", kModel, "--threads", "1", "--join", join,
-                                         "--name", "worker-" + std::to_string(i)}));
-        }
-        REQUIRE(until([&] { return get("/health").status == (wait ? 200 : 503); }));
-    }
-
-    HttpAnswer get(const std::string& path) const { return http_request(port, "GET", path); }
-    HttpAnswer complete(const std::string& body) const {
-        return http_request(port, "POST", "/v1/completions", body);
-    }
-    /// Repeats `done` until it is true, at most 3,000 times with pauses of 20 ms.
-    template <typename Done>
-    bool until(Done done) const {
-        for (int i = 0; i < 3000; ++i) {
-            if (done()) return true;
-            std::promise<void>().get_future().wait_for(std::chrono::milliseconds(20));
-        }
-        return false;
-    }
-    bool shows(const std::string& metric) const {
-        return get("/metrics").body.find("\n" + metric + "\n") != std::string::npos;
-    }
-
-    int port = free_port();
-    std::vector<std::unique_ptr<Process>> processes;
-};
-
-std::string body_of(const std::string& more) {
-    return R"({"model":"kjv","prompt":"In the beginning","temperature":0)" + more + "}";
-}
-
-/// Returns the value after the first `"key":`, which is a string without escapes or a number.
-std::string value_of(const std::string& json, const std::string& key) {
-    const std::size_t at = json.find("\"" + key + "\":");
-    if (at == std::string::npos) return {};
-    const std::size_t begin = at + key.size() + 3;
-    if (json[begin] == '"') return json.substr(begin + 1, json.find('"', begin + 1) - begin - 1);
-    return json.substr(begin, json.find_first_of(",}]", begin) - begin);
-}
 
 std::string stream_text(const std::string& events) {
     std::string text;
@@ -90,7 +31,7 @@ TEST_CASE("three processes serve completions, whole and streamed") {
     REQUIRE(served.get("/v1/models/kjv").status == 200);
     REQUIRE(served.get("/v1/models/other").status == 404);
 
-    const HttpAnswer whole = served.complete(body_of(R"(,"max_tokens":24)"));
+    const HttpAnswer whole = served.complete(completion_body(R"(,"max_tokens":24)"));
     REQUIRE(whole.status == 200);
     REQUIRE(whole.whole);
     const std::string text = value_of(whole.body, "text");
@@ -98,8 +39,8 @@ TEST_CASE("three processes serve completions, whole and streamed") {
     REQUIRE(value_of(whole.body, "completion_tokens") == "24");
     REQUIRE(value_of(whole.body, "finish_reason") == "length");
 
-    const HttpAnswer stream = served.complete(
-        body_of(R"(,"max_tokens":24,"stream":true,"stream_options":{"include_usage":true})"));
+    const HttpAnswer stream = served.complete(completion_body(
+        R"(,"max_tokens":24,"stream":true,"stream_options":{"include_usage":true})"));
     REQUIRE(stream.headers.find("text/event-stream") != std::string::npos);
     REQUIRE(stream_text(stream.body) == text);
     REQUIRE(value_of(stream.body, "completion_tokens") == "24");
@@ -107,14 +48,14 @@ TEST_CASE("three processes serve completions, whole and streamed") {
 
     const std::string word = text.substr(8, 4);
     const HttpAnswer stopped =
-        served.complete(body_of(R"(,"max_tokens":24,"stop":")" + word + "\""));
+        served.complete(completion_body(R"(,"max_tokens":24,"stop":")" + word + "\""));
     REQUIRE(value_of(stopped.body, "finish_reason") == "stop");
     REQUIRE(value_of(stopped.body, "text") == text.substr(0, text.find(word)));
 
     const HttpAnswer several = served.complete(
         R"({"model":"kjv","prompt":["In the beginning",[5,6,7]],"n":2,"max_tokens":3,"seed":4})");
     REQUIRE(several.body.find(R"("index":3)") != std::string::npos);
-    const HttpAnswer logprobs = served.complete(body_of(R"(,"max_tokens":2,"logprobs":2)"));
+    const HttpAnswer logprobs = served.complete(completion_body(R"(,"max_tokens":2,"logprobs":2)"));
     REQUIRE(logprobs.body.find("\"token_logprobs\":[-") != std::string::npos);
 
     const std::string cluster = served.get("/cluster").body;
@@ -124,8 +65,8 @@ TEST_CASE("three processes serve completions, whole and streamed") {
     const std::string metrics = served.get("/metrics").body;
     for (const char* part :
          {"molink_time_to_first_token_seconds_bucket{le=\"+Inf\"}", "molink_stage_rows_total{",
-          "molink_decode_part_rows_bucket{le=\"1\"}",
-          "lane=\"decode\"", "molink_kv_blocks ", "route=\"/v1/completions\",status=\"200\""}) {
+          "molink_decode_part_rows_bucket{le=\"1\"}", "lane=\"decode\"", "molink_kv_blocks ",
+          "route=\"/v1/completions\",status=\"200\""}) {
         INFO(part);
         REQUIRE(metrics.find(part) != std::string::npos);
     }
@@ -145,11 +86,15 @@ TEST_CASE("three processes serve completions, whole and streamed") {
 TEST_CASE("a client that hangs up cancels its request, streamed or not") {
     const Served served(1);
     const std::string endless = R"(,"max_tokens":2000,"ignore_eos":true)";
-    REQUIRE(
-        http_hang_up(served.port, "/v1/completions", body_of(endless + R"(,"stream":true)"), 500));
+    REQUIRE(http_hang_up(served.port, "/v1/completions",
+                         completion_body(endless + R"(,"stream":true)"), 500));
     REQUIRE(served.until(
         [&] { return served.shows(R"(molink_completions_total{outcome="cancelled"} 1)"); }));
-    REQUIRE(http_hang_up(served.port, "/v1/completions", body_of(endless), 1));
+    {
+        RawClient client(served.port);
+        REQUIRE(client.send(post_text(completion_body(endless))));
+        REQUIRE(served.until([&] { return served.shows("molink_sequences_running 1"); }));
+    }
     REQUIRE(served.until(
         [&] { return served.shows(R"(molink_completions_total{outcome="cancelled"} 2)"); }));
     REQUIRE(served.until([&] { return served.shows("molink_sequences_running 0"); }));
@@ -160,7 +105,7 @@ TEST_CASE("a full queue answers 429 and says when to try again") {
     std::vector<std::future<HttpAnswer>> asked;
     for (int i = 0; i < 6; ++i) {
         asked.push_back(std::async(std::launch::async, [&] {
-            return served.complete(body_of(R"(,"max_tokens":500,"ignore_eos":true)"));
+            return served.complete(completion_body(R"(,"max_tokens":500,"ignore_eos":true)"));
         }));
     }
     HttpAnswer refused;
@@ -197,8 +142,11 @@ TEST_CASE("errors have OpenAI's shape and status") {
         {R"({"model":"kjv","prompt":""})", 400, "the prompt is empty"},
         {R"({"model":"kjv","prompt":[99999]})", 400, "outside the vocabulary"},
         {R"({"model":"kjv","prompt":"a","n":0})", 400, "'n' is 0"},
-        {R"({"model":"kjv","prompt":"a","stop":[""]})", 400, "a stop string has 0 bytes"},
         {R"({"model":"kjv","prompt":"a","echo":true})", 400, "'echo' is not supported"},
+        {R"({"model":"kjv","prompt":"a","response_format":{"type":"json_object"}})", 400,
+         "'response_format' is not supported"},
+        {R"({"model":"kjv","prompt":["a","b","c","d","e"],"n":64})", 400,
+         "320 completions were requested; at most 272 may run and wait"},
     };
     for (const auto& item : cases) {
         INFO(item.body);
@@ -216,7 +164,7 @@ TEST_CASE("errors have OpenAI's shape and status") {
 TEST_CASE("the server reports missing nodes") {
     const Served served(2, {}, false);
     REQUIRE(served.get("/health").body.find("1 of 3 nodes are here") != std::string::npos);
-    const HttpAnswer refused = served.complete(body_of(""));
+    const HttpAnswer refused = served.complete(completion_body(""));
     REQUIRE(refused.status == 503);
     REQUIRE(refused.body.find("missing 2") != std::string::npos);
 }

@@ -77,7 +77,9 @@ TEST_CASE("a wrong member is named") {
         {R"("max_tokens":18446744073709551615)", "max_tokens"},
         {R"("temperature":-1)", "temperature"},
         {R"("temperature":"hot")", "temperature"},
-        {R"("top_p":0)", "top_p"},
+        {R"("top_p":-0.1)", "top_p"},
+        {R"("seed":18446744073709551615)", "seed"},
+        {R"("n":2,"n":2)", "n"},
         {R"("n":65)", "n"},
         {R"("logprobs":21)", "logprobs"},
         {R"("stop":5)", "stop"},
@@ -106,7 +108,78 @@ TEST_CASE("a wrong member is named") {
                 "prompt");
     }
     REQUIRE(error_of(R"({"model":5,"prompt":"p"})").param == "model");
-    REQUIRE(error_of("\xff\xfe").message == "the body is not JSON");
+    REQUIRE(error_of("\xff\xfe").message == "the body is not JSON: it is wrong at byte 1");
+}
+
+TEST_CASE("options that would change the answer are refused by name, unless they are neutral") {
+    const std::pair<const char*, const char*> cases[] = {
+        {"response_format", R"({"type":"json_object"})"},
+        {"response_format", R"({"type":"text","strict":true})"},
+        {"guided_json", R"({"type":"object"})"},
+        {"guided_choice", R"(["a","b"])"},
+        {"guided_regex", R"("a+")"},
+        {"tools", R"([{"type":"function"}])"},
+        {"tool_choice", R"("required")"},
+        {"messages", R"([[]])"},
+        {"best_of", "5"},
+        {"use_beam_search", "true"},
+        {"length_penalty", "0.5"},
+        {"skip_special_tokens", "false"},
+        {"prompt_logprobs", "1"},
+        {"include_stop_str_in_output", "true"},
+        {"max_completion_tokens", "5"},
+        {"mirostat", "2"},
+    };
+    for (const auto& [name, value] : cases) {
+        INFO(name << " " << value);
+        const ApiError error = error_of(with("\"" + std::string(name) + "\":" + value));
+        REQUIRE(error.param == name);
+        REQUIRE(error.message.find("not supported") != std::string::npos);
+    }
+    CompletionRequest request;
+    REQUIRE_FALSE(parse_completion(with(R"("response_format":{"type":"text"},"tools":[],
+        "tool_choice":"none","guided_json":null,"use_beam_search":false,"length_penalty":1.0,
+        "skip_special_tokens":true,"best_of":1,"echo":false,"suffix":"","mirostat":0,
+        "logit_bias":{},"functions":[],"early_stopping":false)"),
+                                   request));
+}
+
+TEST_CASE("what clients write carelessly is accepted where its meaning is plain") {
+    CompletionRequest request;
+    REQUIRE_FALSE(parse_completion(with(R"("max_tokens":6.0,"n":2e0,"top_k":40.0,"seed":7.0,
+        "top_p":0,"stop":"","temperature":1,"stop_token_ids":[],"user":{"deep":[[[{}]]]},
+        "metadata":{"a":[1,2]})"),
+                                   request));
+    const GenerateRequest& read = request.prompts.front();
+    REQUIRE(read.max_tokens == 6);
+    REQUIRE(read.n == 2);
+    REQUIRE(read.sampling.top_k == 40);
+    REQUIRE(read.sampling.seed == 7);
+    REQUIRE(read.sampling.top_p > 0);
+    REQUIRE(read.sampling.top_p < 1e-6f);
+    REQUIRE(read.stop.empty());
+    CompletionRequest stops;
+    REQUIRE_FALSE(parse_completion(with(R"("stop":["","a",""])"), stops));
+    REQUIRE(stops.prompts.front().stop == std::vector<std::string>{"a"});
+    CompletionRequest tokens;
+    REQUIRE_FALSE(parse_completion(R"({"model":"m","prompt":[[1,2],"three",[4.0]]})", tokens));
+    REQUIRE(tokens.prompts.size() == 3);
+    REQUIRE(tokens.prompts[1].prompt == "three");
+    REQUIRE(tokens.prompts[2].prompt_tokens == std::vector<Token>{4});
+}
+
+TEST_CASE("nesting is bounded, also in members that are ignored") {
+    const auto nested = [](std::size_t levels) {
+        return with("\"x\":" + std::string(levels, '[') + std::string(levels, ']'));
+    };
+    CompletionRequest request;
+    REQUIRE_FALSE(parse_completion(nested(31), request));
+    REQUIRE(error_of(nested(32)).message == "the body is nested deeper than 32 levels");
+    REQUIRE(error_of(with("\"x\":" + std::string(1u << 20, '['))).message.find("nested") !=
+            std::string::npos);
+    const std::string empty_first = R"({"model":"m","prompt":["",5]})";
+    REQUIRE(error_of(empty_first).param == "prompt");
+    REQUIRE(error_of(R"({"model":"m","prompt":[[1],5]})").param == "prompt");
 }
 
 TEST_CASE("the body of an error is valid for any bytes in its message") {
