@@ -258,15 +258,7 @@ bool CompletionReader::end_inner_list() {
 }
 
 bool CompletionReader::pair(const std::string& key, const JsonScalar& value, bool composite) {
-    if (is("stream_options")) {
-        if (key != "include_usage" || is_null(value)) return true;
-        const bool* flag = std::get_if<bool>(&value);
-        if (composite || flag == nullptr) {
-            return fail(key_, "has an 'include_usage' that is not true or false");
-        }
-        out_.include_usage = *flag;
-        return true;
-    }
+    if (is("stream_options")) return stream_option(key, value, composite);
     if (is("logit_bias")) {
         Token token = -1;
         const char* end = key.data() + key.size();
@@ -289,6 +281,19 @@ bool CompletionReader::pair(const std::string& key, const JsonScalar& value, boo
     const auto* text = std::get_if<std::string>(&value);
     const bool plain_text = is("response_format") && key == "type" && text && *text == "text";
     return find_unsupported(key_) == nullptr || plain_text || fail(key_, "is not supported");
+}
+
+bool CompletionReader::stream_option(const std::string& key, const JsonScalar& value,
+                                     bool composite) {
+    const bool usage = key == "include_usage";
+    if (!usage && key != "continuous_usage_stats") return true;
+    if (is_null(value) && !composite) return true;
+    const bool* flag = std::get_if<bool>(&value);
+    if (flag == nullptr) {
+        return fail(key_, fmt::format("has a '{}' that is not true or false", key));
+    }
+    if (usage) out_.include_usage = *flag;
+    return usage || !*flag || fail(key_, "has 'continuous_usage_stats', which is not supported");
 }
 
 bool CompletionReader::wrong_prompt() {

@@ -52,6 +52,7 @@ private:
     bool boolean(const JsonScalar& value, bool& to);
     bool sampling_scalar(const JsonScalar& value);
     bool common_scalar(JsonScalar& value);
+    bool stream_option(const std::string& key, const JsonScalar& value, bool composite);
     bool prompt_item(JsonScalar value);
     bool wrong_prompt();
     bool add_prompt();

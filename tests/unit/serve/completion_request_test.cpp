@@ -92,6 +92,8 @@ TEST_CASE("a wrong member is named") {
         {R"("stream":1)", "stream"},
         {R"("stream_options":{})", "stream_options"},
         {R"("stream":true,"stream_options":{"include_usage":1})", "stream_options"},
+        {R"("stream":true,"stream_options":{"include_usage":{}})", "stream_options"},
+        {R"("stream":true,"stream_options":{"continuous_usage_stats":true})", "stream_options"},
         {R"("echo":true)", "echo"},
         {R"("suffix":"s")", "suffix"},
         {R"("best_of":3)", "best_of"},
