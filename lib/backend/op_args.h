@@ -30,7 +30,7 @@ struct EmbedArgs {
 
 /// out[r, g, :] = x[r, g, :] / sqrt(mean(x[r, g, :]^2) + epsilon) * weight (Zhang and Sennrich
 /// 2019). Sums over 16 virtual lanes. A row has one group, or one group for each attention head if
-/// heads are normalised separately.
+/// heads are normalised separately. A mean that is not finite makes the group NaN.
 struct RmsNormArgs {
     const void* x = nullptr;        ///< [rows, groups, width], rows x_stride apart
     const float* weight = nullptr;  ///< [width]
@@ -121,7 +121,8 @@ struct BatchArgs {
     constexpr bool decode() const { return rows == sequences; }
 };
 
-/// Rounds k and v to the type of the pages and stores them at the position of each row.
+/// Rounds k and v to the type of the pages and stores them at the position of each row. A key that
+/// is infinite then is stored as NaN.
 struct KvWriteArgs {
     KvPages pages;
     BatchArgs batch;
@@ -174,7 +175,8 @@ struct ScaleCapArgs {
     float cap = 0;
 };
 
-/// out[r] = index of the largest x[r, :], the lowest index among equals.
+/// out[r] = index of the largest x[r, :], the lowest index among equals; -1 when a value of the row
+/// is NaN or infinite.
 struct ArgmaxArgs {
     const float* x = nullptr;     ///< [rows, width]
     std::int32_t* out = nullptr;  ///< [rows]

@@ -160,7 +160,10 @@ std::vector<std::int32_t> reference_argmax(const ArgmaxArgs& args) {
     std::vector<std::int32_t> out;
     for (std::int64_t r = 0; r < args.rows; ++r) {
         const float* x = args.x + r * args.width;
-        out.push_back(static_cast<std::int32_t>(std::max_element(x, x + args.width) - x));
+        const bool finite =
+            std::all_of(x, x + args.width, [](float value) { return std::isfinite(value); });
+        const auto best = static_cast<std::int32_t>(std::max_element(x, x + args.width) - x);
+        out.push_back(finite ? best : -1);
     }
     return out;
 }

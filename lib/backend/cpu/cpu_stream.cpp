@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include <molink/clock.h>
 
@@ -17,6 +19,15 @@ namespace {
 
 /// Number of values below which waking other threads costs more than it saves.
 constexpr std::int64_t kWorthSplitting = 16'384;
+
+/// Returns a key as it is stored. An infinite score of the wrong sign would get the weight 0, and
+/// attention would pass over the position without a trace. NaN is never passed over.
+float stored_key(float key) {
+    return std::isinf(key) ? std::numeric_limits<float>::quiet_NaN() : key;
+}
+std::uint16_t stored_key(std::uint16_t key) {  // f16
+    return (key & 0x7fffu) == 0x7c00u ? std::uint16_t{0x7e00} : key;
+}
 
 /// Writes K and V of one row to its page. T has the size of one element.
 template <typename T>
@@ -43,7 +54,7 @@ void write_kv_row(const KvWriteArgs& args, std::int64_t row) {
             narrow.count = std::min(kPiece, pages.head_dim - begin);
             cpu::convert(narrow);
             for (std::int64_t i = 0; i < narrow.count; ++i) {
-                to[(begin + i) * pages.block_tokens] = values[i];
+                to[(begin + i) * pages.block_tokens] = stored_key(values[i]);
             }
         }
     }

@@ -317,11 +317,13 @@ void q8_panel(const CpuMatrix& matrix, std::size_t index, const Q8Rows& x, float
 HWY_INLINE float quantise_group(const float* values, std::int32_t* bytes, std::int32_t* total) {
     const hn::CappedTag<float, 16> d;
     const hn::RebindToSigned<decltype(d)> di;
-    auto most = hn::Zero(d);
+    // Magnitudes compare like their bits. A maximum of floats could lose NaN, and with it the fact
+    // that the group holds no numbers: a scale of NaN makes every output NaN.
+    auto most = hn::Zero(di);
     for (std::size_t i = 0; i < kGroup; i += hn::Lanes(d)) {
-        most = hn::Max(most, hn::Abs(hn::LoadU(d, values + i)));
+        most = hn::Max(most, hn::BitCast(di, hn::Abs(hn::LoadU(d, values + i))));
     }
-    const float largest = hn::GetLane(hn::MaxOfLanes(d, most));
+    const float largest = hn::GetLane(hn::BitCast(d, hn::MaxOfLanes(di, most)));
     const auto inverse = hn::Set(d, largest > 0 ? 127.0f / largest : 0.0f);
     auto sum = hn::Zero(di);
     for (std::size_t i = 0; i < kGroup; i += hn::Lanes(d)) {

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "backend/cpu/kernels.h"
+#include "base/float_bits.h"
 #include "tensor/dtype.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -64,7 +66,10 @@ void rms_norm(const RmsNormArgs& args, std::int64_t row, std::int64_t group) {
         }
     }
     const float mean = sum16(lanes) / static_cast<float>(width);
-    const auto scale = hn::Set(d, 1.0f / std::sqrt(mean + args.epsilon));
+    // Squares that overflow must not turn the row into zeros, which look like numbers.
+    const bool finite = mean <= std::numeric_limits<float>::max();
+    const auto scale = hn::Set(d, finite ? 1.0f / std::sqrt(mean + args.epsilon)
+                                         : std::numeric_limits<float>::quiet_NaN());
     for_vectors(width, [&](std::size_t at, std::size_t count) HWY_ATTR {
         const auto value = hn::Mul(load_some(x + at, count), scale);
         store_some(hn::Mul(value, load_some(args.weight + at, count)), out + at, count);
@@ -87,9 +92,10 @@ HWY_INLINE hn::Vec<F32> activate(GateKind kind, hn::Vec<F32> x) {
                                        hn::MulAdd(hn::Set(d, 0.044715f), cube, x));
             return hn::Mul(hn::Mul(half, x), hn::Add(one, tanh_of(d, inner)));
         }
-        case GateKind::relu: return hn::Max(x, hn::Zero(d));
+        // Not Max(), which may turn NaN into 0.
+        case GateKind::relu: return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
         case GateKind::relu_squared: {
-            const auto positive = hn::Max(x, hn::Zero(d));
+            const auto positive = hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
             return hn::Mul(positive, positive);
         }
     }
@@ -283,9 +289,13 @@ void convert(const ConvertArgs& args) {
 
 void argmax_row(const ArgmaxArgs& args, std::int64_t row) {
     const float* x = args.x + row * args.width;
+    if (!all_finite({x, static_cast<std::size_t>(args.width)})) {
+        args.out[row] = -1;
+        return;
+    }
     std::int64_t best = 0;
     for (std::int64_t i = 1; i < args.width; ++i) {
-        if (x[i] > x[best] || (std::isnan(x[best]) && !std::isnan(x[i]))) best = i;
+        if (x[i] > x[best]) best = i;
     }
     args.out[row] = static_cast<std::int32_t>(best);
 }

@@ -44,6 +44,29 @@ TEST_CASE("attention over block and head sizes") {
     });
 }
 
+TEST_CASE("attention does not pass over a key that its page cannot hold") {
+    on_every_backend([](OpFixture& f) {
+        for (const ElementType type : {ElementType::f32, ElementType::f16}) {
+            for (const float key : {INFINITY, -INFINITY, 7e4f, -7e4f}) {
+                if (type == ElementType::f32 && std::isfinite(key)) continue;
+                KvShape shape;
+                shape.type = type;
+                shape.q_heads = shape.kv_heads = 1;
+                shape.head_dim = 32;
+                PagedKv kv(f, shape, {40, 40});
+                kv.set_key({0, 20}, key);
+                kv.write(kv.all_rows());
+                const std::vector<TokenRow> rows{{0, 19}, {0, 20}, {0, 39}, {1, 39}};
+                const std::vector<float> out = kv.attend(rows);
+                for (std::size_t i = 0; i < out.size(); ++i) {
+                    const bool reads_it = i / 32 == 1 || i / 32 == 2;
+                    REQUIRE(std::isnan(out[i]) == reads_it);
+                }
+            }
+        }
+    });
+}
+
 TEST_CASE("attention with one, some and all KV heads") {
     on_every_backend([](OpFixture& f) {
         for (const std::int32_t kv_heads : {1, 2, 3, 6}) {

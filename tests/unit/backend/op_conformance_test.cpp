@@ -92,6 +92,39 @@ TEST_CASE("rms_norm") {
     });
 }
 
+TEST_CASE("a row whose squares overflow, or that is not a number, stays visible") {
+    on_every_backend([](OpFixture& f) {
+        for (const float bad : {1e20f, std::nanf(""), INFINITY}) {
+            std::vector<float> x = f.values(3 * 40);
+            x[40 + 33] = bad;
+            RmsNormArgs args;
+            args.rows = 3;
+            args.width = args.x_stride = args.out_stride = 40;
+            args.x = f.put(x);
+            args.weight = f.put(f.values(40));
+            args.out = f.out(3 * 40);
+            f.stream().rms_norm(args);
+            const auto out = f.get(static_cast<const float*>(args.out), 3 * 40);
+            for (std::size_t i = 0; i < out.size(); ++i) {
+                REQUIRE(std::isnan(out[i]) == (i / 40 == 1));
+            }
+        }
+        for (const DataType type : {DataType::f32, DataType::f16, DataType::bf16, DataType::q8_0}) {
+            const TestMatrix matrix(f, 70, 64, type);
+            for (const std::size_t at : {0u, 31u, 32u, 63u}) {
+                for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
+                    std::vector<float> x = f.values(5 * 64);
+                    x[2 * 64 + at] = bad;
+                    const auto y = f.matmul(*matrix.packed, x, 5, 64, 70);
+                    for (std::size_t i = 0; i < y.size(); ++i) {
+                        REQUIRE(std::isfinite(y[i]) == (i / 70 != 2));
+                    }
+                }
+            }
+        }
+    });
+}
+
 TEST_CASE("add and add_bias") {
     on_every_backend([](OpFixture& f) {
         for (const ElementType type : f.activation_types()) {
@@ -356,7 +389,7 @@ TEST_CASE("scale_cap") {
     });
 }
 
-TEST_CASE("argmax takes the lowest index among equals") {
+TEST_CASE("argmax takes the lowest index among equals and refuses what is not a number") {
     on_every_backend([](OpFixture& f) {
         for (const std::int64_t width : {1, 2, 15, 16, 17, 100, 32003}) {
             std::vector<float> x = f.values(7 * width);
@@ -368,7 +401,9 @@ TEST_CASE("argmax takes the lowest index among equals") {
             at(3, 0) = 5.0f;                                            // the first
             at(4, width / 2) = 5.0f;
             at(4, width - 1) = 5.0f;
-            for (std::int64_t i = 0; i < width; ++i) at(5, i) = -INFINITY;
+            for (std::int64_t i = 0; i < width; ++i) at(5, i) = -3.0e38f;
+            at(0, width - 1) = std::nanf("");
+            at(6, width / 2) = -INFINITY;
             ArgmaxArgs args;
             args.rows = 7;
             args.width = width;
@@ -378,6 +413,8 @@ TEST_CASE("argmax takes the lowest index among equals") {
             args.out = reinterpret_cast<std::int32_t*>(f.garbage(7 * 4));
             f.stream().argmax(args);
             REQUIRE(f.get(args.out, 7) == reference_argmax(host));
+            REQUIRE(f.get(args.out, 7).front() == -1);
+            REQUIRE(f.get(args.out, 7).back() == -1);
         }
     });
 }

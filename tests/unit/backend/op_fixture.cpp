@@ -142,6 +142,11 @@ void PagedKv::write(const std::vector<TokenRow>& rows) {
     fixture_.stream().kv_write(args);
 }
 
+void PagedKv::set_key(const TokenRow& row, float value) {
+    qkv_[static_cast<std::size_t>(row.sequence)]
+        [static_cast<std::size_t>(row.position * stride() + row_width())] = value;
+}
+
 AttentionArgs PagedKv::attention_args() const {
     AttentionArgs args;
     args.pages = pages_;

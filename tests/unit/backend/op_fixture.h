@@ -187,6 +187,8 @@ public:
     /// Returns the attention of `rows` as one batch, [rows, q_heads, head_dim].
     std::vector<float> attend(const std::vector<TokenRow>& rows);
     std::vector<double> reference(const std::vector<TokenRow>& rows) const;
+    /// Sets the first entry of the first KV head's key of a row.
+    void set_key(const TokenRow& row, float value);
     /// Returns all rows of all sequences.
     std::vector<TokenRow> all_rows() const;
     std::int64_t row_width() const { return std::int64_t{shape_.q_heads} * shape_.head_dim; }
