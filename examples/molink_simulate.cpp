@@ -52,7 +52,8 @@ void print_counts(const SimCounts& counts) {
     row("frames received twice", counts.frames_twice);
     row("bytes sent again", counts.resent_bytes);
     row("refused", counts.refused);
-    row("failed by a fault", counts.failed);
+    row("failed", counts.failed);
+    row("at a row without numbers", counts.row_faults);
     row("cancelled", counts.cancelled);
     row("cancelled in flight", counts.cancelled_in_flight);
     row("preemptions", counts.preemptions);

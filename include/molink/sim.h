@@ -113,6 +113,9 @@ struct SimScenario {
     bool prefix_cache = true;
     /// Share of decode runs that carry drafts, most of them right. 0: none.
     double drafts = 0;
+    /// Share of the values behind a layer that are not a number. Which rows they hit follows from
+    /// the tokens alone. A request must end with an error at its first such row, and no other may.
+    double overflows = 0;
     std::string scheduler = "depth";  ///< "depth" or "depth-N"; a factory of one's own overrides
     std::string transmit = "fair";    ///< "fair", "strict" or "fifo"
     std::int64_t node_lost_after_us = 15'000'000;
@@ -137,7 +140,8 @@ struct SimCounts {
     std::uint64_t completions = 0;  ///< that ended with stop or length and the right tokens
     std::uint64_t tokens = 0;
     std::uint64_t refused = 0;              ///< by submit, with a reason that fits
-    std::uint64_t failed = 0;               ///< by a fault, with an error that names the node
+    std::uint64_t failed = 0;               ///< with an error that names the right node or row
+    std::uint64_t row_faults = 0;           ///< of `failed`: at a row that is not a number
     std::uint64_t cancelled = 0;            ///< all cancellations that ended a completion
     std::uint64_t cancelled_in_flight = 0;  ///< while parts of it were under way
     std::uint64_t preemptions = 0;

@@ -27,6 +27,9 @@ enum class Canary {
     draft_unverified,       ///< a draft is kept without a comparison with the sampled token
     rejected_draft_kept,    ///< a stage keeps the tokens of rejected drafts
     rejected_published,     ///< positions of rejected drafts count as computed
+    fault_ignored,          ///< a token is sampled from logits that are not numbers
+    fault_not_fed_back,     ///< parts wait for the token of a sequence that ends at a fault
+    faulty_published,       ///< rows that are not numbers enter the prefix cache
 };
 
 /// Returns the canary with this name, or none. Names are those of the enumerators.

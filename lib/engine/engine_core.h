@@ -111,7 +111,11 @@ private:
     void plan_on(LaunchedPart& launched);
 
     // engine_retire.cpp: records -> tokens
-    void retire_rows(const LaunchedRows& rows, const SampledRows* sampled, std::int64_t now_us);
+    void retire_rows(const LaunchedRows& rows, const RetiredPart& retired, std::int64_t now_us);
+    void publish(Sequence& sequence);
+    bool append_tokens(const LaunchedRows& rows, const SampledRows& sampled, std::int64_t now_us);
+    void end_at_fault(const LaunchedRows& rows, const SampledRows* sampled, const RowFault& fault,
+                      std::int64_t now_us);
     void note_token_known(PartId part, std::int64_t now_us);
     void report(const LaunchedPart& launched, const RetiredPart& retired, std::int64_t now_us);
 

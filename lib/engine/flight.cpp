@@ -72,11 +72,12 @@ namespace {
 /// Checks the record of one sequence.
 class RowsCheck {
 public:
-    RowsCheck(PartId part, const LaunchedRows& rows, const SampledRows& sampled,
+    RowsCheck(PartId part, const LaunchedRows& rows, const SampledRows& sampled, bool faulty,
               std::int32_t vocabulary)
         : part_(part.value),
           rows_(rows),
           sampled_(sampled),
+          faulty_(faulty),
           sequence_(rows.sequence->view.id.value),
           vocabulary_(vocabulary) {}
 
@@ -106,12 +107,13 @@ private:
         return {};
     }
 
-    /// All tokens but the last equal the drafts, and the last one does not, unless all were kept.
+    /// All tokens but the last equal the drafts, and the last one does not, unless all were kept or
+    /// a fault ends the sequence behind it.
     Status check_drafts() const {
         const std::size_t count = sampled_.tokens.size();
         for (std::size_t i = 0; i < std::min(count, rows_.drafts.size()); ++i) {
             const bool kept = sampled_.tokens[i] == rows_.drafts[i];
-            if (kept == (i + 1 < count)) continue;
+            if (kept == (faulty_ || i + 1 < count)) continue;
             return make_error(StatusCode::data_loss,
                               "part {} gave {} tokens for sequence {}: token {} is {}, its draft "
                               "was {}",
@@ -136,12 +138,12 @@ private:
         return {};
     }
 
-    /// Hashes cover the rows up to the one that gave the last token.
+    /// Hashes cover the rows up to the one that gave the last token. A fault leaves none.
     Status check_hashes() const {
         const Sequence& sequence = *rows_.sequence;
         const std::size_t rejected =
             static_cast<std::size_t>(rows_.span.sampled) - sampled_.tokens.size();
-        const std::size_t expected = sequence.request->hash_logits
+        const std::size_t expected = sequence.request->hash_logits && !faulty_
                                          ? static_cast<std::size_t>(rows_.span.count) - rejected
                                          : 0;
         if (sampled_.logit_hashes.size() != expected) {
@@ -165,28 +167,63 @@ private:
     std::uint64_t part_;
     const LaunchedRows& rows_;
     const SampledRows& sampled_;
+    bool faulty_;
     std::uint64_t sequence_;
     std::int32_t vocabulary_;
 };
 
+/// The least and the largest number of tokens that a record may have for a sequence.
+struct TokenBounds {
+    std::int32_t least = 0;
+    std::int32_t most = 0;
+};
+
+/// Before a fault, each row that is sampled gives a token.
+TokenBounds token_bounds(const RowSpan& span, const RowFault* fault) {
+    if (fault == nullptr) return {std::min(span.sampled, 1), span.sampled};
+    const std::int32_t before = std::max(fault->position - (span.end() - span.sampled), 0);
+    return {before, before};
+}
+
+/// Checks that each fault is one of a row of the part.
+Status check_faults(const RetiredPart& retired, const LaunchedPart& launched, std::size_t stages) {
+    for (const RowFault& fault : retired.faults) {
+        const auto rows = std::find_if(
+            launched.rows.begin(), launched.rows.end(),
+            [&](const LaunchedRows& item) { return item.sequence->wire_id == fault.sequence; });
+        if (rows != launched.rows.end() && fault.position >= rows->span.position &&
+            fault.position < rows->span.end() && fault.stage < stages) {
+            continue;
+        }
+        return make_error(StatusCode::data_loss,
+                          "part {} reports a fault of stage {} at position {} of sequence {}; no "
+                          "such row was launched to {} stages",
+                          retired.key.id.value, fault.stage, fault.position, fault.sequence.value,
+                          stages);
+    }
+    return {};
+}
+
 }  // namespace
 
 Status check_retired(const RetiredPart& retired, const LaunchedPart& launched,
-                     std::int32_t vocabulary) {
+                     const RecordBounds& bounds) {
     const PartId part = retired.key.id;
+    MOLINK_RETURN_IF_ERROR(check_faults(retired, launched, bounds.stages));
     for (const LaunchedRows& rows : launched.rows) {
         const SampledRows* sampled = find_sampled(retired, rows.sequence->wire_id);
+        const RowFault* fault = find_fault(retired.faults, rows.sequence->wire_id);
         const auto tokens =
             sampled == nullptr ? 0 : static_cast<std::int32_t>(sampled->tokens.size());
-        const std::int32_t least = std::min(rows.span.sampled, 1);
-        if (tokens < least || tokens > rows.span.sampled) {
+        const auto [least, most] = token_bounds(rows.span, fault);
+        if (tokens < least || tokens > most) {
             return make_error(StatusCode::data_loss,
                               "part {} sampled {} tokens for sequence {}; {} to {} were asked for",
-                              part.value, tokens, rows.sequence->view.id.value, least,
-                              rows.span.sampled);
+                              part.value, tokens, rows.sequence->view.id.value, least, most);
         }
         if (sampled == nullptr) continue;
-        MOLINK_RETURN_IF_ERROR(RowsCheck(part, rows, *sampled, vocabulary).run());
+        MOLINK_RETURN_IF_ERROR(
+            RowsCheck(part, rows, *sampled, fault != nullptr, bounds.vocabulary).run());
     }
     return {};
 }

@@ -71,10 +71,16 @@ private:
 /// The rows of a retired part that belong to a sequence; null when there are none.
 const SampledRows* find_sampled(const RetiredPart& retired, SequenceId wire_id);
 
+/// What a record may name.
+struct RecordBounds {
+    std::size_t stages = 0;
+    std::int32_t vocabulary = 0;
+};
+
 /// Compares a record with what was launched, before anything in it is believed: the engine must
 /// never give out a token that no stage sampled for that position. Errors: data_loss naming part,
 /// sequence and numbers.
 Status check_retired(const RetiredPart& retired, const LaunchedPart& launched,
-                     std::int32_t vocabulary);
+                     const RecordBounds& bounds);
 
 }  // namespace molink

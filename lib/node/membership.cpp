@@ -47,6 +47,7 @@ std::vector<Member> Membership::introduce(const Hello& hello, std::int64_t now_u
     std::vector<Member> nodes;
     for (std::size_t i = 0; i < hello.devices.size(); ++i) {
         Member member = make_member(NodeId(next_node_), i, hello.node_name, hello.devices);
+        member.protocol_minor = hello.protocol_minor;
         member.info.address = hello.advertise;
         member.info.host_id = hello.host_id;
         member.info.fixed_layers = hello.layers;

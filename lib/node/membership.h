@@ -17,6 +17,7 @@
 #include "node/strangers.h"
 #include "ring/ring.h"
 #include "wire/messages.h"
+#include "wire/protocol.h"
 
 namespace molink {
 
@@ -26,8 +27,9 @@ struct Member {
     NodeInfo info;   ///< what belongs to a pipeline (layers, bytes, blocks) stays empty here
     NodeId process;  ///< the node of the first device of the same process
     std::string process_name;
-    PeerLinkId link;               ///< of workers
-    std::optional<PublicKey> key;  ///< of its process; none without keys
+    std::uint16_t protocol_minor = kProtocolMinor;  ///< of its process
+    PeerLinkId link;                                ///< of workers
+    std::optional<PublicKey> key;                   ///< of its process; none without keys
     NodeDevice device;
     std::int64_t interrupted_us = 0;           ///< since when; 0: connected
     std::optional<StageLinkReport> next_link;  ///< as it reported last

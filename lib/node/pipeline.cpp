@@ -9,6 +9,7 @@
 #include "base/canary.h"
 #include "base/error.h"
 #include "kv/capacity.h"
+#include "wire/protocol.h"
 
 namespace molink {
 
@@ -66,7 +67,18 @@ Assign Pipeline::make_assign(std::size_t stage) const {
     const Member& member = *membership_.find(ring().stage(stage).node);
     assign.memory_bytes = static_cast<std::uint64_t>(membership_.memory_share(member));
     assign.max_kv_blocks = max_kv_blocks();
+    assign.protocol_minor = lowest_minor();
     return assign;
+}
+
+/// Returns the minor version of the protocol that every process of the ring knows. All links use
+/// the same formats, so that results do not depend on which worker is old.
+std::uint16_t Pipeline::lowest_minor() const {
+    std::uint16_t lowest = kProtocolMinor;
+    for (const RingStage& stage : ring().stages()) {
+        lowest = std::min(lowest, membership_.find(stage.node)->protocol_minor);
+    }
+    return lowest;
 }
 
 void Pipeline::show(PartitionReport plan) {

@@ -95,6 +95,7 @@ private:
 
     Result<Ring> make_ring(const PartitionPlan& plan) const;
     Assign make_assign(std::size_t stage) const;
+    std::uint16_t lowest_minor() const;
     std::uint64_t max_kv_blocks() const;
     std::vector<StageSession*> own_sessions(const Ring& ring) const;
     bool owns(NodeId process, std::optional<std::size_t> stage) const;

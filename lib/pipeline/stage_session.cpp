@@ -4,11 +4,14 @@
 // event.
 #include "pipeline/stage_session.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/canary.h"
 #include "base/error.h"
 #include "base/limits.h"
+#include "tensor/activation_codec.h"
+#include "wire/protocol.h"
 
 namespace molink {
 
@@ -28,7 +31,9 @@ void StageSession::assign(const Assign& assign) {
     config.ring = assign.ring.shape();
     config.stage = assign.stage_index;
     config.layers = assign.stage().layers;
-    config.activation_type = assign.activation_type;
+    config.activation_format = assign.protocol_minor >= kMinorOfRowFaults
+                                   ? newest_format(assign.activation_type)
+                                   : ActivationFormat{assign.activation_type};
     config.max_rows = assign.max_rows;
     config.max_sequences = assign.max_sequences;
     config.max_context = assign.max_context;
@@ -138,15 +143,16 @@ void StageSession::handle(StageEvent event, std::int64_t now_us) {
             ports_.stage_ready({event.epoch, assign_.stage_index});
             return;
         case StageEventKind::result: finish(std::move(event.result), now_us); return;
-        case StageEventKind::failed:
-            state_ = State::failed;
-            ports_.stage_failed(
-                {event.epoch, assign_.stage_index, event.status.code(), event.status.message()});
-            return;
+        case StageEventKind::failed: fail(event.status); return;
     }
 }
 
 void StageSession::finish(StageOutput output, std::int64_t now_us) {
+    const std::vector<RowFault>& faults = faults_of(output);
+    if (!faults.empty() && assign_.protocol_minor < kMinorOfRowFaults) {
+        fail_for(faults.front());
+        return;
+    }
     if (auto* forwarded = std::get_if<ForwardedPart>(&output)) {
         ports_.stage_forward(std::move(*forwarded));
     } else if (auto* returned = std::get_if<ReturnedPart>(&output)) {
@@ -156,6 +162,17 @@ void StageSession::finish(StageOutput output, std::int64_t now_us) {
     }
 }
 
+/// Ends the epoch: the head, or a stage on the way to it, is too old to end only one sequence.
+void StageSession::fail_for(const RowFault& fault) {
+    const std::size_t stage = std::min<std::size_t>(fault.stage, ring().last_stage());
+    fail(Status(StatusCode::data_loss, describe_fault(fault, assign_.ring.stage(stage).layers)));
+}
+
+void StageSession::fail(const Status& status) {
+    state_ = State::failed;
+    ports_.stage_failed({assign_.epoch, assign_.stage_index, status.code(), status.message()});
+}
+
 /// Sends the tokens to the first stage before it tells the head, because parts may wait for them.
 void StageSession::retire(RetiredPart part, std::int64_t now_us) {
     if (canary(Canary::lost_retirement) && part.sampled.empty() && part.key.id.value % 9 == 0) {
@@ -163,14 +180,16 @@ void StageSession::retire(RetiredPart part, std::int64_t now_us) {
     }
     if (ring().feeds_back() && part.kind == PartKind::decode) {
         TokenFeedback tokens = feedback_of(part);
+        if (canary(Canary::fault_not_fed_back)) {
+            std::erase_if(tokens.accepted, [&](const AcceptedTokens& accepted) {
+                return find_fault(part.faults, accepted.sequence) != nullptr;
+            });
+        }
         if (assign_.stage_index > 0) {
             ports_.stage_feedback(std::move(tokens));
         } else {
             const Status delivered = deliver_feedback(tokens, now_us);
-            if (!delivered.ok()) {
-                ports_.stage_failed(
-                    {assign_.epoch, assign_.stage_index, delivered.code(), delivered.message()});
-            }
+            if (!delivered.ok()) fail(delivered);
         }
     }
     ports_.stage_retire(std::move(part));

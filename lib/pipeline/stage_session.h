@@ -62,6 +62,8 @@ private:
     bool is_stale(PipelineEpoch epoch) const;
     void handle(StageEvent event, std::int64_t now_us);
     void finish(StageOutput output, std::int64_t now_us);
+    void fail_for(const RowFault& fault);
+    void fail(const Status& status);
     void retire(RetiredPart part, std::int64_t now_us);
     Status check_input(const StageInput& input) const;
     Status check_returned(const ReturnedPart& part) const;

@@ -40,10 +40,12 @@ std::string tokenizer_json() {
 /// The KV slots of one sequence without blocks: [layers][positions].
 class Pages {
 public:
-    explicit Pages(std::int32_t layers) : slots_(static_cast<std::size_t>(layers)) {}
+    explicit Pages(const FoldLayers& layers)
+        : overflows_(layers.overflows), slots_(static_cast<std::size_t>(layers.count)) {}
 
-    /// Adds the next position. Returns its hidden value after the last layer.
-    std::uint64_t run(Token token, std::int32_t position) {
+    /// Adds the next position. Returns its hidden value after the last layer. Sets `failed` when a
+    /// layer gives no number; no further position can be added then.
+    std::uint64_t run(Token token, std::int32_t position, std::optional<ExpectedFault>& failed) {
         std::uint64_t hidden = fold_embed(token);
         for (std::size_t layer = 0; layer < slots_.size(); ++layer) {
             auto& slots = slots_[layer];
@@ -52,12 +54,17 @@ public:
             for (std::size_t p = 0; p < slots.size(); ++p) {
                 sum = fold_add(sum, slots[p], static_cast<std::int32_t>(p));
             }
-            hidden = sum;
+            hidden = fold_overflow(sum, overflows_);
+            if (hidden == kFoldNan) {
+                failed = ExpectedFault{position, static_cast<std::int32_t>(layer)};
+                return hidden;
+            }
         }
         return hidden;
     }
 
 private:
+    double overflows_;
     std::vector<std::vector<std::uint64_t>> slots_;
 };
 
@@ -123,14 +130,20 @@ const Tokenizer& fold_tokenizer() {
     return *tokenizer;
 }
 
-Expected expect(const GenerateRequest& request, std::int32_t index, std::int32_t layers) {
+Expected expect(const GenerateRequest& request, std::int32_t index, const FoldLayers& layers) {
     Expected expected;
     Pages pages(layers);
     ExpectedText text(request);
     std::vector<Token> tokens = request.prompt_tokens;
     std::vector<float> logits(static_cast<std::size_t>(kFoldVocabulary));
     for (std::size_t p = 0; expected.reason == FinishReason::none; ++p) {
-        const std::uint64_t hidden = pages.run(tokens[p], static_cast<std::int32_t>(p));
+        const std::uint64_t hidden =
+            pages.run(tokens[p], static_cast<std::int32_t>(p), expected.fault);
+        if (expected.fault) {
+            expected.reason = FinishReason::error;
+            expected.text = text.finish();
+            break;
+        }
         const bool last = p + 1 == tokens.size();
         if (!last && !request.hash_logits) continue;
         fold_logits(hidden, logits);

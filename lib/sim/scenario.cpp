@@ -93,6 +93,7 @@ void read_scenario(JsonReader& reader, SimScenario& scenario) {
     reader.integer("max_context", scenario.max_context);
     reader.boolean("prefix_cache", scenario.prefix_cache);
     reader.number("drafts", scenario.drafts);
+    reader.number("overflows", scenario.overflows);
     reader.text("scheduler", scenario.scheduler);
     reader.text("transmit", scenario.transmit);
     reader.integer("node_lost_after_us", scenario.node_lost_after_us);
@@ -149,6 +150,7 @@ Status check_engine(const SimScenario& scenario) {
         in_range("block_tokens", scenario.block_tokens, 1, limits::kMaxBlockTokens));
     MOLINK_RETURN_IF_ERROR(in_range("max_context", scenario.max_context, 2, 1 << 20));
     MOLINK_RETURN_IF_ERROR(in_range("drafts", scenario.drafts, 0, 1));
+    MOLINK_RETURN_IF_ERROR(in_range("overflows", scenario.overflows, 0, 1));
     constexpr double kLongest = 1e13;
     for (std::int64_t time : {scenario.node_lost_after_us, scenario.reconnect_within_us,
                               scenario.safety_us, scenario.liveness_us}) {

@@ -20,8 +20,8 @@ namespace molink::sim {
 /// have a reason. Keeps the first violation. Thread: one.
 class EventChecker {
 public:
-    /// `layers`: of the model. `justified` returns whether a fault explains an error text.
-    EventChecker(std::int32_t layers, std::function<bool(const std::string&)> justified)
+    /// `justified` returns whether a fault explains an error text.
+    EventChecker(const FoldLayers& layers, std::function<bool(const std::string&)> justified)
         : layers_(layers), justified_(std::move(justified)) {}
 
     void add(RequestId id, const GenerateRequest& request);
@@ -63,10 +63,11 @@ private:
     void fail(RequestId id, std::int32_t index, const std::string& what);
     void check_piece(const RequestEvent& event, Request& request, Completion& completion);
     void check_end(const RequestEvent& event, Request& request, Completion& completion);
+    bool is_expected_fault(const RequestEvent& event, Request& request);
     void check_hashes(const RequestEvent& event, const Expected& expected);
     void count_end(const RequestEvent& event, const Request& request);
 
-    std::int32_t layers_;
+    FoldLayers layers_;
     std::function<bool(const std::string&)> justified_;
     std::map<RequestId, Request> requests_;  // those that have not ended
     std::string failure_;

@@ -156,6 +156,7 @@ std::vector<std::unique_ptr<SimStage>> SimCluster::make_stages(const std::string
     options.kv_blocks = static_cast<std::uint64_t>(node.kv_blocks);
     options.block_tokens = scenario_.block_tokens;
     options.hidden = scenario_.hidden;
+    options.overflows = scenario_.overflows;
     if (study_ != nullptr) options.study = &study_->nodes.at(name).stage;
     std::vector<std::unique_ptr<SimStage>> stages;
     for (std::int32_t i = 0; i < node.devices; ++i) {

@@ -41,8 +41,9 @@ void SimStage::push(std::int64_t at_us, StageEvent event) {
 void SimStage::load(const StageConfig& config) {
     config_ = config;
     if (violation_.empty() && runner_) violation_ = runner_->violation();
-    runner_ = std::make_unique<FoldRunner>(
-        FoldShape{options_.block_tokens, options_.hidden, options_.study != nullptr}, config);
+    const FoldShape shape{options_.block_tokens, options_.hidden, options_.study != nullptr,
+                          options_.overflows};
+    runner_ = std::make_unique<FoldRunner>(shape, config);
     parts_.clear();
     events_.clear();
     rest_us_ = 0;

@@ -36,6 +36,7 @@ struct SimStageOptions {
     std::uint64_t kv_blocks = 1024;  ///< that the stage offers
     std::int32_t block_tokens = 16;
     std::int32_t hidden = 2;  ///< floats of a row on the wire, at least 2
+    double overflows = 0;     ///< FoldShape::overflows
     /// Null unless the stage is that of a study; must outlive the stage. Such a stage computes less
     /// (FoldShape::light): one layer stands for all, and a row reads only the position before it.
     const StudyStage* study = nullptr;

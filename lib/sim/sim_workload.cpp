@@ -91,7 +91,7 @@ void RequestMaker::draw_sampling(SamplingParams& params) {
 }
 
 void RequestMaker::draw_stops(GenerateRequest& request) {
-    const std::string text = expect(request, 0, scenario_.layers).text;
+    const std::string text = expect(request, 0, {scenario_.layers, scenario_.overflows}).text;
     const auto count = 1 + random_.below(3);
     for (std::uint64_t i = 0; i < count && !text.empty(); ++i) {
         const std::size_t begin = boundary(text, random_.below(text.size()));

@@ -25,6 +25,7 @@ SimCounts& SimCounts::operator+=(const SimCounts& other) {
     tokens += other.tokens;
     refused += other.refused;
     failed += other.failed;
+    row_faults += other.row_faults;
     cancelled += other.cancelled;
     cancelled_in_flight += other.cancelled_in_flight;
     preemptions += other.preemptions;
@@ -124,7 +125,7 @@ World::World(const SimScenario& scenario, const SimPolicies& policies)
       policies_(wrap(policies)),
       faults_(scenario_),
       checker_(
-          scenario_.layers,
+          {scenario_.layers, scenario_.overflows},
           [this](const std::string& text) { return faults_.explains(text, cluster_.clock.now); }),
       maker_(scenario_),
       cluster_(scenario_, policies_, *this) {

@@ -190,6 +190,7 @@ SimScenario swarm_scenario(std::uint64_t seed) {
     scenario.drafts = draw.one_of({0.0, 0.0, 0.3, 1.0});
     if (draw.chance(0.25)) add_devices(draw, scenario);
     if (draw.chance(0.25)) fix_order(draw, scenario);
+    scenario.overflows = draw.one_of({0.0, 0.0, 0.0003, 0.003});
     scenario.keys = draw.chance(0.3);
     return scenario;
 }

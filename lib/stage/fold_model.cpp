@@ -3,6 +3,9 @@
 // usual temperatures has several likely tokens.
 #include "stage/fold_model.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "base/random.h"
 
 namespace molink {
@@ -17,15 +20,27 @@ std::uint64_t fold_embed(Token token) {
 }
 
 std::uint64_t fold_slot(std::uint64_t hidden, std::int32_t layer, std::int32_t position) {
+    if (hidden == kFoldNan) return kFoldNan;
     return mix64(hidden ^ (static_cast<std::uint64_t>(layer) * 1000003u +
                            static_cast<std::uint64_t>(position) * kStep));
 }
 
 std::uint64_t fold_add(std::uint64_t sum, std::uint64_t slot, std::int32_t position) {
+    if (sum == kFoldNan || slot == kFoldNan) return kFoldNan;
     return sum + mix64(slot + static_cast<std::uint64_t>(position) * kStep);
 }
 
+std::uint64_t fold_overflow(std::uint64_t hidden, double share) {
+    if (share <= 0) return hidden;
+    const double drawn = static_cast<double>(mix64(hidden ^ kStep) >> 11) * 0x1.0p-53;
+    return drawn < share ? kFoldNan : hidden;
+}
+
 void fold_logits(std::uint64_t hidden, std::span<float> logits) {
+    if (hidden == kFoldNan) {
+        std::fill(logits.begin(), logits.end(), std::numeric_limits<float>::quiet_NaN());
+        return;
+    }
     for (std::size_t i = 0; i < logits.size(); ++i) {
         const std::uint64_t bits = mix64(hidden + (i + 1) * kStep);
         logits[i] = static_cast<float>(bits >> 40) * 0x1.0p-21f - 4.0f;

@@ -45,42 +45,47 @@ Result<StageOutput> FoldRunner::run(StageInput input) {
     }
     if (const auto* returned = std::get_if<ReturnedPart>(&input)) return sample_returned(*returned);
     if (auto* plan = std::get_if<PartPlan>(&input)) {
-        return run_layers(std::move(*plan), nullptr, {});
+        return run_layers(std::move(*plan), nullptr, {}, {});
     }
     auto& forwarded = std::get<ForwardedPart>(input);
     return run_layers(std::move(forwarded.plan), &forwarded.activations,
-                      std::move(forwarded.stage_times));
+                      std::move(forwarded.stage_times), std::move(forwarded.faults));
 }
 
 /// Results of the rows of a part, collected sequence by sequence.
 struct FoldRunner::Sums {
     std::size_t row = 0;  // index of the next row in the part
-    std::vector<SampledRows> sampled;
+    SampledPart part;
     ActivationRows output;
     std::vector<float> logits;
 };
 
 Result<StageOutput> FoldRunner::run_layers(PartPlan plan, const ActivationRows* input,
-                                           std::vector<StageTime> times) {
+                                           std::vector<StageTime> times,
+                                           std::vector<RowFault> faults) {
     if ((input == nullptr) != config_.has_embedding()) {
         return make_error(StatusCode::data_loss, "part {} comes {} activations to stage {}",
                           plan.key.id.value, input == nullptr ? "without" : "with", config_.stage);
     }
     MOLINK_RETURN_IF_ERROR(table_->apply(plan));
     Sums sums;
-    sums.output.type = config_.activation_type;
+    sums.part.stage = static_cast<std::uint32_t>(config_.stage);
+    sums.part.faults = std::move(faults);
+    sums.output.type = config_.activation_format.type;
+    sums.output.exact_values = config_.activation_format.exact_values;
     for (const RowSpan& span : spans_of(plan.rows)) {
         MOLINK_RETURN_IF_ERROR(run_span(plan, input, span, sums));
     }
     if (!config_.is_last()) {
-        return StageOutput(
-            ForwardedPart{std::move(plan), std::move(sums.output), std::move(times)});
+        return StageOutput(ForwardedPart{std::move(plan), std::move(sums.output), std::move(times),
+                                         std::move(sums.part.faults)});
     }
     if (config_.ring.returns()) {
-        return StageOutput(make_returned(plan, std::move(sums.output), std::move(times)));
+        return StageOutput(make_returned(plan, std::move(sums.output), std::move(times),
+                                         std::move(sums.part.faults)));
     }
-    return StageOutput(
-        RetiredPart{plan.key, plan.kind(), std::move(sums.sampled), std::move(times)});
+    return StageOutput(RetiredPart{plan.key, plan.kind(), std::move(sums.part.rows),
+                                   std::move(times), std::move(sums.part.faults)});
 }
 
 /// Runs the rows of one sequence through the layers. Then samples them here, or appends those rows
@@ -98,17 +103,22 @@ Status FoldRunner::run_span(const PartPlan& plan, const ActivationRows* input, c
             MOLINK_RETURN_IF_ERROR(read_row(plan.key.id, *input, sums.row, hidden));
         }
         hidden = run_row(sequence, position, hidden);
+        // Where the row is sampled, the sampler sees its logits.
+        if (hidden == kFoldNan && !(samples && plan.kind() == PartKind::decode)) {
+            add_fault(sums.part.faults,
+                      {span.sequence, position, sums.part.stage, RowFaultKind::hidden});
+        }
         const std::int32_t at = i - (span.count - needed);
         if (at < 0) continue;
         if (samples) {
             fold_row(hidden, at, sums.logits);
         } else {
-            append_row(hidden, bytes_of_row(config_.activation_type), sums.output.bytes);
+            append_row(hidden, bytes_of_row(config_.activation_format), sums.output.bytes);
             ++sums.output.rows;
         }
     }
     if (samples && needed > 0) {
-        sums.sampled.push_back(sampler_.sample(span, sequence, sums.logits));
+        sampler_.sample(span, sequence, sums.logits, sums.part);
     }
     return {};
 }
@@ -121,7 +131,9 @@ Result<StageOutput> FoldRunner::sample_returned(const ReturnedPart& part) {
                           part.key.id.value, config_.stage);
     }
     MOLINK_RETURN_IF_ERROR(table_->check_returned(part));
-    RetiredPart retired{part.key, part.kind, {}, part.stage_times};
+    SampledPart sampled;
+    sampled.stage = static_cast<std::uint32_t>(config_.stage);
+    sampled.faults = part.faults;
     std::size_t row = 0;
     std::vector<float> logits;
     for (const RowSpan& span : part.spans) {
@@ -134,9 +146,10 @@ Result<StageOutput> FoldRunner::sample_returned(const ReturnedPart& part) {
             MOLINK_RETURN_IF_ERROR(read_row(part.key.id, part.activations, row, hidden));
             fold_row(hidden, i, logits);
         }
-        retired.sampled.push_back(sampler_.sample(span, sequence, logits));
+        sampler_.sample(span, sequence, logits, sampled);
     }
-    return StageOutput(std::move(retired));
+    return StageOutput(RetiredPart{part.key, part.kind, std::move(sampled.rows), part.stage_times,
+                                   std::move(sampled.faults)});
 }
 
 void FoldRunner::fold_row(std::uint64_t hidden, std::int32_t at, std::vector<float>& logits) const {
@@ -169,6 +182,7 @@ std::uint64_t FoldRunner::run_row(const StageSequence& sequence, std::int32_t po
         for (std::int32_t p = first; p <= position; ++p) {
             hidden = read_slot(sequence, layer, p, hidden);
         }
+        if (hidden != kFoldNan) hidden = fold_overflow(hidden, shape_.overflows);
     }
     return hidden;
 }
@@ -186,14 +200,14 @@ std::uint64_t FoldRunner::read_slot(const StageSequence& sequence, std::int32_t 
     return fold_add(sum, read.value, position);
 }
 
-std::size_t FoldRunner::bytes_of_row(DataType type) const {
-    return std::max(activation_bytes(type, 1, static_cast<std::size_t>(shape_.hidden)),
+std::size_t FoldRunner::bytes_of_row(const ActivationFormat& format) const {
+    return std::max(activation_bytes(format, 1, static_cast<std::size_t>(shape_.hidden)),
                     sizeof(std::uint64_t));
 }
 
 Status FoldRunner::read_row(PartId part, const ActivationRows& rows, std::size_t row,
                             std::uint64_t& hidden) const {
-    const std::size_t bytes = bytes_of_row(rows.type);
+    const std::size_t bytes = bytes_of_row({rows.type, rows.exact_values});
     if (rows.bytes.size() < (row + 1) * bytes) {
         return make_error(StatusCode::data_loss,
                           "part {} brings {} bytes; row {} of {} bytes is missing", part.value,

@@ -18,6 +18,7 @@ struct FoldShape {
     std::int32_t hidden = 2;  ///< values of a row on the wire, at least 2
     /// One layer stands for all of them, and a row reads only its position and the one before it.
     bool light = false;
+    double overflows = 0;  ///< share of the values after a layer that are not a number
 };
 
 /// The layers of one epoch of the fold model, with the sequence table and the sampler of real
@@ -47,7 +48,7 @@ private:
 
     struct Sums;
     Result<StageOutput> run_layers(PartPlan plan, const ActivationRows* input,
-                                   std::vector<StageTime> times);
+                                   std::vector<StageTime> times, std::vector<RowFault> faults);
     Status run_span(const PartPlan& plan, const ActivationRows* input, const RowSpan& span,
                     Sums& sums);
     Result<StageOutput> sample_returned(const ReturnedPart& part);
@@ -58,7 +59,7 @@ private:
                             std::int32_t position, std::uint64_t sum);
     LayerRange kept_layers() const;
     Slot& slot(const StageSequence& sequence, std::int32_t layer, std::int32_t position);
-    std::size_t bytes_of_row(DataType type) const;
+    std::size_t bytes_of_row(const ActivationFormat& format) const;
     Status read_row(PartId part, const ActivationRows& rows, std::size_t row,
                     std::uint64_t& hidden) const;
     void append_row(std::uint64_t hidden, std::size_t bytes, Bytes& rows) const;

@@ -4,6 +4,7 @@
 #include "stage/part_slot.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 
@@ -16,6 +17,11 @@ Result<PartSlot> PartSlot::make(Backend& backend, const Bounds& bounds) {
     const std::size_t bytes = rows * slot.width() * sizeof(float);
     MOLINK_ASSIGN_OR_RETURN(slot.hidden_, backend.allocate(bytes));
     MOLINK_ASSIGN_OR_RETURN(slot.host_rows_, backend.allocate_host(bytes));
+    if (bounds.checks_rows) {
+        const std::size_t results = rows * sizeof(std::int32_t);
+        MOLINK_ASSIGN_OR_RETURN(slot.row_checks_, backend.allocate(results));
+        MOLINK_ASSIGN_OR_RETURN(slot.host_row_checks_, backend.allocate_host(results));
+    }
     if (!bounds.has_lm_head) return slot;
     MOLINK_ASSIGN_OR_RETURN(slot.best_, backend.allocate(rows * sizeof(std::int32_t)));
     MOLINK_ASSIGN_OR_RETURN(slot.host_best_, backend.allocate_host(rows * sizeof(std::int32_t)));
@@ -28,7 +34,7 @@ void PartSlot::upload_rows(Stream& stream, std::size_t count) {
 }
 
 /// Copies adjacent rows together.
-void PartSlot::download_rows(Stream& stream, std::span<const std::int32_t> rows) {
+void PartSlot::download_rows(Stream& stream, std::vector<std::int32_t> rows) {
     for (std::size_t i = 0; i < rows.size();) {
         std::size_t end = i + 1;
         while (end < rows.size() && rows[end] == rows[end - 1] + 1) ++end;
@@ -37,7 +43,24 @@ void PartSlot::download_rows(Stream& stream, std::span<const std::int32_t> rows)
                         (end - i) * width() * sizeof(float));
         i = end;
     }
-    rows_out = rows.size();
+    rows_out = std::move(rows);
+}
+
+/// An argmax is the one op that looks at every value and says so when one is not finite.
+void PartSlot::check_rows(Stream& stream, std::int64_t rows) {
+    ArgmaxArgs args;
+    args.x = hidden();
+    args.out = static_cast<std::int32_t*>(row_checks_->data());
+    args.rows = rows;
+    args.width = bounds_.hidden;
+    stream.argmax(args);
+    checked_ = static_cast<std::size_t>(rows);
+    stream.download(host_row_checks_->data(), args.out, checked_ * sizeof(std::int32_t));
+}
+
+std::span<const std::int32_t> PartSlot::row_checks() const {
+    if (checked_ == 0) return {};
+    return {static_cast<const std::int32_t*>(host_row_checks_->data()), checked_};
 }
 
 Status PartSlot::split_sampling(Backend& backend, std::int64_t host_rows) {

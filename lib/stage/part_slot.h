@@ -23,6 +23,7 @@ public:
         std::int64_t hidden = 0;  ///< width of a row
         std::int64_t vocabulary = 0;
         bool has_lm_head = false;
+        bool checks_rows = false;
     };
     /// Errors: resource_exhausted.
     static Result<PartSlot> make(Backend& backend, const Bounds& bounds);
@@ -38,7 +39,13 @@ public:
     /// Enqueues the copy of host_rows(count) to hidden().
     void upload_rows(Stream& stream, std::size_t count);
     /// Enqueues the copy of the listed rows of hidden() to host_rows(), in that order.
-    void download_rows(Stream& stream, std::span<const std::int32_t> rows);
+    void download_rows(Stream& stream, std::vector<std::int32_t> rows);
+    /// Enqueues the search for values of hidden() [rows, hidden] that are not finite.
+    void check_rows(Stream& stream, std::int64_t rows);
+    /// Returns for each row that was checked whether all its values are finite. Valid after the
+    /// wait for `done`.
+    std::span<const std::int32_t> row_checks() const;
+    void forget_checks() { checked_ = 0; }
 
     /// Decides that the first `host_rows` rows with logits are sampled on the host and the others
     /// by an argmax on the device. Makes room for the logits. Errors: resource_exhausted.
@@ -50,15 +57,16 @@ public:
     /// Enqueues the copy of the tokens of all argmax rows to the host.
     void download_best(Stream& stream);
     /// Logits of the rows that the host samples, [host rows, vocabulary], and the tokens of the
-    /// argmax rows, in order. Valid after the wait for `done`.
+    /// argmax rows, in order, -1 where logits are not finite. Valid after the wait for `done`.
     const float* host_logits() const;
     const std::int32_t* host_best() const;
 
     StageInput input;
     std::vector<RowSpan> spans;
-    std::size_t rows_out = 0;  ///< rows in host_rows() for another stage
-    Stream* last = nullptr;    ///< the stream with the last op of the part
-    Mark done;                 ///< recorded after that op
+    std::vector<RowFault> faults;
+    std::vector<std::int32_t> rows_out;  ///< rows of the part in host_rows(), for another stage
+    Stream* last = nullptr;              ///< the stream with the last op of the part
+    Mark done;                           ///< recorded after that op
 
 private:
     PartSlot(const Bounds& bounds, DeviceBatch batch) : bounds_(bounds), batch_(std::move(batch)) {}
@@ -69,6 +77,9 @@ private:
     std::unique_ptr<PinnedBuffer> host_rows_;  // [rows, hidden]
     std::unique_ptr<DeviceBuffer> best_;       // [rows] tokens
     std::unique_ptr<PinnedBuffer> host_best_;
+    std::unique_ptr<DeviceBuffer> row_checks_;  // [rows] results of argmax
+    std::unique_ptr<PinnedBuffer> host_row_checks_;
+    std::size_t checked_ = 0;                    // rows
     std::unique_ptr<PinnedBuffer> host_logits_;  // [host rows, vocabulary]; grows
     std::int64_t host_sampled_ = 0;              // rows that the host samples
 };

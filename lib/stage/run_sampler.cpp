@@ -5,7 +5,11 @@
 // sampled.
 #include "stage/run_sampler.h"
 
+#include <limits>
+#include <utility>
+
 #include "base/canary.h"
+#include "base/float_bits.h"
 #include "sampling/sampler.h"
 
 namespace molink {
@@ -35,6 +39,47 @@ bool accepts_draft(const RowSpan& span, const StageSequence& sequence, std::int3
     return position < span.end() && sequence.tokens[static_cast<std::size_t>(position)] == token;
 }
 
+/// Finds the row of a span at which sampling has to end, and settles what becomes of its fault.
+class FaultWatch {
+public:
+    /// `rows`: the last rows of the span, which have logits.
+    FaultWatch(const RowSpan& span, std::int32_t rows, SampledPart& part)
+        : sequence_(span.sequence), first_(span.end() - rows), part_(part) {
+        if (canary(Canary::fault_ignored)) return;
+        const RowFault* known = find_fault(part.faults, span.sequence);
+        if (known != nullptr) end_ = known->position;
+    }
+
+    /// Returns whether nothing may be sampled from row `i`. `finite`: all its logits are.
+    bool stops_at(std::int32_t i, bool finite) {
+        const std::int32_t position = first_ + i;
+        if (!finite && position < end_ && !canary(Canary::fault_ignored)) {
+            add_fault(part_.faults, {sequence_, position, part_.stage, RowFaultKind::logits});
+            end_ = position;
+        }
+        stopped_ = position >= end_;
+        return stopped_;
+    }
+
+    void finish(SampledRows sampled) {
+        if (stopped_) {
+            sampled.logit_hashes.clear();
+            if (sampled.tokens.empty()) return;
+        } else {
+            std::erase_if(part_.faults,
+                          [this](const RowFault& fault) { return fault.sequence == sequence_; });
+        }
+        part_.rows.push_back(std::move(sampled));
+    }
+
+private:
+    SequenceId sequence_;
+    std::int32_t first_;
+    SampledPart& part_;
+    std::int32_t end_ = std::numeric_limits<std::int32_t>::max();
+    bool stopped_ = false;
+};
+
 }  // namespace
 
 bool RunSampler::is_greedy(const RowSpan& span, const StageSequence& sequence) {
@@ -45,25 +90,28 @@ bool RunSampler::is_greedy(const RowSpan& span, const StageSequence& sequence) {
            !forbids_stops(open, span.end() - span.sampled + 1);
 }
 
-SampledRows RunSampler::keep_accepted(const RowSpan& span, const StageSequence& sequence,
-                                      std::span<const Token> tokens) {
+void RunSampler::keep_accepted(const RowSpan& span, const StageSequence& sequence,
+                               std::span<const Token> tokens, SampledPart& part) {
     SampledRows sampled = begin_sampling(span);
-    for (const Token token : tokens) {
-        const std::int32_t position =
-            sampled.position + static_cast<std::int32_t>(sampled.tokens.size());
+    FaultWatch watch(span, static_cast<std::int32_t>(tokens.size()), part);
+    for (std::int32_t i = 0; i < static_cast<std::int32_t>(tokens.size()); ++i) {
+        const Token token = tokens[static_cast<std::size_t>(i)];
+        if (watch.stops_at(i, token >= 0)) break;
         sampled.tokens.push_back(token);
-        if (!accepts_draft(span, sequence, position, token)) break;
+        if (!accepts_draft(span, sequence, sampled.position + i, token)) break;
     }
-    return sampled;
+    watch.finish(std::move(sampled));
 }
 
-SampledRows RunSampler::sample(const RowSpan& span, StageSequence& sequence,
-                               std::span<const float> logits) {
+void RunSampler::sample(const RowSpan& span, StageSequence& sequence, std::span<const float> logits,
+                        SampledPart& part) {
     SampledRows sampled = begin_sampling(span);
     const std::int32_t rows = logit_row_count(span, sequence);
-    const std::size_t width = rows > 0 ? logits.size() / static_cast<std::size_t>(rows) : 0;
+    const std::size_t width = logits.size() / static_cast<std::size_t>(rows);
+    FaultWatch watch(span, rows, part);
     for (std::int32_t i = 0; i < rows; ++i) {
         const auto row = logits.subspan(static_cast<std::size_t>(i) * width, width);
+        if (watch.stops_at(i, all_finite(row))) break;
         if (sequence.open.hash_logits) sampled.logit_hashes.push_back(hash_logits(row));
         if (i < rows - span.sampled) continue;
         const std::int32_t position = span.end() - rows + i + 1;
@@ -83,7 +131,7 @@ SampledRows RunSampler::sample(const RowSpan& span, StageSequence& sequence,
         }
         if (!accepts_draft(span, sequence, position, token)) break;
     }
-    return sampled;
+    watch.finish(std::move(sampled));
 }
 
 Token RunSampler::choose(const StageSequence& sequence, std::span<const float> row,

@@ -11,6 +11,7 @@
 #include <molink/types.h>
 
 #include "ring/ring.h"
+#include "tensor/activation_codec.h"
 #include "work/part.h"
 #include "work/retired_part.h"
 
@@ -22,8 +23,8 @@ struct StageConfig {
     RingShape ring;
     std::size_t stage = 0;  ///< index in the ring
     LayerRange layers;
-    DataType activation_type = DataType::f32;  ///< of the rows for the next stage
-    std::int32_t max_rows = 0;                 ///< of one part
+    ActivationFormat activation_format;  ///< of the rows for the next stage
+    std::int32_t max_rows = 0;           ///< of one part
     std::int32_t max_sequences = 0;
     std::int32_t max_context = 0;     ///< positions of one sequence
     std::uint64_t memory_bytes = 0;   ///< weights, workspace and KV together

@@ -8,9 +8,13 @@
 namespace molink {
 
 ReturnedPart make_returned(const PartPlan& plan, ActivationRows activations,
-                           std::vector<StageTime> stage_times) {
-    return {plan.key, plan.kind(), spans_of(plan.rows), std::move(activations),
-            std::move(stage_times)};
+                           std::vector<StageTime> stage_times, std::vector<RowFault> faults) {
+    return {plan.key,
+            plan.kind(),
+            spans_of(plan.rows),
+            std::move(activations),
+            std::move(stage_times),
+            std::move(faults)};
 }
 
 void add_stage_time(StageOutput& output, bool returned, const StageTime& time) {

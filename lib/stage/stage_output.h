@@ -10,7 +10,7 @@ namespace molink {
 /// Returns the part that goes back to the LM head on the first stage. `activations` are the rows
 /// whose logits are needed.
 ReturnedPart make_returned(const PartPlan& plan, ActivationRows activations,
-                           std::vector<StageTime> stage_times);
+                           std::vector<StageTime> stage_times, std::vector<RowFault> faults);
 
 /// Adds the times of this stage to its output. A retired part lists one entry for each stage.
 /// Therefore the time for a `returned` part is added to the entry of the first stage.

@@ -66,6 +66,7 @@ Status StageRunner::start(std::uint64_t kv_blocks) {
     slot_bounds.hidden = spec_.hidden;
     slot_bounds.vocabulary = spec_.vocabulary;
     slot_bounds.has_lm_head = config_.has_lm_head();
+    slot_bounds.checks_rows = config_.is_last();
     for (std::int32_t i = 0; i <= traits_.parts_ahead; ++i) {
         MOLINK_ASSIGN_OR_RETURN(PartSlot slot, PartSlot::make(backend_, slot_bounds));
         slots_.push_back(std::move(slot));
@@ -84,6 +85,8 @@ Status StageRunner::start(std::uint64_t kv_blocks) {
 Status StageRunner::begin(StageInput input) {
     PartSlot& slot = slots_[(oldest_ + begun_) % slots_.size()];
     slot.input = std::move(input);
+    slot.faults.clear();
+    slot.forget_checks();
     MOLINK_RETURN_IF_ERROR(
         std::visit([&](const auto& part) { return enqueue(part, slot); }, slot.input));
     slot.done = slot.last->record();
@@ -97,6 +100,10 @@ Result<StageOutput> StageRunner::finish() {
     --begun_;
     const Status done = slot.last->wait(slot.done);
     if (!done.ok()) return done.with_context(fmt::format("part {}", key_of(slot.input).id.value));
+    const auto checks = slot.row_checks();
+    for (std::size_t row = 0; row < checks.size(); ++row) {
+        if (checks[row] < 0) note_fault(static_cast<std::int32_t>(row), RowFaultKind::hidden, slot);
+    }
     return std::visit([&](auto& part) { return output(part, slot); }, slot.input);
 }
 
@@ -129,6 +136,7 @@ Status StageRunner::enqueue(const PartPlan& part, PartSlot& slot) {
 }
 
 Status StageRunner::enqueue(const ForwardedPart& part, PartSlot& slot) {
+    slot.faults = part.faults;
     return enqueue_layers(part.plan, &part.activations, slot);
 }
 
@@ -150,6 +158,11 @@ Status StageRunner::enqueue_layers(const PartPlan& plan, const ActivationRows* a
         MOLINK_RETURN_IF_ERROR(upload_activations(*activations, slot));
     }
     model_->run_layers(*compute_, batch.args(), pages_, slot.hidden());
+    // Behind the last stage no one looks at the rows of a prompt that need no logits, but what it
+    // has stored of them must not enter the prefix cache either.
+    if (config_.is_last() && plan.kind() == PartKind::prefill) {
+        slot.check_rows(*compute_, batch.rows());
+    }
     if (samples) {
         enqueue_sampling(slot);
     } else if (config_.is_last()) {
@@ -157,7 +170,7 @@ Status StageRunner::enqueue_layers(const PartPlan& plan, const ActivationRows* a
     } else {
         std::vector<std::int32_t> all(static_cast<std::size_t>(batch.rows()));
         std::iota(all.begin(), all.end(), 0);
-        enqueue_rows_out(all, slot);
+        enqueue_rows_out(std::move(all), slot);
     }
     return {};
 }
@@ -170,6 +183,7 @@ Status StageRunner::enqueue(const ReturnedPart& part, PartSlot& slot) {
     }
     MOLINK_RETURN_IF_ERROR(table_->check_returned(part));
     slot.spans = part.spans;
+    slot.faults = part.faults;
     slot.batch().clear();
     MOLINK_RETURN_IF_ERROR(list_logit_rows(true, slot));
     slot.batch().upload(*compute_);
@@ -201,15 +215,16 @@ Status StageRunner::gather(const PartPlan& plan, PartSlot& slot) {
 
 Status StageRunner::upload_activations(const ActivationRows& rows, PartSlot& slot) {
     const auto count = static_cast<std::size_t>(rows.rows);
-    MOLINK_RETURN_IF_ERROR(
-        decode_activations(rows.type, rows.bytes, slot.host_rows(count), slot.width()));
+    const ActivationFormat format{rows.type, rows.exact_values};
+    MOLINK_RETURN_IF_ERROR(decode_activations(format, rows.bf16_rows, rows.bytes,
+                                              slot.host_rows(count), slot.width()));
     slot.upload_rows(*compute_, count);
     return {};
 }
 
-void StageRunner::enqueue_rows_out(std::span<const std::int32_t> rows, PartSlot& slot) {
+void StageRunner::enqueue_rows_out(std::vector<std::int32_t> rows, PartSlot& slot) {
     copies_out_->after(*compute_, compute_->record());
-    slot.download_rows(*copies_out_, rows);
+    slot.download_rows(*copies_out_, std::move(rows));
     slot.last = copies_out_.get();
 }
 
@@ -264,42 +279,62 @@ StageOutput StageRunner::output(ForwardedPart& part, PartSlot& slot) {
 StageOutput StageRunner::output_of_layers(PartPlan& plan, std::vector<StageTime> times,
                                           PartSlot& slot) {
     if (!config_.is_last()) {
-        return ForwardedPart{std::move(plan), encode_rows(slot), std::move(times)};
+        ActivationRows rows = encode_rows(slot);
+        return ForwardedPart{std::move(plan), std::move(rows), std::move(times),
+                             std::move(slot.faults)};
     }
     if (config_.ring.returns()) {
-        return make_returned(plan, encode_rows(slot), std::move(times));
+        ActivationRows rows = encode_rows(slot);
+        return make_returned(plan, std::move(rows), std::move(times), std::move(slot.faults));
     }
-    return RetiredPart{plan.key, plan.kind(), sample(slot), std::move(times)};
+    return retire(plan.key, plan.kind(), std::move(times), slot);
 }
 
 StageOutput StageRunner::output(ReturnedPart& part, PartSlot& slot) {
-    return RetiredPart{part.key, part.kind, sample(slot), std::move(part.stage_times)};
+    return retire(part.key, part.kind, std::move(part.stage_times), slot);
 }
 
+/// Notes that the row of the part with this index has no usable result.
+void StageRunner::note_fault(std::int32_t row, RowFaultKind kind, PartSlot& slot) const {
+    add_row_fault(slot.faults, slot.spans, row, static_cast<std::uint32_t>(config_.stage), kind);
+}
+
+/// Encodes the rows for another stage, and notes those that are no numbers or do not fit.
 ActivationRows StageRunner::encode_rows(PartSlot& slot) const {
-    const std::size_t rows = slot.rows_out;
-    return {config_.activation_type, static_cast<std::int32_t>(rows),
-            encode_activations(config_.activation_type, slot.host_rows(rows), slot.width())};
+    const ActivationFormat& format = config_.activation_format;
+    const std::size_t rows = slot.rows_out.size();
+    EncodedRows encoded = encode_activations(format, slot.host_rows(rows), slot.width());
+    for (const std::uint32_t row : encoded.not_finite) {
+        note_fault(slot.rows_out[row], RowFaultKind::hidden, slot);
+    }
+    for (const std::uint32_t row : encoded.too_large) {
+        note_fault(slot.rows_out[row], RowFaultKind::range, slot);
+    }
+    return {format.type, static_cast<std::int32_t>(rows), std::move(encoded.bytes),
+            format.exact_values, std::move(encoded.bf16_rows)};
 }
 
-std::vector<SampledRows> StageRunner::sample(PartSlot& slot) {
+RetiredPart StageRunner::retire(const PartKey& key, PartKind kind, std::vector<StageTime> times,
+                                PartSlot& slot) {
     const auto vocabulary = static_cast<std::size_t>(spec_.vocabulary);
     const float* logits = slot.host_logits();
     const Token* best = slot.host_best();
-    std::vector<SampledRows> sampled;
+    SampledPart part;
+    part.stage = static_cast<std::uint32_t>(config_.stage);
+    part.faults = std::move(slot.faults);
     for (const RowSpan& span : slot.spans) {
         StageSequence& sequence = table_->at(span.sequence);
         const auto rows = static_cast<std::size_t>(logit_row_count(span, sequence));
         if (rows == 0) continue;
         if (RunSampler::is_greedy(span, sequence)) {
-            sampled.push_back(RunSampler::keep_accepted(span, sequence, {best, rows}));
+            RunSampler::keep_accepted(span, sequence, {best, rows}, part);
             best += rows;
         } else {
-            sampled.push_back(sampler_.sample(span, sequence, {logits, rows * vocabulary}));
+            sampler_.sample(span, sequence, {logits, rows * vocabulary}, part);
             logits += rows * vocabulary;
         }
     }
-    return sampled;
+    return {key, kind, std::move(part.rows), std::move(times), std::move(part.faults)};
 }
 
 }  // namespace molink

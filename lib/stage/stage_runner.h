@@ -56,7 +56,7 @@ private:
     Status gather(const PartPlan& plan, PartSlot& slot);
     Status upload_activations(const ActivationRows& rows, PartSlot& slot);
     /// Enqueues the copy of `rows` of the slot to the host, for another stage.
-    void enqueue_rows_out(std::span<const std::int32_t> rows, PartSlot& slot);
+    void enqueue_rows_out(std::vector<std::int32_t> rows, PartSlot& slot);
     /// Lists the rows that need logits. With `returned`, the slot's hidden rows are only these
     /// rows.
     Status list_logit_rows(bool returned, PartSlot& slot);
@@ -67,8 +67,10 @@ private:
     StageOutput output(ForwardedPart& part, PartSlot& slot);
     StageOutput output(ReturnedPart& part, PartSlot& slot);
     StageOutput output_of_layers(PartPlan& plan, std::vector<StageTime> times, PartSlot& slot);
+    void note_fault(std::int32_t row, RowFaultKind kind, PartSlot& slot) const;
     ActivationRows encode_rows(PartSlot& slot) const;
-    std::vector<SampledRows> sample(PartSlot& slot);
+    RetiredPart retire(const PartKey& key, PartKind kind, std::vector<StageTime> times,
+                       PartSlot& slot);
     std::vector<std::int32_t> needed_rows(std::span<const RowSpan> spans) const;
 
     Backend& backend_;

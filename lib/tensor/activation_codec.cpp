@@ -1,20 +1,21 @@
 // Converts hidden rows to bytes and back. A prompt's activations have tens of megabytes, so the
 // loops have no branches and work on small blocks that the compiler vectorises. The bits equal
-// those of tensor/dtype.h; a test shows this for every half value and every rounding case.
+// those of tensor/dtype.h; a test shows this for every half value and every rounding case. Rows are
+// independent of each other, so that results do not depend on which rows travel together.
 #include "tensor/activation_codec.h"
 
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
 #include <cstring>
-#include <limits>
 
 #include <molink/partitioner.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/float_bits.h"
 #include "tensor/dtype.h"
+#include "tensor/int8_rows.h"
 
 namespace molink {
 namespace {
@@ -99,57 +100,67 @@ void decode_halves(const std::byte* in, std::span<float> out, Widen widen) {
     }
 }
 
-/// Values that share a scale. The group is small, so an outlier affects few values, and large
-/// enough that scales are only a sixteenth of the bytes.
-constexpr std::size_t kGroupValues = 64;
+/// Magnitudes from here on round to infinity in f16 and in bf16. A row above the second one is
+/// refused by int8 too: its scale times 127 might not be finite.
+constexpr std::int32_t kF16OverflowBits = 0x477ff000;
+constexpr std::int32_t kBf16OverflowBits = 0x7f7f8000;
 
-std::size_t int8_row_bytes(std::size_t width) {
-    return width + (width + kGroupValues - 1) / kGroupValues * sizeof(float);
+void write_f32(std::span<const float> values, std::byte* out) {
+    std::memcpy(out, values.data(), values.size_bytes());
+    if constexpr (kSwap) swap_bytes(std::span(reinterpret_cast<float*>(out), values.size()));
 }
 
-/// Encodes one group: its scale, then its values.
-void encode_group(std::span<const float> values, std::byte* out) {
-    float largest = 0;
-    bool finite = true;
-    for (float value : values) {
-        const float magnitude = std::fabs(value);
-        largest = std::max(largest, magnitude);
-        finite &= magnitude <= std::numeric_limits<float>::max();
-    }
-    const float scale = finite ? largest / 127 : std::numeric_limits<float>::quiet_NaN();
-    const float inverse = finite && scale > 0 ? 1 / scale : 0;
-    write_le(std::span(out, sizeof(float)), 0, std::bit_cast<std::uint32_t>(scale));
-    std::array<std::int8_t, kGroupValues> rounded{};
-    for (std::size_t i = 0; finite && i < values.size(); ++i) {
-        // Adding and subtracting 1.5 * 2^23 rounds to nearest even.
-        const float value = std::clamp(values[i] * inverse, -127.0f, 127.0f);
-        rounded[i] = static_cast<std::int8_t>((value + 12582912.0f) - 12582912.0f);
-    }
-    std::memcpy(out + sizeof(float), rounded.data(), values.size());
+void write_f16(std::span<const float> values, std::byte* out) {
+    encode_halves(values, out, [](float value) { return narrow_f16(value); });
 }
 
-void encode_int8(std::span<const float> values, std::size_t width, std::byte* out) {
-    for (; !values.empty(); values = values.subspan(width)) {
-        for (std::size_t at = 0; at < width; at += kGroupValues) {
-            const std::size_t count = std::min(kGroupValues, width - at);
-            encode_group(values.subspan(at, count), out);
-            out += sizeof(float) + count;
+void write_bf16(std::span<const float> values, std::byte* out) {
+    encode_halves(values, out, [](float value) { return narrow_bf16(value); });
+}
+
+/// Notes what is special about a row with this peak. Returns whether it is written as bf16.
+bool classify(const ActivationFormat& format, std::int32_t peak, std::uint32_t row,
+              EncodedRows& encoded) {
+    if (peak >= kInfinityBits) {
+        encoded.not_finite.push_back(row);
+        return false;
+    }
+    if (format.type == DataType::f32) return false;
+    const bool above_f16 = format.type == DataType::f16 && peak >= kF16OverflowBits;
+    if (peak >= kBf16OverflowBits || (above_f16 && !format.widens)) {
+        encoded.too_large.push_back(row);
+    }
+    if (!above_f16 || !format.widens) return false;
+    encoded.bf16_rows.push_back(row);
+    return true;
+}
+
+Status check_size(const ActivationFormat& format, ByteSpan bytes, std::size_t rows,
+                  std::size_t width) {
+    if (!is_activation_type(format.type)) {
+        return invalid_argument("decode activations: {} is not f32, f16, bf16 or int8",
+                                data_type_name(format.type));
+    }
+    const std::size_t expected = activation_bytes(format, rows, width);
+    if (bytes.size() == expected) return {};
+    return make_error(StatusCode::data_loss,
+                      "decode activations: {} bytes for {} values of {}; {} are needed",
+                      bytes.size(), rows * width, data_type_name(format.type), expected);
+}
+
+Status decode_bf16_rows(std::span<const std::uint32_t> rows, ByteSpan bytes, std::span<float> out,
+                        std::size_t width) {
+    for (const std::uint32_t row : rows) {
+        if (row >= out.size() / width) {
+            return make_error(StatusCode::data_loss,
+                              "decode activations: row {} of {} is said to be bf16", row,
+                              out.size() / width);
         }
+        decode_halves(bytes.data() + row * width * sizeof(std::uint16_t),
+                      out.subspan(row * width, width),
+                      [](std::uint16_t bits) { return widen_bf16(bits); });
     }
-}
-
-void decode_int8(const std::byte* in, std::span<float> out, std::size_t width) {
-    for (; !out.empty(); out = out.subspan(width)) {
-        for (std::size_t at = 0; at < width; at += kGroupValues) {
-            const std::size_t count = std::min(kGroupValues, width - at);
-            const auto scale =
-                std::bit_cast<float>(read_le<std::uint32_t>(std::span(in, sizeof(float)), 0));
-            std::array<std::int8_t, kGroupValues> rounded;
-            std::memcpy(rounded.data(), in + sizeof(float), count);
-            for (std::size_t i = 0; i < count; ++i) out[at + i] = scale * rounded[i];
-            in += sizeof(float) + count;
-        }
-    }
+    return {};
 }
 
 }  // namespace
@@ -159,57 +170,67 @@ bool is_activation_type(DataType type) {
            type == DataType::int8;
 }
 
-std::size_t activation_bytes(DataType type, std::size_t rows, std::size_t width) {
-    if (!is_activation_type(type)) return 0;
-    return rows * (type == DataType::int8 ? int8_row_bytes(width) : width * data_type_bytes(type));
+ActivationFormat newest_format(DataType type) {
+    ActivationFormat format{type};
+    if (type == DataType::int8) format.exact_values = kExactValues;
+    format.widens = type == DataType::f16;
+    return format;
+}
+
+std::size_t activation_bytes(const ActivationFormat& format, std::size_t rows, std::size_t width) {
+    if (!is_activation_type(format.type)) return 0;
+    if (format.type == DataType::int8) return rows * int8_row_bytes(width, format.exact_values);
+    return rows * width * data_type_bytes(format.type);
 }
 
 std::int64_t activation_row_bytes(DataType wire_type, std::int32_t hidden) {
-    return static_cast<std::int64_t>(
-        activation_bytes(wire_type, 1, static_cast<std::size_t>(std::max(hidden, 0))));
+    return static_cast<std::int64_t>(activation_bytes(
+        newest_format(wire_type), 1, static_cast<std::size_t>(std::max(hidden, 0))));
 }
 
-Bytes encode_activations(DataType type, std::span<const float> values, std::size_t width) {
-    Bytes out(width == 0 ? 0 : activation_bytes(type, values.size() / width, width));
-    if (out.empty()) return out;
-    if (type == DataType::int8) {
-        encode_int8(values, width, out.data());
-    } else if (type == DataType::f16) {
-        encode_halves(values, out.data(), [](float value) { return narrow_f16(value); });
-    } else if (type == DataType::bf16) {
-        encode_halves(values, out.data(), [](float value) { return narrow_bf16(value); });
-    } else {
-        std::memcpy(out.data(), values.data(), out.size());
-        if constexpr (kSwap)
-            swap_bytes(std::span(reinterpret_cast<float*>(out.data()), values.size()));
+EncodedRows encode_activations(const ActivationFormat& format, std::span<const float> values,
+                               std::size_t width) {
+    EncodedRows encoded;
+    const std::size_t row_bytes = activation_bytes(format, 1, width);
+    if (row_bytes == 0) return encoded;
+    encoded.bytes.resize(values.size() / width * row_bytes);
+    Int8RowWriter int8(width, format.exact_values);
+    std::byte* out = encoded.bytes.data();
+    for (std::uint32_t row = 0; !values.empty(); ++row, out += row_bytes) {
+        const std::span<const float> from = values.first(width);
+        values = values.subspan(width);
+        const std::int32_t peak = peak_bits(from);
+        const bool widened = classify(format, peak, row, encoded);
+        if (format.type == DataType::int8) {
+            int8.write(from, peak < kInfinityBits, out);
+        } else if (format.type == DataType::f32) {
+            write_f32(from, out);
+        } else if (format.type == DataType::f16 && !widened) {
+            write_f16(from, out);
+        } else {
+            write_bf16(from, out);
+        }
     }
-    return out;
+    return encoded;
 }
 
-Status decode_activations(DataType type, ByteSpan bytes, std::span<float> out, std::size_t width) {
-    if (!is_activation_type(type)) {
-        return invalid_argument("decode activations: {} is not f32, f16, bf16 or int8",
-                                data_type_name(type));
-    }
+Status decode_activations(const ActivationFormat& format, std::span<const std::uint32_t> bf16_rows,
+                          ByteSpan bytes, std::span<float> out, std::size_t width) {
     const std::size_t rows = width == 0 ? 0 : out.size() / width;
-    const std::size_t expected = activation_bytes(type, rows, width);
-    if (bytes.size() != expected) {
-        return make_error(StatusCode::data_loss,
-                          "decode activations: {} bytes for {} values of {}; {} "
-                          "are needed",
-                          bytes.size(), out.size(), data_type_name(type), expected);
-    }
+    MOLINK_RETURN_IF_ERROR(check_size(format, bytes, rows, width));
     if (rows == 0) return {};
-    if (type == DataType::int8) {
-        decode_int8(bytes.data(), out, width);
-    } else if (type == DataType::f16) {
-        decode_halves(bytes.data(), out, [](std::uint16_t bits) { return widen_f16(bits); });
-    } else if (type == DataType::bf16) {
-        decode_halves(bytes.data(), out, [](std::uint16_t bits) { return widen_bf16(bits); });
-    } else {
-        std::memcpy(out.data(), bytes.data(), bytes.size());
-        if constexpr (kSwap) swap_bytes(out);
+    switch (format.type) {
+        case DataType::int8: return read_int8_rows(bytes, width, format.exact_values, out);
+        case DataType::f16:
+            decode_halves(bytes.data(), out, [](std::uint16_t bits) { return widen_f16(bits); });
+            return decode_bf16_rows(bf16_rows, bytes, out, width);
+        case DataType::bf16:
+            decode_halves(bytes.data(), out, [](std::uint16_t bits) { return widen_bf16(bits); });
+            return {};
+        default: break;
     }
+    std::memcpy(out.data(), bytes.data(), bytes.size());
+    if constexpr (kSwap) swap_bytes(out);
     return {};
 }
 

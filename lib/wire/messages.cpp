@@ -39,16 +39,22 @@ std::size_t list_bytes(const PartPlan& plan) {
     return bytes;
 }
 
+std::size_t list_bytes(const ActivationRows& rows) {
+    return rows.bytes.size() + 4 * rows.bf16_rows.size();
+}
+
 std::size_t list_bytes(const ForwardedPart& part) {
-    return list_bytes(part.plan) + part.activations.bytes.size() + 24 * part.stage_times.size();
+    return list_bytes(part.plan) + list_bytes(part.activations) + 24 * part.stage_times.size() +
+           40 * part.faults.size();
 }
 
 std::size_t list_bytes(const ReturnedPart& part) {
-    return part.activations.bytes.size() + 40 * part.spans.size() + 24 * part.stage_times.size();
+    return list_bytes(part.activations) + 40 * part.spans.size() + 24 * part.stage_times.size() +
+           40 * part.faults.size();
 }
 
 std::size_t list_bytes(const RetiredPart& part) {
-    std::size_t bytes = 24 * part.stage_times.size();
+    std::size_t bytes = 24 * part.stage_times.size() + 40 * part.faults.size();
     for (const SampledRows& rows : part.sampled) {
         bytes += 48 + 4 * rows.tokens.size() + 8 * rows.logit_hashes.size();
     }

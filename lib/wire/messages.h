@@ -106,6 +106,8 @@ struct Assign {
     std::int32_t max_context = 0;     ///< maximum positions of one sequence
     std::uint64_t memory_bytes = 0;   ///< this node's share: weights, workspace and KV
     std::uint64_t max_kv_blocks = 0;  ///< further blocks are useless
+    /// The lowest minor version of the processes of the ring, the head included.
+    std::uint16_t protocol_minor = 0;
 
     const RingStage& stage() const { return ring.stage(stage_index); }
     friend bool operator==(const Assign&, const Assign&) = default;

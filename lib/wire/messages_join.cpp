@@ -236,6 +236,7 @@ flatbuffers::Offset<wire::Assign> write(Builder& builder, const Assign& message)
     assign.add_max_context(message.max_context);
     assign.add_memory_bytes(message.memory_bytes);
     assign.add_max_kv_blocks(message.max_kv_blocks);
+    assign.add_protocol_minor(message.protocol_minor);
     return assign.Finish();
 }
 
@@ -253,6 +254,7 @@ void read(WireReader& reader, const wire::Assign& from, Assign& to) {
     to.max_context = reader.integer("max_context", from.max_context(), 0, limits::kMaxContext);
     to.memory_bytes = reader.size("memory_bytes", from.memory_bytes(), limits::kMaxMemoryBytes);
     to.max_kv_blocks = from.max_kv_blocks();
+    to.protocol_minor = from.protocol_minor();
 }
 
 flatbuffers::Offset<wire::LoadProgress> write(Builder& builder, const LoadProgress& message) {

@@ -1,7 +1,9 @@
 // Messages for parts and their retirement. They are sent in every step and have most of the bytes.
 // Activations are copied once on each side, and only their size is checked. All values that are
 // used as indices (rows, positions, counts) are bounded here, so that a stage can rely on them.
+#include "tensor/activation_codec.h"
 #include "tensor/dtype.h"
+#include "tensor/int8_rows.h"
 #include "wire/generated.h"
 #include "wire/wire_codec.h"
 
@@ -233,6 +235,29 @@ PartKey read_key(const wire::PartKey* from) {
     return {read_epoch(from->epoch()), StepId(from->step()), PartId(from->part())};
 }
 
+flatbuffers::Offset<wire::RowFault> write_fault(Builder& builder, const RowFault& fault) {
+    return wire::CreateRowFault(builder, fault.sequence.value, fault.position,
+                                static_cast<std::int32_t>(fault.stage),
+                                static_cast<wire::RowFaultKind>(fault.kind));
+}
+
+void read_fault(WireReader& reader, const wire::RowFault& from, RowFault& to) {
+    to.sequence = SequenceId(from.sequence());
+    to.position = reader.integer("position", from.position(), 0, limits::kMaxContext - 1);
+    to.stage = static_cast<std::uint32_t>(
+        reader.integer("stage", from.stage(), 0, static_cast<std::int64_t>(limits::kMaxNodes) - 1));
+    to.kind = reader.enumerator("kind", from.kind(), RowFaultKind::logits);
+}
+
+Tables<wire::RowFault> write_faults(Builder& builder, const std::vector<RowFault>& faults) {
+    return write_tables<wire::RowFault>(builder, faults, write_fault);
+}
+
+template <typename Vector>
+std::vector<RowFault> read_faults(WireReader& reader, const Vector* from) {
+    return read_tables<RowFault>(reader, "faults", from, limits::kMaxPartSequences, read_fault);
+}
+
 using TimeTables = Tables<wire::StageTime>;
 
 TimeTables write_times(Builder& builder, const std::vector<StageTime>& times) {
@@ -251,8 +276,23 @@ flatbuffers::Offset<wire::ActivationRows> write_activations(Builder& builder,
         bytes = builder.CreateVector(reinterpret_cast<const std::uint8_t*>(rows.bytes.data()),
                                      rows.bytes.size());
     }
+    const auto bf16_rows = write_list<std::uint32_t>(builder, rows.bf16_rows);
     return wire::CreateActivationRows(builder, static_cast<wire::DataType>(rows.type), rows.rows,
-                                      bytes);
+                                      bytes, rows.exact_values, bf16_rows);
+}
+
+/// Reads what is special about the rows of a type.
+void read_format(WireReader& reader, const wire::ActivationRows& from, ActivationRows& to) {
+    const std::int32_t exact = to.type == DataType::int8 ? kMostExactValues : 0;
+    to.exact_values = reader.integer("activations.exact_values", from.exact_values(), 0, exact);
+    to.bf16_rows = reader.list<std::uint32_t>(
+        "bf16_rows", from.bf16_rows(),
+        to.type == DataType::f16 ? static_cast<std::size_t>(to.rows) : 0);
+    std::int64_t least = 0;
+    for (const std::uint32_t row : to.bf16_rows) {
+        reader.integer("activations.bf16_rows", std::int64_t{row}, least, to.rows - 1);
+        least = std::int64_t{row} + 1;
+    }
 }
 
 /// Reads [rows, hidden] values of their type, for any hidden size that a model may have.
@@ -261,12 +301,16 @@ void read_activations(WireReader& reader, const wire::ActivationRows* from, std:
     if (from == nullptr) return;
     to.type = reader.activation_type(static_cast<std::uint8_t>(from->type()));
     to.rows = reader.integer("activations.rows", from->rows(), 0, most_rows);
+    read_format(reader, *from, to);
     const std::size_t bytes =
         reader.length("activations", from->bytes(), limits::kMaxMessageBytes, 1);
-    const std::size_t column_bytes = static_cast<std::size_t>(to.rows) * data_type_bytes(to.type);
+    const auto rows = static_cast<std::size_t>(to.rows);
+    const std::size_t column_bytes = rows * data_type_bytes(to.type);
     if (column_bytes == 0 && bytes == 0) return;
+    const std::size_t largest_row =
+        activation_bytes({to.type, to.exact_values}, 1, limits::kMaxHidden);
     if (column_bytes == 0 || bytes == 0 || bytes % column_bytes != 0 ||
-        bytes / column_bytes > static_cast<std::size_t>(limits::kMaxHidden)) {
+        bytes / rows > largest_row) {
         reader.fail("activations", fmt::format("has {} bytes, which cannot be {} rows of {}", bytes,
                                                to.rows, data_type_name(to.type)));
         return;
@@ -318,7 +362,8 @@ flatbuffers::Offset<wire::ForwardedPart> write(Builder& builder, const Forwarded
     const auto plan = write(builder, message.plan);
     const auto activations = write_activations(builder, message.activations);
     const auto times = write_times(builder, message.stage_times);
-    return wire::CreateForwardedPart(builder, plan, activations, times);
+    const auto faults = write_faults(builder, message.faults);
+    return wire::CreateForwardedPart(builder, plan, activations, times, faults);
 }
 
 void read(WireReader& reader, const wire::ForwardedPart& from, ForwardedPart& to) {
@@ -337,6 +382,7 @@ void read(WireReader& reader, const wire::ForwardedPart& from, ForwardedPart& to
         }
     }
     to.stage_times = read_times(reader, from.stage_times());
+    to.faults = read_faults(reader, from.faults());
 }
 
 flatbuffers::Offset<wire::ReturnedPart> write(Builder& builder, const ReturnedPart& message) {
@@ -344,8 +390,9 @@ flatbuffers::Offset<wire::ReturnedPart> write(Builder& builder, const ReturnedPa
     const auto spans = write_tables<wire::RowSpan>(builder, message.spans, write_span);
     const auto activations = write_activations(builder, message.activations);
     const auto times = write_times(builder, message.stage_times);
+    const auto faults = write_faults(builder, message.faults);
     return wire::CreateReturnedPart(builder, key, static_cast<wire::PartKind>(message.kind), spans,
-                                    activations, times);
+                                    activations, times, faults);
 }
 
 void read(WireReader& reader, const wire::ReturnedPart& from, ReturnedPart& to) {
@@ -358,14 +405,16 @@ void read(WireReader& reader, const wire::ReturnedPart& from, ReturnedPart& to) 
     check_row_count(reader, rows);
     read_activations(reader, from.activations(), rows, to.activations);
     to.stage_times = read_times(reader, from.stage_times());
+    to.faults = read_faults(reader, from.faults());
 }
 
 flatbuffers::Offset<wire::RetiredPart> write(Builder& builder, const RetiredPart& message) {
     const auto key = write_key(builder, message.key);
     const auto sampled = write_tables<wire::SampledRows>(builder, message.sampled, write_sampled);
     const auto times = write_times(builder, message.stage_times);
+    const auto faults = write_faults(builder, message.faults);
     return wire::CreateRetiredPart(builder, key, static_cast<wire::PartKind>(message.kind), sampled,
-                                   times);
+                                   times, faults);
 }
 
 void read(WireReader& reader, const wire::RetiredPart& from, RetiredPart& to) {
@@ -374,6 +423,7 @@ void read(WireReader& reader, const wire::RetiredPart& from, RetiredPart& to) {
     to.sampled = read_tables<SampledRows>(reader, "sampled", from.sampled(),
                                           limits::kMaxPartSequences, read_sampled);
     to.stage_times = read_times(reader, from.stage_times());
+    to.faults = read_faults(reader, from.faults());
 }
 
 flatbuffers::Offset<wire::TokenFeedback> write(Builder& builder, const TokenFeedback& message) {

@@ -3,6 +3,8 @@
 // Relies only on the alternatives of the variants.
 #include "work/part.h"
 
+#include <algorithm>
+
 #include "work/retired_part.h"
 
 namespace molink {
@@ -17,6 +19,17 @@ std::int32_t count_rows(const std::vector<RowSpan>& spans) {
     std::int32_t count = 0;
     for (const RowSpan& span : spans) count += span.count;
     return count;
+}
+
+void add_row_fault(std::vector<RowFault>& faults, std::span<const RowSpan> spans, std::int32_t row,
+                   std::uint32_t stage, RowFaultKind kind) {
+    for (const RowSpan& span : spans) {
+        if (row < span.count) {
+            add_fault(faults, {span.sequence, span.position + row, stage, kind});
+            return;
+        }
+        row -= span.count;
+    }
 }
 
 std::int32_t PartPlan::row_count() const {
@@ -50,6 +63,11 @@ const PartKey& key_of(const StageOutput& output) {
     return std::visit([](const auto& part) -> const PartKey& { return key_in(part); }, output);
 }
 
+const std::vector<RowFault>& faults_of(const StageOutput& output) {
+    return std::visit([](const auto& part) -> const std::vector<RowFault>& { return part.faults; },
+                      output);
+}
+
 PartKind kind_of(const StageInput& input) {
     if (const auto* plan = std::get_if<PartPlan>(&input)) return plan->kind();
     if (const auto* forwarded = std::get_if<ForwardedPart>(&input)) return forwarded->plan.kind();
@@ -78,6 +96,13 @@ TokenFeedback feedback_of(const RetiredPart& retired) {
     for (const SampledRows& rows : retired.sampled) {
         if (rows.tokens.empty()) continue;
         feedback.accepted.push_back({rows.sequence, rows.position, rows.tokens});
+    }
+    for (const RowFault& fault : retired.faults) {
+        const auto has_tokens = [&](const AcceptedTokens& accepted) {
+            return accepted.sequence == fault.sequence;
+        };
+        if (std::any_of(feedback.accepted.begin(), feedback.accepted.end(), has_tokens)) continue;
+        feedback.accepted.push_back({fault.sequence, fault.position + 1, {Token{0}}});
     }
     return feedback;
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <variant>
 #include <vector>
 
@@ -9,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/pipeline_epoch.h"
+#include "work/row_fault.h"
 #include "work/sequence_open.h"
 
 // Parts: rows that are computed and sent together. They are plain values. A part changes its type
@@ -84,6 +86,9 @@ void for_each_sequence(Rows& rows, Visit visit) {
 /// Returns the spans of all sequences, in order.
 std::vector<RowSpan> spans_of(const PartRows& rows);
 std::int32_t count_rows(const std::vector<RowSpan>& spans);
+/// Adds the fault of row `row` among the rows of `spans`, counted from 0.
+void add_row_fault(std::vector<RowFault>& faults, std::span<const RowSpan> spans, std::int32_t row,
+                   std::uint32_t stage, RowFaultKind kind);
 
 /// A part to compute. The head launches it to the first stage. Later stages receive it with the
 /// activations.
@@ -109,7 +114,9 @@ struct StageTime {
 struct ActivationRows {
     DataType type = DataType::f32;
     std::int32_t rows = 0;
-    Bytes bytes;
+    Bytes bytes{};
+    std::int32_t exact_values = 0;           ///< of each row, in bytes of int8
+    std::vector<std::uint32_t> bf16_rows{};  ///< rows that are bf16 although `type` is f16; rising
     friend bool operator==(const ActivationRows&, const ActivationRows&) = default;
 };
 
@@ -118,6 +125,7 @@ struct ForwardedPart {
     PartPlan plan;
     ActivationRows activations;          ///< one row for each row of the plan
     std::vector<StageTime> stage_times;  ///< of the stages so far
+    std::vector<RowFault> faults{};      ///< at most one of each sequence
     friend bool operator==(const ForwardedPart&, const ForwardedPart&) = default;
 };
 
@@ -129,6 +137,7 @@ struct ReturnedPart {
     std::vector<RowSpan> spans;
     ActivationRows activations;          ///< rows whose logits are needed; may be empty
     std::vector<StageTime> stage_times;  ///< of all stages
+    std::vector<RowFault> faults{};      ///< at most one of each sequence
     friend bool operator==(const ReturnedPart&, const ReturnedPart&) = default;
 };
 

@@ -29,6 +29,8 @@ struct RetiredPart {
     PartKind kind = PartKind::decode;
     std::vector<SampledRows> sampled;    ///< sequences with tokens or hashes, in order
     std::vector<StageTime> stage_times;  ///< of all stages
+    /// Sequences that end at a row without a usable result. `sampled` has their tokens before it.
+    std::vector<RowFault> faults{};
     friend bool operator==(const RetiredPart&, const RetiredPart&) = default;
 };
 
@@ -47,12 +49,15 @@ struct TokenFeedback {
     friend bool operator==(const TokenFeedback&, const TokenFeedback&) = default;
 };
 
-/// Returns the tokens of a retired part, for the first stage.
+/// Returns the tokens of a retired part, for the first stage. A sequence that ends at a fault gets
+/// token 0 where it has none: the part that waits for it has rows of other sequences too, and the
+/// head drops what comes of it.
 TokenFeedback feedback_of(const RetiredPart& retired);
 
 /// Output of a stage.
 using StageOutput = std::variant<ForwardedPart, ReturnedPart, RetiredPart>;
 
 const PartKey& key_of(const StageOutput& output);
+const std::vector<RowFault>& faults_of(const StageOutput& output);
 
 }  // namespace molink

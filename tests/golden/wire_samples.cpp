@@ -144,6 +144,15 @@ PublicKey key(std::uint8_t first) {
     return key;
 }
 
+Ring with_keys(const Ring& ring) {
+    std::vector<RingStage> stages(ring.stages().begin(), ring.stages().end());
+    for (std::size_t i = 0; i < stages.size(); ++i) {
+        stages[i].key = key(static_cast<std::uint8_t>(i + 1));
+    }
+    const RingShape& shape = ring.shape();
+    return Ring::make(std::move(stages), shape.lm_head_stage() == 0, shape.feeds_back()).value();
+}
+
 }  // namespace
 
 std::vector<WireSample> wire_samples_3_0() {
@@ -170,20 +179,27 @@ std::vector<WireSample> wire_samples_3_0() {
     };
 }
 
+/// Changes the samples of 3.0 to those of 3.1: nodes have keys, rows that are not numbers end their
+/// sequence, rows of f16 may be bf16, and rows of int8 have exact values.
 std::vector<WireSample> wire_samples_3_1() {
     std::vector<WireSample> samples = wire_samples_3_0();
+    const std::vector<RowFault> faults{{SequenceId(12), 1, 2, RowFaultKind::range},
+                                       {SequenceId(9), 96, 1, RowFaultKind::logits}};
     for (WireSample& sample : samples) {
-        if (auto* probe = std::get_if<ProbeLink>(&sample.message)) probe->key = key(9);
-        if (auto* assignment = std::get_if<Assign>(&sample.message)) {
-            std::vector<RingStage> stages(assignment->ring.stages().begin(),
-                                          assignment->ring.stages().end());
-            for (std::size_t i = 0; i < stages.size(); ++i) {
-                stages[i].key = key(static_cast<std::uint8_t>(i + 1));
-            }
-            const RingShape& shape = assignment->ring.shape();
-            assignment->ring =
-                Ring::make(std::move(stages), shape.lm_head_stage() == 0, shape.feeds_back())
-                    .value();
+        if (auto* assign = std::get_if<Assign>(&sample.message)) {
+            assign->ring = with_keys(assign->ring);
+            assign->protocol_minor = 1;
+        } else if (auto* probe = std::get_if<ProbeLink>(&sample.message)) {
+            probe->key = key(9);
+        } else if (auto* forwarded = std::get_if<ForwardedPart>(&sample.message)) {
+            forwarded->activations.bf16_rows = {1, 3};
+            forwarded->faults = faults;
+        } else if (auto* returned = std::get_if<ReturnedPart>(&sample.message)) {
+            // One row of three values: two of them exact, then the group with its scale.
+            returned->activations = {DataType::int8, 1, Bytes(3 + 4 + 2 * 6, std::byte{5}), 2, {}};
+            returned->faults = faults;
+        } else if (auto* retired = std::get_if<RetiredPart>(&sample.message)) {
+            retired->faults = faults;
         }
     }
     samples.push_back({"enrol", Enrol{key(7), "desk"}});

@@ -16,7 +16,7 @@ struct WireSample {
 /// Returns the messages frozen with protocol 3.0. Every field differs from its default. Never
 /// change this function.
 std::vector<WireSample> wire_samples_3_0();
-/// Keys in rings and probes, and their introduction.
+/// Returns the messages frozen with protocol 3.1, with every field set. Never change this function.
 std::vector<WireSample> wire_samples_3_1();
 
 }  // namespace molink::test

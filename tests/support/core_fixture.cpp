@@ -9,7 +9,7 @@ std::vector<Token> fold_tokens(const std::vector<Token>& prompt, std::int32_t co
     request.prompt_tokens = prompt;
     request.max_tokens = count;
     request.ignore_eos = true;
-    return sim::expect(request, 0, layers).tokens;
+    return sim::expect(request, 0, {layers}).tokens;
 }
 
 CoreFixture::CoreFixture(std::int32_t stages, std::int32_t layer_count, EngineCoreOptions options,
@@ -43,6 +43,7 @@ void CoreFixture::begin() {
         sim::SimStageOptions options;
         options.block_tokens = kBlockTokens;
         options.kv_blocks = static_cast<std::uint64_t>(kv_blocks_);
+        options.overflows = overflows;
         auto stage = std::make_unique<sim::SimStage>(clock_, options);
         stage->load(config);
         stage->start(static_cast<std::uint64_t>(kv_blocks_));

@@ -60,6 +60,7 @@ public:
     std::int64_t now_us = 1000;
     Status retire_status;  ///< the last error of a stage, of the feedback gate or of the core
     std::int32_t layers;
+    double overflows = 0;  ///< FoldShape::overflows of the next epoch
 
     /// Returns a text about a page that a stage has read and that was wrong, or an empty text.
     std::string violation() const;

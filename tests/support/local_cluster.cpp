@@ -69,6 +69,7 @@ void Requests::add_event(State& state, const RequestEvent& event) {
     completion.text += event.text;
     if (event.finish_reason != FinishReason::none) {
         completion.reason = event.finish_reason;
+        completion.status = event.status;
         completion.hashes = event.logit_hashes;
         completion.cached_tokens = event.cached_token_count;
     }

@@ -44,6 +44,7 @@ struct Completion {
     std::vector<TokenLogprobs> logprobs;
     std::vector<std::uint64_t> hashes;
     FinishReason reason = FinishReason::none;
+    Status status;
     std::int32_t cached_tokens = 0;
 };
 

@@ -6,6 +6,8 @@
 #include <map>
 #include <optional>
 
+#include <fmt/format.h>
+
 #include "sim/drafting_scheduler.h"
 #include "support/catch.h"
 #include "support/core_fixture.h"
@@ -254,4 +256,51 @@ TEST_CASE("drafts that are right save decode parts") {
     };
     REQUIRE(decode_parts(0) == 39);
     REQUIRE(decode_parts(1) < 30);
+}
+
+TEST_CASE("a row that is not a number ends its request with stage, layers and position") {
+    std::size_t ended = 0;
+    std::size_t finished = 0;
+    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+        Random random(seed);
+        CoreFixture fixture(3, 6, small_options(), make_depth_scheduler(), 40, seed % 2 == 0);
+        fixture.overflows = 0.002;
+        fixture.next_epoch();
+        for (int i = 0; i < 8; ++i) {
+            const auto first = static_cast<Token>(random.below(12) * 7);
+            fixture.submit(numbered(20 + random.below(20), first), 12);
+        }
+        REQUIRE(fixture.run_to_end(random));
+        INFO(fixture.retire_status.to_string());
+        REQUIRE(fixture.retire_status.ok());
+        for (const auto& [id, outcome] : fixture.outcomes) {
+            GenerateRequest request;
+            request.prompt_tokens = outcome.prompt;
+            request.max_tokens = outcome.max_tokens;
+            request.ignore_eos = true;
+            const sim::Expected expected = sim::expect(request, 0, {6, fixture.overflows});
+            REQUIRE(outcome.terminal_events == 1);
+            REQUIRE(outcome.tokens == expected.tokens);
+            REQUIRE(outcome.reason == expected.reason);
+            if (!expected.fault) {
+                ++finished;
+                continue;
+            }
+            ++ended;
+            const std::int32_t stage = expected.fault->layer / 2;
+            REQUIRE(outcome.status.code() == StatusCode::data_loss);
+            const std::string& text = outcome.status.message();
+            REQUIRE(text.find(fmt::format("stage {} (layers {}-{})", stage, 2 * stage,
+                                          2 * stage + 1)) == 0);
+            REQUIRE(text.ends_with(fmt::format("at position {}", expected.fault->position)));
+        }
+        REQUIRE(fixture.core.check().ok());
+        MetricsSnapshot metrics;
+        fixture.core.fill_metrics(metrics);
+        REQUIRE(metrics.kv_blocks_free == metrics.kv_blocks_total);
+        REQUIRE(metrics.running == 0);
+        REQUIRE(fixture.violation().empty());
+    }
+    REQUIRE(ended > 50);
+    REQUIRE(finished > 50);
 }

@@ -37,7 +37,7 @@ struct Drafted {
     }
     Status check(std::vector<Token> tokens) {
         retired.sampled[0].tokens = std::move(tokens);
-        return check_retired(retired, launched, kVocabulary);
+        return check_retired(retired, launched, {2, kVocabulary});
     }
 
     Sequence sequence = waiting(1, 8, 10);
@@ -102,4 +102,37 @@ TEST_CASE("hashes cover the rows up to the last token that counts") {
     drafted.sequence.logit_hashes[9] = 3;
     const Status twice = drafted.check({11, 20});
     CHECK(twice.message().find("position 9") != std::string::npos);
+}
+
+TEST_CASE("a fault comes with exactly the tokens before it") {
+    Drafted drafted;
+    drafted.retired.faults = {{SequenceId(4), 10, 1, RowFaultKind::logits}};
+    CHECK(drafted.check({11, 12}).ok());
+    CHECK(drafted.check({11}).message() ==
+          "part 1 sampled 1 tokens for sequence 1; 2 to 2 were asked for");
+    CHECK_FALSE(drafted.check({11, 12, 13}).ok());
+    CHECK_FALSE(drafted.check({11, 20}).ok());  // behind a wrong draft nothing is looked at
+    drafted.retired.faults[0].position = 8;
+    CHECK(drafted.check({}).ok());
+    drafted.retired.sampled.clear();
+    CHECK(check_retired(drafted.retired, drafted.launched, {2, kVocabulary}).ok());
+}
+
+TEST_CASE("a fault must name a row that was launched, and a stage of the ring") {
+    Drafted drafted;
+    const auto refusal = [&](const RowFault& fault) {
+        drafted.retired.faults = {fault};
+        const Status status = drafted.check({});
+        CHECK(status.code() == StatusCode::data_loss);
+        return status.message();
+    };
+    CHECK(refusal({SequenceId(4), 7, 1, RowFaultKind::hidden}) ==
+          "part 1 reports a fault of stage 1 at position 7 of sequence 4; no such row was launched "
+          "to 2 stages");
+    CHECK(refusal({SequenceId(4), 12, 1, RowFaultKind::hidden}).find("no such row") !=
+          std::string::npos);
+    CHECK(refusal({SequenceId(5), 8, 1, RowFaultKind::hidden}).find("no such row") !=
+          std::string::npos);
+    CHECK(refusal({SequenceId(4), 8, 2, RowFaultKind::hidden}).find("no such row") !=
+          std::string::npos);
 }

@@ -16,7 +16,7 @@ TEST_CASE("a node of another protocol version is told both versions") {
     hello.release = "molink 9.9.9";
     const Status status = check_hello(hello, head, model);
     REQUIRE(status.code() == StatusCode::failed_precondition);
-    REQUIRE(status.message().find("protocol version 4.5 (molink 9.9.9); the head has 3.0") !=
+    REQUIRE(status.message().find("protocol version 4.5 (molink 9.9.9); the head has 3.1") !=
             std::string::npos);
 }
 

@@ -179,3 +179,12 @@ TEST_CASE("strangers must say hello in time") {
     REQUIRE(scene.membership.late_strangers(100 * kSecond) ==
             std::vector<PeerLinkId>{PeerLinkId(1)});
 }
+
+TEST_CASE("a node has the minor version of the protocol that its process said") {
+    Scene scene;
+    Hello words = hello("w", "b", 50);
+    words.protocol_minor = 0;
+    const NodeId old = scene.join(5, words);
+    CHECK(scene.membership.find(old)->protocol_minor == 0);
+    CHECK(scene.membership.find(kHeadNode)->protocol_minor == kProtocolMinor);
+}

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "support/catch.h"
+#include "wire/protocol.h"
 
 using namespace molink;
 
@@ -70,8 +71,11 @@ struct Ports final : StagePorts {
 
 /// The session of stage `index` of two.
 struct Scene {
-    Scene(std::uint32_t index, bool lm_head_first, bool feeds_back = false) {
+    Scene(std::uint32_t index, bool lm_head_first, bool feeds_back = false,
+          std::uint16_t minor = kProtocolMinor, DataType type = DataType::f32) {
         Assign assign;
+        assign.protocol_minor = minor;
+        assign.activation_type = type;
         assign.epoch = kEpoch;
         assign.ring = *Ring::make({{NodeId(1), "a", {0, 2}}, {NodeId(2), "b", {2, 4}}},
                                   lm_head_first, feeds_back);
@@ -204,4 +208,41 @@ TEST_CASE("parts that do not belong on a stage are refused") {
     other.key.epoch.pipeline = PipelineId(1);
     REQUIRE(code(first, other) == StatusCode::failed_precondition);
     REQUIRE(first.executor.inputs.empty());
+}
+
+TEST_CASE("rows go out in the newest format that all processes of the ring know") {
+    const auto format = [](std::uint16_t minor, DataType type) {
+        return Scene(0, false, false, minor, type).executor.config.activation_format;
+    };
+    CHECK(format(1, DataType::int8) == newest_format(DataType::int8));
+    CHECK(format(1, DataType::int8).exact_values > 0);
+    CHECK(format(0, DataType::int8) == ActivationFormat{DataType::int8});
+    CHECK(format(2, DataType::f16).widens);
+    CHECK_FALSE(format(0, DataType::f16).widens);
+}
+
+TEST_CASE("a sequence that ends at a fault does not hold up the part that waits for its token") {
+    Scene scene(1, false, true);
+    REQUIRE(scene.session.submit(Scene::forwarded(), 0).ok());
+    RetiredPart retired = Scene::retired();
+    retired.faults = {{SequenceId(2), 3, 1, RowFaultKind::logits}};
+    scene.finish(retired);
+    REQUIRE(scene.ports.fed_back.size() == 1);
+    REQUIRE(scene.ports.fed_back[0].accepted ==
+            std::vector<AcceptedTokens>{{SequenceId(1), 4, {7}}, {SequenceId(2), 4, {0}}});
+    REQUIRE(scene.ports.retired.size() == 1);
+    REQUIRE(scene.ports.failures.empty());
+}
+
+TEST_CASE("a fault ends the epoch where a process of the ring is too old to end one sequence") {
+    Scene scene(1, false, true, 0);
+    REQUIRE(scene.session.submit(Scene::forwarded(), 0).ok());
+    RetiredPart retired = Scene::retired();
+    retired.faults = {{SequenceId(1), 3, 0, RowFaultKind::hidden}};
+    scene.finish(retired);
+    REQUIRE(scene.ports.retired.empty());
+    REQUIRE(scene.ports.failures.size() == 1);
+    CHECK(scene.ports.failures[0].code == StatusCode::data_loss);
+    CHECK(scene.ports.failures[0].reason ==
+          "stage 0 (layers 0-1) computed activations that are not finite numbers at position 3");
 }

@@ -1,6 +1,7 @@
 // Rows that need only an argmax on the device get the same tokens as from the sampler.
 #include "stage/run_sampler.h"
 
+#include <cmath>
 #include <vector>
 
 #include "base/random.h"
@@ -50,12 +51,15 @@ TEST_CASE("greedy rows keep the drafts that sampling would keep") {
         }
         StageSequence sequence = sequence_of(tokens);
         REQUIRE(RunSampler::is_greedy(span, sequence));
-        const SampledRows fast = RunSampler::keep_accepted(span, sequence, best);
+        SampledPart fast;
+        RunSampler::keep_accepted(span, sequence, best, fast);
         RunSampler sampler;
-        const SampledRows slow = sampler.sample(span, sequence, logits);
-        REQUIRE(fast == slow);
-        REQUIRE(fast.position == 7);
-        ++kept[fast.tokens.size()];
+        SampledPart slow;
+        sampler.sample(span, sequence, logits, slow);
+        REQUIRE(fast.rows.size() == 1);
+        REQUIRE(fast.rows == slow.rows);
+        REQUIRE(fast.rows[0].position == 7);
+        ++kept[fast.rows[0].tokens.size()];
     }
     for (std::size_t count = 1; count < kept.size(); ++count) REQUIRE(kept[count] > 0);
 }
@@ -87,4 +91,90 @@ TEST_CASE("a row that needs more than the largest logit is not greedy") {
     later.open.min_tokens = 3;  // position 7 is the fourth token after the prompt
     later.open.stop_tokens = {5};
     REQUIRE(RunSampler::is_greedy(span, later));
+}
+
+namespace {
+
+/// A decode run at position 6 with three drafts, all of them right: the row of position p samples
+/// token p. The logits of `broken` positions are not finite.
+struct Drafted {
+    explicit Drafted(std::vector<std::int32_t> broken) {
+        for (std::int32_t i = 0; i < 4; ++i) {
+            float* row = logits.data() + static_cast<std::size_t>(i) * kVocabulary;
+            row[6 + i] = 1;
+        }
+        for (const std::int32_t position : broken) {
+            logits[static_cast<std::size_t>(position - 6) * kVocabulary + 18] = NAN;
+        }
+        part.stage = 2;
+    }
+    void sample() {
+        RunSampler sampler;
+        sampler.sample(span, sequence, logits, part);
+    }
+    void keep() {
+        std::vector<Token> best{6, 7, 8, 9};
+        for (std::size_t i = 0; i < 4; ++i) {
+            if (!(logits[i * kVocabulary + 18] == 0)) best[i] = -1;
+        }
+        RunSampler::keep_accepted(span, sequence, best, part);
+    }
+
+    RowSpan span{SequenceId(1), 6, 4, 4};
+    StageSequence sequence = sequence_of({1, 2, 3, 4, 5, 6, 5, 6, 7, 8});
+    std::vector<float> logits = std::vector<float>(4 * kVocabulary);
+    SampledPart part;
+};
+
+/// Runs the sampler and the device's way, and requires that both give this.
+void require_outcome(const Drafted& drafted, const std::vector<Token>& tokens,
+                     const std::vector<RowFault>& faults) {
+    for (const bool device : {false, true}) {
+        Drafted run = drafted;
+        device ? run.keep() : run.sample();
+        REQUIRE(run.part.faults == faults);
+        REQUIRE(run.part.rows.size() == (tokens.empty() ? 0 : 1));
+        if (!tokens.empty()) REQUIRE(run.part.rows[0].tokens == tokens);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("sampling ends at the first row whose logits are not numbers") {
+    Drafted drafted({8, 9});
+    require_outcome(drafted, {6, 7}, {{SequenceId(1), 8, 2, RowFaultKind::logits}});
+    require_outcome(Drafted({6}), {}, {{SequenceId(1), 6, 2, RowFaultKind::logits}});
+}
+
+TEST_CASE("a fault of an earlier stage ends sampling at its row") {
+    Drafted drafted({9});
+    const std::vector<RowFault> known{{SequenceId(1), 7, 0, RowFaultKind::hidden},
+                                      {SequenceId(5), 3, 1, RowFaultKind::range}};
+    drafted.part.faults = known;
+    require_outcome(drafted, {6}, known);
+    drafted.part.faults[0].position = 2;  // a row of the prompt that is not sampled
+    require_outcome(drafted, {}, drafted.part.faults);
+}
+
+TEST_CASE("a fault behind a rejected draft is none") {
+    Drafted drafted({8});
+    drafted.sequence.tokens = {1, 2, 3, 4, 5, 6, 5, 9, 7, 8};  // the row of position 6 gives 6
+    drafted.part.faults = {{SequenceId(1), 9, 0, RowFaultKind::hidden},
+                           {SequenceId(5), 3, 1, RowFaultKind::range}};
+    require_outcome(drafted, {6}, {{SequenceId(5), 3, 1, RowFaultKind::range}});
+}
+
+TEST_CASE("infinite logits are no numbers, and a fault leaves no hashes") {
+    Drafted drafted({});
+    drafted.sequence.open.hash_logits = true;
+    drafted.sample();
+    REQUIRE(drafted.part.rows.at(0).logit_hashes.size() == 4);
+    Drafted infinite({});
+    infinite.sequence.open.hash_logits = true;
+    infinite.logits[kVocabulary] = -INFINITY;
+    infinite.sample();
+    REQUIRE(infinite.part.rows.at(0).tokens == std::vector<Token>{6});
+    REQUIRE(infinite.part.rows.at(0).logit_hashes.empty());
+    REQUIRE(infinite.part.faults.size() == 1);
+    REQUIRE(infinite.part.faults[0].position == 7);
 }

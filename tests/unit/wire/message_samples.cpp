@@ -131,6 +131,7 @@ Assign random_assign(Random& random) {
     assign.max_context = random_int(random, 0, 1 << 24);
     assign.memory_bytes = random.below((1ull << 50) + 1);
     assign.max_kv_blocks = random.next();
+    assign.protocol_minor = static_cast<std::uint16_t>(random.next());
     return assign;
 }
 
@@ -225,7 +226,22 @@ ActivationRows random_activations(Random& random, std::int32_t rows) {
     const std::size_t column = static_cast<std::size_t>(rows) * data_type_bytes(activations.type);
     activations.bytes.resize(column * (1 + random.below(20)));
     for (std::byte& byte : activations.bytes) byte = static_cast<std::byte>(random.next());
+    if (activations.type == DataType::int8) activations.exact_values = random_int(random, 0, 64);
+    for (std::int32_t row = 0; row < rows && activations.type == DataType::f16; ++row) {
+        if (random.below(4) == 0) activations.bf16_rows.push_back(static_cast<std::uint32_t>(row));
+    }
     return activations;
+}
+
+std::vector<RowFault> random_faults(Random& random) {
+    std::vector<RowFault> faults(random.below(3));
+    for (RowFault& fault : faults) {
+        fault.sequence = SequenceId(random.next());
+        fault.position = random_int(random, 0, (1 << 24) - 1);
+        fault.stage = static_cast<std::uint32_t>(random.below(256));
+        fault.kind = static_cast<RowFaultKind>(random.below(3));
+    }
+    return faults;
 }
 
 ForwardedPart random_forwarded(Random& random) {
@@ -236,6 +252,7 @@ ForwardedPart random_forwarded(Random& random) {
     }
     part.activations = random_activations(random, part.plan.row_count());
     part.stage_times = random_times(random);
+    part.faults = random_faults(random);
     return part;
 }
 
@@ -246,6 +263,7 @@ ReturnedPart random_returned(Random& random) {
     for (auto n = 1 + random.below(6); n > 0; --n) part.spans.push_back(random_span(random));
     part.activations = random_activations(random, random_int(random, 0, count_rows(part.spans)));
     part.stage_times = random_times(random);
+    part.faults = random_faults(random);
     return part;
 }
 
@@ -274,6 +292,7 @@ RetiredPart random_retired(Random& random) {
     part.kind = static_cast<PartKind>(random.below(2));
     for (auto n = random.below(5); n > 0; --n) part.sampled.push_back(random_sampled(random));
     part.stage_times = random_times(random);
+    part.faults = random_faults(random);
     return part;
 }
 
@@ -508,8 +527,22 @@ bool valid(const PartPlan& m) {
 }
 bool valid(const ActivationRows& m) {
     if (!is_activation_type(m.type)) return false;
+    if (!in(m.exact_values, 0, m.type == DataType::int8 ? 64 : 0)) return false;
+    if (m.type != DataType::f16 && !m.bf16_rows.empty()) return false;
+    for (std::size_t i = 0; i < m.bf16_rows.size(); ++i) {
+        if (!in(m.bf16_rows[i], i == 0 ? 0 : m.bf16_rows[i - 1] + std::int64_t{1}, m.rows - 1)) {
+            return false;
+        }
+    }
     const auto column = static_cast<std::size_t>(m.rows) * data_type_bytes(m.type);
     return column == 0 ? m.bytes.empty() : !m.bytes.empty() && m.bytes.size() % column == 0;
+}
+bool valid(const std::vector<RowFault>& faults) {
+    return faults.size() <= 4096 &&
+           std::all_of(faults.begin(), faults.end(), [](const RowFault& fault) {
+               return in(fault.position, 0, (1 << 24) - 1) && fault.stage <= 255 &&
+                      static_cast<int>(fault.kind) <= 2;
+           });
 }
 bool valid(const ForwardedPart& m) {
     if (const auto* decode = std::get_if<std::vector<DecodeRows>>(&m.plan.rows)) {
@@ -518,7 +551,7 @@ bool valid(const ForwardedPart& m) {
         }
     }
     return valid(m.plan) && valid(m.activations) && m.activations.rows == m.plan.row_count() &&
-           m.stage_times.size() <= 256;
+           m.stage_times.size() <= 256 && valid(m.faults);
 }
 bool valid(const ReturnedPart& m) {
     std::int64_t rows = 0;
@@ -527,13 +560,13 @@ bool valid(const ReturnedPart& m) {
         rows += span.count;
     }
     return in(rows, 1, 65536) && in(m.activations.rows, 0, rows) && valid(m.activations) &&
-           static_cast<int>(m.kind) <= 1 && m.stage_times.size() <= 256;
+           static_cast<int>(m.kind) <= 1 && m.stage_times.size() <= 256 && valid(m.faults);
 }
 bool valid(const RetiredPart& m) {
     for (const SampledRows& rows : m.sampled) {
         if (!in(rows.position, 0, 1 << 24) || !valid(rows.tokens)) return false;
     }
-    return static_cast<int>(m.kind) <= 1 && m.stage_times.size() <= 256;
+    return static_cast<int>(m.kind) <= 1 && m.stage_times.size() <= 256 && valid(m.faults);
 }
 bool valid(const TokenFeedback& m) {
     for (const AcceptedTokens& accepted : m.accepted) {
