@@ -40,7 +40,7 @@ HWY_INLINE V exp_of(D d, V x) {
     auto result = hn::Mul(hn::Mul(p, scale1), scale2);
     result = hn::IfThenElse(hn::Gt(x, high), hn::Inf(d), result);
     result = hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.3f)), result);
-    return hn::IfThenElse(hn::Ne(x, x), x, result);
+    return hn::IfThenElse(hn::IsNaN(x), x, result);  // x != x is false on some targets
 }
 
 /// tanh x = 1 - 2 / (e^2x + 1), with the sign of x.

@@ -195,7 +195,7 @@ HWY_INLINE void store_narrow(hn::Vec<F32> value, std::uint16_t* to) {  // bf16
     const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
     const auto rounded = hn::Add(hn::Add(bits, hn::Set(du, 0x7fff)), odd);
     const auto quiet = hn::Or(bits, hn::Set(du, 0x400000));
-    const auto is_nan = hn::RebindMask(du, hn::Ne(value, value));
+    const auto is_nan = hn::RebindMask(du, hn::IsNaN(value));
     const auto top = hn::ShiftRight<16>(hn::IfThenElse(is_nan, quiet, rounded));
     hn::StoreU(hn::DemoteTo(d16, hn::BitCast(di, top)), d16, to);
 }

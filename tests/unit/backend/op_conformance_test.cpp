@@ -109,6 +109,15 @@ TEST_CASE("a row whose squares overflow, or that is not a number, stays visible"
                 REQUIRE(std::isnan(out[i]) == (i / 40 == 1));
             }
         }
+        for (const ElementType type : {ElementType::f32, ElementType::f16, ElementType::bf16}) {
+            ConvertArgs args;
+            args.in = f.garbage(40 * sizeof(float));  // NaN with every bit set
+            args.out = f.out(40);
+            args.out_type = type;
+            args.count = 40;
+            f.stream().convert(args);
+            for (const float x : f.get_as(type, args.out, 40)) REQUIRE(std::isnan(x));
+        }
         for (const DataType type : {DataType::f32, DataType::f16, DataType::bf16, DataType::q8_0}) {
             const TestMatrix matrix(f, 70, 64, type);
             for (const std::size_t at : {0u, 31u, 32u, 63u}) {
