@@ -48,12 +48,21 @@ public:
     virtual std::size_t bytes() const = 0;
 };
 
-/// A stored matrix in host memory: [n, k], type f32, f16 or bf16, any alignment.
+/// Gives the rows of a stored matrix that is not in host memory. Thread: any, several at once.
+class MatrixRows {
+public:
+    virtual ~MatrixRows() = default;
+    /// Copies rows [begin, begin + count) to `out`.
+    virtual Status read(std::int64_t begin, std::int64_t count, std::byte* out) = 0;
+};
+
+/// A stored matrix: [n, k], type f32, f16 or bf16, any alignment.
 struct MatrixSource {
-    const void* data = nullptr;
+    const void* data = nullptr;  ///< in host memory; not used when `rows` is set
     DataType type = DataType::f32;
     std::int64_t n = 0;
     std::int64_t k = 0;
+    MatrixRows* rows = nullptr;  ///< asked for each row exactly once, in any order
 };
 
 /// Properties of a device that its users depend on.
@@ -114,7 +123,7 @@ public:
     /// Packs the `count` matrices of `parts` (equal k), stacked on top of each other, as one matrix
     /// of `type`: the type of all parts, f32, or q8_0 (k must be a multiple of 32). With f32 and
     /// q8_0 the parts may have different types. The sources are not read after the return. Errors:
-    /// invalid_argument, resource_exhausted.
+    /// invalid_argument, resource_exhausted, those of MatrixRows::read.
     virtual Result<std::unique_ptr<PackedMatrix>> pack(const MatrixSource* parts, std::size_t count,
                                                        DataType type) = 0;
     /// Returns the bytes of a packed matrix [n, k] of `type`.

@@ -1,8 +1,7 @@
 // One interface to the weights of a folder, sharded or not. The index is not trusted: shard names
 // must be plain file names (a path could leave the folder), and a tensor must be in the shard that
-// the index names. Shards are opened when needed, because a stage needs few of them, and under a
-// mutex, because stages may load from several threads. An opened shard stays open as long as the
-// checkpoint, so views stay valid.
+// the index names. Headers of shards are read when needed, because a stage needs few of them, and
+// under a mutex, because stages may load from several threads.
 #include "loader/checkpoint.h"
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/limits.h"
@@ -39,9 +39,13 @@ struct Checkpoint::State {
     std::mutex mutex;                                       // guards `opened`
     std::vector<std::unique_ptr<SafetensorsFile>> opened;   // [files], null until needed
 
+    std::optional<std::uint64_t> declared_bytes;  // metadata.total_size of the index
+    bool ignores_index = false;                   // model.safetensors is read instead
+
     Result<const SafetensorsFile*> shard(std::size_t place);
     Status read_index(const std::string& path);
-    const SafetensorsFile* holder(const TensorView& tensor);
+    Result<const SafetensorsFile*> shard_of(std::string_view name);
+    Result<std::map<std::string, std::size_t>> stored_places(std::uint64_t& bytes);
 };
 
 Result<const SafetensorsFile*> Checkpoint::State::shard(std::size_t place) {
@@ -82,15 +86,34 @@ Status Checkpoint::State::read_index(const std::string& path) {
         index.emplace(item.key(), static_cast<std::size_t>(place));
     }
     opened.resize(files.size());
+    const auto metadata = root.find("metadata");
+    if (metadata == root.end() || !metadata->is_object()) return {};
+    const auto size = metadata->find("total_size");
+    if (size == metadata->end()) return {};
+    const auto* number = size->get_ptr<const nlohmann::json::number_unsigned_t*>();
+    const auto* real = size->get_ptr<const nlohmann::json::number_float_t*>();
+    if (number != nullptr) declared_bytes = *number;
+    if (real != nullptr && *real >= 0 && *real < 1e18) {
+        declared_bytes = static_cast<std::uint64_t>(*real);
+    }
     return {};
 }
 
-const SafetensorsFile* Checkpoint::State::holder(const TensorView& tensor) {
-    const std::lock_guard lock(mutex);
-    for (const auto& file : opened) {
-        if (file && file->contains(tensor)) return file.get();
+/// Finds the shard of each stored tensor. Errors: data_loss for a tensor that two shards have.
+Result<std::map<std::string, std::size_t>> Checkpoint::State::stored_places(std::uint64_t& bytes) {
+    std::map<std::string, std::size_t> places;
+    for (std::size_t place = 0; place < files.size(); ++place) {
+        MOLINK_ASSIGN_OR_RETURN(const SafetensorsFile* file, shard(place));
+        bytes += file->data_bytes();
+        for (const TensorInfo& info : file->tensors()) {
+            const auto [known, added] = places.emplace(info.name, place);
+            if (added) continue;
+            return make_error(StatusCode::data_loss,
+                              "read model {}: tensor '{}' is in {} and in {}", dir.string(),
+                              printable(info.name), files[known->second], files[place]);
+        }
     }
-    return nullptr;
+    return places;
 }
 
 Checkpoint::Checkpoint(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -107,6 +130,7 @@ Result<Checkpoint> Checkpoint::open(const std::filesystem::path& dir) {
         state->opened.resize(1);
         MOLINK_ASSIGN_OR_RETURN(const SafetensorsFile* file, state->shard(0));
         for (const TensorInfo& info : file->tensors()) state->index.emplace(info.name, 0);
+        state->ignores_index = std::filesystem::exists(dir / model_files::kWeightIndex, error);
     } else if (std::filesystem::exists(dir / model_files::kWeightIndex, error)) {
         MOLINK_RETURN_IF_ERROR(state->read_index((dir / model_files::kWeightIndex).string()));
     } else {
@@ -137,24 +161,66 @@ std::vector<std::string> Checkpoint::files() const {
     return paths;
 }
 
-Result<TensorView> Checkpoint::tensor(std::string_view name) const {
-    const auto it = state_->index.find(name);
-    if (it == state_->index.end()) {
+Result<const SafetensorsFile*> Checkpoint::State::shard_of(std::string_view name) {
+    const auto it = index.find(name);
+    if (it == index.end()) {
         return make_error(StatusCode::not_found,
-                          "read model {}: it has no tensor '{}' among its {} tensors",
-                          state_->dir.string(), printable(name), state_->index.size());
+                          "read model {}: it has no tensor '{}' among its {} tensors", dir.string(),
+                          printable(name), index.size());
     }
-    Result<const SafetensorsFile*> file = state_->shard(it->second);
+    Result<const SafetensorsFile*> file = shard(it->second);
     if (!file) return file.error().with_context("read tensor '" + printable(name) + "'");
-    return file.value()->find(name);
+    return file;
 }
 
-void Checkpoint::will_need(const TensorView& tensor) const {
-    if (const SafetensorsFile* file = state_->holder(tensor)) file->will_need(tensor);
+Result<StoredTensor> Checkpoint::tensor(std::string_view name) const {
+    MOLINK_ASSIGN_OR_RETURN(const SafetensorsFile* file, state_->shard_of(name));
+    return file->find(name);
 }
 
-void Checkpoint::release(const TensorView& tensor) const {
-    if (const SafetensorsFile* file = state_->holder(tensor)) file->release(tensor);
+Result<std::unique_ptr<TensorReader>> Checkpoint::reader(const StoredTensor& tensor) const {
+    MOLINK_ASSIGN_OR_RETURN(const SafetensorsFile* file, state_->shard_of(tensor.name));
+    return file->reader(tensor);
+}
+
+Result<std::vector<std::string>> Checkpoint::conflicts() const {
+    std::vector<std::string> warnings;
+    const auto warn = [&](std::string what) {
+        warnings.push_back("read model " + state_->dir.string() + ": " + std::move(what));
+    };
+    std::uint64_t bytes = 0;
+    MOLINK_ASSIGN_OR_RETURN(const auto places, state_->stored_places(bytes));
+    std::size_t unlisted = 0;
+    for (const auto& [name, place] : places) {
+        const auto listed = state_->index.find(name);
+        if (listed == state_->index.end()) {
+            if (++unlisted == 1) {
+                warn(fmt::format("{} has tensor '{}', which {} does not list; it is not read",
+                                 state_->files[place], printable(name), model_files::kWeightIndex));
+            }
+        } else if (listed->second != place) {
+            return make_error(StatusCode::data_loss,
+                              "read model {}: tensor '{}' is in {}, but {} says that it is in {}",
+                              state_->dir.string(), printable(name), state_->files[place],
+                              model_files::kWeightIndex, state_->files[listed->second]);
+        }
+    }
+    for (const auto& [name, place] : state_->index) {
+        if (places.count(name) != 0) continue;
+        warn(fmt::format("{} says that {} has tensor '{}', but no file has it",
+                         model_files::kWeightIndex, state_->files[place], printable(name)));
+        break;
+    }
+    if (unlisted > 1) warn(fmt::format("{} such tensors are not listed", unlisted));
+    if (state_->declared_bytes && *state_->declared_bytes != bytes) {
+        warn(fmt::format("{} states a total_size of {} bytes, but the files hold {}",
+                         model_files::kWeightIndex, *state_->declared_bytes, bytes));
+    }
+    if (state_->ignores_index) {
+        warn(fmt::format("it has {} and {}; the former is read", model_files::kWeights,
+                         model_files::kWeightIndex));
+    }
+    return warnings;
 }
 
 Result<std::uint64_t> Checkpoint::content_hash() const {
@@ -171,12 +237,16 @@ Result<std::uint64_t> Checkpoint::content_hash() const {
             mix(info.begin);
             mix(info.end);
         }
-        const ByteSpan data = file->data();
-        const std::size_t sample = std::min(data.size(), limits::kModelHashSampleBytes);
-        const std::array<std::size_t, 3> starts = {0, (data.size() - sample) / 2,
-                                                   data.size() - sample};
-        for (const std::size_t start : starts) hash = hash_bytes(data.subspan(start, sample), hash);
-        mix(data.size());
+        const std::uint64_t bytes = file->data_bytes();
+        Bytes sample(static_cast<std::size_t>(
+            std::min<std::uint64_t>(bytes, limits::kModelHashSampleBytes)));
+        const std::array<std::uint64_t, 3> starts = {0, (bytes - sample.size()) / 2,
+                                                     bytes - sample.size()};
+        for (const std::uint64_t start : starts) {
+            MOLINK_RETURN_IF_ERROR(file->read_data(start, sample));
+            hash = hash_bytes(sample, hash);
+        }
+        mix(bytes);
     }
     return hash;
 }

@@ -14,13 +14,13 @@
 
 namespace molink {
 
-/// The weights of a model folder in safetensors files: one, or the shards that an index names. A
-/// shard is opened when a tensor in it is first used, and pages are read when they are accessed, so
+/// The weights of a model folder in safetensors files: one, or the shards that an index names. The
+/// header of a shard is read when a tensor in it is first asked for, and data when it is loaded, so
 /// a stage reads only its own layers. Move-only. Thread-safe.
 class Checkpoint final : public WeightSource {
 public:
     /// Errors: not_found (lists the searched files), data_loss (index or header), and those of
-    /// MappedFile::open.
+    /// InputFile::open.
     static Result<Checkpoint> open(const std::filesystem::path& dir);
 
     Checkpoint(Checkpoint&&) noexcept;
@@ -34,12 +34,14 @@ public:
     std::vector<std::string> files() const;
 
     using WeightSource::tensor;
-    /// Returns a view of mapped memory. Errors: not_found, unimplemented (stored type), data_loss
-    /// (shard), and those of MappedFile::open (missing shard).
-    Result<TensorView> tensor(std::string_view name) const override;
-    void will_need(const TensorView& tensor) const override;
-    void release(const TensorView& tensor) const override;
-    /// Opens every shard.
+    /// Errors: not_found, unimplemented (stored type), data_loss (shard), and those of
+    /// InputFile::open (missing shard).
+    Result<StoredTensor> tensor(std::string_view name) const override;
+    Result<std::unique_ptr<TensorReader>> reader(const StoredTensor& tensor) const override;
+    /// Compares the index with the shards. Errors: data_loss for a tensor that two shards have, or
+    /// that is in another shard than the index says; those of tensor().
+    Result<std::vector<std::string>> conflicts() const override;
+    /// Reads the header of every shard.
     Result<std::uint64_t> content_hash() const override;
 
 private:

@@ -4,6 +4,7 @@
 // UTF-8.
 #include "loader/config_file.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -262,7 +263,26 @@ Result<Token> ConfigFile::bos_token(std::int64_t vocabulary) const {
     return static_cast<Token>(token.value_or(-1));
 }
 
-std::string ConfigFile::canonical_text() const {
+Result<std::vector<std::string>> ConfigFile::disagreements() const {
+    std::vector<std::string> warnings;
+    if (!generation_) return warnings;
+    for (const std::string_view key : {"eos_token_id", "bos_token_id"}) {
+        MOLINK_ASSIGN_OR_RETURN(const auto ours, int64_list(key));
+        MOLINK_ASSIGN_OR_RETURN(const auto theirs, generation_->int64_list(key));
+        if (ours.empty() || theirs.empty()) continue;
+        const bool included = std::all_of(ours.begin(), ours.end(), [&](std::int64_t token) {
+            return std::find(theirs.begin(), theirs.end(), token) != theirs.end();
+        });
+        if (included) continue;
+        warnings.push_back(
+            fmt::format("{} is {}, but {} in {}; the latter is used",
+                        ConfigAccess::key_name(*this, key), shown(*ConfigAccess::find(*this, key)),
+                        shown(*ConfigAccess::find(*generation_, key)), generation_->where()));
+    }
+    return warnings;
+}
+
+std::string ConfigObject::canonical_text() const {
     return ConfigAccess::node(*this).dump(-1, ' ', false, json::error_handler_t::replace);
 }
 

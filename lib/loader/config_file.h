@@ -33,6 +33,9 @@ public:
     std::vector<std::string> keys() const;
     /// Returns the file and the path of this object for messages: "DIR/config.json: rope_scaling".
     std::string where() const;
+    /// Returns the object in a canonical form with sorted keys and without blanks. It does not
+    /// depend on the layout of the file.
+    std::string canonical_text() const;
 
     /// Returns an integer in [min, max]. A fraction is an error.
     Result<std::int64_t> int64(std::string_view key, std::int64_t min = kMinInt,
@@ -87,10 +90,9 @@ public:
     Result<std::vector<Token>> eos_tokens(std::int64_t vocabulary) const;
     /// Returns bos_token_id from the same files, or -1 if there is none.
     Result<Token> bos_token(std::int64_t vocabulary) const;
-
-    /// Returns the content of config.json in a canonical form with sorted keys and without blanks.
-    /// It does not depend on the layout of the file.
-    std::string canonical_text() const;
+    /// Returns a warning for each of these keys about which the two files disagree. A longer list
+    /// of tokens that end a sequence in generation_config.json is no disagreement.
+    Result<std::vector<std::string>> disagreements() const;
 
 private:
     explicit ConfigFile(ConfigObject root) : ConfigObject(std::move(root)) {}

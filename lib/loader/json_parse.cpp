@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/input_file.h"
 #include "base/limits.h"
-#include "loader/mapped_file.h"
 
 namespace molink {
 namespace {
@@ -154,15 +154,9 @@ Result<json> parse_json(std::string_view text, const std::string& file) {
 }
 
 Result<json> parse_json_file(const std::string& path, std::size_t max_bytes) {
-    MOLINK_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::open(path));
-    if (file.size() > max_bytes) {
-        return make_error(StatusCode::data_loss,
-                          "read {}: it has {} bytes; at most {} are permitted", path, file.size(),
-                          max_bytes);
-    }
-    if (file.size() == 0)
-        return make_error(StatusCode::data_loss, "parse {}: the file is empty", path);
-    return parse_json({reinterpret_cast<const char*>(file.data()), file.size()}, path);
+    MOLINK_ASSIGN_OR_RETURN(const std::string text, read_file_text(path, max_bytes));
+    if (text.empty()) return make_error(StatusCode::data_loss, "parse {}: the file is empty", path);
+    return parse_json(text, path);
 }
 
 }  // namespace molink

@@ -20,7 +20,7 @@ std::string syntax_problem(const char* what);
 /// messages. Errors: data_loss.
 Result<nlohmann::json> parse_json(std::string_view text, const std::string& file);
 
-/// Maps and parses a file of at most `max_bytes`. Errors: those of MappedFile::open, data_loss.
+/// Reads and parses a file of at most `max_bytes`. Errors: those of read_file_text, data_loss.
 Result<nlohmann::json> parse_json_file(const std::string& path, std::size_t max_bytes);
 
 }  // namespace molink

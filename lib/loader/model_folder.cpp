@@ -3,32 +3,13 @@
 // without a stage reads no weights.
 #include "loader/model_folder.h"
 
-#include <fstream>
-#include <iterator>
-
 #include "base/error.h"
+#include "base/input_file.h"
 #include "base/limits.h"
 #include "loader/checkpoint.h"
 #include "loader/model_files.h"
 
 namespace molink {
-namespace {
-
-Result<std::string> read_text(const std::filesystem::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    if (!file.is_open() || file.bad()) {
-        return make_error(StatusCode::not_found, "{} cannot be read", path.string());
-    }
-    if (text.size() > limits::kMaxConfigFileBytes) {
-        return make_error(StatusCode::data_loss, "{} has {} bytes; at most {} are permitted",
-                          path.string(), text.size(), limits::kMaxConfigFileBytes);
-    }
-    return text;
-}
-
-}  // namespace
-
 Result<ModelFolder> ModelFolder::open(const std::filesystem::path& dir) {
     MOLINK_ASSIGN_OR_RETURN(ConfigFile config, ConfigFile::load(dir));
     return ModelFolder(dir, std::move(config));
@@ -60,7 +41,8 @@ Result<std::optional<std::string>> ModelFolder::chat_template() const {
     constexpr std::string_view kKey = "chat_template";
     std::error_code error;
     if (std::filesystem::exists(dir_ / model_files::kChatTemplate, error)) {
-        MOLINK_ASSIGN_OR_RETURN(std::string text, read_text(dir_ / model_files::kChatTemplate));
+        MOLINK_ASSIGN_OR_RETURN(std::string text, read_file_text(dir_ / model_files::kChatTemplate,
+                                                                 limits::kMaxConfigFileBytes));
         return std::optional<std::string>(std::move(text));
     }
     if (!std::filesystem::exists(dir_ / model_files::kTokenizerConfig, error)) {

@@ -13,7 +13,11 @@ namespace molink {
 Result<std::uint64_t> model_hash(const std::filesystem::path& dir) {
     MOLINK_ASSIGN_OR_RETURN(const ConfigFile config, ConfigFile::load(dir));
     MOLINK_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(dir));
-    MOLINK_ASSIGN_OR_RETURN(const std::uint64_t content, checkpoint.content_hash());
+    return model_hash(config, checkpoint);
+}
+
+Result<std::uint64_t> model_hash(const ConfigFile& config, const WeightSource& weights) {
+    MOLINK_ASSIGN_OR_RETURN(const std::uint64_t content, weights.content_hash());
     return hash_string(config.canonical_text(), content);
 }
 

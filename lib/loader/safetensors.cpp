@@ -1,6 +1,7 @@
-// Opens a safetensors file and returns its tensors as views of the map. A file has eight bytes of
-// header length (little-endian), the JSON header and the data. Nothing is copied, so a tensor may
-// begin at any address. Relies on parse_safetensors_header to check the header.
+// Opens a safetensors file and finds its tensors. A file has eight bytes of header length
+// (little-endian), the JSON header and the data. The file is opened again for each tensor: then a
+// checkpoint of many shards holds few descriptors, and a file that took the place of the one whose
+// header was read is noticed. Relies on parse_safetensors_header to check the header.
 #include "loader/safetensors.h"
 
 #include <utility>
@@ -29,36 +30,67 @@ bool usable_type(std::string_view stored, DataType& type) {
     return true;
 }
 
+/// Reads rows of a tensor from an open file.
+class SafetensorsReader final : public TensorReader {
+public:
+    SafetensorsReader(InputFile file, const FileIdentity& identity, const StoredTensor& tensor)
+        : file_(std::move(file)), identity_(identity), tensor_(tensor) {}
+
+    Status read(std::int64_t begin, std::int64_t count, std::byte* out) const override {
+        const std::size_t row = tensor_.row_bytes();
+        const std::uint64_t offset = tensor_.offset + static_cast<std::uint64_t>(begin) * row;
+        const Status status = file_.read(offset, {out, static_cast<std::size_t>(count) * row});
+        return status.ok() ? status : named(status);
+    }
+
+    Status finish() const override {
+        const Status status = file_.check_unchanged(identity_);
+        return status.ok() ? status : named(status);
+    }
+
+private:
+    Status named(const Status& status) const {
+        return status.with_context("tensor '" + printable(tensor_.name) + "'");
+    }
+
+    InputFile file_;
+    FileIdentity identity_;
+    StoredTensor tensor_;
+};
+
 }  // namespace
 
 Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path) {
+    MOLINK_ASSIGN_OR_RETURN(const InputFile file, InputFile::open(path));
     SafetensorsFile out;
-    MOLINK_ASSIGN_OR_RETURN(out.file_, MappedFile::open(path));
-    const ByteSpan bytes = out.file_.bytes();
-    if (bytes.size() < kLengthBytes) {
+    out.path_ = file.path();
+    out.identity_ = file.identity();
+    if (file.size() < kLengthBytes) {
         return make_error(StatusCode::data_loss,
                           "read {}: it has {} bytes; a safetensors file has at least {}",
-                          out.path(), bytes.size(), kLengthBytes);
+                          out.path(), file.size(), kLengthBytes);
     }
-    const auto length = read_le<std::uint64_t>(bytes, 0);
-    if (length > limits::kMaxSafetensorsHeaderBytes || length > bytes.size() - kLengthBytes) {
+    std::byte length_bytes[kLengthBytes];
+    MOLINK_RETURN_IF_ERROR(file.read(0, length_bytes));
+    const auto length = read_le<std::uint64_t>(length_bytes, 0);
+    if (length > limits::kMaxSafetensorsHeaderBytes || length > file.size() - kLengthBytes) {
         return make_error(
             StatusCode::data_loss,
             "read {}: its header claims {} bytes of a file of {} bytes (at most {} are permitted)",
-            out.path(), length, bytes.size(), limits::kMaxSafetensorsHeaderBytes);
+            out.path(), length, file.size(), limits::kMaxSafetensorsHeaderBytes);
     }
-    const auto header_bytes = static_cast<std::size_t>(length);
-    out.data_offset_ = kLengthBytes + header_bytes;
-    const std::string_view header(reinterpret_cast<const char*>(bytes.data()) + kLengthBytes,
-                                  header_bytes);
-    MOLINK_ASSIGN_OR_RETURN(out.tensors_, parse_safetensors_header(
-                                              header, bytes.size() - out.data_offset_, out.path()));
+    out.data_offset_ = kLengthBytes + length;
+    std::string header(static_cast<std::size_t>(length), '\0');
+    MOLINK_RETURN_IF_ERROR(file.read(kLengthBytes, std::as_writable_bytes(std::span(header))));
+    MOLINK_RETURN_IF_ERROR(file.check_unchanged(out.identity_));
+    MOLINK_ASSIGN_OR_RETURN(out.tensors_,
+                            parse_safetensors_header(header, out.data_bytes(), out.path()));
     for (std::size_t i = 0; i < out.tensors_.size(); ++i)
         out.index_.emplace(out.tensors_[i].name, i);
     return out;
 }
 
-Result<TensorView> SafetensorsFile::find(std::string_view name) const {
+Result<StoredTensor> SafetensorsFile::find(std::string_view name) const {
     const auto it = index_.find(name);
     if (it == index_.end()) {
         return make_error(StatusCode::not_found,
@@ -66,31 +98,36 @@ Result<TensorView> SafetensorsFile::find(std::string_view name) const {
                           printable(name), tensors_.size());
     }
     const TensorInfo& info = tensors_[it->second];
-    TensorView view;
-    if (!usable_type(info.stored_type, view.type)) {
+    StoredTensor tensor;
+    if (!usable_type(info.stored_type, tensor.type)) {
         return make_error(StatusCode::unimplemented,
                           "read {}: tensor '{}' is stored as {}; F32, F16 and BF16 are supported",
                           path(), printable(name), info.stored_type);
     }
-    view.name = info.name;
-    view.shape = info.shape;
-    view.data = data().data() + info.begin;
-    view.bytes = static_cast<std::size_t>(info.end - info.begin);
-    return view;
+    tensor.name = info.name;
+    tensor.shape = info.shape;
+    tensor.offset = data_offset_ + info.begin;
+    tensor.bytes = info.end - info.begin;
+    return tensor;
 }
 
-bool SafetensorsFile::contains(const TensorView& tensor) const {
-    const std::less_equal<const std::byte*> not_after;
-    return not_after(file_.data(), tensor.data) &&
-           not_after(tensor.data, file_.data() + file_.size());
+Result<InputFile> SafetensorsFile::reopen() const {
+    MOLINK_ASSIGN_OR_RETURN(InputFile file, InputFile::open(path_));
+    MOLINK_RETURN_IF_ERROR(file.check_unchanged(identity_));
+    return file;
 }
 
-void SafetensorsFile::will_need(const TensorView& tensor) const {
-    file_.will_need(static_cast<std::size_t>(tensor.data - file_.data()), tensor.bytes);
+Status SafetensorsFile::read_data(std::uint64_t offset, std::span<std::byte> out) const {
+    MOLINK_ASSIGN_OR_RETURN(const InputFile file, reopen());
+    return file.read(data_offset_ + offset, out);
 }
 
-void SafetensorsFile::release(const TensorView& tensor) const {
-    file_.dont_need(static_cast<std::size_t>(tensor.data - file_.data()), tensor.bytes);
+Result<std::unique_ptr<TensorReader>> SafetensorsFile::reader(const StoredTensor& tensor) const {
+    Result<InputFile> file = reopen();
+    if (!file) return file.error().with_context("tensor '" + printable(tensor.name) + "'");
+    file->will_need(tensor.offset, tensor.bytes);
+    return std::unique_ptr<TensorReader>(
+        std::make_unique<SafetensorsReader>(std::move(*file), identity_, tensor));
 }
 
 }  // namespace molink

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,7 +13,7 @@
 #include <molink/status.h>
 #include <molink/types.h>
 
-#include "loader/mapped_file.h"
+#include "base/input_file.h"
 #include "loader/weight_source.h"
 
 namespace molink {
@@ -25,34 +27,40 @@ struct TensorInfo {
     std::uint64_t end = 0;
 };
 
-/// A mapped safetensors file. open() checks the complete header: every tensor is inside the file,
-/// tensors do not overlap, and they cover all data bytes. Move-only. Thread: any thread may call
-/// const members.
+/// A safetensors file whose header was read. open() checks the complete header: every tensor is
+/// inside the file, tensors do not overlap, and they cover all data bytes. The file itself is only
+/// open while something is read. Thread: any thread may call const members.
 class SafetensorsFile {
 public:
-    /// Errors: those of MappedFile::open; data_loss for everything that the format forbids.
+    /// Errors: those of InputFile; data_loss for everything that the format forbids.
     static Result<SafetensorsFile> open(const std::filesystem::path& path);
 
-    const std::string& path() const { return file_.path(); }
+    const std::string& path() const { return path_; }
     bool has(std::string_view name) const { return index_.count(name) != 0; }
     /// Errors: not_found, unimplemented (stored as a type other than F32, F16 and BF16).
-    Result<TensorView> find(std::string_view name) const;
+    Result<StoredTensor> find(std::string_view name) const;
     /// Returns the tensors in the order of their data.
     const std::vector<TensorInfo>& tensors() const { return tensors_; }
-    /// Returns the bytes after the header.
-    ByteSpan data() const { return file_.bytes().subspan(data_offset_); }
+    /// Returns the number of bytes after the header.
+    std::uint64_t data_bytes() const { return identity_.size - data_offset_; }
 
-    /// Returns whether `tensor` points into this file.
-    bool contains(const TensorView& tensor) const;
-    /// Hints that a tensor of this file will be read soon, or that its memory is no longer needed.
-    void will_need(const TensorView& tensor) const;
-    void release(const TensorView& tensor) const;
+    /// Opens the file again. Errors: those of InputFile; data_loss when it has changed since its
+    /// header was read.
+    Result<InputFile> reopen() const;
+    /// Fills `out` with the bytes from `offset` of the data section on. Errors: those of reopen()
+    /// and of InputFile::read.
+    Status read_data(std::uint64_t offset, std::span<std::byte> out) const;
+    /// Opens a tensor of find(), or rows of one. Errors: those of reopen().
+    Result<std::unique_ptr<TensorReader>> reader(const StoredTensor& tensor) const;
 
 private:
-    MappedFile file_;
-    std::size_t data_offset_ = 0;
+    SafetensorsFile() = default;
+
+    std::string path_;
+    FileIdentity identity_;
+    std::uint64_t data_offset_ = 0;
     std::vector<TensorInfo> tensors_;
-    std::map<std::string_view, std::size_t, std::less<>> index_;  // names refer to tensors_
+    std::map<std::string, std::size_t, std::less<>> index_;
 };
 
 }  // namespace molink

@@ -3,6 +3,8 @@
 // build to write arch_list.inc.
 #include "model/arch_table.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace molink {
@@ -43,6 +45,17 @@ Status check_attention(const ModelSpec& spec) {
     return unsupported(spec, "an unknown rope scaling");
 }
 
+Status check_model_type(const ConfigFile& config, const Architecture& architecture) {
+    const std::vector<std::string_view>& known = architecture.model_types;
+    MOLINK_ASSIGN_OR_RETURN(const auto type, config.optional_string("model_type"));
+    if (!type || known.empty() || std::find(known.begin(), known.end(), *type) != known.end()) {
+        return {};
+    }
+    return invalid_argument(
+        "{}: model_type is '{}', but architectures names {}, whose type is '{}'", config.where(),
+        *type, architecture.names.front(), known.front());
+}
+
 }  // namespace
 
 Result<const Architecture*> find_architecture(std::string_view name) {
@@ -55,6 +68,18 @@ Result<const Architecture*> find_architecture(std::string_view name) {
     }
     return make_error(StatusCode::unimplemented, "architecture '{}' is unknown; known: {}", name,
                       known);
+}
+
+std::vector<TensorRef> present_refs(const LayerTensors& tensors) {
+    const AttentionTensors& a = tensors.attention;
+    const DenseTensors& d = tensors.dense;
+    std::vector<TensorRef> refs;
+    for (const TensorRef* ref :
+         {&a.norm, &a.q, &a.k, &a.v, &a.o, &a.q_bias, &a.k_bias, &a.v_bias, &a.o_bias, &a.q_norm,
+          &a.k_norm, &d.norm, &d.gate, &d.up, &d.down, &d.gate_bias, &d.up_bias, &d.down_bias}) {
+        if (!ref->empty()) refs.push_back(*ref);
+    }
+    return refs;
 }
 
 Status check_supported(const ModelSpec& spec) {
@@ -82,11 +107,26 @@ Result<Described> describe_model(const ConfigFile& config) {
     if (names.empty()) {
         return invalid_argument("{}: 'architectures' is empty", config.where());
     }
+    if (names.size() > 1) {
+        return invalid_argument("{}: 'architectures' names {} and {}; one is expected",
+                                config.where(), names[0], names[1]);
+    }
+    if (config.has("quantization_config")) {
+        return make_error(StatusCode::unimplemented,
+                          "{}: quantization_config is there; quantised checkpoints are not "
+                          "supported",
+                          config.where());
+    }
     Described described;
     MOLINK_ASSIGN_OR_RETURN(described.architecture, find_architecture(names.front()));
     MOLINK_ASSIGN_OR_RETURN(described.spec, described.architecture->make_spec(config));
     described.spec.architecture = names.front();
+    MOLINK_RETURN_IF_ERROR(check_model_type(config, *described.architecture));
     MOLINK_RETURN_IF_ERROR(check_supported(described.spec));
+    MOLINK_ASSIGN_OR_RETURN(described.warnings, config.disagreements());
+    if (described.architecture->warnings == nullptr) return described;
+    MOLINK_ASSIGN_OR_RETURN(const auto more, described.architecture->warnings(config));
+    described.warnings.insert(described.warnings.end(), more.begin(), more.end());
     return described;
 }
 

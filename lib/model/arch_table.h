@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -32,6 +33,9 @@ struct LayerTensors {
     DenseTensors dense;
 };
 
+/// Returns the references of a layer's tensors that are not empty.
+std::vector<TensorRef> present_refs(const LayerTensors& tensors);
+
 /// The tensors outside the layers. `lm_head` is the tensor of the embedding when they are tied.
 struct OuterTensors {
     TensorRef embedding;
@@ -46,6 +50,10 @@ struct Architecture {
     Result<ModelSpec> (*make_spec)(const ConfigFile& config);
     LayerTensors (*layer_tensors)(const ModelSpec& spec, std::int32_t layer);
     OuterTensors (*outer_tensors)(const ModelSpec& spec);
+    /// Values of "model_type" that go with the names. Empty: any.
+    std::vector<std::string_view> model_types = {};
+    /// Returns what config.json states twice. Null: nothing is looked for.
+    Result<std::vector<std::string>> (*warnings)(const ConfigFile& config) = nullptr;
 };
 
 /// Returns the architecture that has this name. Errors: unimplemented, listing the known names.
@@ -55,9 +63,12 @@ Result<const Architecture*> find_architecture(std::string_view name);
 struct Described {
     const Architecture* architecture = nullptr;
     ModelSpec spec;
+    /// What the files say twice with different values, and which one is used.
+    std::vector<std::string> warnings;
 };
 /// Finds the architecture that config.json names, makes the spec and checks it with
-/// check_supported(). Errors: those of ConfigFile, unimplemented naming the field.
+/// check_supported(). Errors: those of ConfigFile, unimplemented naming the field,
+/// invalid_argument when architecture and model type contradict each other.
 Result<Described> describe_model(const ConfigFile& config);
 
 /// Refuses a spec that the sublayers cannot execute. Errors: unimplemented naming the field.

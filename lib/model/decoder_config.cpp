@@ -4,21 +4,36 @@
 // since (rope_parameters, dtype). Architecture files start from this spec and change what differs.
 #include "model/decoder_config.h"
 
+#include <array>
+#include <optional>
+
 #include "base/error.h"
 #include "base/limits.h"
+#include "loader/json_parse.h"
 
 namespace molink {
 namespace {
+
+constexpr std::array<std::string_view, 2> kRopeObjects = {"rope_scaling", "rope_parameters"};
 
 std::int32_t narrow(std::int64_t value) {
     return static_cast<std::int32_t>(value);
 }
 
-Result<RopeScalingKind> scaling_kind(const ConfigObject& rope) {
-    MOLINK_ASSIGN_OR_RETURN(auto kind, rope.optional_string("rope_type"));
-    if (!kind) {
-        MOLINK_ASSIGN_OR_RETURN(kind, rope.optional_string("type"));
+/// Returns the text of two names of one key, of which at least one is missing or both are equal.
+Result<std::optional<std::string>> one_of_two_keys(const ConfigObject& object, std::string_view key,
+                                                   std::string_view older) {
+    MOLINK_ASSIGN_OR_RETURN(const auto value, object.optional_string(key));
+    MOLINK_ASSIGN_OR_RETURN(const auto old_value, object.optional_string(older));
+    if (value && old_value && *value != *old_value) {
+        return invalid_argument("{}: {} is '{}', but {} is '{}'", object.where(), key, *value,
+                                older, *old_value);
     }
+    return value ? value : old_value;
+}
+
+Result<RopeScalingKind> scaling_kind(const ConfigObject& rope) {
+    MOLINK_ASSIGN_OR_RETURN(const auto kind, one_of_two_keys(rope, "rope_type", "type"));
     if (!kind || *kind == "default") return RopeScalingKind::none;
     if (*kind == "linear") return RopeScalingKind::linear;
     if (*kind == "dynamic") return RopeScalingKind::dynamic;
@@ -54,7 +69,8 @@ Status read_rope(const ConfigFile& config, ModelSpec& spec) {
     spec.rope.rotary_dim = spec.attention.head_dim;
     MOLINK_ASSIGN_OR_RETURN(const auto theta, config.optional_number("rope_theta", 1e-3, 1e12));
     if (theta) spec.rope.theta = *theta;
-    for (std::string_view key : {"rope_parameters", "rope_scaling"}) {
+    // The order is that of transformers 5; decoder_warnings() tells when both are there.
+    for (std::string_view key : kRopeObjects) {
         MOLINK_ASSIGN_OR_RETURN(const auto object, config.optional_object(key));
         if (object) return read_scaling(*object, spec, spec.rope);
     }
@@ -106,10 +122,7 @@ Status read_mlp(const ConfigFile& config, ModelSpec& spec) {
 }
 
 Status read_types(const ConfigFile& config, ModelSpec& spec) {
-    MOLINK_ASSIGN_OR_RETURN(auto type, config.optional_string("dtype"));
-    if (!type) {
-        MOLINK_ASSIGN_OR_RETURN(type, config.optional_string("torch_dtype"));
-    }
+    MOLINK_ASSIGN_OR_RETURN(const auto type, one_of_two_keys(config, "dtype", "torch_dtype"));
     if (!type || *type == "float32") {
         spec.stored_type = DataType::f32;
     } else if (*type == "bfloat16") {
@@ -152,6 +165,26 @@ Result<ModelSpec> decoder_spec(const ConfigFile& config) {
     MOLINK_RETURN_IF_ERROR(read_rope(config, spec));
     MOLINK_RETURN_IF_ERROR(read_types(config, spec));
     return spec;
+}
+
+Result<std::vector<std::string>> decoder_warnings(const ConfigFile& config) {
+    std::vector<std::string> warnings;
+    MOLINK_ASSIGN_OR_RETURN(const auto first, config.optional_object(kRopeObjects[0]));
+    MOLINK_ASSIGN_OR_RETURN(const auto second, config.optional_object(kRopeObjects[1]));
+    if (first && second && first->canonical_text() != second->canonical_text()) {
+        warnings.push_back(fmt::format("{} is {}, but {} is {}; the former is used", first->where(),
+                                       printable(first->canonical_text()), kRopeObjects[1],
+                                       printable(second->canonical_text())));
+    }
+    const auto& used = first ? first : second;
+    if (!used) return warnings;
+    MOLINK_ASSIGN_OR_RETURN(const auto outer, config.optional_number("rope_theta"));
+    MOLINK_ASSIGN_OR_RETURN(const auto inner, used->optional_number("rope_theta"));
+    if (outer && inner && *outer != *inner) {
+        warnings.push_back(fmt::format("{}: rope_theta is {}, but {} in {}; the latter is used",
+                                       config.where(), *outer, *inner, used->where()));
+    }
+    return warnings;
 }
 
 LayerTensors decoder_layer_tensors(const ModelSpec& spec, std::int32_t layer) {

@@ -34,6 +34,10 @@ struct ModelBounds {
     DeviceBatch::Bounds batch() const;
 };
 
+/// Returns the references of all tensors that a stage with this part loads, each once, in the order
+/// of loading.
+std::vector<TensorRef> part_tensors(const Described& described, const ModelPart& part);
+
 /// Called while loading. When it returns false, loading stops and fails with `cancelled`.
 using LoadStep = std::function<bool(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
@@ -54,8 +58,8 @@ std::size_t layer_cache_block_bytes(const Backend& backend, const ModelSpec& spe
 class Model {
 public:
     /// `source` must outlive the call, and `backend` the model. Errors: invalid_argument when the
-    /// model has no such layers, not_found and data_loss of the source, resource_exhausted,
-    /// cancelled.
+    /// model has no such layers, not_found and data_loss of the source (with file, tensor and
+    /// offset), resource_exhausted, cancelled.
     static Result<std::unique_ptr<Model>> load(Backend& backend, const WeightSource& source,
                                                const Described& described, const ModelPart& part,
                                                WeightFormat format, const ModelBounds& bounds,
@@ -63,6 +67,8 @@ public:
 
     const ModelPart& part() const { return part_; }
     std::uint64_t weight_bytes() const { return weight_bytes_; }
+    /// Returns the stored tensors that were loaded, with their hashes; sorted by name.
+    const std::vector<LoadedTensor>& tensors() const { return tensors_; }
 
     /// Writes the embeddings of the token ids `ids` [rows], each in the vocabulary, to `hidden`
     /// [rows, hidden]. Only for a part with the embedding.
@@ -109,6 +115,7 @@ private:
     std::unique_ptr<DeviceBuffer> cos_;      // [max_context, rotary_dim / 2]
     std::unique_ptr<DeviceBuffer> sin_;
     std::uint64_t weight_bytes_ = 0;
+    std::vector<LoadedTensor> tensors_;
 };
 
 }  // namespace molink

@@ -84,6 +84,24 @@ std::uint64_t part_workspace_bytes(const Backend& backend, const ModelSpec& spec
                 DeviceBatch::bytes(bounds.batch()));
 }
 
+std::vector<TensorRef> part_tensors(const Described& described, const ModelPart& part) {
+    std::vector<TensorRef> refs;
+    for (std::int32_t i = part.layers.begin; i < part.layers.end; ++i) {
+        for (TensorRef& ref :
+             present_refs(described.architecture->layer_tensors(described.spec, i))) {
+            refs.push_back(std::move(ref));
+        }
+    }
+    const OuterTensors outer = described.architecture->outer_tensors(described.spec);
+    if (part.has_embedding) refs.push_back(outer.embedding);
+    if (part.has_lm_head) {
+        refs.push_back(outer.final_norm);
+        const bool tied = outer.lm_head == outer.embedding;
+        if (!tied || !part.has_embedding) refs.push_back(outer.lm_head);
+    }
+    return refs;
+}
+
 Status Model::upload_rope_table(std::int32_t context) {
     const RopeTable table = make_rope_table(spec_.rope, context);
     const std::size_t bytes = table.cos.size() * sizeof(float);
@@ -119,8 +137,12 @@ Status Model::load_outer(WeightLoader& loader, const Described& described) {
 
 Status Model::load_layers(WeightLoader& loader, const Described& described,
                           const std::function<Status()>& progress) {
+    const auto tensors_of = [&](std::int32_t i) {
+        return described.architecture->layer_tensors(spec_, i);
+    };
     for (std::int32_t i = part_.layers.begin; i < part_.layers.end; ++i) {
-        const LayerTensors tensors = described.architecture->layer_tensors(spec_, i);
+        const LayerTensors tensors = tensors_of(i);
+        if (i + 1 < part_.layers.end) loader.will_need(present_refs(tensors_of(i + 1)));
         Layer layer = make_layer(spec_, i);
         MOLINK_RETURN_IF_ERROR(layer.mixer->load(loader, tensors));
         MOLINK_RETURN_IF_ERROR(layer.feed_forward->load(loader, tensors));
@@ -152,6 +174,7 @@ Result<std::unique_ptr<Model>> Model::load(Backend& backend, const WeightSource&
     MOLINK_RETURN_IF_ERROR(model->load_outer(loader, described));
     MOLINK_RETURN_IF_ERROR(model->make_buffers(bounds));
     model->weight_bytes_ = loader.bytes();
+    model->tensors_ = loader.loaded();
     if (step && !step(expected, expected)) {
         return Status(StatusCode::cancelled, "loading was stopped");
     }

@@ -53,12 +53,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             continue;
         }
         FUZZ_CHECK((name == "a" || name == "b") && tensor->bytes == 8);
-        FUZZ_CHECK(tensor->data[7] == std::byte{1});
-        checkpoint->will_need(*tensor);
-        checkpoint->release(*tensor);
+        const auto bytes = read_tensor(*checkpoint, *tensor);
+        FUZZ_CHECK(bytes.has_value() && (*bytes)[7] == std::byte{1});
         const std::int64_t other[] = {3};
         FUZZ_CHECK(!checkpoint->tensor(name, other).has_value());
     }
+    const auto conflicts = checkpoint->conflicts();
+    FUZZ_CHECK(conflicts.has_value() || known(conflicts.error().code()));
     const auto hash = checkpoint->content_hash();
     FUZZ_CHECK(hash.has_value() || known(hash.error().code()));
     return 0;

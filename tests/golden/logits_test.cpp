@@ -123,7 +123,10 @@ struct Golden {
         for (const TensorInfo& info : file.tensors()) {
             if (info.name != name) continue;
             std::vector<T> values((info.end - info.begin) / sizeof(T));
-            std::memcpy(values.data(), file.data().data() + info.begin, values.size() * sizeof(T));
+            const Status read =
+                file.read_data(info.begin, std::as_writable_bytes(std::span(values)));
+            INFO(read.to_string());
+            REQUIRE(read.ok());
             return values;
         }
         FAIL("no tensor " << name);

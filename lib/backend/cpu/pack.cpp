@@ -1,13 +1,17 @@
 // Packs weights when they are loaded. The product kernels need outputs side by side, but
-// checkpoints store them one after the other. The work is split over panels. The source rows of a
-// panel are read in order, so that pages of a mapped file are touched once.
+// checkpoints store them one after the other. The work is split over panels: each thread reads the
+// rows of a panel, which are neighbours in their file, and packs them while they are in its cache.
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <new>
 #include <vector>
 
 #include "backend/cpu/packed.h"
@@ -18,38 +22,81 @@
 namespace molink {
 namespace {
 
-struct Sources {
-    const MatrixSource* parts;
-    std::size_t count;
+constexpr const char* kNoPackMemory = "pack a matrix: no memory for the rows of a panel";
 
-    /// Returns the part that holds output row `row`, counted over all parts, or null beyond the
-    /// last. Changes `row` to its index within this part.
-    const MatrixSource* part_of(std::int64_t& row) const {
-        for (std::size_t i = 0; i < count; ++i) {
-            if (row < parts[i].n) return parts + i;
-            row -= parts[i].n;
-        }
-        return nullptr;
-    }
-    /// Returns the first byte of output row `row`, or null beyond the last. All parts must have the
-    /// same type.
-    const std::byte* row(std::int64_t row, std::size_t row_bytes) const {
-        const MatrixSource* part = part_of(row);
-        if (part == nullptr) return nullptr;
-        return static_cast<const std::byte*>(part->data) +
-               static_cast<std::size_t>(row) * row_bytes;
-    }
+/// The rows of one panel, in host memory. Rows beyond the last one of the matrix are null.
+class PanelRows {
+public:
+    PanelRows(const MatrixSource* parts, std::size_t count) : parts_(parts), count_(count) {}
+
+    /// Finds the rows of a panel, or reads them into a buffer that is used again. Errors: those of
+    /// MatrixRows::read.
+    Status load(std::size_t panel);
+    const std::byte* data(std::size_t lane) const { return data_[lane]; }
+    DataType type(std::size_t lane) const { return type_[lane]; }
+
+private:
+    Status load_part(const MatrixSource& part, std::int64_t begin, std::int64_t end,
+                     std::size_t lane, std::byte* buffer);
+
+    const MatrixSource* parts_;
+    std::size_t count_;
+    std::array<const std::byte*, kPanel> data_{};
+    std::array<DataType, kPanel> type_{};
+    std::vector<std::byte> buffer_;
 };
 
+std::size_t row_bytes(const MatrixSource& part) {
+    return static_cast<std::size_t>(part.k) * data_type_bytes(part.type);
+}
+
+Status PanelRows::load_part(const MatrixSource& part, std::int64_t begin, std::int64_t end,
+                            std::size_t lane, std::byte* buffer) {
+    const std::byte* first = buffer;
+    if (part.rows != nullptr) {
+        MOLINK_RETURN_IF_ERROR(part.rows->read(begin, end - begin, buffer));
+    } else {
+        first = static_cast<const std::byte*>(part.data) +
+                static_cast<std::size_t>(begin) * row_bytes(part);
+    }
+    for (std::int64_t row = begin; row < end; ++row, ++lane) {
+        data_[lane] = first + static_cast<std::size_t>(row - begin) * row_bytes(part);
+        type_[lane] = part.type;
+    }
+    return {};
+}
+
+Status PanelRows::load(std::size_t panel) {
+    data_.fill(nullptr);
+    const auto wanted = static_cast<std::int64_t>(panel * kPanel);  // over all parts
+    std::size_t widest = 0;                                         // of the rows that are read
+    for (std::size_t i = 0; i < count_; ++i) {
+        if (parts_[i].rows != nullptr) widest = std::max(widest, row_bytes(parts_[i]));
+    }
+    buffer_.resize(kPanel * widest);
+    std::int64_t first = 0;  // row of the part's first row
+    for (std::size_t i = 0; i < count_; ++i) {
+        const std::int64_t begin = std::max(wanted, first) - first;
+        const std::int64_t end =
+            std::min(wanted + static_cast<std::int64_t>(kPanel), first + parts_[i].n) - first;
+        if (begin < end) {
+            const auto lane = static_cast<std::size_t>(first + begin - wanted);
+            MOLINK_RETURN_IF_ERROR(
+                load_part(parts_[i], begin, end, lane, buffer_.data() + lane * widest));
+        }
+        first += parts_[i].n;
+    }
+    return {};
+}
+
 template <typename T>
-void pack_panel(const Sources& sources, std::size_t panel, std::size_t k, std::byte* out) {
+void pack_panel(const PanelRows& rows, std::size_t k, std::byte* out) {
     constexpr std::size_t kBlock = 64;
     T* to = reinterpret_cast<T*>(out);
     for (std::size_t begin = 0; begin < k; begin += kBlock) {
         const std::size_t size = std::min(kBlock, k - begin);
         for (std::size_t lane = 0; lane < kPanel; ++lane) {
-            const std::byte* row =
-                sources.row(static_cast<std::int64_t>(panel * kPanel + lane), k * sizeof(T));
+            const std::byte* row = rows.data(lane);
             if (row == nullptr) break;
             T values[kBlock];
             std::memcpy(values, row + begin * sizeof(T), size * sizeof(T));
@@ -86,37 +133,71 @@ void pack_group(const float* values, std::size_t lane, std::byte* group) {
     }
 }
 
-/// Converts output row `row`, counted over all parts, to float32. Zeros beyond the last row.
-void widen_row(const Sources& sources, std::int64_t row, std::vector<float>& values) {
-    const MatrixSource* part = sources.part_of(row);
-    if (part == nullptr) {
+/// Converts the row of a lane to float32. Zeros beyond the last row.
+void widen_row(const PanelRows& rows, std::size_t lane, std::vector<float>& values) {
+    if (rows.data(lane) == nullptr) {
         std::fill(values.begin(), values.end(), 0.0f);
         return;
     }
-    const std::size_t row_bytes = values.size() * data_type_bytes(part->type);
-    widen(static_cast<const std::byte*>(part->data) + static_cast<std::size_t>(row) * row_bytes,
-          part->type, values.size(), values.data());
+    widen(rows.data(lane), rows.type(lane), values.size(), values.data());
 }
 
 /// Packs a panel of float32 from parts of any type.
-void pack_panel_widened(const Sources& sources, std::size_t panel, std::size_t k, std::byte* out) {
+void pack_panel_widened(const PanelRows& rows, std::size_t k, std::byte* out) {
     auto* to = reinterpret_cast<float*>(out);
     std::vector<float> values(k);
     for (std::size_t lane = 0; lane < kPanel; ++lane) {
-        widen_row(sources, static_cast<std::int64_t>(panel * kPanel + lane), values);
+        widen_row(rows, lane, values);
         for (std::size_t i = 0; i < k; ++i) to[i * kPanel + lane] = values[i];
     }
 }
 
-void pack_panel_q8(const Sources& sources, std::size_t panel, std::size_t k, std::byte* out) {
+void pack_panel_q8(const PanelRows& rows, std::size_t k, std::byte* out) {
     std::vector<float> values(k);
     for (std::size_t lane = 0; lane < kPanel; ++lane) {
-        widen_row(sources, static_cast<std::int64_t>(panel * kPanel + lane), values);
+        widen_row(rows, lane, values);
         for (std::size_t group = 0; group < k / kGroup; ++group) {
             pack_group(values.data() + group * kGroup, lane, out + group * kQ8GroupBytes);
         }
     }
 }
+
+/// How the panels of a matrix are packed.
+enum class PackKind { q8, widened, words, halves };
+
+PackKind pack_kind(const MatrixSource* parts, std::size_t count, DataType type) {
+    if (type == DataType::q8_0) return PackKind::q8;
+    const bool widens = std::any_of(parts, parts + count,
+                                    [type](const MatrixSource& part) { return part.type != type; });
+    if (widens) return PackKind::widened;
+    return type == DataType::f32 ? PackKind::words : PackKind::halves;
+}
+
+void pack_rows(PackKind kind, const PanelRows& rows, std::size_t k, std::byte* out) {
+    switch (kind) {
+        case PackKind::q8: return pack_panel_q8(rows, k, out);
+        case PackKind::widened: return pack_panel_widened(rows, k, out);
+        case PackKind::words: return pack_panel<std::uint32_t>(rows, k, out);
+        case PackKind::halves: return pack_panel<std::uint16_t>(rows, k, out);
+    }
+}
+
+/// The first error of several threads. Thread: any.
+class FirstError {
+public:
+    void set(const Status& status) {
+        const std::lock_guard lock(mutex_);
+        if (status_.ok()) status_ = status;
+        failed_.store(true, std::memory_order_relaxed);
+    }
+    bool failed() const { return failed_.load(std::memory_order_relaxed); }
+    const Status& status() const { return status_; }
+
+private:
+    std::mutex mutex_;
+    std::atomic<bool> failed_{false};
+    Status status_;  // under mutex_ until all threads are done
+};
 
 bool is_float(DataType type) {
     return type == DataType::f32 || type == DataType::f16 || type == DataType::bf16;
@@ -207,27 +288,34 @@ Result<std::unique_ptr<CpuMatrix>> pack_matrix(const MatrixSource* parts, std::s
     MOLINK_ASSIGN_OR_RETURN(matrix->buffer,
                             arena.allocate(packed_matrix_bytes(matrix->n, matrix->k, type)));
     const auto k = static_cast<std::size_t>(matrix->k);
-    const Sources sources{parts, count};
     auto* base = static_cast<std::byte*>(matrix->buffer->data());
     const std::size_t panel_bytes = matrix->panel_bytes();
+    const std::size_t panels = matrix->panels();
     const bool tail = static_cast<std::size_t>(matrix->n) % kPanel != 0;
-    const bool widens = std::any_of(parts, parts + count,
-                                    [type](const MatrixSource& part) { return part.type != type; });
-    pool.parallel_for(matrix->panels(), 1, [&](std::size_t begin, std::size_t end) {
-        for (std::size_t panel = begin; panel < end; ++panel) {
+    const PackKind kind = pack_kind(parts, count, type);
+    FirstError error;
+    const auto pack_pieces = [&](std::size_t begin, std::size_t end) -> Status {
+        PanelRows rows(parts, count);
+        for (std::size_t panel = begin; panel < end && !error.failed(); ++panel) {
             std::byte* out = base + panel * panel_bytes;
-            if (tail && panel + 1 == matrix->panels()) std::memset(out, 0, panel_bytes);
-            if (type == DataType::q8_0) {
-                pack_panel_q8(sources, panel, k, out);
-            } else if (widens) {
-                pack_panel_widened(sources, panel, k, out);
-            } else if (type == DataType::f32) {
-                pack_panel<std::uint32_t>(sources, panel, k, out);
-            } else {
-                pack_panel<std::uint16_t>(sources, panel, k, out);
-            }
+            if (tail && panel + 1 == panels) std::memset(out, 0, panel_bytes);
+            MOLINK_RETURN_IF_ERROR(rows.load(panel));
+            pack_rows(kind, rows, k, out);
         }
-    });
+        return {};
+    };
+    // A few pieces per thread, because each piece has a buffer for the rows of a panel.
+    const std::size_t pieces = 4 * static_cast<std::size_t>(pool.threads());
+    pool.parallel_for(panels, std::max<std::size_t>(panels / pieces, 1),
+                      [&](std::size_t begin, std::size_t end) {
+                          try {
+                              const Status status = pack_pieces(begin, end);
+                              if (!status.ok()) error.set(status);
+                          } catch (const std::bad_alloc&) {
+                              error.set(Status(StatusCode::resource_exhausted, kNoPackMemory));
+                          }
+                      });
+    if (!error.status().ok()) return error.status();
     return matrix;
 }
 

@@ -35,10 +35,19 @@ void await_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
 }  // namespace
 
 ThreadPool::ThreadPool(int threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { run_worker(); });
+    try {
+        for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { run_worker(); });
+    } catch (...) {
+        end_workers();
+        throw;
+    }
 }
 
 ThreadPool::~ThreadPool() {
+    end_workers();
+}
+
+void ThreadPool::end_workers() {
     stopping_.store(true, std::memory_order_relaxed);
     generation_.fetch_add(1, std::memory_order_release);
     generation_.notify_all();

@@ -16,7 +16,8 @@ class ThreadPool {
 public:
     using Body = std::function<void(std::size_t begin, std::size_t end)>;
 
-    /// `threads` is the total number, at least 1.
+    /// `threads` is the total number, at least 1. Throws std::system_error when the system refuses
+    /// a thread.
     explicit ThreadPool(int threads);
     ~ThreadPool();
     ThreadPool(const ThreadPool&) = delete;
@@ -29,6 +30,7 @@ public:
     void parallel_for(std::size_t count, std::size_t chunk, const Body& body);
 
 private:
+    void end_workers();
     void run_worker();
     void work();
 

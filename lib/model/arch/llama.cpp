@@ -10,7 +10,8 @@ const Architecture& architecture_llama();
 
 const Architecture& architecture_llama() {
     static const Architecture architecture{
-        {"LlamaForCausalLM"}, &decoder_spec, &decoder_layer_tensors, &decoder_outer_tensors};
+        {"LlamaForCausalLM"},   &decoder_spec, &decoder_layer_tensors,
+        &decoder_outer_tensors, {"llama"},     &decoder_warnings};
     return architecture;
 }
 

@@ -1,11 +1,7 @@
 // Folders of weights: one file, shards, and indexes that are wrong.
 #include "loader/checkpoint.h"
 
-#include <unistd.h>
-
 #include <array>
-#include <cstring>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -29,6 +25,11 @@ void write_shards(const TempDir& dir) {
                    "weight_map": {"a": "one.safetensors", "b": "two.safetensors"}})");
 }
 
+std::string text_of(const Checkpoint& checkpoint, const std::string& name) {
+    const Bytes bytes = read_tensor(checkpoint, checkpoint.tensor(name).value()).value();
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
 void check_error(const Status& status, StatusCode code, const std::string& text) {
     INFO(status.to_string());
     CHECK(status.code() == code);
@@ -49,7 +50,7 @@ TEST_CASE("a checkpoint of one file gives its tensors", "[checkpoint]") {
     CHECK(checkpoint->files() == std::vector<std::string>{(dir / "model.safetensors").string()});
     CHECK(checkpoint->has("a"));
     CHECK_FALSE(checkpoint->has("c"));
-    CHECK(std::memcmp(checkpoint->tensor("a")->data, "aaaa", 4) == 0);
+    CHECK(text_of(*checkpoint, "a") == "aaaa");
     check_error(checkpoint->tensor("c").status(), StatusCode::not_found, "no tensor 'c'");
 }
 
@@ -66,11 +67,7 @@ TEST_CASE("shards are opened when they are needed", "[checkpoint]") {
     check_error(checkpoint->content_hash().status(), StatusCode::not_found, "two.safetensors");
     write_shards(dir);
     CHECK(checkpoint->tensor("b")->bytes == 6);
-    const TensorView a = checkpoint->tensor("a").value();
-    checkpoint->will_need(a);
-    checkpoint->release(a);
-    checkpoint->release(TensorView());
-    CHECK(std::memcmp(a.data, "aaaabbbb", 8) == 0);
+    CHECK(text_of(*checkpoint, "b") == "cccddd");
 }
 
 TEST_CASE("shapes are compared with the expected ones", "[checkpoint]") {
@@ -85,44 +82,16 @@ TEST_CASE("shapes are compared with the expected ones", "[checkpoint]") {
                 StatusCode::data_loss, "[3]");
 }
 
-TEST_CASE("views stay valid when the checkpoint is moved", "[checkpoint]") {
+TEST_CASE("a checkpoint can be moved", "[checkpoint]") {
     const TempDir dir;
     write_shards(dir);
     auto first = Checkpoint::open(dir.path());
     REQUIRE(first.has_value());
-    const TensorView a = first->tensor("a").value();
+    const StoredTensor a = first->tensor("a").value();
     const Checkpoint second = std::move(first).value();
     CHECK(second.tensor("b").has_value());
-    CHECK(std::memcmp(a.data, "aaaabbbb", 8) == 0);
-}
-
-TEST_CASE("released tensors no longer take memory", "[checkpoint]") {
-    constexpr std::size_t kBytes = 32u << 20;
-    const auto resident_bytes = [] {
-        std::ifstream statm("/proc/self/statm");
-        std::size_t total = 0;
-        std::size_t resident = 0;
-        statm >> total >> resident;
-        return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    };
-    const TempDir dir;
-    const std::string range = "[0," + std::to_string(kBytes) + "]";
-    const std::string shape = "[" + std::to_string(kBytes / 4) + "]";
-    write_file(dir / "model.safetensors",
-               safetensors_file("{" + tensor_entry("a", "F32", shape, range) + "}",
-                                std::string(kBytes, 'x')));
-    const auto checkpoint = Checkpoint::open(dir.path());
-    REQUIRE(checkpoint.has_value());
-    const TensorView view = checkpoint->tensor("a").value();
-    const std::size_t before = resident_bytes();
-    int sum = 0;
-    for (std::size_t i = 0; i < kBytes; i += 1024) sum += static_cast<int>(view.data[i]);
-    CHECK(sum == static_cast<int>(kBytes / 1024) * 'x');
-    const std::size_t touched = resident_bytes();
-    CHECK(touched >= before + kBytes / 4 * 3);
-    checkpoint->release(view);
-    CHECK(resident_bytes() + kBytes / 4 * 3 <= touched);
-    CHECK(static_cast<char>(view.data[kBytes - 1]) == 'x');
+    CHECK(read_tensor(second, a)->size() == 8);
+    CHECK(text_of(second, "a") == "aaaabbbb");
 }
 
 TEST_CASE("several threads may ask for tensors at once", "[checkpoint]") {

@@ -29,6 +29,22 @@ constexpr std::int32_t kLayers = 2;
 constexpr std::int32_t kRows = 9;
 constexpr std::int32_t kBlockTokens = 16;
 
+class MemoryReader final : public TensorReader {
+public:
+    MemoryReader(const std::byte* data, std::size_t row_bytes)
+        : data_(data), row_bytes_(row_bytes) {}
+    Status read(std::int64_t begin, std::int64_t count, std::byte* out) const override {
+        std::memcpy(out, data_ + static_cast<std::size_t>(begin) * row_bytes_,
+                    static_cast<std::size_t>(count) * row_bytes_);
+        return {};
+    }
+    Status finish() const override { return {}; }
+
+private:
+    const std::byte* data_;
+    std::size_t row_bytes_;
+};
+
 /// A weight source whose tensors a test provides.
 class MemoryWeights final : public WeightSource {
 public:
@@ -59,15 +75,19 @@ public:
         for (const auto& item : tensors_) names.push_back(item.first);
         return names;
     }
-    Result<TensorView> tensor(std::string_view name) const override {
+    Result<StoredTensor> tensor(std::string_view name) const override {
         const auto found = tensors_.find(std::string(name));
         if (found == tensors_.end()) return Status(StatusCode::not_found, std::string(name));
         const Stored& stored = found->second;
-        return TensorView{found->first, stored.type, stored.shape, stored.bytes.data(),
-                          stored.bytes.size()};
+        StoredTensor tensor{found->first, stored.type, stored.shape};
+        tensor.bytes = stored.bytes.size();
+        return tensor;
     }
-    void will_need(const TensorView&) const override {}
-    void release(const TensorView&) const override {}
+    Result<std::unique_ptr<TensorReader>> reader(const StoredTensor& tensor) const override {
+        const Bytes& bytes = tensors_.at(tensor.name).bytes;
+        return std::unique_ptr<TensorReader>(
+            std::make_unique<MemoryReader>(bytes.data() + tensor.offset, tensor.row_bytes()));
+    }
     Result<std::uint64_t> content_hash() const override { return std::uint64_t{1}; }
 
 private:
