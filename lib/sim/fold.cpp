@@ -23,7 +23,8 @@ std::string tokenizer_json() {
     tokens.emplace_back("\xc2\xa9");  // byte A9: the second half of one
     while (tokens.size() < static_cast<std::size_t>(kFoldEos)) {
         const std::size_t i = tokens.size();
-        tokens.push_back({letters[i % 26], letters[26 + (i * 7) % 26]});
+        // Both letters repeat after 26 tokens, so the last few take another second one.
+        tokens.push_back({letters[i % 26], letters[26 + (i * 7 + i / 92) % 26]});
     }
     std::string vocabulary;
     for (std::size_t i = 0; i < tokens.size(); ++i) {

@@ -4,6 +4,8 @@
 #include "tokenizer/json_node.h"
 
 #include <algorithm>
+#include <unordered_set>
+#include <vector>
 
 #include "base/error.h"
 #include "base/limits.h"
@@ -34,6 +36,30 @@ public:
         return false;
     }
     std::string reason = "not JSON";
+};
+
+// Looks for two equal keys in one object, of which the library would silently keep the last.
+class DuplicateFinder {
+public:
+    const std::string& found() const { return found_; }
+
+    bool look(json::parse_event_t event, const json& value) {
+        if (event == json::parse_event_t::object_start) keys_.emplace_back();
+        if (event == json::parse_event_t::object_end && !keys_.empty()) keys_.pop_back();
+        if (event != json::parse_event_t::key || keys_.empty()) return true;
+        const auto& key = value.get_ref<const std::string&>();
+        if (!keys_.back().insert(key).second && found_.empty()) found_ = shortened(key);
+        return true;
+    }
+
+private:
+    static std::string shortened(const std::string& key) {
+        constexpr std::size_t kMost = 80;
+        return key.empty() ? "(empty)" : key.size() <= kMost ? key : key.substr(0, kMost) + "...";
+    }
+
+    std::vector<std::unordered_set<std::string>> keys_;  // of the open objects
+    std::string found_;
 };
 
 // Returns the deepest nesting of arrays and objects. Brackets in strings do not count.
@@ -132,7 +158,15 @@ Result<json> parse_json(std::string_view text) {
             "parse JSON of {} bytes: it is nested {} levels deep; at most {} are permitted",
             text.size(), depth, limits::kMaxJsonDepth);
     }
-    json document = json::parse(text.begin(), text.end(), nullptr, false);
+    DuplicateFinder duplicates;
+    const auto look = [&](int, json::parse_event_t event, json& value) {
+        return duplicates.look(event, value);
+    };
+    json document = json::parse(text.begin(), text.end(), look, false);
+    if (!duplicates.found().empty()) {
+        return invalid_argument("parse JSON of {} bytes: key \"{}\" appears twice in one object",
+                                text.size(), duplicates.found());
+    }
     if (!document.is_discarded()) return document;
     ErrorFinder finder;
     json::sax_parse(text.begin(), text.end(), &finder);

@@ -3,11 +3,11 @@
 // notices. Relies on the JSON reader for depth and syntax.
 #include "tokenizer/tokenizer_loader.h"
 
-#include <filesystem>
-#include <fstream>
-#include <system_error>
+#include <unordered_map>
+#include <utility>
 
 #include "base/error.h"
+#include "base/input_file.h"
 #include "base/limits.h"
 #include "tokenizer/json_node.h"
 #include "tokenizer/model_loader.h"
@@ -58,15 +58,31 @@ Status enter_added_token(const JsonNode& node, const AddedToken& token, LoadedMo
     return Status();
 }
 
+bool equal_flags(const AddedToken& a, const AddedToken& b) {
+    return a.special == b.special && a.single_word == b.single_word && a.lstrip == b.lstrip &&
+           a.rstrip == b.rstrip && a.normalized == b.normalized;
+}
+
+/// Refuses a list that has one content twice with different flags.
+Status check_flags(const JsonNode& node, const AddedToken& token,
+                   std::unordered_map<std::string, AddedToken>& seen) {
+    const auto [known, first] = seen.emplace(token.content, token);
+    if (first || equal_flags(known->second, token)) return Status();
+    return invalid_argument("key {}: \"{}\" is listed twice with different flags", node.path(),
+                            token.content);
+}
+
 Status load_added_tokens(const JsonNode& root, LoadedModel& model, TokenizerParts& parts) {
     const auto list = root.find("added_tokens");
     if (!list) return Status();
     MOLINK_RETURN_IF_ERROR(list->expect_array());
     std::unordered_map<std::string, Token> added;
+    std::unordered_map<std::string, AddedToken> seen;
     for (std::size_t i = 0; i < list->value().size(); ++i) {
         const JsonNode node = list->element(i);
         MOLINK_ASSIGN_OR_RETURN(const AddedToken token, added_token(node));
         MOLINK_RETURN_IF_ERROR(enter_added_token(node, token, model, added));
+        MOLINK_RETURN_IF_ERROR(check_flags(node, token, seen));
         const auto index = static_cast<std::size_t>(token.id);
         if (index >= parts.special.size()) parts.special.resize(index + 1);
         parts.special[index] = parts.special[index] || token.special;
@@ -91,29 +107,8 @@ Status check_version(const JsonNode& root) {
 }  // namespace
 
 Result<std::string> read_tokenizer_file(const std::string& path) {
-    std::error_code failure;
-    const auto status = std::filesystem::status(path, failure);
-    if (!std::filesystem::exists(status)) {
-        return make_error(StatusCode::not_found, "load tokenizer {}: the file does not exist",
-                          path);
-    }
-    if (!std::filesystem::is_regular_file(status)) {
-        return invalid_argument("load tokenizer {}: it is not a regular file", path);
-    }
-    const std::uintmax_t size = std::filesystem::file_size(path, failure);
-    if (!failure && size > limits::kMaxJsonFileBytes) {
-        return invalid_argument("load tokenizer {}: it has {} bytes; at most {} are permitted",
-                                path, size, limits::kMaxJsonFileBytes);
-    }
-    std::string bytes(failure ? 0 : static_cast<std::size_t>(size), '\0');
-    std::ifstream file(path, std::ios::binary);
-    file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    if (failure || !file) {
-        return make_error(StatusCode::unavailable,
-                          "load tokenizer {}: reading stopped after {} of {} bytes", path,
-                          file.gcount(), bytes.size());
-    }
-    return bytes;
+    auto text = read_file_text(path, limits::kMaxJsonFileBytes);
+    return text ? std::move(text) : text.error().with_context("load tokenizer");
 }
 
 Result<std::unique_ptr<TokenizerParts>> load_tokenizer_parts(std::string_view json) {

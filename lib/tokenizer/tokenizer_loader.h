@@ -10,8 +10,8 @@
 
 namespace molink {
 
-/// Reads a file of at most limits::kMaxJsonFileBytes. Errors: not_found, invalid_argument (not a
-/// regular file, or too large).
+/// Reads a file of at most limits::kMaxJsonFileBytes. Errors: those of
+/// read_file_text.
 Result<std::string> read_tokenizer_file(const std::string& path);
 
 /// Builds a tokenizer from the text of a tokenizer.json. Errors name the wrong key; the caller adds

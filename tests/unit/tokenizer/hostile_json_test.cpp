@@ -54,6 +54,18 @@ TEST_CASE("text that is not JSON is refused", "[hostile]") {
     check_invalid(std::string(100, '\0'), "JSON of 100 bytes");
 }
 
+TEST_CASE("a key or a token that is there twice is refused", "[hostile]") {
+    check_invalid(R"({"model":{},"model":{}})", "key \"model\" appears twice");
+    check_invalid(with_model(R"({"type":"BPE","vocab":{"a":0,"b":1,"a":2},"merges":[]})"),
+                  "key \"a\" appears twice");
+    TinyTokenizer tiny;
+    tiny.added_tokens = "[" + added_token(262, "<x>") + "," + added_token(262, "<x>") + "]";
+    CHECK(Tokenizer::parse(tiny.json(), "good.json").has_value());
+    tiny.added_tokens = R"([{"id":262,"content":"<x>","special":true},
+                            {"id":262,"content":"<x>","special":false}])";
+    check_invalid(tiny.json(), "listed twice with different flags");
+}
+
 TEST_CASE("the depth of nesting is checked before parsing", "[hostile]") {
     check_invalid(std::string(10'000'000, '['), "10000000 levels");
     std::string nested = "{\"a\":";
