@@ -49,8 +49,9 @@ enum class SimFaultKind : std::int32_t {
     /// Of the frames from `node` to `other` some overtake others and some arrive twice, for a
     /// while.
     disorder = 6,
+    damage = 7,  ///< the node's files are damaged; stages that it loads meanwhile compute wrongly
 };
-inline constexpr std::size_t kSimFaultKinds = 7;
+inline constexpr std::size_t kSimFaultKinds = 8;
 
 /// "crash", "vanish", ... Static storage.
 MOLINK_EXPORT std::string_view sim_fault_name(SimFaultKind kind);

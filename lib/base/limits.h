@@ -132,6 +132,8 @@ inline constexpr std::size_t kMaxPartSequences = 4096;
 inline constexpr std::size_t kMaxDrafts = 64;
 /// Maximum memory of a node: 1 PiB. The sum over kMaxNodes is far below 2^63.
 inline constexpr std::uint64_t kMaxMemoryBytes = std::uint64_t{1} << 50;
+/// Maximum tensors that a stage reports. Published mixtures of experts reach 100,000 in all layers.
+inline constexpr std::size_t kMaxStageTensors = 1 << 17;
 /// Maximum number of threads that a node may report. It is above the largest hosts and only appears
 /// in logs.
 inline constexpr std::int32_t kMaxThreads = 1 << 16;
@@ -158,6 +160,11 @@ inline constexpr std::uint32_t kMaxWireTables = 16384;
 inline constexpr std::size_t kMaxNodeNameBytes = 128;
 /// Pause before a worker that the head turned away for now dials it again.
 inline constexpr std::int64_t kRejoinAfterUs = 1'000'000;
+/// File descriptors that a node needs to start: libzmq takes 12 with one listening socket, and
+/// files are read meanwhile. Each peer link takes up to 4 more.
+inline constexpr std::size_t kNodeDescriptors = 24;
+/// Address space that a node needs to start, above all for the stacks of its threads.
+inline constexpr std::size_t kNodeAddressBytes = 64u << 20;
 /// Time within which a connected peer must send its hello.
 inline constexpr std::int64_t kHelloWithinUs = 10'000'000;
 /// Events that a node handles before it checks its timers.

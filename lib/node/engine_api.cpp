@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/resources.h"
 #include "base/timeout.h"
 #include "engine/request_check.h"
 #include "kv/capacity.h"
@@ -54,6 +55,7 @@ public:
 
 private:
     Status build(EngineOptions options);
+    void make_tensor_check(const NodeIdentity& identity);
     HeadConfig make_head_config(const EngineOptions& options, NodeIdentity identity,
                                 const PartitionInput& asked) const;
     EngineCoreOptions make_core_options(const EngineOptions& options, const ModelSpec& spec) const;
@@ -70,6 +72,7 @@ private:
     std::size_t max_active_ = 0;
     bool plan_only_ = false;
     std::unique_ptr<Tokenizer> tokenizer_;
+    std::unique_ptr<TensorCheck> tensors_;
     StageExecutors executors_;
     std::unique_ptr<Delivery> delivery_;
     std::unique_ptr<HeadNode> head_;
@@ -90,9 +93,13 @@ private:
 
 Result<std::unique_ptr<Engine>> EngineImpl::open(EngineOptions options) {
     MOLINK_RETURN_IF_ERROR(check_engine_options(options));
-    auto engine = std::make_unique<EngineImpl>();
-    MOLINK_RETURN_IF_ERROR(engine->build(std::move(options)));
-    return std::unique_ptr<Engine>(std::move(engine));
+    const std::string what = "open an engine for " + options.model_dir;
+    return report_shortage(what, [&]() -> Result<std::unique_ptr<Engine>> {
+        MOLINK_RETURN_IF_ERROR(check_resources(what, kNodeResources));
+        auto engine = std::make_unique<EngineImpl>();
+        MOLINK_RETURN_IF_ERROR(engine->build(std::move(options)));
+        return std::unique_ptr<Engine>(std::move(engine));
+    });
 }
 
 Status EngineImpl::build(EngineOptions options) {
@@ -114,6 +121,8 @@ Status EngineImpl::build(EngineOptions options) {
     if (options.local_stage) {
         MOLINK_ASSIGN_OR_RETURN(executors_, make_node_executors(options, identity, parts_));
     }
+    log_warnings(identity, parts_.log);
+    if (identity.model != nullptr && !options.plan_only) make_tensor_check(identity);
     HeadPolicies policies;
     policies.cluster =
         options.cluster ? std::move(options.cluster) : make_seed_cluster(options.stages);
@@ -139,6 +148,15 @@ Status EngineImpl::build(EngineOptions options) {
     return {};
 }
 
+void EngineImpl::make_tensor_check(const NodeIdentity& identity) {
+    FolderCheckOptions check;
+    check.model = identity.model;
+    check.model_hash = identity.model_hash;
+    check.log = parts_.log;
+    check.notify = [transport = parts_.transport.get()] { transport->wake(); };
+    tensors_ = make_folder_check(std::move(check));
+}
+
 HeadConfig EngineImpl::make_head_config(const EngineOptions& options, NodeIdentity identity,
                                         const PartitionInput& asked) const {
     HeadConfig config;
@@ -156,6 +174,7 @@ HeadConfig EngineImpl::make_head_config(const EngineOptions& options, NodeIdenti
     config.probe_links = options.probe_links;
     config.node_lost_after_us = options.node_lost_after_us;
     config.reconnect_within_us = options.reconnect_within_us;
+    config.tensors = tensors_.get();
     return config;
 }
 

@@ -9,6 +9,7 @@
 
 #include "engine/engine_core.h"
 #include "node/node_identity.h"
+#include "node/tensor_check.h"
 #include "security/access.h"
 
 namespace molink {
@@ -32,6 +33,8 @@ struct HeadConfig {
     /// Who may join; null: a cluster without keys, which everybody may join.
     std::shared_ptr<AccessControl> access;
     PeerIdentity self;  ///< the head's own key
+    /// Judges what stages have loaded; must outlive the head. Null: their weights are no files.
+    TensorCheck* tensors = nullptr;
 };
 
 struct HeadPolicies {

@@ -508,7 +508,9 @@ ClusterView HeadNode::view() const {
         }
         if (view.missing.empty() && config_.plan_only) view.missing = "this head only plans";
     } else if (view.state == EngineState::loading) {
-        view.missing = "nodes are loading";
+        view.missing = pipeline().checks_tensors()
+                           ? "nodes are loading; the head reads its own files to check them"
+                           : "nodes are loading";
     }
     for (const RingStage& stage : pipeline().ring().stages()) view.stages.push_back(stage.node);
     return view;

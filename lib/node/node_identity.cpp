@@ -10,7 +10,7 @@
 #include "base/host_id.h"
 #include "base/limits.h"
 #include "base/split.h"
-#include "loader/model_folder.h"
+#include "loader/config_file.h"
 #include "loader/model_hash.h"
 #include "model/model.h"
 #include "stage/fold_model.h"
@@ -67,12 +67,16 @@ Status check_timed(const TimedProfile& timed) {
     return invalid_argument("backend timed: its profile gives no time to a decode row");
 }
 
-Result<Described> describe(const NodeOptions& options) {
-    MOLINK_ASSIGN_OR_RETURN(const ModelFolder folder, ModelFolder::open(options.model_dir));
-    MOLINK_ASSIGN_OR_RETURN(Described described, describe_model(folder.config()));
-    MOLINK_RETURN_IF_ERROR(check_layers(options, described.spec));
-    if (options.weights == WeightFormat::q8_0) MOLINK_RETURN_IF_ERROR(check_q8(described.spec));
-    return described;
+Status check_spec(const NodeOptions& options, const ModelSpec& spec) {
+    MOLINK_RETURN_IF_ERROR(check_layers(options, spec));
+    return options.weights == WeightFormat::q8_0 ? check_q8(spec) : Status();
+}
+
+Result<ModelSpec> spec_of_config(const NodeOptions& options) {
+    MOLINK_ASSIGN_OR_RETURN(const ConfigFile config, ConfigFile::load(options.model_dir));
+    MOLINK_ASSIGN_OR_RETURN(const Described described, describe_model(config));
+    MOLINK_RETURN_IF_ERROR(check_spec(options, described.spec));
+    return described.spec;
 }
 
 NodeIdentity identity_of(const NodeOptions& options, const ModelSpec& spec) {
@@ -89,7 +93,7 @@ NodeIdentity identity_of(const NodeOptions& options, const ModelSpec& spec) {
 
 /// Describes one device. Measures it with the model's own layers if `probe` is set.
 Result<NodeDevice> make_device(const NodeOptions& options, const std::string& name,
-                               const Described& described, bool probe) {
+                               const OpenedModel* model, bool probe) {
     NodeDevice device;
     device.name = name;
     // Without a stage of its own the node runs nothing on the device.
@@ -107,11 +111,9 @@ Result<NodeDevice> make_device(const NodeOptions& options, const std::string& na
         device.profile = timed_profile(options.timed);
         return device;
     }
-    MOLINK_ASSIGN_OR_RETURN(const ModelFolder folder, ModelFolder::open(options.model_dir));
-    MOLINK_ASSIGN_OR_RETURN(const auto weights, folder.open_weights());
     const Clock& clock = options.clock != nullptr ? *options.clock : steady_clock();
-    MOLINK_ASSIGN_OR_RETURN(device.profile,
-                            probe_node(*backend, *weights, described, options.weights, clock));
+    MOLINK_ASSIGN_OR_RETURN(device.profile, probe_node(*backend, *model->weights, model->described,
+                                                       options.weights, clock));
     device.profile.threads = options.threads;
     device.profile.compute_share = backend->traits().compute_share;
     return device;
@@ -174,30 +176,47 @@ std::string node_name(const std::string& process, std::span<const NodeDevice> de
 }
 
 Result<NodeIdentity> describe_identity(const NodeOptions& options) {
-    MOLINK_ASSIGN_OR_RETURN(const Described described, describe(options));
-    return identity_of(options, described.spec);
+    MOLINK_ASSIGN_OR_RETURN(const ModelSpec spec, spec_of_config(options));
+    return identity_of(options, spec);
 }
+
+namespace {
+
+/// The identity of a node whose stages only take time. Its folder needs no weights.
+Result<NodeIdentity> timed_identity(const NodeOptions& options) {
+    MOLINK_RETURN_IF_ERROR(check_timed(options.timed));
+    MOLINK_ASSIGN_OR_RETURN(NodeIdentity identity, describe_identity(options));
+    MOLINK_ASSIGN_OR_RETURN(const ConfigFile config, ConfigFile::load(options.model_dir));
+    identity.model_hash = timed_hash(config);
+    identity.stored_vocabulary = identity.spec.vocabulary;
+    identity.spec.vocabulary = kFoldVocabulary;
+    identity.spec.bos_token = -1;
+    identity.spec.eos_tokens = {kFoldEos};
+    return identity;
+}
+
+Result<NodeIdentity> computing_identity(const NodeOptions& options) {
+    MOLINK_ASSIGN_OR_RETURN(auto model, open_model(options.model_dir));
+    MOLINK_RETURN_IF_ERROR(check_spec(options, model->described.spec));
+    NodeIdentity identity = identity_of(options, model->described.spec);
+    MOLINK_ASSIGN_OR_RETURN(const ConfigFile config, ConfigFile::load(options.model_dir));
+    MOLINK_ASSIGN_OR_RETURN(identity.model_hash, model_hash(config, *model->weights));
+    identity.model = std::move(model);
+    return identity;
+}
+
+}  // namespace
 
 Result<NodeIdentity> make_identity(const NodeOptions& options, const std::string& default_name,
                                    bool probe) {
-    MOLINK_ASSIGN_OR_RETURN(const Described described, describe(options));
-    NodeIdentity identity = identity_of(options, described.spec);
+    MOLINK_ASSIGN_OR_RETURN(NodeIdentity identity, is_timed(options) ? timed_identity(options)
+                                                                     : computing_identity(options));
     MOLINK_ASSIGN_OR_RETURN(const auto names, device_names(options));
-    if (is_timed(options)) {
-        MOLINK_RETURN_IF_ERROR(check_timed(options.timed));
-        MOLINK_ASSIGN_OR_RETURN(const ConfigFile config, ConfigFile::load(options.model_dir));
-        identity.model_hash = timed_hash(config);
-        identity.stored_vocabulary = identity.spec.vocabulary;
-        identity.spec.vocabulary = kFoldVocabulary;
-        identity.spec.bos_token = -1;
-        identity.spec.eos_tokens = {kFoldEos};
-    } else {
-        MOLINK_ASSIGN_OR_RETURN(identity.model_hash, model_hash(options.model_dir));
-    }
     identity.name = options.name.empty() ? default_name : options.name;
     identity.host_id = host_id();
     for (const std::string& device : names) {
-        MOLINK_ASSIGN_OR_RETURN(NodeDevice made, make_device(options, device, described, probe));
+        MOLINK_ASSIGN_OR_RETURN(NodeDevice made,
+                                make_device(options, device, identity.model.get(), probe));
         identity.devices.push_back(std::move(made));
     }
     return identity;

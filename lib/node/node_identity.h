@@ -14,6 +14,7 @@
 #include <molink/status.h>
 
 #include "backend/backend.h"
+#include "model/checked_model.h"
 #include "model/model.h"
 #include "stage/device_probe.h"
 #include "tokenizer/tokenizer.h"
@@ -30,6 +31,7 @@ struct NodeIdentity {
     std::string host_id;
     ModelSpec spec;
     std::uint64_t model_hash = 0;
+    std::shared_ptr<const OpenedModel> model;  ///< null for timed nodes
     WeightFormat weights = WeightFormat::native;
     DataType weight_type = DataType::f32;  ///< stored type, or q8_0
     DataType kv_type = DataType::f32;

@@ -36,6 +36,13 @@ std::unique_ptr<ChannelHub> make_node_hub(const NodeParts& parts, const NodeOpti
     return make_channel_hub(*parts.transport, *parts.clock, sink, hub);
 }
 
+void log_warnings(const NodeIdentity& identity, const Log& log) {
+    if (identity.model == nullptr) return;
+    for (const std::string& warning : identity.model->described.warnings) {
+        log(LogLevel::warning, "{}", warning);
+    }
+}
+
 namespace {
 
 Result<std::unique_ptr<StageWork>> make_node_work(const NodeOptions& options,
@@ -53,6 +60,7 @@ Result<std::unique_ptr<StageWork>> make_node_work(const NodeOptions& options,
     }
     ModelWorkOptions model;
     model.model_dir = options.model_dir;
+    model.model = identity.model;
     model.weights = options.weights;
     model.kv_type = options.kv_type;
     model.block_tokens = options.block_tokens;

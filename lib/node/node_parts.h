@@ -10,12 +10,18 @@
 #include <molink/options.h>
 #include <molink/status.h>
 
+#include "base/limits.h"
 #include "base/log.h"
+#include "base/resources.h"
 #include "channel/channel_hub.h"
 #include "node/node_identity.h"
 #include "stage/stage_executor.h"
 
 namespace molink {
+
+/// What must be left before a node starts. See check_resources().
+inline constexpr NeededResources kNodeResources{limits::kNodeDescriptors,
+                                                limits::kNodeAddressBytes};
 
 /// The parts that a head and a worker have in common.
 struct NodeParts {
@@ -34,6 +40,9 @@ Result<NodeParts> open_node_parts(const NodeOptions& options);
 /// Makes the hub over these parts.
 std::unique_ptr<ChannelHub> make_node_hub(const NodeParts& parts, const NodeOptions& options,
                                           HubSink& sink);
+
+/// Logs what the files of the model say twice with different values.
+void log_warnings(const NodeIdentity& identity, const Log& log);
 
 using StageExecutors = std::vector<std::unique_ptr<StageExecutor>>;
 

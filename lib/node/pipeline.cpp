@@ -96,7 +96,7 @@ Status Pipeline::build(PartitionReport plan) {
     build_.begin(epoch(), this->ring(), max_kv_blocks());
     stages_.clear();
     for (const StagePlan& stage : partition_.plan.stages) {
-        stages_.push_back({NodeState::loading, stage.weight_bytes, 0, 0});
+        stages_.push_back({NodeState::loading, stage.weight_bytes, 0, 0, std::nullopt});
     }
     for (const LeftOut& left : partition_.plan.left_out) {
         const Member* member = membership_.find(left.node);
@@ -108,6 +108,7 @@ Status Pipeline::build(PartitionReport plan) {
         if (StageSession* session = router_.own(i)) {
             session->assign(make_assign(i));
         } else {
+            if (config_.tensors != nullptr) config_.tensors->expect(part_of(i));
             ports_.send(this->ring().stage(i).node, Lane::control, epoch(),
                         Message(make_assign(i)));
         }
@@ -146,7 +147,60 @@ void Pipeline::on_progress(const LoadProgress& progress) {
     ports_.pipeline_changed();
 }
 
+ModelPart Pipeline::part_of(std::size_t stage) const {
+    const RingShape& shape = ring().shape();
+    return {ring().stage(stage).layers, shape.has_embedding(stage), shape.has_lm_head(stage)};
+}
+
+bool Pipeline::checks_tensors() const {
+    return std::any_of(stages_.begin(), stages_.end(),
+                       [](const StageStatus& status) { return status.unchecked.has_value(); });
+}
+
 void Pipeline::on_loaded(const StageLoaded& loaded) {
+    if (config_.tensors == nullptr || canary(Canary::tensors_unchecked)) {
+        accept_loaded(loaded);
+        return;
+    }
+    if (loaded.tensors.empty()) {
+        log_(LogLevel::warning,
+             "node '{}' runs a release that does not say what it has loaded; it is not checked",
+             membership_.find(ring().stage(loaded.stage_index).node)->info.name);
+        accept_loaded(loaded);
+        return;
+    }
+    stages_[loaded.stage_index].unchecked = loaded;
+    judge_loaded();
+}
+
+/// Returns whether the stage has loaded what the head has, as far as is known. Otherwise it waits,
+/// or has failed, which may have ended the epoch.
+bool Pipeline::judge_tensors(std::uint32_t stage) {
+    const Member& member = *membership_.find(ring().stage(stage).node);
+    const TensorVerdict verdict = config_.tensors->judge(
+        part_of(stage), stages_[stage].unchecked->tensors, member.info.name, member.on_head());
+    switch (verdict.kind) {
+        case TensorVerdict::Kind::waits: return false;
+        case TensorVerdict::Kind::right: return true;
+        case TensorVerdict::Kind::wrong: fail_stage(stage, verdict.status); return false;
+        case TensorVerdict::Kind::broken:
+            ports_.stage_failed(kHeadNode,
+                                {epoch(), stage, verdict.status.code(), verdict.status.message()});
+            return false;
+    }
+    return false;
+}
+
+void Pipeline::judge_loaded() {
+    const PipelineEpoch judged = epoch();
+    for (std::uint32_t i = 0; active() && epoch() == judged && i < stages_.size(); ++i) {
+        if (!stages_[i].unchecked || !judge_tensors(i)) continue;
+        const StageLoaded loaded = *std::exchange(stages_[i].unchecked, std::nullopt);
+        accept_loaded(loaded);
+    }
+}
+
+void Pipeline::accept_loaded(const StageLoaded& loaded) {
     const auto all = build_.on_loaded(loaded);
     if (!all) {
         fail_stage(loaded.stage_index, all.error());
@@ -276,6 +330,7 @@ void Pipeline::end(const Status& reason) {
 
 void Pipeline::pump() {
     for (const OwnStage& own : own_) own.session->pump(clock_.now_us());
+    if (config_.tensors != nullptr) judge_loaded();
 }
 
 // ---- Messages of stages ------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <molink/cluster.h>
@@ -46,6 +47,8 @@ public:
     std::int64_t kv_blocks() const { return kv_blocks_; }
     /// The latest plan; without stages while there is none.
     const PartitionReport& partition() const { return partition_; }
+    /// Returns whether stages are loaded and the head still reads its own files to check them.
+    bool checks_tensors() const;
     /// Adds what a node does in this pipeline to its description.
     void describe(NodeInfo& node) const;
 
@@ -91,6 +94,7 @@ private:
         std::int64_t weight_bytes = 0;
         std::int64_t loaded_bytes = 0;
         std::int64_t kv_blocks = 0;
+        std::optional<StageLoaded> unchecked;  ///< until its tensors are judged
     };
 
     Result<Ring> make_ring(const PartitionPlan& plan) const;
@@ -102,6 +106,10 @@ private:
     void on_progress(const LoadProgress& progress);
     void on_loaded(const StageLoaded& loaded);
     void on_ready(const StageReady& ready);
+    ModelPart part_of(std::size_t stage) const;
+    bool judge_tensors(std::uint32_t stage);
+    void judge_loaded();
+    void accept_loaded(const StageLoaded& loaded);
     void fail_stage(std::uint32_t stage, const Status& reason);
     void start_stages();
     void serve();

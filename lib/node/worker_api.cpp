@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/resources.h"
 #include "base/timeout.h"
 #include "node/address.h"
 #include "node/node_loop.h"
@@ -50,9 +51,13 @@ private:
 
 Result<std::unique_ptr<Worker>> WorkerImpl::open(const WorkerOptions& options) {
     MOLINK_RETURN_IF_ERROR(check_worker_options(options));
-    auto worker = std::make_unique<WorkerImpl>();
-    MOLINK_RETURN_IF_ERROR(worker->build(options));
-    return std::unique_ptr<Worker>(std::move(worker));
+    const std::string what = "open a worker for " + options.model_dir;
+    return report_shortage(what, [&]() -> Result<std::unique_ptr<Worker>> {
+        MOLINK_RETURN_IF_ERROR(check_resources(what, kNodeResources));
+        auto worker = std::make_unique<WorkerImpl>();
+        MOLINK_RETURN_IF_ERROR(worker->build(options));
+        return std::unique_ptr<Worker>(std::move(worker));
+    });
 }
 
 Status WorkerImpl::build(const WorkerOptions& options) {
@@ -67,6 +72,7 @@ Status WorkerImpl::build(const WorkerOptions& options) {
     config.join = std::move(head.target);
     config.on_enrolled = std::move(head.on_enrolled);
     config.self = self_identity(parts_);
+    log_warnings(config.identity, parts_.log);
     MOLINK_ASSIGN_OR_RETURN(executors_, make_node_executors(options, config.identity, parts_));
     node_ = std::make_unique<WorkerNode>(std::move(config), *parts_.clock, pointers(executors_),
                                          parts_.log);

@@ -135,8 +135,8 @@ void StageSession::handle(StageEvent event, std::int64_t now_us) {
             return;
         case StageEventKind::loaded:
             state_ = State::loaded;
-            ports_.stage_loaded(
-                {event.epoch, assign_.stage_index, event.weight_bytes, event.kv_block_capacity});
+            ports_.stage_loaded({event.epoch, assign_.stage_index, event.weight_bytes,
+                                 event.kv_block_capacity, std::move(event.tensors)});
             return;
         case StageEventKind::ready:
             state_ = State::ready;

@@ -46,7 +46,8 @@ void read_fault(JsonReader& reader, SimFault& fault) {
         return;
     }
     reader.fail("kind", "is '" + kind +
-                            "'; crash, vanish, freeze, slow, stall, cut and disorder are known");
+                            "'; crash, vanish, freeze, slow, stall, cut, disorder and damage are "
+                            "known");
 }
 
 void read_workload(JsonReader& reader, SimWorkload& workload) {
@@ -218,8 +219,9 @@ Status check_fault(const SimScenario& scenario, const SimFault& fault,
             "scenario: a {} fault has node '{}' and other '{}', which are unknown or equal",
             sim_fault_name(fault.kind), fault.node, fault.other);
     }
-    const bool ends = fault.kind == SimFaultKind::crash || fault.kind == SimFaultKind::vanish;
-    if (ends && fault.node == scenario.nodes.front().name) {
+    const bool of_worker = fault.kind == SimFaultKind::crash ||
+                           fault.kind == SimFaultKind::vanish || fault.kind == SimFaultKind::damage;
+    if (of_worker && fault.node == scenario.nodes.front().name) {
         return invalid_argument("scenario: a {0} of the head '{1}'; only workers can {0}",
                                 sim_fault_name(fault.kind), fault.node);
     }

@@ -161,6 +161,7 @@ std::vector<std::unique_ptr<SimStage>> SimCluster::make_stages(const std::string
     std::vector<std::unique_ptr<SimStage>> stages;
     for (std::int32_t i = 0; i < node.devices; ++i) {
         stages.push_back(std::make_unique<SimStage>(clock, options));
+        stages.back()->set_damaged(damaged_.contains(name));
     }
     return stages;
 }
@@ -181,7 +182,7 @@ std::unique_ptr<ChannelHub> SimCluster::make_hub(SimTransport& transport, HubSin
     return make_channel_hub(transport, clock, sink, options);
 }
 
-HeadConfig SimCluster::head_config() const {
+HeadConfig SimCluster::head_config() {
     HeadConfig config;
     config.identity = identity_of(scenario_.nodes.front().name);
     config.partition_model.layers.assign(static_cast<std::size_t>(scenario_.layers),
@@ -203,6 +204,7 @@ HeadConfig SimCluster::head_config() const {
         config.access = access_;
         config.self.key = sim_key(scenario_.nodes.front().name);
     }
+    config.tensors = &tensors_;
     return config;
 }
 
@@ -315,6 +317,16 @@ void SimCluster::set_slowness(const std::string& name, double factor) {
     } else if (has_worker(name)) {
         for (const auto& stage : workers_[name].stages) stage->set_slowness(factor);
     }
+}
+
+void SimCluster::set_damaged(const std::string& name, bool damaged) {
+    if (damaged) {
+        damaged_.insert(name);
+    } else {
+        damaged_.erase(name);
+    }
+    if (!has_worker(name)) return;
+    for (const auto& stage : workers_[name].stages) stage->set_damaged(damaged);
 }
 
 std::int64_t SimCluster::next_event_us() {

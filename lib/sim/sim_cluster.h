@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "sim/sim_access.h"
 #include "sim/sim_network.h"
 #include "sim/sim_stage.h"
+#include "sim/sim_tensors.h"
 
 namespace molink::sim {
 
@@ -75,6 +77,9 @@ public:
     void freeze(const std::string& name, std::int64_t until_us);
     /// Makes the stage of a node take `factor` times its service times.
     void set_slowness(const std::string& name, double factor);
+    /// Damages the files of a worker or restores them. It matters to stages that are loaded later,
+    /// also when the worker has restarted.
+    void set_damaged(const std::string& name, bool damaged);
 
     /// Returns the first wrong page that a stage has read, as a text, or an empty text.
     std::string violation() const;
@@ -106,7 +111,7 @@ private:
     NodeIdentity identity_of(const std::string& name) const;
     std::vector<std::unique_ptr<SimStage>> make_stages(const std::string& name) const;
     std::unique_ptr<ChannelHub> make_hub(SimTransport& transport, HubSink& sink);
-    HeadConfig head_config() const;
+    HeadConfig head_config();
     HeadPolicies head_policies() const;
     EngineCoreOptions core_options() const;
     void make_head(RequestEventSink& events);
@@ -115,6 +120,8 @@ private:
     const SimPolicies& policies_;
     const StudyParts* study_;
     std::shared_ptr<SimAccess> access_;
+    SimTensorCheck tensors_;
+    std::set<std::string> damaged_;  // workers
     Host<HeadNode> head_;
     std::map<std::string, Host<WorkerNode>> workers_;
     std::vector<std::unique_ptr<SimTransport>> ghosts_;  // transports of machines that vanished

@@ -17,9 +17,9 @@ constexpr std::int64_t kMarginUs = 2'500'000;
 
 /// How head and workers report a lost node; one of these is part of the text. Any other error,
 /// above all a message that does not fit, is a defect, whatever fault occurred near it.
-constexpr std::string_view kLossReasons[] = {"did not come back", "no sign of life",
-                                             "restarted",         "closed the link",
-                                             "it left",           "could not be reached"};
+constexpr std::string_view kLossReasons[] = {
+    "did not come back",    "no sign of life",          "restarted", "closed the link", "it left",
+    "could not be reached", "has loaded another tensor"};
 
 bool touches(const SimFault& fault, const std::string& node) {
     return fault.node == node || (!fault.other.empty() && fault.other == node);
@@ -28,8 +28,8 @@ bool touches(const SimFault& fault, const std::string& node) {
 }  // namespace
 
 static std::string_view fault_name(std::size_t index) {
-    constexpr std::string_view kNames[] = {"crash", "vanish", "freeze",  "slow",
-                                           "stall", "cut",    "disorder"};
+    constexpr std::string_view kNames[] = {"crash", "vanish", "freeze",   "slow",
+                                           "stall", "cut",    "disorder", "damage"};
     static_assert(std::size(kNames) == kSimFaultKinds);
     return index < std::size(kNames) ? kNames[index] : "unknown";
 }
@@ -53,7 +53,8 @@ FaultLog::FaultLog(const SimScenario& scenario) : scenario_(scenario) {
 bool FaultLog::severe(const SimFault& fault) const {
     switch (fault.kind) {
         case SimFaultKind::crash:
-        case SimFaultKind::vanish: return true;
+        case SimFaultKind::vanish:
+        case SimFaultKind::damage: return true;
         case SimFaultKind::freeze:
         case SimFaultKind::stall:
             return fault.duration_us + kMarginUs >= scenario_.node_lost_after_us;

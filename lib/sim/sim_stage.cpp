@@ -9,6 +9,7 @@
 #include "base/canary.h"
 #include "base/error.h"
 #include "kv/capacity.h"
+#include "sim/sim_tensors.h"
 #include "stage/stage_output.h"
 
 namespace molink::sim {
@@ -42,7 +43,7 @@ void SimStage::load(const StageConfig& config) {
     config_ = config;
     if (violation_.empty() && runner_) violation_ = runner_->violation();
     const FoldShape shape{options_.block_tokens, options_.hidden, options_.study != nullptr,
-                          options_.overflows};
+                          options_.overflows, damaged_};
     runner_ = std::make_unique<FoldRunner>(shape, config);
     parts_.clear();
     events_.clear();
@@ -58,6 +59,7 @@ void SimStage::load(const StageConfig& config) {
     loaded.kind = StageEventKind::loaded;
     loaded.weight_bytes = 100;
     loaded.kv_block_capacity = kv_capacity();
+    loaded.tensors = fold_tensors(config_.layers, damaged_);
     push(busy_until_us_, std::move(loaded));
 }
 

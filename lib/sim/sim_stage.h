@@ -59,6 +59,9 @@ public:
     std::int64_t next_event_us() const;
     /// Multiplies the service times from the next part on by `factor`. Not for stages of a study.
     void set_slowness(double factor) { slowness_ = factor; }
+    /// Lets the stage load damaged files from the next load() on: it computes something else, and
+    /// says which tensors it has loaded, as a real stage does.
+    void set_damaged(bool damaged) { damaged_ = damaged; }
     /// Fails the stage with `status` at the next part.
     void fail_next(Status status) { failure_ = std::move(status); }
     /// Returns a text about the first page that was read and held a wrong value, or an empty one.
@@ -88,6 +91,7 @@ private:
     std::int64_t rest_us_ = 0;  // of service time that is not reserved yet
     std::int64_t busy_until_us_ = 0;
     double slowness_ = 1;
+    bool damaged_ = false;
     Status failure_;
     std::string violation_;  // the first of earlier epochs
 };

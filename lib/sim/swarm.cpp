@@ -109,6 +109,7 @@ SimFault draw_fault(Draw& draw, const SimScenario& scenario) {
         case SimFaultKind::freeze:
             fault.duration_us = draw.between(10'000, draw.chance(0.3) ? 18'000'000 : 3'000'000);
             break;
+        case SimFaultKind::damage: break;  // see add_damage()
         case SimFaultKind::stall:
         case SimFaultKind::cut:
         case SimFaultKind::disorder:
@@ -146,6 +147,20 @@ void add_disorder(Draw& draw, SimScenario& scenario) {
     };
     scenario.faults.push_back({SimFaultKind::disorder, draw.between(0, 5'000'000),
                                draw.between(500'000, 20'000'000), name(from), name(to), 1});
+}
+
+/// Damages the files of a worker, often before its first stage is loaded.
+void add_damage(Draw& draw, SimScenario& scenario) {
+    const std::int64_t worker = draw.between(1, std::ssize(scenario.nodes) - 1);
+    const std::int64_t at = draw.chance(0.6) ? 0 : draw.between(0, 5'000'000);
+    const SimFault fault{SimFaultKind::damage,
+                         at,
+                         draw.between(200'000, 6'000'000),
+                         scenario.nodes[static_cast<std::size_t>(worker)].name,
+                         "",
+                         1};
+    scenario.faults.push_back(fault);
+    scenario.safety_us = std::max(scenario.safety_us, fault.at_us + fault.duration_us);
 }
 
 /// Some machines have several devices, the head's among them.
@@ -192,6 +207,7 @@ SimScenario swarm_scenario(std::uint64_t seed) {
     if (draw.chance(0.25)) fix_order(draw, scenario);
     scenario.overflows = draw.one_of({0.0, 0.0, 0.0003, 0.003});
     scenario.keys = draw.chance(0.3);
+    if (draw.chance(0.1)) add_damage(draw, scenario);
     return scenario;
 }
 

@@ -176,6 +176,7 @@ std::uint64_t FoldRunner::run_row(const StageSequence& sequence, std::int32_t po
                                   std::uint64_t hidden) {
     const LayerRange layers = kept_layers();
     const std::int32_t first = shape_.light ? std::max(position - 1, 0) : 0;
+    if (shape_.damaged) ++hidden;
     for (std::int32_t layer = layers.begin; layer < layers.end; ++layer) {
         slot(sequence, layer, position) = {fold_slot(hidden, layer, position), position,
                                            sequence.tokens[static_cast<std::size_t>(position)]};

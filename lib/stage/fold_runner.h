@@ -19,6 +19,8 @@ struct FoldShape {
     /// One layer stands for all of them, and a row reads only its position and the one before it.
     bool light = false;
     double overflows = 0;  ///< share of the values after a layer that are not a number
+    /// The weights of the first layer are other ones: results are wrong, and nothing notices it.
+    bool damaged = false;
 };
 
 /// The layers of one epoch of the fold model, with the sequence table and the sampler of real

@@ -4,10 +4,10 @@
 #include "stage/model_work.h"
 
 #include <utility>
+#include <vector>
 
 #include "backend/backend.h"
 #include "base/error.h"
-#include "loader/model_folder.h"
 #include "model/model.h"
 #include "stage/stage_runner.h"
 
@@ -17,24 +17,23 @@ namespace {
 class ModelWork final : public StageWork {
 public:
     ModelWork(const ModelWorkOptions& options, std::unique_ptr<Backend> backend,
-              std::unique_ptr<WeightSource> weights, Described described)
-        : options_(options),
-          backend_(std::move(backend)),
-          weights_(std::move(weights)),
-          described_(std::move(described)) {}
+              std::shared_ptr<const OpenedModel> opened)
+        : options_(options), backend_(std::move(backend)), opened_(std::move(opened)) {}
 
     Result<Loaded> load(const StageConfig& config, const Progress& progress) override {
         runner_.reset();
         const ModelPart part{config.layers, config.has_embedding(), config.has_lm_head()};
         const ModelBounds bounds{config.max_rows, config.max_context, config.max_sequences,
                                  options_.block_tokens};
-        MOLINK_ASSIGN_OR_RETURN(auto model, Model::load(*backend_, *weights_, described_, part,
-                                                        options_.weights, bounds, progress));
+        MOLINK_ASSIGN_OR_RETURN(auto model,
+                                Model::load(*backend_, *opened_->weights, opened_->described, part,
+                                            options_.weights, bounds, progress));
+        std::vector<LoadedTensor> tensors = model->tensors();
         runner_ = std::make_unique<StageRunner>(
-            *backend_, std::move(model), described_.spec, config,
+            *backend_, std::move(model), opened_->described.spec, config,
             CacheFormat{element_type(options_.kv_type), options_.block_tokens});
         MOLINK_ASSIGN_OR_RETURN(const std::uint64_t capacity, runner_->block_capacity());
-        return Loaded{runner_->weight_bytes(), capacity};
+        return Loaded{runner_->weight_bytes(), capacity, std::move(tensors)};
     }
 
     Status start(std::uint64_t kv_blocks) override { return runner_->start(kv_blocks); }
@@ -45,20 +44,20 @@ public:
 private:
     ModelWorkOptions options_;
     std::unique_ptr<Backend> backend_;
-    std::unique_ptr<WeightSource> weights_;
-    Described described_;
+    std::shared_ptr<const OpenedModel> opened_;
     std::unique_ptr<StageRunner> runner_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<StageWork>> make_model_work(const ModelWorkOptions& options) {
-    MOLINK_ASSIGN_OR_RETURN(const ModelFolder folder, ModelFolder::open(options.model_dir));
-    MOLINK_ASSIGN_OR_RETURN(Described described, describe_model(folder.config()));
-    MOLINK_ASSIGN_OR_RETURN(auto weights, folder.open_weights());
+    std::shared_ptr<const OpenedModel> opened = options.model;
+    if (opened == nullptr) {
+        MOLINK_ASSIGN_OR_RETURN(opened, open_model(options.model_dir));
+    }
     MOLINK_ASSIGN_OR_RETURN(auto backend, open_device(options.backend, options.threads));
-    return std::unique_ptr<StageWork>(std::make_unique<ModelWork>(
-        options, std::move(backend), std::move(weights), std::move(described)));
+    return std::unique_ptr<StageWork>(
+        std::make_unique<ModelWork>(options, std::move(backend), std::move(opened)));
 }
 
 }  // namespace molink

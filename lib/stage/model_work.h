@@ -7,12 +7,14 @@
 #include <molink/options.h>
 #include <molink/status.h>
 
+#include "model/checked_model.h"
 #include "stage/stage_work.h"
 
 namespace molink {
 
 struct ModelWorkOptions {
     std::string model_dir;
+    std::shared_ptr<const OpenedModel> model;  ///< null: the one in `model_dir` is opened
     WeightFormat weights = WeightFormat::native;
     DataType kv_type = DataType::f32;
     std::int32_t block_tokens = 16;

@@ -12,6 +12,7 @@
 
 #include "ring/ring.h"
 #include "tensor/activation_codec.h"
+#include "tensor/tensor_hash.h"
 #include "work/part.h"
 #include "work/retired_part.h"
 
@@ -53,6 +54,7 @@ struct StageEvent {
     std::uint64_t total_bytes = 0;        ///< progress
     std::uint64_t weight_bytes = 0;       ///< loaded
     std::uint64_t kv_block_capacity = 0;  ///< loaded
+    std::vector<LoadedTensor> tensors;    ///< loaded; empty for stages without weights
     StageOutput result;                   ///< result
     Status status;                        ///< failed: the stage can do nothing more in this epoch
 };

@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include <molink/status.h>
 
 #include "stage/stage_executor.h"
+#include "tensor/tensor_hash.h"
 
 namespace molink {
 
@@ -20,6 +22,7 @@ public:
     struct Loaded {
         std::uint64_t weight_bytes = 0;
         std::uint64_t kv_block_capacity = 0;
+        std::vector<LoadedTensor> tensors;  ///< with their hashes; empty without weights
     };
     /// Drops the epoch before and loads the layers. Errors: of the files, or resource_exhausted.
     virtual Result<Loaded> load(const StageConfig& config, const Progress& progress) = 0;

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/resources.h"
 #include "base/thread_name.h"
 #include "stage/part_queue.h"
 #include "stage/stage_output.h"
@@ -82,6 +83,9 @@ public:
 
 private:
     void run();
+    /// Runs `work`. The stage fails when memory or threads are short.
+    template <typename Work>
+    void guarded(const char* what, const Work& work);
     void do_load(const StageConfig& config);
     void do_start(std::uint64_t kv_blocks);
     void begin_part(PartQueue::Waiting waiting);
@@ -145,6 +149,15 @@ void ThreadExecutor::fail(const Status& status) {
     push(std::move(event));
 }
 
+template <typename Work>
+void ThreadExecutor::guarded(const char* what, const Work& work) {
+    const Status status = report_shortage(what, [&]() -> Status {
+        work();
+        return {};
+    });
+    if (!status.ok()) fail(status);
+}
+
 void ThreadExecutor::run() {
     name_this_thread("molink-compute");
     std::unique_lock lock(mutex_);
@@ -157,18 +170,18 @@ void ThreadExecutor::run() {
             const StageConfig config = *std::exchange(load_, std::nullopt);
             load_number_ = wanted_load_.load();
             lock.unlock();
-            do_load(config);
+            guarded("load the layers", [&] { do_load(config); });
         } else if (start_) {
             const std::uint64_t blocks = *std::exchange(start_, std::nullopt);
             lock.unlock();
-            do_start(blocks);
+            guarded("allocate KV pages", [&] { do_start(blocks); });
         } else if (!parts_.empty() && may_begin()) {
             std::optional<PartQueue::Waiting> waiting = parts_.pop();
             lock.unlock();
-            begin_part(std::move(*waiting));
+            guarded("compute a part", [&] { begin_part(std::move(*waiting)); });
         } else {
             lock.unlock();
-            finish_part();
+            guarded("compute a part", [&] { finish_part(); });
         }
         lock.lock();
     }
@@ -186,7 +199,7 @@ void ThreadExecutor::do_load(const StageConfig& config) {
         push(std::move(event));
         return !outdated();
     };
-    const auto loaded = work_->load(config, progress);
+    auto loaded = work_->load(config, progress);
     if (!loaded) {
         fail(loaded.error());
         return;
@@ -196,6 +209,7 @@ void ThreadExecutor::do_load(const StageConfig& config) {
     event.kind = StageEventKind::loaded;
     event.weight_bytes = loaded->weight_bytes;
     event.kv_block_capacity = loaded->kv_block_capacity;
+    event.tensors = std::move(loaded->tensors);
     push(std::move(event));
 }
 

@@ -22,7 +22,7 @@ public:
                                 offered_blocks(*options_.backend, options_.spec, config, weights,
                                                {options_.kv_type, options_.shape.block_tokens}));
         progress(weights, weights);
-        return Loaded{weights, capacity};
+        return Loaded{weights, capacity, {}};
     }
 
     Status start(std::uint64_t kv_blocks) override {

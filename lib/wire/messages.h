@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/pipeline_epoch.h"
 #include "ring/ring.h"
+#include "tensor/tensor_hash.h"
 #include "work/part.h"
 #include "work/retired_part.h"
 
@@ -128,6 +129,9 @@ struct StageLoaded {
     std::uint32_t stage_index = 0;
     std::uint64_t weight_bytes = 0;
     std::uint64_t kv_block_capacity = 0;
+    /// What the stage has read from its files. Empty from timed stages and from nodes before
+    /// protocol 3.1.
+    std::vector<LoadedTensor> tensors;
     friend bool operator==(const StageLoaded&, const StageLoaded&) = default;
 };
 

@@ -272,15 +272,63 @@ void read(WireReader& reader, const wire::LoadProgress& from, LoadProgress& to) 
 
 flatbuffers::Offset<wire::StageLoaded> write(Builder& builder, const StageLoaded& message) {
     const auto epoch = write_epoch(builder, message.epoch);
+    std::vector<flatbuffers::Offset<flatbuffers::String>> names;
+    std::vector<std::int64_t> rows;
+    std::vector<std::uint64_t> hashes;
+    for (const LoadedTensor& tensor : message.tensors) {
+        names.push_back(builder.CreateString(tensor.name));
+        rows.insert(rows.end(), {tensor.begin, tensor.end});
+        hashes.insert(hashes.end(), {tensor.hash.low, tensor.hash.high});
+    }
+    flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>> name_list;
+    if (!names.empty()) name_list = builder.CreateVector(names);
+    const auto row_list = write_list<std::int64_t>(builder, rows);
+    const auto hash_list = write_list<std::uint64_t>(builder, hashes);
     return wire::CreateStageLoaded(builder, epoch, stage_number(message.stage_index),
-                                   message.weight_bytes, message.kv_block_capacity);
+                                   message.weight_bytes, message.kv_block_capacity, name_list,
+                                   row_list, hash_list);
 }
+
+namespace {
+
+/// Reads the three lists about tensors, whose lengths must agree.
+void read_tensors(WireReader& reader, const wire::StageLoaded& from,
+                  std::vector<LoadedTensor>& to) {
+    const std::size_t count = reader.length("tensor_names", from.tensor_names(),
+                                            limits::kMaxStageTensors, sizeof(std::uint32_t));
+    const auto rows =
+        reader.list<std::int64_t>("tensor_rows", from.tensor_rows(), 2 * limits::kMaxStageTensors);
+    const auto hashes = reader.list<std::uint64_t>("tensor_hashes", from.tensor_hashes(),
+                                                   2 * limits::kMaxStageTensors);
+    if (!reader.ok()) return;
+    if (rows.size() != 2 * count || hashes.size() != 2 * count) {
+        reader.fail("tensor_names", fmt::format("has {} names, for {} rows and {} halves of hashes",
+                                                count, rows.size(), hashes.size()));
+        return;
+    }
+    for (std::size_t i = 0; i < count && reader.ok(); ++i) {
+        LoadedTensor tensor;
+        tensor.name = reader.text("tensor_names",
+                                  from.tensor_names()->Get(static_cast<flatbuffers::uoffset_t>(i)));
+        tensor.begin = reader.integer("tensor_rows", rows[2 * i], 0, limits::kMaxVocabulary);
+        tensor.end = reader.integer("tensor_rows", rows[2 * i + 1], 0, limits::kMaxVocabulary);
+        if (tensor.begin >= tensor.end && tensor.begin != 0) {
+            reader.fail("tensor_rows",
+                        fmt::format("are {} to {}, which are none", tensor.begin, tensor.end));
+        }
+        tensor.hash = {hashes[2 * i], hashes[2 * i + 1]};
+        to.push_back(std::move(tensor));
+    }
+}
+
+}  // namespace
 
 void read(WireReader& reader, const wire::StageLoaded& from, StageLoaded& to) {
     to.epoch = read_epoch(from.epoch());
     to.stage_index = read_stage(reader, from.stage_index());
     to.weight_bytes = reader.size("weight_bytes", from.weight_bytes(), limits::kMaxMemoryBytes);
     to.kv_block_capacity = from.kv_block_capacity();
+    read_tensors(reader, from, to.tensors);
 }
 
 flatbuffers::Offset<wire::StageStart> write(Builder& builder, const StageStart& message) {

@@ -64,7 +64,7 @@ PartitionModel fold_partition_model() {
 }
 
 ClusterFixture::ClusterFixture(std::int32_t stages, bool local_stage, LmHead lm_head,
-                               bool direct_feedback, std::size_t head_devices)
+                               bool direct_feedback, std::size_t head_devices, TensorCheck* tensors)
     : head_stages(make_fold_stages(clock, head_devices)) {
     clock.now = 1'000'000;
     HeadConfig config;
@@ -84,6 +84,7 @@ ClusterFixture::ClusterFixture(std::int32_t stages, bool local_stage, LmHead lm_
     config.max_context = 256;
     config.node_lost_after_us = 15'000'000;
     config.reconnect_within_us = 3'000'000;
+    config.tensors = tensors != nullptr ? tensors : &tensors_;
     HeadPolicies policies{make_seed_cluster(stages), make_cost_partitioner(), nullptr};
     head = std::make_unique<HeadNode>(config, std::move(policies), *this, clock,
                                       executors_of(head_stages), Log());

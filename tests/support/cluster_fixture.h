@@ -10,6 +10,7 @@
 #include "engine/engine_core.h"
 #include "node/head_node.h"
 #include "node/worker_node.h"
+#include "sim/sim_tensors.h"
 #include "support/core_fixture.h"
 
 namespace molink::test {
@@ -35,8 +36,10 @@ struct FoldWorker {
 class ClusterFixture : public RequestEventSink {
 public:
     /// `stages`: of the pipeline. The embeddings are tied if the LM head is on the first stage.
+    /// `tensors` judges what stages have loaded; null: SimTensorCheck.
     ClusterFixture(std::int32_t stages, bool local_stage, LmHead lm_head = LmHead::last,
-                   bool direct_feedback = true, std::size_t head_devices = 1);
+                   bool direct_feedback = true, std::size_t head_devices = 1,
+                   TensorCheck* tensors = nullptr);
     ~ClusterFixture() override;
 
     FoldWorker& add_worker(NodeIdentity identity);
@@ -70,6 +73,7 @@ public:
     std::vector<std::unique_ptr<FoldWorker>> workers;
 
 private:
+    sim::SimTensorCheck tensors_;
     std::uint64_t next_request_ = 1;
     std::uint64_t next_seed_ = 2;  // of link tokens, different for every node
 };

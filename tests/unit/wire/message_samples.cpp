@@ -361,8 +361,21 @@ constexpr Message (*kMakers[])(Random&) = {
                             random.below(1ull << 50)};
     },
     [](Random& random) -> Message {
-        return StageLoaded{random_epoch(random), random_stage(random), random.below(1ull << 50),
-                           random.next()};
+        StageLoaded loaded{random_epoch(random),
+                           random_stage(random),
+                           random.below(1ull << 50),
+                           random.next(),
+                           {}};
+        loaded.tensors.resize(random.below(5));
+        for (LoadedTensor& tensor : loaded.tensors) {
+            tensor.name = random_text(random);
+            if (random.below(2) == 0) {
+                tensor.begin = static_cast<std::int64_t>(random.below(1000));
+                tensor.end = tensor.begin + 1 + static_cast<std::int64_t>(random.below(1000));
+            }
+            tensor.hash = {random.next(), random.next()};
+        }
+        return loaded;
     },
     [](Random& random) -> Message {
         return StageStart{random_epoch(random), random_stage(random),
@@ -459,7 +472,12 @@ bool valid(const LoadProgress& m) {
     return m.stage_index <= 255 && m.done_bytes <= 1ull << 50 && m.total_bytes <= 1ull << 50;
 }
 bool valid(const StageLoaded& m) {
-    return m.stage_index <= 255 && m.weight_bytes <= 1ull << 50;
+    for (const LoadedTensor& tensor : m.tensors) {
+        const bool whole = tensor.begin == 0 && tensor.end == 0;
+        const bool some = tensor.begin >= 0 && tensor.begin < tensor.end && tensor.end <= 1 << 22;
+        if (!valid(tensor.name) || (!whole && !some)) return false;
+    }
+    return m.stage_index <= 255 && m.weight_bytes <= 1ull << 50 && m.tensors.size() <= 1 << 17;
 }
 bool valid(const StageStart& m) {
     return m.stage_index <= 255 && m.kv_blocks <= 1ull << 32;
