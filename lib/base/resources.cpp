@@ -56,6 +56,15 @@ Status check_address_space(std::string_view what, std::size_t bytes) {
 
 }  // namespace
 
+Status shortage_of(std::string_view what, const std::system_error& error) {
+    const std::error_code& code = error.code();
+    const bool shortage =
+        code == std::errc::resource_unavailable_try_again || code == std::errc::not_enough_memory ||
+        code == std::errc::too_many_files_open || code == std::errc::too_many_files_open_in_system;
+    return make_error(shortage ? StatusCode::resource_exhausted : StatusCode::internal, "{}: {}",
+                      what, error.what());
+}
+
 Status check_resources(std::string_view what, const NeededResources& needed) {
     MOLINK_RETURN_IF_ERROR(check_descriptors(what, needed.descriptors));
     if (needed.address_bytes == 0) return {};

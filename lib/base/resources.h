@@ -23,16 +23,20 @@ struct NeededResources {
 /// Errors: resource_exhausted with the number and the limit of the process.
 Status check_resources(std::string_view what, const NeededResources& needed);
 
+/// Returns the status of an error that the standard library throws, such as for a thread that the
+/// system refuses: resource_exhausted for a shortage, otherwise internal.
+Status shortage_of(std::string_view what, const std::system_error& error);
+
 /// Returns what `work` returns: a Status or a Result. A shortage that the standard library throws
-/// becomes resource_exhausted with `what` was attempted.
+/// becomes resource_exhausted that says what was attempted.
 template <typename Work>
 auto report_shortage(std::string_view what, const Work& work) -> decltype(work()) {
     try {
         return work();
     } catch (const std::bad_alloc&) {
         return make_error(StatusCode::resource_exhausted, "{}: no memory is left", what);
-    } catch (const std::system_error& error) {  // of threads
-        return make_error(StatusCode::resource_exhausted, "{}: {}", what, error.what());
+    } catch (const std::system_error& error) {
+        return shortage_of(what, error);
     }
 }
 
