@@ -56,7 +56,7 @@ struct RelayedCluster {
         node.memory_bytes = 64 << 20;
         node.reconnect_within_us = 10'000'000;
         const int port = free_port();
-        ports.push_back(relay.add(port, {12.5e6, 12.5e6, 3'000, 0}));
+        ports.push_back(relay.add(port, {12.5e6, 12.5e6, 3'000, 0, {}}));
         node.listen = "tcp://127.0.0.1:" + std::to_string(port);
         node.advertise = "tcp://127.0.0.1:" + std::to_string(ports.back());
     }
@@ -103,7 +103,8 @@ void run_streams(RelayedCluster& cluster, const Disturb& disturb) {
         const Completion got = requests.wait(ids[static_cast<std::size_t>(i)]).front();
         INFO("stream " << i);
         REQUIRE(got.reason == FinishReason::length);
-        REQUIRE(got.tokens == sim::expect(request_of(i), 0, cluster.engine->model().layers).tokens);
+        REQUIRE(got.tokens ==
+                sim::expect(request_of(i), 0, {cluster.engine->model().layers}).tokens);
     }
     REQUIRE(cluster.engine->cluster().epoch == 1);
 }

@@ -150,7 +150,7 @@ void check_streams(Engine& engine, std::int32_t streams) {
         const Completion got = requests.wait(ids[static_cast<std::size_t>(i)]).front();
         INFO("stream " << i << " " << engine.cluster().last_error);
         REQUIRE(got.reason == FinishReason::length);
-        REQUIRE(got.tokens == sim::expect(request_of(i), 0, engine.model().layers).tokens);
+        REQUIRE(got.tokens == sim::expect(request_of(i), 0, {engine.model().layers}).tokens);
     }
     REQUIRE(engine.cluster().epoch == 1);
 }
@@ -230,7 +230,7 @@ TEST_CASE("traffic shows tokens without keys and none with them") {
     CHECK_FALSE(keyed.has_seen(prompt));
     CHECK_FALSE(keyed.has_seen("tcp://127.0.0.1:"));
     for (std::int32_t i = 0; i < 2; ++i) {
-        const auto answer = sim::expect(request_of(i), 0, keyed.engine->model().layers).tokens;
+        const auto answer = sim::expect(request_of(i), 0, {keyed.engine->model().layers}).tokens;
         for (std::size_t at = 0; at + 8 <= answer.size(); at += 4) {
             INFO("answer " << i << " at " << at);
             REQUIRE_FALSE(keyed.has_seen(bytes_of(std::span(answer).subspan(at, 8))));

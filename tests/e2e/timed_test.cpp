@@ -61,7 +61,7 @@ TEST_CASE("timed stages give the known tokens over every wire format") {
         for (std::int32_t i = 0; i < 6; ++i) {
             const auto got = requests.wait(ids[static_cast<std::size_t>(i)]).front();
             const auto layers = cluster.engine().model().layers;
-            REQUIRE(got.tokens == sim::expect(request_of(i), 0, layers).tokens);
+            REQUIRE(got.tokens == sim::expect(request_of(i), 0, {layers}).tokens);
         }
         for (const StageMetrics& stage : cluster.engine().metrics().stages) {
             const double layers = stage.layers.size();
