@@ -43,7 +43,7 @@ struct Outcome {
 };
 
 int fail(const Status& status, int code) {
-    fmt::print(stderr, "molink-generate: {}\n", status.message());
+    say(fmt::format("molink-generate: {}\n", status.message()));
     return code;
 }
 
@@ -217,8 +217,8 @@ int report(const std::vector<Outcome>& outcomes, const GenerateFlags& flags, Eng
         }
         if (!outcome.last.status.ok()) {
             ++failed;
-            fmt::print(stderr, "molink-generate: request {}: {}\n", i + 1,
-                       outcome.last.status.message());
+            say(fmt::format("molink-generate: request {}: {}\n", i + 1,
+                            outcome.last.status.message()));
         }
         tokens += static_cast<std::int64_t>(outcome.tokens.size());
         longest_us = std::max(longest_us, outcome.last.total_us);
@@ -226,10 +226,10 @@ int report(const std::vector<Outcome>& outcomes, const GenerateFlags& flags, Eng
     }
     if (!flags.json) {
         if (outcomes.size() == 1) fmt::print("\n");
-        fmt::print(stderr, "\n{} tokens in {:.2f} s: {:.1f} tokens/s, TTFT {:.1f} ms\n", tokens,
-                   static_cast<double>(longest_us) / 1e6,
-                   static_cast<double>(tokens) * 1e6 / static_cast<double>(longest_us),
-                   static_cast<double>(first_us) / 1000);
+        say(fmt::format("\n{} tokens in {:.2f} s: {:.1f} tokens/s, TTFT {:.1f} ms\n", tokens,
+                        static_cast<double>(longest_us) / 1e6,
+                        static_cast<double>(tokens) * 1e6 / static_cast<double>(longest_us),
+                        static_cast<double>(first_us) / 1000));
         print_links(engine.metrics().links);
     }
     return failed == 0 ? 0 : 1;
@@ -254,7 +254,7 @@ int generate(const GenerateFlags& flags) {
     const Status written = write_address(flags.head, **engine);
     if (!written.ok()) return fail(written, 2);
     if (flags.head.stages > 1 || flags.head.no_local_stage) {
-        fmt::print(stderr, "molink-generate: workers join at {}\n", (*engine)->address());
+        say(fmt::format("molink-generate: workers join at {}\n", (*engine)->address()));
     }
     const Status ready = wait_with_progress(**engine, flags.head.wait_s);
     if (!ready.ok()) return fail(ready, 3);

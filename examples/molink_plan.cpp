@@ -22,7 +22,7 @@ struct PlanFlags {
 };
 
 int fail(const Status& status) {
-    fmt::print(stderr, "molink-plan: {}\n", status.message());
+    say(fmt::format("molink-plan: {}\n", status.message()));
     switch (status.code()) {
         case StatusCode::invalid_argument:
         case StatusCode::not_found: return 2;
@@ -92,7 +92,7 @@ Result<PartitionReport> plan_file(const PlanFlags& flags, EngineOptions options)
 Result<PartitionReport> plan_nodes(const PlanFlags& flags, EngineOptions options) {
     auto engine = Engine::open(std::move(options));
     if (!engine) return engine.error();
-    fmt::print(stderr, "molink-plan: workers join at {}\n", (*engine)->address());
+    say(fmt::format("molink-plan: workers join at {}\n", (*engine)->address()));
     Status status = write_address(flags.head, **engine);
     if (!status.ok()) return status;
     status = wait_with_progress(**engine, flags.head.wait_s);

@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kPollUs = 200'000;
 
 int fail(const Status& status, int code) {
-    fmt::print(stderr, "molink-worker: {}\n", status.message());
+    say(fmt::format("molink-worker: {}\n", status.message()));
     return code;
 }
 
@@ -29,7 +29,7 @@ Status follow(Worker& worker, std::vector<LinkMetrics>& links) {
             const WorkerView view = worker.view();
             if (!view.links.empty()) links = view.links;
             if (over.ok() && !view.farewell.empty()) {
-                fmt::print(stderr, "molink-worker: stopped: {}\n", view.farewell);
+                say(fmt::format("molink-worker: stopped: {}\n", view.farewell));
             }
             return over;
         }
@@ -39,10 +39,10 @@ Status follow(Worker& worker, std::vector<LinkMetrics>& links) {
         epoch = view.epoch;
         for (const WorkerStageView& stage : view.stages) {
             if (stage.layers.empty()) continue;
-            fmt::print(stderr,
-                       "molink-worker: serves layers {}-{} on {}, {} of weights, {} KV blocks\n",
-                       stage.layers.begin, stage.layers.end - 1, stage.device,
-                       format_bytes(stage.weight_bytes), stage.kv_blocks);
+            say(fmt::format(
+                "molink-worker: serves layers {}-{} on {}, {} of weights, {} KV blocks\n",
+                stage.layers.begin, stage.layers.end - 1, stage.device,
+                format_bytes(stage.weight_bytes), stage.kv_blocks));
         }
     }
     worker.close();
@@ -83,8 +83,9 @@ int run(int argc, char** argv) {
     if (!worker) {
         return fail(worker.error(), worker.error().code() == StatusCode::invalid_argument ? 2 : 1);
     }
-    fmt::print(stderr, "molink-worker: listens at {}\n", (*worker)->view().address);
+    say(fmt::format("molink-worker: listens at {}\n", (*worker)->view().address));
     catch_interrupts();
+    ignore_hangups();
     std::vector<LinkMetrics> links;
     const Status over = follow(**worker, links);
     print_links(links);

@@ -90,6 +90,11 @@ void catch_interrupts() {
         g_interrupted = 1;
     };
     for (int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+}
+
+void ignore_hangups() {
+    std::signal(SIGHUP, SIG_IGN);
 }
 
 bool interrupted() {

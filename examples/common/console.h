@@ -44,8 +44,10 @@ void print_split(const ClusterView& view, const ModelSpec& spec, const NodeOptio
 void print_links(const std::vector<LinkMetrics>& links);
 
 /// Makes the first SIGINT or SIGTERM set a flag instead of ending the process. The second one ends
-/// it at once with 128 + signal.
+/// it at once with 128 + signal. SIGPIPE is ignored: a reader that is gone ends nothing.
 void catch_interrupts();
+/// Lets the process outlive the terminal that started it.
+void ignore_hangups();
 bool interrupted();
 
 }  // namespace molink::examples

@@ -89,6 +89,10 @@ inline constexpr std::int64_t kStalledAfterUs = 3 * kHeartbeatIntervalUs;
 /// complains.
 inline constexpr std::int64_t kNeighbourGraceUs = 3'000'000;
 
+// -- Log
+/// Longest log line. Texts from peers have up to kMaxWireStringBytes each.
+inline constexpr std::size_t kMaxLogLineBytes = 2048;
+
 // -- Keys
 /// Largest file of keys: 1 MiB has more than 15,000 of them.
 inline constexpr std::size_t kMaxKeyFileBytes = 1u << 20;

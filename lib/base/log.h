@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <utility>
 
 #include <fmt/core.h>
@@ -7,6 +8,11 @@
 #include <molink/log.h>
 
 namespace molink {
+
+/// Gives a line to a sink: cut to limits::kMaxLogLineBytes and with control characters written as
+/// \xNN, because parts of it may come from peers. What the sink throws is dropped: a log line never
+/// ends a node.
+void write_log_line(LogSink& sink, LogLevel level, std::string line) noexcept;
 
 /// Formats lines for a LogSink. A default-constructed Log drops all lines. The sink must outlive
 /// it.
@@ -19,7 +25,7 @@ public:
     template <typename... Args>
     void operator()(LogLevel level, fmt::format_string<Args...> format, Args&&... args) const {
         if (sink_ == nullptr || level > limit_) return;
-        sink_->write(level, fmt::format(format, std::forward<Args>(args)...));
+        write_log_line(*sink_, level, fmt::format(format, std::forward<Args>(args)...));
     }
 
 private:

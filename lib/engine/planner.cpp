@@ -3,6 +3,8 @@
 // scheduler that never plans would seem to work. Relies on check_plan for what a plan may ask.
 #include "engine/planner.h"
 
+#include <exception>
+#include <string>
 #include <utility>
 
 namespace molink {
@@ -14,8 +16,7 @@ Planner::Planner(std::unique_ptr<Scheduler> scheduler, Log log)
 
 StepPlan Planner::next(const SchedulerView& view, const SequenceLookup& find, bool under_way) {
     StepPlan plan;
-    scheduler_->plan(view, plan);
-    const Status checked = check_plan(view, find, plan);
+    const Status checked = ask(view, find, plan);
     if (checked.ok() && (!plan.empty() || under_way)) return plan;
     if (!checked.ok()) {
         ++refused_;
@@ -27,6 +28,27 @@ StepPlan Planner::next(const SchedulerView& view, const SequenceLookup& find, bo
     if (plan.empty() || !check_plan(view, find, plan).ok()) return {};
     ++by_fallback_;
     return plan;
+}
+
+/// Fills `plan` and says whether it is permitted.
+Status Planner::ask(const SchedulerView& view, const SequenceLookup& find, StepPlan& plan) {
+    try {
+        scheduler_->plan(view, plan);
+    } catch (const std::exception& error) {
+        return Status(StatusCode::internal, std::string("it threw ") + error.what());
+    } catch (...) {
+        return Status(StatusCode::internal, "it threw");
+    }
+    return check_plan(view, find, plan);
+}
+
+void Planner::observe(const PartReport& report) {
+    try {
+        scheduler_->observe(report);
+    } catch (...) {
+        log_(LogLevel::error, "scheduler '{}' threw when it was told of a part",
+             scheduler_->name());
+    }
 }
 
 void Planner::fill_metrics(MetricsSnapshot& metrics) const {

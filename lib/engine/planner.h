@@ -13,7 +13,7 @@ namespace molink {
 
 /// Asks the scheduler for plans and lets only permitted ones through. When the scheduler's plan is
 /// refused, or stays empty although nothing is under way, the built-in policy plans that step; both
-/// are counted. Thread: the head's loop.
+/// are counted. A scheduler that throws has its plan refused. Thread: the head's loop.
 class Planner {
 public:
     /// `scheduler`: null for the default one.
@@ -22,10 +22,12 @@ public:
     /// The next plan, checked; empty when nothing is to start now. `find` agrees with the view's
     /// queues; `under_way`: some part is, so that another event will come.
     StepPlan next(const SchedulerView& view, const SequenceLookup& find, bool under_way);
-    void observe(const PartReport& report) { scheduler_->observe(report); }
+    void observe(const PartReport& report);
     void fill_metrics(MetricsSnapshot& metrics) const;
 
 private:
+    Status ask(const SchedulerView& view, const SequenceLookup& find, StepPlan& plan);
+
     std::unique_ptr<Scheduler> scheduler_;
     std::unique_ptr<Scheduler> fallback_;
     Log log_;

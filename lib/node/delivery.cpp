@@ -5,11 +5,12 @@
 
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <mutex>
 #include <unordered_map>
 #include <utility>
 
-#include "base/thread_name.h"
+#include "base/thread_start.h"
 
 namespace molink {
 
@@ -24,9 +25,25 @@ struct Delivery::State {
     std::unordered_map<RequestId, Waiting> callbacks;
     std::size_t completions = 0;  // of all requests whose last event was not delivered yet
     bool stopping = false;
+    Log log;
+
+    void call(const RequestCallback& callback, const RequestEvent& event) const;
 };
 
-Delivery::Delivery() : state_(std::make_shared<State>()) {
+/// A callback belongs to the host. What it throws must not end the thread that all requests share.
+void Delivery::State::call(const RequestCallback& callback, const RequestEvent& event) const {
+    try {
+        callback(event);
+    } catch (const std::exception& error) {
+        log(LogLevel::error, "the callback of request {} threw: {}", event.request.value,
+            error.what());
+    } catch (...) {
+        log(LogLevel::error, "the callback of request {} threw", event.request.value);
+    }
+}
+
+Delivery::Delivery(Log log) : state_(std::make_shared<State>()) {
+    state_->log = log;
     thread_ = std::thread([state = state_] { run(state); });
 }
 
@@ -79,7 +96,7 @@ void Delivery::on_request_event(RequestEvent event) {
 }
 
 void Delivery::run(const std::shared_ptr<State>& state) {
-    name_this_thread("molink-delivery");
+    begin_thread("molink-delivery");
     std::unique_lock lock(state->mutex);
     while (true) {
         state->signal.wait(lock, [&] { return state->stopping || !state->events.empty(); });
@@ -94,7 +111,7 @@ void Delivery::run(const std::shared_ptr<State>& state) {
             state->callbacks.erase(found);
         }
         lock.unlock();
-        (*callback)(event);
+        state->call(*callback, event);
         callback.reset();
         lock.lock();
     }

@@ -5,16 +5,18 @@
 
 #include <molink/request.h>
 
+#include "base/log.h"
 #include "engine/engine_core.h"
 
 namespace molink {
 
 /// The one thread that runs callbacks. Events of a request reach its callback in order, with no
-/// lock held; after the last one the callback is destroyed. The queue is bounded by the tokens that
+/// lock held; after the last one the callback is destroyed. What a callback throws is logged, and
+/// the next event goes to it all the same. The queue is bounded by the tokens that
 /// running requests may still produce.
 class Delivery final : public RequestEventSink {
 public:
-    Delivery();
+    explicit Delivery(Log log);
     /// Delivers what is queued, then stops.
     ~Delivery() override;
 

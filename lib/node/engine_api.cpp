@@ -129,7 +129,7 @@ Status EngineImpl::build(EngineOptions options) {
     policies.partitioner =
         options.partitioner ? std::move(options.partitioner) : make_cost_partitioner();
     policies.scheduler = std::move(options.scheduler);
-    delivery_ = std::make_unique<Delivery>();
+    delivery_ = std::make_unique<Delivery>(parts_.log);
     HeadConfig config = make_head_config(options, std::move(identity), asked);
     MOLINK_ASSIGN_OR_RETURN(config.access, open_head_access(options.security));
     config.self = self_identity(parts_);

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/thread_name.h"
+#include "base/thread_start.h"
 #include "loader/tensor_manifest.h"
 #include "node/tensor_check.h"
 
@@ -226,7 +226,7 @@ void FolderCheck::read_next(std::unique_lock<std::mutex>& lock) {
 }
 
 void FolderCheck::run() {
-    name_this_thread("molink-check");
+    begin_thread("molink-check");
     std::unique_lock lock(mutex_);
     while (true) {
         signal_.wait(lock, [&] { return stopping_ || unsaved_ || !queue_.empty(); });

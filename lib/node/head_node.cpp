@@ -55,6 +55,7 @@ void HeadNode::tick() {
 void HeadNode::beat(std::int64_t now_us) {
     next_heartbeat_us_ = now_us + limits::kHeartbeatIntervalUs;
     ++heartbeat_;
+    report_unknown_keys();
     lose_overdue(now_us);
     if (membership_.note_silence(now_us)) pipeline_changed();
     for (const auto& pipeline : pipelines_) pipeline->refresh_links();
@@ -73,7 +74,18 @@ Pipeline* HeadNode::find_pipeline(PipelineId id) {
 // ---- Peer links --------------------------------------------------------------------------------
 
 bool HeadNode::permits(const PublicKey& key) {
-    return config_.access != nullptr && config_.access->access(key) != Access::none;
+    if (config_.access == nullptr) return false;
+    if (config_.access->access(key) != Access::none) return true;
+    ++unknown_keys_;
+    unknown_key_ = key;
+    return false;
+}
+
+/// Strangers may knock thousands of times a second: there is one log line a second at most.
+void HeadNode::report_unknown_keys() {
+    if (unknown_keys_ == 0) return;
+    log_(LogLevel::warning, "{} handshakes with keys that may not join; the last was {}",
+         std::exchange(unknown_keys_, 0), key_text(*unknown_key_));
 }
 
 /// Returns what the peer at the other end of a link may do.

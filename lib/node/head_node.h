@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -85,6 +86,7 @@ private:
     void on_enrol(PeerLinkId link, const Enrol& enrol);
     Access access_of(PeerLinkId link) const;
     void refresh_access(std::int64_t now_us);
+    void report_unknown_keys();
     Status admit(const std::vector<Member>& nodes);
     void refuse(PeerLinkId link, const Status& reason);
     void dismiss(PeerLinkId link, const Refuse& words);
@@ -117,6 +119,8 @@ private:
     std::int64_t next_heartbeat_us_ = 0;
     std::int64_t next_access_us_ = limits::kLongestUs;
     std::uint64_t change_count_ = 0;
+    std::uint64_t unknown_keys_ = 0;        // handshakes that were refused since the last log line
+    std::optional<PublicKey> unknown_key_;  // the last of them
 };
 
 }  // namespace molink

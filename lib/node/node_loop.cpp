@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/limits.h"
-#include "base/thread_name.h"
+#include "base/thread_start.h"
 
 namespace molink {
 
@@ -77,7 +77,7 @@ void NodeLoop::run_posted() {
 }
 
 void NodeLoop::run() {
-    name_this_thread("molink-loop");
+    begin_thread("molink-loop");
     constexpr std::int64_t kLongestWaitUs = 100'000;
     while (true) {
         const std::int64_t due = next_timer_us_() - clock_.now_us();

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "base/thread_name.h"
+#include "base/thread_start.h"
 
 namespace molink {
 namespace {
@@ -36,7 +36,7 @@ void KvPrefault::used(std::uint32_t block) {
 }
 
 void KvPrefault::run(std::span<const std::unique_ptr<DeviceBuffer>> buffers) {
-    name_this_thread("molink-prefault");
+    begin_thread("molink-prefault");
     std::size_t largest = 1;  // bytes of the largest block
     for (const auto& buffer : buffers) largest = std::max(largest, buffer->bytes() / blocks_);
     const std::uint64_t piece = std::max<std::uint64_t>(kPieceBytes / largest, 1);

@@ -17,7 +17,7 @@
 
 #include "base/error.h"
 #include "base/resources.h"
-#include "base/thread_name.h"
+#include "base/thread_start.h"
 #include "stage/part_queue.h"
 #include "stage/stage_output.h"
 
@@ -159,7 +159,7 @@ void ThreadExecutor::guarded(const char* what, const Work& work) {
 }
 
 void ThreadExecutor::run() {
-    name_this_thread("molink-compute");
+    begin_thread("molink-compute");
     std::unique_lock lock(mutex_);
     while (true) {
         signal_.wait(lock, [&] {

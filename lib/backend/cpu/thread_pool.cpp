@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "base/thread_name.h"
+#include "base/thread_start.h"
 
 namespace molink {
 namespace {
@@ -67,7 +67,7 @@ void ThreadPool::work() {
 }
 
 void ThreadPool::run_worker() {
-    name_this_thread("molink-pool");
+    begin_thread("molink-pool");
     std::uint32_t seen = 0;
     while (true) {
         await_change(generation_, seen);

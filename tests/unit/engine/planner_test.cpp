@@ -3,6 +3,7 @@
 #include "engine/planner.h"
 
 #include <array>
+#include <stdexcept>
 
 #include "support/catch.h"
 
@@ -103,4 +104,33 @@ TEST_CASE("an empty plan is replaced only when nothing is in flight") {
     REQUIRE(scene.next({}, false).decode.size() == 1);
     REQUIRE(scene.metrics.plans_by_fallback == 1);
     REQUIRE(scene.metrics.plans_refused == 0);
+}
+
+namespace {
+
+/// A scheduler that only throws.
+class Thrower final : public Scheduler {
+public:
+    std::string_view name() const override { return "thrower"; }
+    void plan(const SchedulerView&, StepPlan& plan) override {
+        plan.decode.push_back({SequenceId(99), {}});
+        throw std::runtime_error("no plan today");
+    }
+    void observe(const PartReport&) override { throw 5; }
+};
+
+}  // namespace
+
+TEST_CASE("a scheduler that throws has its plan refused and the built-in policy plans instead") {
+    Scene scene;
+    Planner planner(std::make_unique<Thrower>(), Log());
+    const StepPlan plan = planner.next(
+        scene.view,
+        [&](SequenceId id) { return id == scene.sequence.id ? &scene.sequence : nullptr; }, false);
+    planner.fill_metrics(scene.metrics);
+    REQUIRE(plan.decode.size() == 1);
+    REQUIRE(plan.decode[0].sequence == scene.sequence.id);
+    REQUIRE(scene.metrics.plans_refused == 1);
+    REQUIRE(scene.metrics.plans_by_fallback == 1);
+    CHECK_NOTHROW(planner.observe(PartReport{}));
 }
