@@ -42,6 +42,18 @@ struct RandomModelOptions {
     Token bos_token = -1;              ///< -1: none
     std::vector<Token> eos_tokens;     ///< empty: none, so that outputs have the requested length
     std::int64_t max_shard_bytes = 0;  ///< 0: one file; otherwise the size of a shard
+    /// The residual of a trained model has a few channels that are 20 to 100 times larger than the
+    /// others and nearly the same for every token. Each number makes one channel that much larger:
+    /// the embedding has it, and the weights of the norms make up for it, so that the layers see it
+    /// as large as the others. The channels are evenly spread.
+    std::vector<double> outliers;
+    /// Factors of the embedding, of what attention and feed-forward add to the residual, and of the
+    /// logits. At 1 the first layers decide everything, small errors grow from layer to layer, and
+    /// all tokens are nearly equally likely. With sqrt(hidden), 1 / sqrt(2 * layers) and 4 the
+    /// residual, the growth of errors and the logits have the magnitudes of trained models.
+    double embedding_gain = 1.0;
+    double sublayer_gain = 1.0;
+    double logit_gain = 1.0;
 };
 
 /// Called while the model is written, with the bytes of weights written so far and in total.

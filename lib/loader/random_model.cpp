@@ -33,6 +33,8 @@ struct PlannedTensor {
     double mean = 0;
     double deviation = 0;
     std::int64_t elements = 0;
+    std::vector<float> means{};    ///< [columns] added to the elements; empty: nothing is
+    std::vector<float> factors{};  ///< [columns] of the elements; empty: all 1
 };
 
 struct Shard {
@@ -64,6 +66,14 @@ Status check_options(const RandomModelOptions& options) {
     MOLINK_RETURN_IF_ERROR(check_range("bos_token", options.bos_token, -1, shape.vocabulary - 1));
     for (const Token token : options.eos_tokens) {
         MOLINK_RETURN_IF_ERROR(check_range("eos_token", token, 0, shape.vocabulary - 1));
+    }
+    MOLINK_RETURN_IF_ERROR(check_range("the number of outliers",
+                                       static_cast<std::int64_t>(options.outliers.size()), 0,
+                                       shape.hidden));
+    for (const double factor : options.outliers) {
+        if (factor >= 1e-6 && factor <= 1e6) continue;
+        return invalid_argument("random model: an outlier is {}, expected a number in [1e-6, 1e6]",
+                                factor);
     }
     if (shape.q_heads % shape.kv_heads != 0 || head_dim(shape) < 2 || head_dim(shape) % 2 != 0) {
         return invalid_argument(
@@ -115,6 +125,50 @@ std::vector<PlannedTensor> plan_tensors(const ModelShape& shape) {
     norm("model.norm");
     if (!shape.tied_embeddings) matrix("lm_head", shape.vocabulary, shape.hidden);
     return plan;
+}
+
+/// Returns the size of each channel of the residual.
+std::vector<float> channel_sizes(const RandomModelOptions& options) {
+    const auto hidden = static_cast<std::size_t>(options.shape.hidden);
+    std::vector<float> sizes(hidden, 1.0f);
+    const std::size_t count = options.outliers.size();
+    for (std::size_t i = 0; i < count; ++i) {
+        sizes[(2 * i + 1) * hidden / (2 * count)] = static_cast<float>(options.outliers[i]);
+    }
+    return sizes;
+}
+
+/// Gives the embedding its outlier channels. Norms divide by their sizes, and multiply by how much
+/// they raise the root of the mean square.
+void add_outliers(const RandomModelOptions& options, std::vector<PlannedTensor>& plan) {
+    const std::vector<float> sizes = channel_sizes(options);
+    float squares = 0;
+    for (const float size : sizes) squares += size * size;
+    const float root = std::sqrt(squares / static_cast<float>(sizes.size()));
+    for (PlannedTensor& tensor : plan) {
+        const bool norm = tensor.name.ends_with("norm.weight");
+        const auto deviation = static_cast<float>(tensor.deviation);
+        for (const float size : sizes) {
+            if (norm) tensor.factors.push_back(root / size);
+            if (tensor.name == "model.embed_tokens.weight") {
+                tensor.means.push_back(size == 1 ? 0.0f : size * deviation);
+            }
+        }
+    }
+}
+
+void apply_gains(const RandomModelOptions& options, std::vector<PlannedTensor>& plan) {
+    for (PlannedTensor& tensor : plan) {
+        const std::string_view name = tensor.name;
+        const bool last = name == "model.norm.weight";
+        const bool sublayer = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+        const double gain = last                                  ? options.logit_gain
+                            : name == "model.embed_tokens.weight" ? options.embedding_gain
+                            : sublayer                            ? options.sublayer_gain
+                                                                  : 1.0;
+        tensor.mean *= gain;
+        tensor.deviation *= gain;
+    }
 }
 
 std::vector<Shard> plan_shards(std::vector<PlannedTensor> tensors, std::int64_t element_bytes,
@@ -178,6 +232,13 @@ void fill(const PlannedTensor& tensor, std::uint64_t key, std::int64_t begin,
     const auto deviation = static_cast<float>(tensor.deviation);
     for (std::size_t i = 0; i < out.size(); ++i) {
         out[i] = mean + deviation * weight_at(key, static_cast<std::uint64_t>(begin) + i);
+    }
+    const auto columns = static_cast<std::size_t>(tensor.shape.back());
+    for (std::size_t i = 0; i < out.size() && !tensor.means.empty(); ++i) {
+        out[i] += tensor.means[(static_cast<std::size_t>(begin) + i) % columns];
+    }
+    for (std::size_t i = 0; i < out.size() && !tensor.factors.empty(); ++i) {
+        out[i] *= tensor.factors[(static_cast<std::size_t>(begin) + i) % columns];
     }
 }
 
@@ -358,8 +419,11 @@ Status write_random_model(const std::filesystem::path& dir, const RandomModelOpt
                           error.message());
     }
     const auto element_bytes = static_cast<std::int64_t>(data_type_bytes(options.type));
+    std::vector<PlannedTensor> tensors = plan_tensors(options.shape);
+    apply_gains(options, tensors);
+    if (!options.outliers.empty()) add_outliers(options, tensors);
     const std::vector<Shard> shards =
-        plan_shards(plan_tensors(options.shape), element_bytes, options.max_shard_bytes);
+        plan_shards(std::move(tensors), element_bytes, options.max_shard_bytes);
     std::int64_t total = 0;
     for (const Shard& shard : shards) total += shard.bytes;
 

@@ -252,3 +252,62 @@ TEST_CASE("a tiny model comes with a tokenizer", "[tiny_model]") {
     options.vocabulary = 257;
     CHECK(write_tiny_model(dir / "x", options).code() == StatusCode::invalid_argument);
 }
+
+namespace {
+
+std::vector<float> values_of(const Checkpoint& checkpoint, const std::string& name) {
+    const TensorView view = checkpoint.tensor(name).value();
+    std::vector<float> values(view.bytes / 4);
+    std::memcpy(values.data(), view.data, view.bytes);
+    return values;
+}
+
+}  // namespace
+
+TEST_CASE("outlier channels are larger, and norms make up for them", "[random_model]") {
+    const TempDir dir;
+    RandomModelOptions options = small_options();
+    options.type = DataType::f32;
+    REQUIRE(write_random_model(dir / "plain", options).ok());
+    options.outliers = {50, 20};
+    options.embedding_gain = 7;
+    options.sublayer_gain = 0.5;
+    options.logit_gain = 3;
+    REQUIRE(write_random_model(dir / "outliers", options).ok());
+    const Checkpoint plain = Checkpoint::open(dir / "plain").value();
+    const Checkpoint made = Checkpoint::open(dir / "outliers").value();
+    const double root = std::sqrt((30.0 + 50 * 50 + 20 * 20) / 32);
+    const auto size = [](std::size_t channel) {
+        return channel == 8 ? 50.0 : channel == 24 ? 20.0 : 1.0;
+    };
+    const auto check = [&](const std::string& name, auto&& expected) {
+        const std::vector<float> before = values_of(plain, name);
+        const std::vector<float> after = values_of(made, name);
+        REQUIRE(before.size() == after.size());
+        for (std::size_t i = 0; i < before.size(); ++i) {
+            REQUIRE(double{after[i]} ==
+                    Approx(expected(double{before[i]}, i % 32)).epsilon(1e-5).margin(1e-6));
+        }
+    };
+    const auto embedding = [&](double value, std::size_t channel) {
+        const double mean = size(channel) == 1 ? 0 : size(channel) / std::sqrt(32.0);
+        return 7 * (value + mean);
+    };
+    const auto norm = [&](double value, std::size_t channel) {
+        return value * root / size(channel);
+    };
+    const auto last = [&](double value, std::size_t channel) { return 3 * norm(value, channel); };
+    const auto half = [](double value, std::size_t) { return 0.5 * value; };
+    const auto same = [](double value, std::size_t) { return value; };
+    check("model.embed_tokens.weight", embedding);
+    check("model.layers.1.self_attn.o_proj.weight", half);
+    check("model.layers.0.mlp.down_proj.weight", half);
+    check("model.layers.1.input_layernorm.weight", norm);
+    check("model.layers.0.post_attention_layernorm.weight", norm);
+    check("model.norm.weight", last);
+    check("model.layers.0.self_attn.q_proj.weight", same);
+    check("lm_head.weight", same);
+    options.outliers = {0};
+    const Status refused = write_random_model(dir / "refused", options);
+    CHECK(refused.code() == StatusCode::invalid_argument);
+}
