@@ -76,6 +76,7 @@ private:
     void on_frame(ConnectionId connection, std::span<const std::byte> bytes) override;
 
     PeerLinkId add_link(std::uint64_t token, bool dialed, const PeerIdentity& identity);
+    std::uint64_t draw_token();
     bool make_room();
     void close_connection(ConnectionId connection);
     Status check_untrusted(PeerLinkId link, const FrameHeader& header) const;
@@ -138,6 +139,12 @@ bool Hub::make_room() {
     return true;
 }
 
+/// Returns a token for a new link: who knows one must not know the next.
+std::uint64_t Hub::draw_token() {
+    if (options_.draw_token) return options_.draw_token();
+    return counter_random(options_.seed, next_token_++);
+}
+
 void Hub::close_connection(ConnectionId connection) {
     callers_.erase(connection);
     transport_.close(connection);
@@ -163,8 +170,7 @@ Result<PeerLinkId> Hub::dial(const DialTarget& target) {
         }
         connections.push_back(*connection);
     }
-    const PeerLinkId link =
-        add_link(counter_random(options_.seed, next_token_++), true, {target.key});
+    const PeerLinkId link = add_link(draw_token(), true, {target.key});
     for (std::size_t i = 0; i < kTrackCount; ++i) {
         carried_[connections[i]] = {link, static_cast<Track>(i), true, 0};
     }
@@ -318,6 +324,7 @@ void Hub::on_hello(ConnectionId connection, const FrameHeader& header) {
         }
     }
     carried_[connection] = {link, header.track, false, header.sequence};
+    if (peers_.at(link).trusted) transport_.trust(connection);
     greet(connection);
 }
 

@@ -38,8 +38,10 @@ using TransmitPolicyFactory = std::function<std::unique_ptr<TransmitPolicy>()>;
 struct HubOptions {
     ChannelOptions channel;
     TransmitPolicyFactory policy;  ///< empty: make_fair_transmit_policy
-    std::uint64_t seed = 0;        ///< seed of link tokens; random in production
+    std::uint64_t seed = 0;        ///< seed of link tokens
     std::size_t max_links = 0;     ///< further peers are refused; 0: limits::kMaxPeerLinks
+    /// Draws link tokens from a source that nobody can predict; empty: from `seed`.
+    std::function<std::uint64_t()> draw_token = {};
 };
 
 /// All peer links of one node over one transport. Frames have a peer link, lane, epoch, sequence

@@ -25,15 +25,6 @@ Status check_range(std::string_view option, T value, T low, T high) {
     return invalid_argument("{} is {}; {} to {} are permitted", option, value, low, high);
 }
 
-Status check_form(std::string_view option, std::string_view address) {
-    for (std::string_view scheme : {"tcp://", "ipc://", "inproc://"}) {
-        if (address.starts_with(scheme) && address.size() > scheme.size()) return {};
-    }
-    return invalid_argument(
-        "{} is '{}'; an address looks like tcp://127.0.0.1:7100, ipc:///path or inproc://name",
-        option, address);
-}
-
 }  // namespace
 
 bool is_local_address(std::string_view address) {
@@ -47,6 +38,15 @@ bool is_local_address(std::string_view address) {
 bool is_wildcard_address(std::string_view address) {
     const std::string_view host = tcp_host(address);
     return host == "0.0.0.0" || host == "[::]" || host == "*";
+}
+
+Status check_form(std::string_view option, std::string_view address) {
+    for (std::string_view scheme : {"tcp://", "ipc://", "inproc://"}) {
+        if (address.starts_with(scheme) && address.size() > scheme.size()) return {};
+    }
+    return invalid_argument(
+        "{} is '{}'; an address looks like tcp://127.0.0.1:7100, ipc:///path or inproc://name",
+        option, address);
 }
 
 Status check_address(std::string_view option, const std::string& address,

@@ -14,6 +14,9 @@ bool is_local_address(std::string_view address);
 /// Returns true for addresses that a node can listen at but nobody can dial: 0.0.0.0, [::] and *.
 bool is_wildcard_address(std::string_view address);
 
+/// Checks that an address has the form of one. `option` names it in the error.
+Status check_form(std::string_view option, std::string_view address);
+
 /// Refuses an address that is not local unless the node has keys or `insecure` is set. `option`
 /// names it in the error.
 Status check_address(std::string_view option, const std::string& address,

@@ -94,6 +94,8 @@ Status check_hello(const Hello& hello, const NodeIdentity& head, const Partition
         return differs("KV blocks of", node, fmt::format("{} tokens", hello.block_tokens),
                        fmt::format("{} tokens", head.block_tokens));
     }
+    MOLINK_RETURN_IF_ERROR(
+        check_form("advertise", hello.advertise).with_context(fmt::format("node '{}'", node)));
     if (hello.advertise.empty() || is_wildcard_address(hello.advertise)) {
         return invalid_argument("node '{}' advertises '{}', which no node can dial", node,
                                 hello.advertise);

@@ -20,6 +20,7 @@ double seconds(std::int64_t us) {
 void HeadLink::begin(PeerLinkId link, std::int64_t now_us) {
     link_ = link;
     redial_us_ = 0;
+    dialled_us_ = now_us;
     interrupted_us_ = 0;
     if (std::exchange(began_, true)) return;
     began_us_ = now_us;

@@ -33,6 +33,8 @@ public:
     /// Returns whether the head is to be dialled again.
     bool redial_due(std::int64_t now_us) const { return redial_us_ != 0 && now_us >= redial_us_; }
     PeerLinkId link() const { return link_; }
+    /// When the present link was dialled.
+    std::int64_t dialled_us() const { return dialled_us_; }
     const std::string& address() const { return address_; }
 
     void on_up(std::int64_t now_us);
@@ -62,6 +64,7 @@ private:
     std::string name_;
     bool began_ = false;
     std::int64_t began_us_ = 0;
+    std::int64_t dialled_us_ = 0;
     std::int64_t redial_us_ = 0;  // when; 0: it is dialled
     std::int64_t heard_us_ = 0;
     std::int64_t interrupted_us_ = 0;  // since when; 0: connected

@@ -4,9 +4,9 @@
 #include "node/node_parts.h"
 
 #include "base/error.h"
-#include "base/random.h"
 #include "node/node_identity.h"
 #include "node/node_security.h"
+#include "security/keys.h"
 #include "stage/model_work.h"
 #include "stage/thread_executor.h"
 #include "stage/timed_work.h"
@@ -32,7 +32,11 @@ std::unique_ptr<ChannelHub> make_node_hub(const NodeParts& parts, const NodeOpti
                                           HubSink& sink) {
     HubOptions hub;
     hub.policy = options.transmit;
-    hub.seed = system_seed();
+    hub.draw_token = [] {
+        std::uint64_t token = 0;
+        random_bytes({reinterpret_cast<std::uint8_t*>(&token), sizeof token});
+        return token;
+    };
     return make_channel_hub(*parts.transport, *parts.clock, sink, hub);
 }
 

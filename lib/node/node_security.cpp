@@ -100,7 +100,8 @@ Result<std::shared_ptr<AccessControl>> open_head_access(const SecurityOptions& o
 
 Result<HeadAccess> open_head_target(const WorkerOptions& options,
                                     const std::optional<KeyPair>& keys) {
-    HeadAccess head{DialTarget(options.join), {}};
+    HeadAccess head;
+    head.target = DialTarget(options.join);
     const SecurityOptions& security = options.security;
     if (!keys) return head;
     if (security.token.empty()) {
@@ -111,8 +112,7 @@ Result<HeadAccess> open_head_target(const WorkerOptions& options,
     if (options.join.empty()) head.target.address = token.address;
     head.target.key = token.head_key;
     MOLINK_ASSIGN_OR_RETURN(const std::string path, key_file_of(security));
-    MOLINK_ASSIGN_OR_RETURN(const bool known, knows_head(path, token.head_key));
-    if (known) return head;
+    MOLINK_ASSIGN_OR_RETURN(head.introduced, knows_head(path, token.head_key));
     head.target.pass = token.pass;
     head.on_enrolled = [path, key = token.head_key, sink = options.log, level = options.log_level] {
         const Status kept = remember_head(path, key);

@@ -26,6 +26,7 @@ Result<std::shared_ptr<AccessControl>> open_head_access(const SecurityOptions& o
 /// How a worker reaches its head.
 struct HeadAccess {
     DialTarget target{""};
+    bool introduced = false;            ///< the key file says that the head knows the key
     std::function<void()> on_enrolled;  ///< remembers that the node's key is known to the head
 };
 /// `keys` are those of open_node_keys. Errors: invalid_argument for a malformed key or token.

@@ -70,6 +70,7 @@ Status WorkerImpl::build(const WorkerOptions& options) {
     MOLINK_ASSIGN_OR_RETURN(parts_, open_node_parts(options));
     MOLINK_ASSIGN_OR_RETURN(HeadAccess head, open_head_target(options, parts_.keys));
     config.join = std::move(head.target);
+    config.introduced = head.introduced;
     config.on_enrolled = std::move(head.on_enrolled);
     config.self = self_identity(parts_);
     log_warnings(config.identity, parts_.log);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/peer_limits.h"
 #include "node/link_metrics.h"
 
 namespace molink {
@@ -48,11 +49,9 @@ std::size_t stage_of(const Work& work, const RingShape& ring) {
 /// Returns why a head may not answer although it is there.
 std::string doubt_of(const WorkerConfig& config) {
     if (!config.self.key) return {};
-    if (config.join.pass) {
-        return "; it is not there, has another key, or the join token is used or expired";
-    }
-    return "; it is not there, has another key, or does not permit the key " +
-           key_text(*config.self.key);
+    return fmt::format("; it is not there, has another key, or does not permit the key {}{}",
+                       key_text(*config.self.key),
+                       config.join.pass ? ", and the join token is used or expired" : "");
 }
 
 void give(WorkerStage& stage, Work work) {
@@ -73,6 +72,7 @@ WorkerNode::WorkerNode(WorkerConfig config, const Clock& clock,
       head_(config_.join.address,
             {config_.join_within_us, config_.head_lost_after_us, config_.reconnect_within_us},
             doubt_of(config_)),
+      enrolling_(config_.join.pass && !config_.introduced),
       prober_(log) {
     const std::vector<NodeDevice>& devices = config_.identity.devices;
     for (std::size_t i = 0; i < executors.size(); ++i) {
@@ -93,7 +93,9 @@ Status WorkerNode::attach(ChannelHub& hub, const std::string& advertise) {
 }
 
 Status WorkerNode::dial_head() {
-    MOLINK_ASSIGN_OR_RETURN(const PeerLinkId link, hub_->dial(config_.join));
+    DialTarget target = config_.join;
+    if (!enrolling_) target.pass.reset();
+    MOLINK_ASSIGN_OR_RETURN(const PeerLinkId link, hub_->dial(target));
     head_.begin(link, clock_.now_us());
     return {};
 }
@@ -106,6 +108,15 @@ void WorkerNode::redial_head(std::int64_t now_us) {
     if (!dialled.ok()) end(dialled);
 }
 
+/// A head that does not know the key that was shown ends the handshake without a word. It may know
+/// the other one: the token may have been used by this very node, and the answer lost.
+void WorkerNode::change_key(std::int64_t now_us) {
+    const bool waits = config_.join.pass && !head_.up() && !head_.postponed();
+    if (!waits || now_us - head_.dialled_us() < limits::kTryKeyUs) return;
+    enrolling_ = !enrolling_;
+    head_.postpone(now_us);
+}
+
 void WorkerNode::end(Status outcome) {
     if (outcome_) return;
     if (!outcome.ok()) log_(LogLevel::error, "{}", outcome.message());
@@ -115,6 +126,7 @@ void WorkerNode::end(Status outcome) {
 void WorkerNode::tick() {
     if (over()) return;
     const std::int64_t now = clock_.now_us();
+    change_key(now);
     redial_head(now);
     for (const auto& stage : stages_) stage->pump();
     report_probes(now);
@@ -181,7 +193,7 @@ void WorkerNode::on_link_up(PeerLinkId link, bool dialed) {
         prober_.on_link_up(link);
     } else if (link == head_.link()) {
         head_.on_up(clock_.now_us());
-        if (config_.join.pass) {
+        if (enrolling_) {
             send_head(Lane::control, epoch_,
                       Message(Enrol{*config_.self.key, config_.identity.name}));
         } else {
@@ -192,9 +204,19 @@ void WorkerNode::on_link_up(PeerLinkId link, bool dialed) {
     }
 }
 
+/// The head knows the node's key now, or perhaps: the node shows that key the next time.
+void WorkerNode::stop_enrolling() {
+    enrolling_ = false;
+    head_.postpone(clock_.now_us());
+}
+
 void WorkerNode::on_link_interrupted(PeerLinkId link) {
     if (prober_.owns(link) || (link == head_.link() && head_.postponed())) return;
     const bool head = link == head_.link();
+    if (head && enrolling_) {
+        stop_enrolling();
+        return;
+    }
     if (head) head_.on_interrupted(clock_.now_us());
     for (const auto& stage : stages_) {
         stage->neighbours().on_interrupted(link, clock_.now_us());
@@ -217,9 +239,8 @@ void WorkerNode::on_link_lost(PeerLinkId link, const Status& reason) {
         stage->neighbours().on_lost(link, reason, clock_.now_us());
     }
     if (link != head_.link() || head_.postponed()) return;
-    if (config_.join.pass && head_.up()) {
-        end(make_error(StatusCode::failed_precondition,
-                       "the head at {} did not accept the join token", head_.address()));
+    if (enrolling_) {
+        stop_enrolling();
         return;
     }
     const Status lost = reason.with_context(fmt::format("link to the head at {}", head_.address()));
@@ -278,10 +299,9 @@ void WorkerNode::handle_head(Message message) {
         on_start(*start);
     } else if (const auto* refuse = std::get_if<Refuse>(&message)) {
         on_refuse(*refuse);
-    } else if (std::holds_alternative<Enrolled>(message) && config_.join.pass) {
-        config_.join.pass.reset();
+    } else if (std::holds_alternative<Enrolled>(message) && enrolling_) {
         if (config_.on_enrolled) config_.on_enrolled();
-        head_.postpone(clock_.now_us());
+        stop_enrolling();
     } else if (!std::holds_alternative<Heartbeat>(message)) {
         end(make_error(StatusCode::data_loss, "the head sent a {} message, which only workers send",
                        message_name(message)));

@@ -25,8 +25,9 @@ namespace molink {
 
 struct WorkerConfig {
     NodeIdentity identity;
-    DialTarget join{""};  ///< the head; with a pass while the node's key is to be introduced
-    PeerIdentity self;    ///< the node's own key
+    DialTarget join{""};      ///< the head; with the pass of a token, if there is one
+    bool introduced = false;  ///< the head is said to know the node's key: the pass comes second
+    PeerIdentity self;        ///< the node's own key
     /// Called once the head has accepted the node's key, on the node's loop.
     std::function<void()> on_enrolled;
     std::int64_t join_within_us = 0;
@@ -86,6 +87,8 @@ private:
     void on_refuse(const Refuse& refuse);
     Status dial_head();
     void redial_head(std::int64_t now_us);
+    void change_key(std::int64_t now_us);
+    void stop_enrolling();
     bool is_stale(PipelineEpoch epoch) const;
     bool speaks_for(PeerLinkId link, const Message& message) const;
     void check_liveness(std::int64_t now_us);
@@ -97,6 +100,7 @@ private:
     ChannelHub* hub_ = nullptr;
     std::string advertise_;
     HeadLink head_;
+    bool enrolling_;  // the present link to the head introduces the node's key
     Strangers strangers_;
     LinkProber prober_;
     std::vector<std::unique_ptr<WorkerStage>> stages_;  // one for each device

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <utility>
 
 #include "base/error.h"
 #include "base/limits.h"
@@ -45,9 +46,11 @@ Status cannot_write(const std::string& path, int error) {
 /// Holds the lock of an access file while it exists.
 class EditLock {
 public:
-    explicit EditLock(const std::string& path)
-        : file_(::open((path + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
-        while (file_ >= 0 && ::flock(file_, LOCK_EX) != 0 && errno == EINTR) {
+    EditLock(const std::string& path, bool wait)
+        : file_(::open((path + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) {
+        if (file_ < 0) return;
+        const int how = wait ? LOCK_EX : LOCK_EX | LOCK_NB;
+        while (!held_ && (held_ = ::flock(file_, how) == 0, !held_) && errno == EINTR) {
         }
     }
     EditLock(const EditLock&) = delete;
@@ -55,37 +58,52 @@ public:
     ~EditLock() {
         if (file_ >= 0) ::close(file_);
     }
-    bool held() const { return file_ >= 0; }
+    bool held() const { return held_; }
 
 private:
     int file_;
+    bool held_ = false;
 };
+
+/// Gives a file the owner and the mode of the one that it will replace, if there is one. Returns
+/// errno or 0.
+int copy_owner(int file, const std::string& path) {
+    struct stat former {};
+    if (::stat(path.c_str(), &former) != 0) return errno == ENOENT ? 0 : errno;
+    if (::fchown(file, former.st_uid, former.st_gid) != 0) return errno;
+    return ::fchmod(file, former.st_mode & 0755) != 0 ? errno : 0;
+}
 
 Status replace_file(const std::string& path, const std::string& text) {
     const std::string draft = path + ".new";
-    const int file = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ::unlink(draft.c_str());  // of an edit that was cut off; the lock is held
+    const int file =
+        ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file < 0) return cannot_write(draft, errno);
-    const bool written = ::write(file, text.data(), text.size()) == std::ssize(text);
-    int error = written ? 0 : errno;
+    int error = copy_owner(file, path);
+    if (error == 0 && ::write(file, text.data(), text.size()) != std::ssize(text)) {
+        error = errno == 0 ? ENOSPC : errno;
+    }
     if (::fsync(file) != 0 && error == 0) error = errno;
     if (::close(file) != 0 && error == 0) error = errno;
     if (error == 0 && ::rename(draft.c_str(), path.c_str()) != 0) error = errno;
+    if (error != 0) ::unlink(draft.c_str());
     return error == 0 ? Status() : cannot_write(path, error);
 }
 
 /// Returns whether a line is about `key`.
-bool names(std::string_view line, const PublicKey* key) {
-    if (key == nullptr) return false;
+bool names(std::string_view line, const PublicKey& key) {
     const auto words = parse_lines(line);
     return words && words->size() == 1 && words->front().words.size() > 1 &&
-           words->front().words[1] == key_text(*key);
+           words->front().words[1] == key_text(key);
 }
 
 }  // namespace
 
-Status edit_access_file(const std::string& path, const PublicKey* removed, std::string_view line,
-                        const std::function<Status(const AccessList&)>& check) {
-    const EditLock lock(path);
+Status edit_access_file(const std::string& path,
+                        const std::function<Result<AccessEdit>(const AccessList&)>& decide,
+                        bool wait) {
+    const EditLock lock(path, wait);
     if (!lock.held()) return cannot_write(path + ".lock", errno);
     std::string text;
     AccessList list;
@@ -96,20 +114,27 @@ Status edit_access_file(const std::string& path, const PublicKey* removed, std::
     } else if (read.error().code() != StatusCode::not_found) {
         return read.error();
     }
-    MOLINK_RETURN_IF_ERROR(check(list));
+    MOLINK_ASSIGN_OR_RETURN(const AccessEdit edit, decide(list));
     std::string edited;
     for (std::string_view rest = text; !rest.empty();) {
         const std::size_t end = std::min(rest.find('\n'), rest.size());
-        if (!names(rest.substr(0, end), removed)) edited.append(rest.substr(0, end)) += '\n';
+        const std::string_view line = rest.substr(0, end);
+        if (!edit.removed || !names(line, *edit.removed)) edited.append(line) += '\n';
         rest.remove_prefix(std::min(end + 1, rest.size()));
     }
-    if (!line.empty()) edited.append(line) += '\n';
+    if (!edit.line.empty()) edited.append(edit.line) += '\n';
+    if (edited.size() > limits::kMaxKeyFileBytes) {
+        return make_error(StatusCode::resource_exhausted,
+                          "write the access file {}: it would have {} bytes; at most {} are "
+                          "permitted",
+                          path, edited.size(), limits::kMaxKeyFileBytes);
+    }
     return replace_file(path, edited);
 }
 
 Result<std::unique_ptr<AccessFile>> AccessFile::open(const std::string& path) {
     std::unique_ptr<AccessFile> file(new AccessFile(path));
-    MOLINK_RETURN_IF_ERROR(file->load());
+    MOLINK_RETURN_IF_ERROR(file->load(false));
     return file;
 }
 
@@ -120,15 +145,24 @@ AccessFile::Version AccessFile::version() const {
             static_cast<std::int64_t>(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec};
 }
 
-Status AccessFile::load() {
-    version_ = version();  // before reading: a change in between is then seen by the next refresh()
-    MOLINK_ASSIGN_OR_RETURN(list_, read_list(path_));
+/// Reads the file. With `report` the next refresh() reports a change all the same.
+Status AccessFile::load(bool report) {
+    const Version found = version();  // before reading: a change in between is seen later
+    auto list = read_list(path_);
+    // What cannot be read now may be readable later, unchanged; what is wrong stays wrong.
+    if (!list && list.error().code() != StatusCode::data_loss) return list.error();
+    version_ = report ? Version() : found;
+    if (!list) return list.error();
+    list_ = std::move(*list);
     return {};
 }
 
 Result<bool> AccessFile::refresh() {
-    if (version() == version_) return false;
-    MOLINK_RETURN_IF_ERROR(load());
+    const Version found = version();
+    if (found == version_) return false;
+    // Some editors write in place. A version counts when it has lasted from one look to the next.
+    if (std::exchange(seen_, found) != found) return false;
+    MOLINK_RETURN_IF_ERROR(load(false));
     return true;
 }
 
@@ -137,36 +171,37 @@ Access AccessFile::access(const PublicKey& key) const {
 }
 
 Status AccessFile::enrol(const PublicKey& pass, const PublicKey& key, std::string_view name) {
-    const std::int64_t now_s = unix_seconds();
-    bool reusable = false;
-    bool known = false;
-    const auto check = [&](const AccessList& list) {
+    const auto decide = [&](const AccessList& list) -> Result<AccessEdit> {
+        const std::int64_t now_s = unix_seconds();
         const AccessList::Token* token = list.find_token(pass, now_s);
         if (token == nullptr) {
             return Status(StatusCode::failed_precondition, "the token is unknown, used or expired");
         }
-        reusable = token->reusable;
-        known = list.access(key, now_s) == Access::member;
-        return Status();
+        const bool known = list.access(key, now_s) == Access::member;
+        if (!known && list.knows(key)) {
+            return Status(StatusCode::failed_precondition,
+                          "the key that is introduced is a token's");
+        }
+        AccessEdit edit;
+        if (!token->reusable) edit.removed = pass;
+        if (!known) edit.line = permit_line(key, name);
+        return edit;
     };
-    MOLINK_RETURN_IF_ERROR(check(list_));
-    MOLINK_RETURN_IF_ERROR(edit_access_file(path_, reusable ? nullptr : &pass,
-                                            known ? "" : permit_line(key, name), check));
-    return load();
+    MOLINK_RETURN_IF_ERROR(edit_access_file(path_, decide, false));
+    return load(true);
 }
 
 Status allow_key(const std::string& access_file, const PublicKey& key, std::string_view name) {
-    return edit_access_file(
-        access_file, nullptr, permit_line(key, name), [&](const AccessList& list) {
-            if (list.access(key, unix_seconds()) == Access::none) return Status();
-            return make_error(StatusCode::failed_precondition, "the key {} is in {} already",
-                              key_text(key), access_file);
-        });
+    return edit_access_file(access_file, [&](const AccessList& list) -> Result<AccessEdit> {
+        if (!list.knows(key)) return AccessEdit{std::nullopt, permit_line(key, name)};
+        return make_error(StatusCode::failed_precondition, "the key {} is in {} already",
+                          key_text(key), access_file);
+    });
 }
 
 Status revoke_key(const std::string& access_file, const PublicKey& key) {
-    return edit_access_file(access_file, &key, "", [&](const AccessList& list) {
-        if (list.knows(key)) return Status();
+    return edit_access_file(access_file, [&](const AccessList& list) -> Result<AccessEdit> {
+        if (list.knows(key)) return AccessEdit{key, ""};
         return make_error(StatusCode::not_found, "the key {} is not in {}", key_text(key),
                           access_file);
     });
@@ -184,9 +219,10 @@ Result<JoinToken> add_join_token(const std::string& access_file, const PublicKey
     }
     const JoinToken token{address, head_key, make_key_pair()};
     const AccessList::Token permission{unix_seconds() + valid_s, reusable};
-    MOLINK_RETURN_IF_ERROR(edit_access_file(access_file, nullptr,
-                                            token_line(token.pass.public_key, permission),
-                                            [](const AccessList&) { return Status(); }));
+    MOLINK_RETURN_IF_ERROR(
+        edit_access_file(access_file, [&](const AccessList&) -> Result<AccessEdit> {
+            return AccessEdit{std::nullopt, token_line(token.pass.public_key, permission)};
+        }));
     return token;
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,7 +24,7 @@ public:
 
 private:
     explicit AccessFile(std::string path) : path_(std::move(path)) {}
-    Status load();
+    Status load(bool report);
 
     /// What tells one version of the file from another.
     struct Version {
@@ -35,16 +36,25 @@ private:
     Version version() const;
 
     std::string path_;
-    Version version_;
+    Version version_;  // of what list_ is
+    Version seen_;     // by the last refresh(), if it differs
     AccessList list_;
 };
 
-/// Changes an access file: drops the lines about `removed`, unless it is null, and appends
-/// `line`, unless it is empty. Other lines stay as they are. The file is replaced at once, under a
-/// lock that other calls of this function respect, and made with mode 0600 if it does not exist.
-/// `check` sees the list before and may refuse. Errors: those of AccessFile::open and of `check`;
-/// unavailable when the file cannot be written.
-Status edit_access_file(const std::string& path, const PublicKey* removed, std::string_view line,
-                        const std::function<Status(const AccessList&)>& check);
+/// A change of an access file.
+struct AccessEdit {
+    std::optional<PublicKey> removed;  ///< whose lines are dropped
+    std::string line;                  ///< appended, unless it is empty
+};
+
+/// Changes an access file as `decide` says, which sees the list before and may refuse. Other lines
+/// stay as they are. The file is replaced at once, under a lock that other calls of this function
+/// respect, keeps its owner, and is made with mode 0600 if it does not exist. With `wait` false a
+/// lock that is held is an error. Errors: those of AccessFile::open and of `decide`;
+/// resource_exhausted when the file would become too large to be read; unavailable when it cannot
+/// be written or is locked.
+Status edit_access_file(const std::string& path,
+                        const std::function<Result<AccessEdit>(const AccessList&)>& decide,
+                        bool wait = true);
 
 }  // namespace molink

@@ -135,7 +135,7 @@ Result<bool> knows_head(const std::string& path, const PublicKey& head) {
 Status remember_head(const std::string& path, const PublicKey& head) {
     const int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
     if (file < 0) return cannot_write(path, errno);
-    return write_and_close(file, path, fmt::format("{} {}\n", kHead, key_text(head)));
+    return write_and_close(file, path, fmt::format("\n{} {}\n", kHead, key_text(head)));
 }
 
 }  // namespace molink

@@ -20,10 +20,27 @@ std::optional<UntrustedPeers::Socket> UntrustedPeers::add(Socket socket, std::st
     peers_[socket.descriptor] = {socket, source, now_us, next_++};
     if (many) return remove_oldest(source);
     if (peers_.size() <= limits::kMaxUntrusted) return std::nullopt;
-    const auto most =
-        std::max_element(by_source_.begin(), by_source_.end(),
-                         [](const auto& a, const auto& b) { return a.second < b.second; });
-    return remove_oldest(std::string(most->first));
+    // Honest peers have two connections. A source with one counts as much, so that many sources
+    // with one each do not outlast them.
+    const auto weight = [&](const std::string& name) {
+        return std::max<std::size_t>(by_source_.at(name), 2);
+    };
+    const Peer* first = nullptr;
+    for (const auto& [descriptor, peer] : peers_) {
+        const bool more =
+            first == nullptr || weight(peer.source) > weight(first->source) ||
+            (weight(peer.source) == weight(first->source) && peer.number < first->number);
+        if (more) first = &peer;
+    }
+    const Socket excess = first->socket;
+    remove(excess.descriptor);
+    return excess;
+}
+
+std::vector<UntrustedPeers::Socket> UntrustedPeers::sockets() const {
+    std::vector<Socket> sockets;
+    for (const auto& [descriptor, peer] : peers_) sockets.push_back(peer.socket);
+    return sockets;
 }
 
 std::optional<UntrustedPeers::Socket> UntrustedPeers::remove_oldest(const std::string& source) {

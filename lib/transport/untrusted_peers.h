@@ -33,6 +33,8 @@ public:
     /// Removes and returns those that have been here for longer than `patience_us`.
     std::vector<Socket> expire(std::int64_t now_us, std::int64_t patience_us);
 
+    /// Those that are here.
+    std::vector<Socket> sockets() const;
     std::size_t size() const { return peers_.size(); }
 
 private:

@@ -59,6 +59,10 @@ zmq::socket_t make_zmq_monitor(zmq::context_t& context, zmq::socket_t& monitored
     return monitor;
 }
 
+void stop_zmq_monitor(zmq::socket_t& monitored) {
+    if (monitored) zmq_socket_monitor(monitored.handle(), nullptr, 0);
+}
+
 std::optional<MonitorEvent> read_zmq_monitor(zmq::socket_t& monitor) {
     zmq::message_t content;
     zmq::message_t address;
@@ -98,10 +102,12 @@ void ZmqDialled::open() {
         set_bytes(socket, ZMQ_CURVE_PUBLICKEY, own.public_key.bytes);
         set_bytes(socket, ZMQ_CURVE_SECRETKEY, own.secret_key.bytes);
     }
-    monitor_ = make_zmq_monitor(
+    zmq::socket_t monitor = make_zmq_monitor(
         context_, socket, fmt::format("inproc://dialled-{}-{}", id_.value, sockets_++), kEvents);
+    socket.connect(target_.address);
+    stop_zmq_monitor(socket_);
+    monitor_ = std::move(monitor);
     socket_ = std::move(socket);
-    socket_.connect(target_.address);
     redial_us_.reset();
 }
 
@@ -122,7 +128,13 @@ void ZmqDialled::read_monitor(std::int64_t now_us, const std::function<bool(bool
 }
 
 void ZmqDialled::redial(std::int64_t now_us) {
-    if (redial_us_ && now_us >= *redial_us_) open();
+    if (!redial_us_ || now_us < *redial_us_) return;
+    redial_us_ = now_us + pause_us_;  // again, if there are too few descriptors for a socket now
+    try {
+        open();
+    } catch (const zmq::error_t&) {
+        return;
+    }
 }
 
 }  // namespace molink

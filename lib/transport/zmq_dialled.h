@@ -23,6 +23,9 @@ struct MonitorEvent {
 /// Makes a monitor of `events` at `address` of the context. Errors: throws zmq::error_t.
 zmq::socket_t make_zmq_monitor(zmq::context_t& context, zmq::socket_t& monitored,
                                const std::string& address, int events);
+/// Stops the monitor of a socket, if there is a socket. Must come before its reader is closed: the
+/// I/O thread waits for ever for a reader that is gone.
+void stop_zmq_monitor(zmq::socket_t& monitored);
 /// Reads the next event without waiting.
 std::optional<MonitorEvent> read_zmq_monitor(zmq::socket_t& monitor);
 
@@ -34,6 +37,10 @@ public:
     /// `context` and `options` must outlive it.
     ZmqDialled(zmq::context_t& context, const ZmqTransportOptions& options, ConnectionId id,
                DialTarget target);
+
+    ~ZmqDialled() { stop_zmq_monitor(socket_); }
+    ZmqDialled(const ZmqDialled&) = delete;
+    ZmqDialled& operator=(const ZmqDialled&) = delete;
 
     zmq::socket_t& socket() { return socket_; }
     zmq::socket_t& monitor() { return monitor_; }

@@ -7,10 +7,12 @@
 #include "transport/zmq_door.h"
 
 #include <arpa/inet.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <optional>
@@ -19,6 +21,7 @@
 #include <fmt/format.h>
 
 #include "base/limits.h"
+#include "base/peer_limits.h"
 #include "security/keys.h"
 #include "transport/zmq_dialled.h"
 
@@ -27,11 +30,13 @@ namespace {
 
 constexpr int kEvents = ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED;
 constexpr const char* kZapAddress = "inproc://zeromq.zap.01";
+constexpr std::int64_t kLookEveryUs = 100'000;
 constexpr std::string_view kZapVersion = "1.0";
 // Frames of a ZAP request: version, request id, domain, address, routing id, mechanism, key.
 constexpr std::size_t kRequestFrames = 7;
 
-/// Returns the address of the machine at the other end; "local" on this one without IP.
+/// Returns the address of the machine at the other end, of IPv6 its first 64 bits; "local" on this
+/// one without IP.
 std::string source_of(int descriptor) {
     sockaddr_storage peer{};
     socklen_t size = sizeof peer;
@@ -41,7 +46,10 @@ std::string source_of(int descriptor) {
     if (peer.ss_family == AF_INET) {
         address = &reinterpret_cast<const sockaddr_in*>(&peer)->sin_addr;
     } else if (peer.ss_family == AF_INET6) {
-        address = &reinterpret_cast<const sockaddr_in6*>(&peer)->sin6_addr;
+        in6_addr& v6 = reinterpret_cast<sockaddr_in6*>(&peer)->sin6_addr;
+        // A machine usually has a whole /64 to itself.
+        if (!IN6_IS_ADDR_V4MAPPED(&v6)) std::fill(v6.s6_addr + 8, v6.s6_addr + 16, 0);
+        address = &v6;
     }
     if (address == nullptr) return "local";
     const char* written = ::inet_ntop(peer.ss_family, address, text.data(), text.size());
@@ -107,13 +115,29 @@ void ZmqDoor::handle(TransportSink& sink, std::int64_t now_us) {
     for (std::size_t i = 0; i < limits::kMaxEventsPerTick && answer_request(sink); ++i) {
     }
     for (const auto& socket : untrusted_.expire(now_us, limits::kHelloWithinUs)) end(socket);
+    end_talkative(now_us);
+}
+
+/// Ends untrusted connections that have sent more than any handshake and hello needs. ZeroMQ hands
+/// a message over when it has all its parts, and bounds neither their number nor their sum.
+void ZmqDoor::end_talkative(std::int64_t now_us) {
+    if (now_us < next_look_us_) return;
+    next_look_us_ = now_us + kLookEveryUs;
+    for (const UntrustedPeers::Socket& socket : untrusted_.sockets()) {
+        tcp_info info{};
+        socklen_t size = sizeof info;
+        if (::getsockopt(socket.descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+            info.tcpi_bytes_received > limits::kMaxUntrustedBytes) {
+            end(socket);
+        }
+    }
 }
 
 /// The event may be late: the connection may be gone, and its descriptor may belong to anything in
 /// this process by now. Only the local end of a socket tells that it was accepted here.
 void ZmqDoor::on_accepted(int descriptor, std::int64_t now_us) {
-    const UntrustedPeers::Socket socket = socket_at(descriptor);
-    if (socket.descriptor < 0 || local_end(descriptor) != local_) return;
+    const UntrustedPeers::Socket socket = accepted_at(descriptor);
+    if (socket.descriptor < 0) return;
     const auto excess = untrusted_.add(socket, source_of(descriptor), now_us);
     if (excess) end(*excess);
 }
@@ -151,15 +175,16 @@ std::string_view ZmqDoor::key_of(zmq::message_t& message) {
     return user == nullptr ? "" : user;
 }
 
-UntrustedPeers::Socket ZmqDoor::socket_at(int descriptor) {
+UntrustedPeers::Socket ZmqDoor::accepted_at(int descriptor) const {
     struct stat info {};
     if (descriptor < 0 || ::fstat(descriptor, &info) != 0 || !S_ISSOCK(info.st_mode)) return {};
+    if (local_end(descriptor) != local_) return {};
     return {descriptor, info.st_ino};
 }
 
 void ZmqDoor::end(UntrustedPeers::Socket socket) {
     untrusted_.remove(socket.descriptor);
-    if (socket.descriptor < 0 || !(socket_at(socket.descriptor) == socket)) return;
+    if (socket.descriptor < 0 || !(accepted_at(socket.descriptor) == socket)) return;
     ::shutdown(socket.descriptor, SHUT_RDWR);
 }
 

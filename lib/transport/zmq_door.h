@@ -34,8 +34,9 @@ public:
     static int descriptor_of(zmq::message_t& message);
     /// Returns the key of the peer that sent a message, as text; empty without keys.
     static std::string_view key_of(zmq::message_t& message);
-    /// Describes an open descriptor. One that is closed gives a default one.
-    static UntrustedPeers::Socket socket_at(int descriptor);
+    /// Describes a descriptor, if it is that of a connection that was accepted here. One that is
+    /// closed, or by now belongs to anything else in this process, gives a default one.
+    UntrustedPeers::Socket accepted_at(int descriptor) const;
 
     void trust(UntrustedPeers::Socket socket) { untrusted_.trust(socket); }
     /// Ends a connection, unless its descriptor belongs to another one by now.
@@ -44,6 +45,7 @@ public:
 private:
     void on_accepted(int descriptor, std::int64_t now_us);
     bool answer_request(TransportSink& sink);
+    void end_talkative(std::int64_t now_us);
 
     zmq::context_t& context_;
     const ZmqTransportOptions& options_;
@@ -52,6 +54,7 @@ private:
     zmq::socket_t monitor_;
     std::string local_;  // what all accepted connections have as their local end
     UntrustedPeers untrusted_;
+    std::int64_t next_look_us_ = 0;
 };
 
 }  // namespace molink

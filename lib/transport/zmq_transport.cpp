@@ -68,6 +68,7 @@ public:
 
     ~ZmqTransport() override {
         dialled_.clear();
+        stop_zmq_monitor(router_);
         door_.reset();
         router_.close();
         context_.close();
@@ -129,6 +130,7 @@ Result<std::string> ZmqTransport::listen(const std::string& address) {
         router.bind(address);
         std::string resolved = router.get(zmq::sockopt::last_endpoint);
         while (!resolved.empty() && resolved.back() == '\0') resolved.pop_back();
+        stop_zmq_monitor(router_);
         router_ = std::move(router);
         door_->watch(std::move(monitor));
         return resolved;
@@ -156,6 +158,10 @@ Result<ConnectionId> ZmqTransport::connect(const DialTarget& target) {
         dialled_.try_emplace(connection, context_, options_, connection, target);
         return connection;
     } catch (const zmq::error_t& error) {
+        if (error.num() == EMFILE || error.num() == ENFILE || error.num() == ENOMEM) {
+            return make_error(StatusCode::resource_exhausted, "dial '{}': {}", target.address,
+                              error.what());
+        }
         return invalid_argument("dial '{}': {}", target.address, error.what());
     }
 }
@@ -273,7 +279,7 @@ ConnectionId ZmqTransport::accepted_connection(const std::string& peer, zmq::mes
     }
     const ConnectionId connection(next_connection_++);
     by_routing_id_[peer] = connection;
-    accepted_[connection] = {peer, std::string(key), descriptor, ZmqDoor::socket_at(descriptor)};
+    accepted_[connection] = {peer, std::string(key), descriptor, door_->accepted_at(descriptor)};
     PeerIdentity identity;
     if (const auto parsed = parse_public_key(key)) identity.key = *parsed;
     sink.on_connected(connection, identity);
@@ -304,7 +310,7 @@ std::size_t ZmqTransport::receive_dialled(ConnectionId connection, TransportSink
     std::size_t events = 0;
     while (events < limits::kMaxEventsPerTick) {
         const auto found = dialled_.find(connection);  // the sink may close it
-        if (found == dialled_.end()) break;
+        if (found == dialled_.end() || !found->second.up()) break;
         zmq::message_t message;
         if (!found->second.socket().recv(message, zmq::recv_flags::dontwait)) break;
         ++events;

@@ -189,6 +189,9 @@ std::vector<WireSample> wire_samples_3_1() {
         if (auto* assign = std::get_if<Assign>(&sample.message)) {
             assign->ring = with_keys(assign->ring);
             assign->protocol_minor = 1;
+        } else if (auto* loaded = std::get_if<StageLoaded>(&sample.message)) {
+            loaded->tensors = {{"model.embed_tokens.weight", 0, 0, {1, 2}},
+                               {"model.layers.3.mlp.up_proj.weight", 64, 128, {~0ull, 5}}};
         } else if (auto* probe = std::get_if<ProbeLink>(&sample.message)) {
             probe->key = key(9);
         } else if (auto* forwarded = std::get_if<ForwardedPart>(&sample.message)) {

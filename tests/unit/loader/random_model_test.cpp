@@ -256,9 +256,9 @@ TEST_CASE("a tiny model comes with a tokenizer", "[tiny_model]") {
 namespace {
 
 std::vector<float> values_of(const Checkpoint& checkpoint, const std::string& name) {
-    const TensorView view = checkpoint.tensor(name).value();
-    std::vector<float> values(view.bytes / 4);
-    std::memcpy(values.data(), view.data, view.bytes);
+    const Bytes bytes = read_tensor(checkpoint, checkpoint.tensor(name).value()).value();
+    std::vector<float> values(bytes.size() / 4);
+    std::memcpy(values.data(), bytes.data(), bytes.size());
     return values;
 }
 

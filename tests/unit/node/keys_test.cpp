@@ -137,6 +137,13 @@ TEST_CASE("a join token introduces the key of a worker, once") {
     CHECK(scene.cluster.access().access(pass.public_key) == Access::none);
 }
 
+TEST_CASE("a worker whose key is known joins although its token is used up") {
+    KeyedScene scene(3);  // as when the head's answer to the introduction was lost
+    scene.cluster.stop_worker("w2", false);
+    scene.cluster.start_worker("w2", "w2", make_key_pair());
+    REQUIRE(scene.serve());
+}
+
 TEST_CASE("a used token opens nothing") {
     KeyedScene scene(3);
     const KeyPair pass = make_key_pair();

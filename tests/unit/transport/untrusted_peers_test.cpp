@@ -1,5 +1,7 @@
 // Bounds on connections of peers that have not proved who they are.
 #include "transport/untrusted_peers.h"
+#include <string>
+
 #include "base/limits.h"
 #include "support/catch.h"
 
@@ -39,6 +41,17 @@ TEST_CASE("in all, the source that has most makes place") {
     fill("d", limits::kMaxUntrusted - 3 * each - 2);
     CHECK(peers.size() == limits::kMaxUntrusted);
     CHECK(peers.add(socket_of(next), "honest", next) == socket_of(2));
+}
+
+TEST_CASE("many sources with one connection do not outlast a peer with two") {
+    UntrustedPeers peers;
+    int next = 0;
+    for (; next < static_cast<int>(limits::kMaxUntrusted); ++next) {
+        REQUIRE_FALSE(peers.add(socket_of(next), "s" + std::to_string(next), next));
+    }
+    CHECK(peers.add(socket_of(next++), "a", next) == socket_of(0));
+    CHECK(peers.add(socket_of(next++), "a", next) == socket_of(1));
+    CHECK(peers.add(socket_of(next++), "z", next) == socket_of(2));
 }
 
 TEST_CASE("untrusted connections expire, and a descriptor may be used again") {
