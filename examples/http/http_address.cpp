@@ -26,7 +26,7 @@ Result<HttpAddress> parse_http_address(const std::string& text) {
         std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
     if (port.empty() || !digits) return bad("has no port that is a number");
     if (read.ec != std::errc() || address.port > 65535) return bad("has a port above 65535");
-    if (address.host.size() > 2 && address.host.front() == '[' && address.host.back() == ']') {
+    if (address.host.size() >= 2 && address.host.front() == '[' && address.host.back() == ']') {
         address.host = address.host.substr(1, address.host.size() - 2);
     } else if (address.host.find(':') != std::string::npos) {
         return bad("has an IPv6 address without brackets");
