@@ -1,7 +1,8 @@
 // Measures how long loading a model takes, as a stage with all layers does it: once with files that
 // are not in the page cache (as far as the system follows the hint to drop them) and then with
-// files that are. Prints seconds and GB/s of stored bytes. Arguments: folder, threads (0: all
-// cores), repetitions, native or q8_0.
+// files that are. Last it reads and hashes all tensors with one thread, as a head does for the
+// layers of other nodes when it has no manifest. Prints seconds and GB/s of stored bytes.
+// Arguments: folder, threads (0: all cores), repetitions, native or q8_0.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -59,6 +60,19 @@ Measured load(const std::string& dir, int threads, WeightFormat format) {
     return measured;
 }
 
+Measured check(const std::string& dir) {
+    const Checkpoint checkpoint = must(Checkpoint::open(dir));
+    Measured measured;
+    const double begin = molink::bench::now_s();
+    for (const std::string& name : checkpoint.names()) {
+        const StoredTensor tensor = must(checkpoint.tensor(name));
+        measured.bytes += tensor.bytes;
+        must(hash_tensor(checkpoint, tensor));
+    }
+    measured.seconds = molink::bench::now_s() - begin;
+    return measured;
+}
+
 void print(const char* what, const Measured& measured) {
     std::printf("%-5s %7.3f s  %6.2f GB/s\n", what, measured.seconds,
                 static_cast<double>(measured.bytes) / 1e9 / measured.seconds);
@@ -86,5 +100,6 @@ int main(int argc, char** argv) {
     }
     warm.seconds = molink::bench::median(times);
     print("warm", warm);
+    print("check", check(dir));
     return 0;
 }
