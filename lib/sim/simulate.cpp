@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "kv/capacity.h"
 #include "sim/drafting_scheduler.h"
 #include "sim/fold.h"
 #include "sim/sim_checker.h"
@@ -190,10 +191,15 @@ void World::submit_request(const GenerateRequest& request, std::int64_t cancel_a
     const Status submitted = cluster_.core().submit(std::move(admitted), cluster_.clock.now);
     if (!submitted.ok()) {
         ++counts_.refused;
-        const bool fits = submitted.code() == StatusCode::resource_exhausted ||
-                          (submitted.code() == StatusCode::unavailable &&
-                           cluster_.head().pipeline().state() != EngineState::ready);
-        if (!fits) fail("the engine refused a request without reason: " + submitted.to_string());
+        const Pipeline& pipeline = cluster_.head().pipeline();
+        const auto positions =
+            std::ssize(request.prompt_tokens) + static_cast<std::ptrdiff_t>(request.max_tokens);
+        const bool reason = submitted.code() == StatusCode::resource_exhausted ||
+                            (submitted.code() == StatusCode::unavailable &&
+                             pipeline.state() != EngineState::ready) ||
+                            (submitted.code() == StatusCode::invalid_argument &&
+                             blocks_for(positions, scenario_.block_tokens) > pipeline.kv_blocks());
+        if (!reason) fail("the engine refused a request without reason: " + submitted.to_string());
         return;
     }
     checker_.add(id, request);

@@ -176,9 +176,10 @@ TEST_CASE("the time of a link follows from the bytes of the activations") {
             REQUIRE(f32 > 0);
             CHECK(link_us(model, "f16", what) == Approx(f32 / 2));
             CHECK(link_us(model, "bf16", what) == Approx(f32 / 2));
-            // One byte for each value, and a scale of four bytes for 64 values.
+            // One byte for each value, a scale of four bytes for 64 values, and four exact values
+            // of a row with their places, six bytes each.
             CHECK(link_us(model, "int8", what) ==
-                  Approx(f32 * (hidden + hidden / 64 * 4) / (hidden * 4)));
+                  Approx(f32 * (hidden + hidden / 64 * 4 + 4 * 6) / (hidden * 4)));
         }
     }
     REQUIRE(says(scene.plan(cluster(kModel), {"--wire", "q8_0"}, 2),
