@@ -223,7 +223,9 @@ bool LinkChannel::drained() const {
 void LinkChannel::send_probe(Transport& transport, std::int64_t now_us) {
     const auto track = track_of(Lane::bulk);
     SendTrack& sender = tracks_[index(track)];
-    const Bytes nothing(options_.max_frame_bytes);
+    // A slow link, or one that is believed to be slow, would be blocked for seconds by large
+    // frames.
+    const Bytes nothing(probes_.asked() ? options_.max_frame_bytes : max_frame_bytes());
     shared_.idle_us = now_us;  // a probe train must not count as traffic
     probes_.begin(sender.next_sequence(), nothing.size() + kFrameHeaderBytes, now_us);
     for (int i = 0; i < ProbeTrains::kFrames; ++i) {

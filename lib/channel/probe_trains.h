@@ -35,6 +35,8 @@ public:
     void restart(std::int64_t now_us);
     /// Sends no more trains.
     void stop();
+    /// Returns whether trains are sent because restart() asked for them.
+    bool asked() const { return close_ && !settled_; }
     /// Returns whether, since restart(), trains agreed, showed a link that is too fast to measure,
     /// or reached their maximum number.
     bool settled() const { return settled_; }
