@@ -50,8 +50,9 @@ public:
         : file_(::open((path + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) {
         if (file_ < 0) return;
         const int how = wait ? LOCK_EX : LOCK_EX | LOCK_NB;
-        while (!held_ && (held_ = ::flock(file_, how) == 0, !held_) && errno == EINTR) {
-        }
+        do {
+            held_ = ::flock(file_, how) == 0;
+        } while (!held_ && errno == EINTR);
     }
     EditLock(const EditLock&) = delete;
     EditLock& operator=(const EditLock&) = delete;
