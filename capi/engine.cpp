@@ -17,6 +17,8 @@ namespace molink::capi {
 namespace {
 
 constexpr const char* kLocalHead = "inproc://head";
+/// For a worker in the process of its head. It is far more than joining takes.
+constexpr std::int64_t kJoinWithinUs = 60'000'000;
 constexpr std::int64_t kProgressEvery_us = 20'000;
 
 Status inside_callback(const char* function) {
@@ -41,6 +43,8 @@ Status open_workers(molink_engine& handle) {
         worker.name = "worker-" + std::to_string(i + 1);
         worker.listen = "inproc://" + worker.name;
         worker.join = kLocalHead;
+        worker.join_within_us = kJoinWithinUs;
+        worker.give_up_after_us = 0;
         connect_node(handle, worker);
         auto opened = Worker::open(std::move(worker));
         if (!opened) return opened.error().with_context("local worker " + std::to_string(i + 1));

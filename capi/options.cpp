@@ -209,6 +209,7 @@ WorkerOptions worker_options(const molink_worker_options& options) {
     out.security.head_key = text_or(options.head_key, "");
     out.security.token = text_or(options.token, "");
     out.join_within_us = options.join_within_us;
+    out.give_up_after_us = options.give_up_after_us;
     return out;
 }
 

@@ -1,7 +1,10 @@
-// molink-worker: joins a head, holds the layers that the head assigns and computes until the head
-// closes the cluster. Exit status: 0 closed by the head or by a signal, 1 head lost or node
-// refused, 2 wrong flags.
+// molink-worker: joins a head, holds the layers that the head assigns and computes. When the head
+// goes it waits for the next one. Exit status: 0 after a signal, or after a head that closed the
+// cluster if --give-up-after permits no other; 1 it cannot start (model, memory, address, keys); 2
+// wrong flags; 3 a head refused it for a reason that lasts; 4 no head came in time.
 #include <cstdio>
+#include <tuple>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -14,6 +17,8 @@ namespace molink::examples {
 namespace {
 
 constexpr std::int64_t kPollUs = 200'000;
+constexpr int kRefused = 3;
+constexpr int kGaveUp = 4;
 
 int fail(const Status& status, int code) {
     say(fmt::format("molink-worker: {}\n", status.message()));
@@ -23,6 +28,7 @@ int fail(const Status& status, int code) {
 /// Shows the worker's state until it ends. `links` receives its last counters.
 Status follow(Worker& worker, std::vector<LinkMetrics>& links) {
     std::uint32_t epoch = 0;
+    bool waits = false;  // for a head; said already
     while (!interrupted()) {
         const Status over = worker.wait(kPollUs);
         if (over.code() != StatusCode::deadline_exceeded) {
@@ -35,6 +41,12 @@ Status follow(Worker& worker, std::vector<LinkMetrics>& links) {
         }
         const WorkerView view = worker.view();
         links = view.links;
+        if (view.welcomed) {
+            waits = false;
+        } else if (epoch != 0 && !std::exchange(waits, true)) {
+            epoch = 0;
+            say(fmt::format("molink-worker: waits for a head: {}\n", view.absence));
+        }
         if (view.epoch == epoch || view.state != NodeState::ready) continue;
         epoch = view.epoch;
         for (const WorkerStageView& stage : view.stages) {
@@ -49,6 +61,19 @@ Status follow(Worker& worker, std::vector<LinkMetrics>& links) {
     return {};
 }
 
+constexpr double kNoLimit = -1;
+
+/// Sets `us` to the value of a flag, unless that was not given. Errors: invalid_argument.
+Status take_limit(const char* flag, double seconds, std::int64_t& us) {
+    if (seconds == kNoLimit) return {};
+    if (!(seconds >= 0 && seconds <= 86400)) {
+        return Status(StatusCode::invalid_argument,
+                      fmt::format("{} is {}; 0 to 86400 are permitted", flag, seconds));
+    }
+    us = static_cast<std::int64_t>(seconds * 1e6);
+    return {};
+}
+
 int run(int argc, char** argv) {
     CLI::App app{"Joins a MoLink head and serves a range of layers."};
     app.footer(
@@ -56,7 +81,8 @@ int run(int argc, char** argv) {
         "  molink-worker --model DIR --token TOKEN");
     NodeFlags flags;
     WorkerOptions options;
-    double join_within_s = 60;
+    double join_within_s = kNoLimit;
+    double give_up_after_s = kNoLimit;
     add_node_flags(app, flags);
     app.add_option("--join", options.join, "address of the head");
     app.add_option("--token", options.security.token,
@@ -64,18 +90,20 @@ int run(int argc, char** argv) {
                    "to join; the worker's own key is made if --key names no file");
     app.add_option("--head-key", options.security.head_key,
                    "public key of the head, if the head knows the key of --key already");
-    app.add_option("--join-within", join_within_s, "seconds to keep trying to reach the head")
-        ->capture_default_str();
+    app.add_option("--join-within", join_within_s,
+                   "seconds to wait for the first head; no limit without it");
+    app.add_option("--give-up-after", give_up_after_s,
+                   "seconds to wait for a head when one has gone; 0: end with it; no limit without "
+                   "it");
     CLI11_PARSE(app, argc, argv);
     const Status applied = apply_node_flags(flags, options);
     if (!applied.ok()) return fail(applied, 2);
-    if (!(join_within_s >= 0 && join_within_s <= 86400)) {
-        return fail(
-            Status(StatusCode::invalid_argument,
-                   fmt::format("--join-within is {}; 0 to 86400 are permitted", join_within_s)),
-            2);
+    for (const auto& [flag, seconds, us] :
+         {std::tuple("--join-within", join_within_s, &options.join_within_us),
+          std::tuple("--give-up-after", give_up_after_s, &options.give_up_after_us)}) {
+        const Status taken = take_limit(flag, seconds, *us);
+        if (!taken.ok()) return fail(taken, 2);
     }
-    options.join_within_us = static_cast<std::int64_t>(join_within_s * 1e6);
     ConsoleLog log("molink-worker");
     options.log = &log;
     options.log_level = flags.verbose ? LogLevel::info : LogLevel::warning;
@@ -89,7 +117,8 @@ int run(int argc, char** argv) {
     std::vector<LinkMetrics> links;
     const Status over = follow(**worker, links);
     print_links(links);
-    return over.ok() ? 0 : fail(over, 1);
+    if (over.ok()) return 0;
+    return fail(over, over.code() == StatusCode::unavailable ? kGaveUp : kRefused);
 }
 
 }  // namespace

@@ -184,13 +184,13 @@ typedef struct molink_engine_options {
     const char* allow_file;
 } molink_engine_options;
 
-#define MOLINK_ENGINE_OPTIONS_INIT                                                               \
-    {                                                                                            \
-        sizeof(molink_engine_options), NULL, NULL, NULL, NULL, NULL, 0, 15000000, 3000000,       \
-            33554432, 0, MOLINK_WEIGHTS_NATIVE, MOLINK_F32, 16, 0, 0, 0, MOLINK_LOG_INFO, 0, 1,  \
-            MOLINK_F32, 16, 1024, 512, 256, 0, 1, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL,   \
-            NULL, NULL, NULL, NULL, 0, 0, 0, MOLINK_THROUGHPUT, MOLINK_LM_HEAD_AUTO, 1, 512, 128,\
-            NULL, NULL \
+#define MOLINK_ENGINE_OPTIONS_INIT                                                                \
+    {                                                                                             \
+        sizeof(molink_engine_options), NULL, NULL, NULL, NULL, NULL, 0, 15000000, 3000000,        \
+            33554432, 0, MOLINK_WEIGHTS_NATIVE, MOLINK_F32, 16, 0, 0, 0, MOLINK_LOG_INFO, 0, 1,   \
+            MOLINK_F32, 16, 1024, 512, 256, 0, 1, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL,    \
+            NULL, NULL, NULL, NULL, 0, 0, 0, MOLINK_THROUGHPUT, MOLINK_LM_HEAD_AUTO, 1, 512, 128, \
+            NULL, NULL                                                                            \
     }
 
 /** Fills in the defaults, for languages without C's macros. struct_size is the size of the caller's
@@ -438,7 +438,7 @@ typedef struct molink_worker_options {
     int64_t memory_bytes;
     int64_t node_lost_after_us;
     int64_t reconnect_within_us;
-    int64_t join_within_us; /* how long to try to reach the head; default 60 s */
+    int64_t join_within_us; /* until the first head welcomes it; -1, the default: no limit */
     int32_t insecure;
     int32_t weights;
     int32_t kv_type;
@@ -451,16 +451,17 @@ typedef struct molink_worker_options {
     void* log_user_data;
     molink_finalizer log_finalizer;
     const char* transmit;
-    const char* key_file; /* NULL: no keys, or with a token a file in the user's state folder */
-    const char* head_key; /* public key of the head; with key_file, unless there is a token */
-    const char* token;    /* join token: address and key of the head, and permission to join */
+    const char* key_file;     /* NULL: no keys, or with a token a file in the user's state folder */
+    const char* head_key;     /* public key of the head; with key_file, unless there is a token */
+    const char* token;        /* join token: address and key of the head, and permission to join */
+    int64_t give_up_after_us; /* without a head that was there; -1, the default: no limit */
 } molink_worker_options;
 
 #define MOLINK_WORKER_OPTIONS_INIT                                                               \
     {                                                                                            \
         sizeof(molink_worker_options), NULL, NULL, NULL, NULL, NULL, NULL, 0, 15000000, 3000000, \
-            60000000, 0, MOLINK_WEIGHTS_NATIVE, MOLINK_F32, 16, 0, 0, 0, MOLINK_LOG_INFO, NULL,  \
-            NULL, NULL, NULL, NULL, NULL, NULL                                                   \
+            -1, 0, MOLINK_WEIGHTS_NATIVE, MOLINK_F32, 16, 0, 0, 0, MOLINK_LOG_INFO, NULL, NULL,  \
+            NULL, NULL, NULL, NULL, NULL, -1                                                     \
     }
 
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_options_init(molink_worker_options* options,
@@ -488,8 +489,10 @@ typedef struct molink_worker_info {
  *  head. Errors: as molink_engine_create(). */
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_create(const molink_worker_options* options,
                                                                molink_worker** out_worker);
-/** Waits until the head closes the cluster or molink_worker_close() is called. Errors:
- *  DEADLINE_EXCEEDED, UNAVAILABLE (head not reachable or lost), or the head's refusal. */
+/** Waits until molink_worker_close() is called, or the worker has ended by itself: when it has had
+ *  no head for longer than its options permit, or a head refuses it for a reason that lasts. Returns
+ *  NULL when it was closed, or gave up after a head that closed the cluster. Errors:
+ *  DEADLINE_EXCEEDED (it still runs), UNAVAILABLE (gave up), or the head's refusal. */
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_wait(molink_worker* worker,
                                                              int64_t timeout_us);
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_get(const molink_worker* worker,

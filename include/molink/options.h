@@ -146,8 +146,11 @@ struct EngineOptions : NodeOptions {
 struct WorkerOptions : NodeOptions {
     /// Address of the head. Required unless security.token is set, which has it.
     std::string join;
-    /// How long the worker tries to reach a head that does not answer. Default 60 s.
-    std::int64_t join_within_us = 60'000'000;
+    /// How long the worker may be without a head before it ends: until it has joined one, and after
+    /// that one has gone. It dials the head all the while. Default kWaitForever. Limits:
+    /// kWaitForever, or 0 .. one day. With give_up_after_us 0 the worker ends with its head.
+    std::int64_t join_within_us = kWaitForever;
+    std::int64_t give_up_after_us = kWaitForever;
 };
 
 }  // namespace molink

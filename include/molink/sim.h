@@ -49,9 +49,11 @@ enum class SimFaultKind : std::int32_t {
     /// Of the frames from `node` to `other` some overtake others and some arrive twice, for a
     /// while.
     disorder = 6,
-    damage = 7,  ///< the node's files are damaged; stages that it loads meanwhile compute wrongly
+    damage = 7,   ///< the node's files are damaged; stages that it loads meanwhile compute wrongly
+    hang = 8,     ///< the node's stages compute nothing for a while, though the node is alive
+    swallow = 9,  ///< parts that reach the node's stages meanwhile are never computed
 };
-inline constexpr std::size_t kSimFaultKinds = 8;
+inline constexpr std::size_t kSimFaultKinds = 10;
 
 /// "crash", "vanish", ... Static storage.
 MOLINK_EXPORT std::string_view sim_fault_name(SimFaultKind kind);

@@ -9,7 +9,7 @@
 namespace molink {
 
 Canary canary_by_name(std::string_view name) {
-    constexpr std::array<std::pair<std::string_view, Canary>, 22> kNames{{
+    constexpr std::array<std::pair<std::string_view, Canary>, 23> kNames{{
         {"block_reused_early", Canary::block_reused_early},
         {"prefix_unpublished", Canary::prefix_unpublished},
         {"stale_epoch", Canary::stale_epoch},
@@ -31,6 +31,7 @@ Canary canary_by_name(std::string_view name) {
         {"fault_ignored", Canary::fault_ignored},
         {"fault_not_fed_back", Canary::fault_not_fed_back},
         {"faulty_published", Canary::faulty_published},
+        {"stuck_unnoticed", Canary::stuck_unnoticed},
         {"tensors_unchecked", Canary::tensors_unchecked},
     }};
     for (const auto& [known, which] : kNames) {

@@ -42,7 +42,8 @@ public:
                               node.name);
         }
         if (same_name(members, node.name)) {
-            return invalid_argument("a node called '{}' has already joined", node.name);
+            return make_error(StatusCode::unavailable, "a node called '{}' has already joined",
+                              node.name);
         }
         return {};
     }
@@ -93,7 +94,8 @@ public:
                                     names_.size());
         }
         if (same_name(members, node.name)) {
-            return invalid_argument("a node called '{}' has already joined", node.name);
+            return make_error(StatusCode::unavailable, "a node called '{}' has already joined",
+                              node.name);
         }
         return {};
     }

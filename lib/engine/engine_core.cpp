@@ -8,9 +8,25 @@
 
 #include "base/canary.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "engine/histogram.h"
 
 namespace molink {
+namespace {
+
+std::int64_t whole_us(double us) {
+    return static_cast<std::int64_t>(std::clamp(us, 0.0, static_cast<double>(limits::kLongestUs)));
+}
+
+/// Returns the time of so many rows on the link behind a stage.
+std::int64_t link_us(const StageView& stage, std::int32_t rows) {
+    const LinkModel& link = stage.link_to_next;
+    if (link.bytes_per_s <= 0) return link.delay_us;
+    const double bytes = static_cast<double>(stage.row_bytes) * rows;
+    return link.delay_us + whole_us(bytes * 1e6 / link.bytes_per_s);
+}
+
+}  // namespace
 
 EngineCore::EngineCore(EngineCoreOptions options, std::unique_ptr<Scheduler> scheduler,
                        PartSink& parts, RequestEventSink& events, Log log)
@@ -33,6 +49,7 @@ void EngineCore::begin_epoch(PipelineEpoch epoch, std::vector<StageView> stages,
     stages_ = std::move(stages);
     meter_.reset(stages_);
     ledger_.begin(kv_blocks);
+    first_part_ = next_part_;
     counters_.max_micro_batches_in_flight = 0;
 }
 
@@ -144,6 +161,26 @@ void EngineCore::release_blocks(Sequence& sequence) {
 void EngineCore::make_decodable(Sequence& sequence) {
     queues_.make_decodable(sequence.view);
     ledger_.refresh_need(sequence);
+}
+
+PartsUnderWay EngineCore::parts_under_way() const {
+    PartsUnderWay under_way;
+    under_way.launched = next_part_ - first_part_;
+    under_way.stages.resize(stages_.size());
+    for (const auto& [id, part] : flight_) {
+        if (part.unknown_tokens == 0) {
+            under_way.oldest_us =
+                std::min(under_way.oldest_us.value_or(part.launched_us), part.launched_us);
+        }
+        for (std::size_t i = 0; i < stages_.size(); ++i) {
+            const StageView& stage = stages_[i];
+            const ServiceTime& service =
+                part.kind == PartKind::decode ? stage.decode : stage.prefill;
+            under_way.stages[i].total_us += whole_us(service.at(part.row_count));
+            under_way.stages[i].link_us += link_us(stage, part.row_count);
+        }
+    }
+    return under_way;
 }
 
 std::size_t EngineCore::ended_in_flight() const {

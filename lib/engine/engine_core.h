@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "engine/flight.h"
 #include "engine/kv_ledger.h"
+#include "engine/parts_under_way.h"
 #include "engine/planner.h"
 #include "engine/request_table.h"
 #include "engine/sequence_queues.h"
@@ -80,6 +81,8 @@ public:
     void step(std::int64_t now_us);
 
     std::size_t in_flight_parts() const { return flight_.parts(); }
+    /// Predicts how long the parts under way take. Costs time for each of them.
+    PartsUnderWay parts_under_way() const;
     /// Parts launched so far.
     std::uint64_t launched_parts() const { return next_part_ - 1; }
     /// Ended sequences some part of which is still under way.
@@ -136,6 +139,7 @@ private:
     std::vector<SequenceId> releases_;  // wire ids
     std::uint64_t next_wire_id_ = 1;
     std::uint64_t next_part_ = 1;
+    std::uint64_t first_part_ = 1;  // of this epoch
     std::uint64_t next_step_ = 1;
 
     struct Counters {

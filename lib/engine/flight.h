@@ -50,6 +50,8 @@ public:
     void plan_on(LaunchedPart& part);
     void clear();
 
+    auto begin() const { return parts_.begin(); }
+    auto end() const { return parts_.end(); }
     std::size_t parts() const { return parts_.size(); }
     std::int32_t steps() const { return static_cast<std::int32_t>(steps_.size()); }
     std::int32_t decode_parts() const { return decode_parts_; }

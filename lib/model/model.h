@@ -22,6 +22,8 @@ struct ModelPart {
     LayerRange layers;
     bool has_embedding = false;
     bool has_lm_head = false;
+
+    friend bool operator==(const ModelPart&, const ModelPart&) = default;
 };
 
 /// Bounds that determine the sizes of buffers.
@@ -32,6 +34,7 @@ struct ModelBounds {
     std::int32_t block_tokens = 0;   ///< of a KV block
 
     DeviceBatch::Bounds batch() const;
+    friend bool operator==(const ModelBounds&, const ModelBounds&) = default;
 };
 
 /// Returns the references of all tensors that a stage with this part loads, each once, in the order

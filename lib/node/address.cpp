@@ -158,7 +158,10 @@ Status check_worker_options(const WorkerOptions& options) {
     }
     MOLINK_RETURN_IF_ERROR(check_address("join", join, options));
     constexpr std::int64_t kDayUs = 86'400'000'000;
-    return check_range<std::int64_t>("join_within_us", options.join_within_us, 0, kDayUs);
+    MOLINK_RETURN_IF_ERROR(
+        check_range<std::int64_t>("join_within_us", options.join_within_us, kWaitForever, kDayUs));
+    return check_range<std::int64_t>("give_up_after_us", options.give_up_after_us, kWaitForever,
+                                     kDayUs);
 }
 
 }  // namespace molink

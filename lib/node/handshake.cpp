@@ -20,7 +20,9 @@ Status check_memory(const NodeDevice& device, const PartitionModel& model) {
     const std::int32_t least = smallest_layer(model);
     StageMemory memory = stage_memory(model, {least, least + 1}, false, false);
     memory.memory_bytes = static_cast<std::int64_t>(device.memory_bytes);
-    return check_capacity("a stage of one layer", memory, model.min_blocks);
+    const Status fits = check_capacity("a stage of one layer", memory, model.min_blocks);
+    if (fits.ok()) return {};
+    return Status(StatusCode::failed_precondition, fits.message());  // it lasts
 }
 
 Status check_devices(const Hello& hello, const PartitionModel& model) {

@@ -1,12 +1,15 @@
-// When a worker gives its head up. The head loses nodes by the same clock, so a worker that waits
-// as long as the head does never ends while the head still counts on it. Before the welcome there
-// is only one deadline: that of joining.
+// When a worker counts its head as gone, when it dials it again, and when it gives up. The head
+// loses nodes by the same clock, so a worker that waits as long as the head does never leaves while
+// the head still counts on it. A head that turns a node away again and again is asked less and less
+// often; one that kept it for a while is asked at once.
 #include "node/head_link.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/peer_limits.h"
 
 namespace molink {
 namespace {
@@ -22,13 +25,22 @@ void HeadLink::begin(PeerLinkId link, std::int64_t now_us) {
     redial_us_ = 0;
     dialled_us_ = now_us;
     interrupted_us_ = 0;
-    if (std::exchange(began_, true)) return;
-    began_us_ = now_us;
+    if (absent_us_ < 0) absent_us_ = now_us;
 }
 
 void HeadLink::postpone(std::int64_t now_us) {
     up_ = false;
     redial_us_ = now_us + limits::kRejoinAfterUs;
+}
+
+void HeadLink::leave(const Status& reason, std::int64_t now_us) {
+    const bool kept = welcomed_ && now_us - welcomed_us_ >= limits::kLongestRejoinUs;
+    backoff_us_ = backoff_us_ == 0 || kept ? limits::kRejoinAfterUs
+                                           : std::min(2 * backoff_us_, limits::kLongestRejoinUs);
+    if (std::exchange(welcomed_, false)) absent_us_ = now_us;
+    gone_ = reason;
+    up_ = false;
+    redial_us_ = now_us + backoff_us_;
 }
 
 void HeadLink::on_up(std::int64_t now_us) {
@@ -41,18 +53,15 @@ void HeadLink::on_resumed(std::int64_t now_us) {
     heard_us_ = now_us;
 }
 
-void HeadLink::on_welcome(const Welcome& welcome) {
-    welcomed_ = true;
+void HeadLink::on_welcome(const Welcome& welcome, std::int64_t now_us) {
+    welcomed_ = ever_welcomed_ = true;
+    welcomed_us_ = now_us;
     node_ = welcome.node;
     name_ = welcome.head_name;
 }
 
 Status HeadLink::check(std::int64_t now_us) const {
-    if (!welcomed_) {
-        if (now_us - began_us_ <= patience_.join_within_us) return {};
-        return make_error(StatusCode::unavailable, "no head answered at {} within {:.0f} s{}",
-                          address_, seconds(patience_.join_within_us), doubt_);
-    }
+    if (!welcomed_) return {};
     if (interrupted_us_ != 0 && now_us - interrupted_us_ > patience_.reconnect_within_us) {
         return make_error(
             StatusCode::unavailable,
@@ -64,6 +73,18 @@ Status HeadLink::check(std::int64_t now_us) const {
     return make_error(StatusCode::unavailable,
                       "the head '{}' was lost: no sign of life for {:.1f} s", name_,
                       seconds(now_us - heard_us_));
+}
+
+bool HeadLink::exhausted(std::int64_t now_us) const {
+    const std::int64_t limit_us =
+        ever_welcomed_ ? patience_.give_up_after_us : patience_.join_within_us;
+    return !welcomed_ && absent_us_ >= 0 && limit_us >= 0 && now_us - absent_us_ >= limit_us;
+}
+
+Status HeadLink::absence(std::int64_t now_us) const {
+    if (!gone_.ok()) return gone_;
+    return make_error(StatusCode::unavailable, "no head answered at {} within {:.0f} s{}", address_,
+                      seconds(now_us - absent_us_), doubt_);
 }
 
 }  // namespace molink

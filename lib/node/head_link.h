@@ -11,23 +11,29 @@
 
 namespace molink {
 
-/// A worker's association with its head: dialled, reached, welcomed, perhaps lost. Knows the
-/// deadlines, sends nothing. Thread: the node's loop.
+/// A worker's association with its head: dialled, reached, welcomed, gone, dialled again. Knows the
+/// deadlines and the back-off, sends nothing. Thread: the node's loop.
 class HeadLink {
 public:
     struct Patience {
-        std::int64_t join_within_us = 0;       ///< until the head welcomes the node
+        std::int64_t join_within_us = 0;       ///< until a head welcomes the node the first time
+        std::int64_t give_up_after_us = 0;     ///< until one welcomes it again
         std::int64_t head_lost_after_us = 0;   ///< of silence
         std::int64_t reconnect_within_us = 0;  ///< after a reset
     };
-    /// `doubt` follows the error when nobody answers: another cause than an absent head.
+    /// `doubt` follows the error when nobody answers: another cause than an absent head. Negative
+    /// times of joining and giving up are unlimited.
     HeadLink(std::string address, Patience patience, std::string doubt = {})
         : address_(std::move(address)), patience_(patience), doubt_(std::move(doubt)) {}
 
     /// `link` was dialled, for the first time or again.
     void begin(PeerLinkId link, std::int64_t now_us);
-    /// The head turned this node away for now: it is to be dialled again a little later.
+    /// The present link is not used any longer: it is to be dialled again a little later, for
+    /// another reason than the head's.
     void postpone(std::int64_t now_us);
+    /// The head is gone, or turned this node away, as `reason` says. It is to be dialled again, the
+    /// later the more often that has happened.
+    void leave(const Status& reason, std::int64_t now_us);
     /// The present link is not used any longer.
     bool postponed() const { return redial_us_ != 0; }
     /// Returns whether the head is to be dialled again.
@@ -41,7 +47,7 @@ public:
     void on_interrupted(std::int64_t now_us) { interrupted_us_ = now_us; }
     void on_resumed(std::int64_t now_us);
     void on_heard(std::int64_t now_us) { heard_us_ = now_us; }
-    void on_welcome(const Welcome& welcome);
+    void on_welcome(const Welcome& welcome, std::int64_t now_us);
 
     /// Something can be sent.
     bool up() const { return up_; }
@@ -52,6 +58,10 @@ public:
 
     /// Ok while the head is not overdue. Errors: unavailable, and why the head counts as lost.
     Status check(std::int64_t now_us) const;
+    /// Returns whether the node has been without a head for longer than it may be.
+    bool exhausted(std::int64_t now_us) const;
+    /// Why there is no head: that of the last leave(), or unavailable when none has answered yet.
+    Status absence(std::int64_t now_us) const;
 
 private:
     std::string address_;
@@ -60,10 +70,13 @@ private:
     PeerLinkId link_;
     bool up_ = false;
     bool welcomed_ = false;
+    bool ever_welcomed_ = false;
     NodeId node_{0};
     std::string name_;
-    bool began_ = false;
-    std::int64_t began_us_ = 0;
+    Status gone_;                   // why the head is gone; ok before it was
+    std::int64_t absent_us_ = -1;   // without a head since; negative: not begun
+    std::int64_t welcomed_us_ = 0;  // since when
+    std::int64_t backoff_us_ = 0;   // the last one; 0: none
     std::int64_t dialled_us_ = 0;
     std::int64_t redial_us_ = 0;  // when; 0: it is dialled
     std::int64_t heard_us_ = 0;

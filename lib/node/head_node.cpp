@@ -58,9 +58,12 @@ void HeadNode::beat(std::int64_t now_us) {
     report_unknown_keys();
     lose_overdue(now_us);
     if (membership_.note_silence(now_us)) pipeline_changed();
-    for (const auto& pipeline : pipelines_) pipeline->refresh_links();
+    for (const auto& pipeline : pipelines_) {
+        pipeline->refresh_links();
+        pipeline->check_progress();
+    }
     for (NodeId node : membership_.workers()) {
-        send(node, Lane::control, {}, Message(Heartbeat{heartbeat_, {}}));
+        send(node, Lane::control, {}, Message(Heartbeat{heartbeat_, {}, {}}));
     }
 }
 
@@ -202,6 +205,9 @@ void HeadNode::handle_member(NodeId process, Message message) {
         }
     } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
         set_reports(process, *heartbeat);
+        for (const auto& pipeline : pipelines_) {
+            pipeline->note_activities(process, heartbeat->stages);
+        }
     } else if (const auto* probe = std::get_if<LinkProbe>(&message)) {
         on_probe(process, *probe);
     } else if (const auto* leaving = std::get_if<Refuse>(&message)) {
@@ -323,6 +329,12 @@ void HeadNode::lose_overdue(std::int64_t now_us) {
 }
 
 void HeadNode::lose_node(NodeId node, const std::string& reason) {
+    lose_node(node, Status(StatusCode::unavailable, reason));
+}
+
+/// The process of a node is not served any longer. The code of `reason` tells a worker whether it
+/// may come back.
+void HeadNode::lose_node(NodeId node, const Status& reason) {
     const Member* found = membership_.find(node);
     if (found == nullptr || found->on_head()) return;
     const NodeId process = found->process;
@@ -342,10 +354,10 @@ void HeadNode::lose_node(NodeId node, const std::string& reason) {
             ended.push_back(pipeline.get());
         }
     }
-    text += fmt::format(" {} lost: {}", verb, reason);
+    text += fmt::format(" {} lost: {}", verb, reason.message());
     log_(LogLevel::error, "{}", text);
     planner_.forget(process);
-    dismiss(link, {StatusCode::unavailable, "the head gave up this node: " + reason});
+    dismiss(link, {reason.code(), "the head gave up this node: " + reason.message()});
     membership_.remove(process);
     for (Pipeline* pipeline : ended) pipeline->end(Status(StatusCode::unavailable, text));
     last_error_ = text;
@@ -465,10 +477,32 @@ void HeadNode::begin_epoch(PipelineEpoch epoch) {
     }
 }
 
+/// Returns the node that is to blame for a stage that failed. A node that cannot reach the next one
+/// is believed the first time; one that complains of several is to blame itself.
+NodeId HeadNode::culprit_of(NodeId node, const StageFailed& failed) {
+    const Pipeline* pipeline = find_pipeline(failed.epoch.pipeline);
+    if (!failed.next_unreachable || pipeline == nullptr) return node;
+    const RingStage* next = pipeline->ring().next(failed.stage_index);
+    Member* member = membership_.find(node);
+    if (next == nullptr || next->on_head() || member == nullptr) return node;
+    if (member->unreachable.empty()) member->unreachable = next->address;
+    return member->unreachable == next->address ? next->node : node;
+}
+
 void HeadNode::stage_failed(NodeId node, const StageFailed& failed) {
+    const NodeId culprit = culprit_of(node, failed);
+    if (culprit != node) {
+        lose_node(culprit, fmt::format("node '{}' cannot work with it: {}",
+                                       membership_.find(node)->info.name, failed.reason));
+        return;
+    }
     const Member* member = membership_.find(node);
     if (member != nullptr && !member->on_head()) {
-        lose_node(node, "its stage failed: " + failed.reason);
+        // Damaged files and a device that stands still do not mend by joining again.
+        const bool lasting =
+            failed.code == StatusCode::data_loss || failed.code == StatusCode::internal;
+        lose_node(node, Status(lasting ? failed.code : StatusCode::unavailable,
+                               "its stage failed: " + failed.reason));
         if (failed.code == StatusCode::resource_exhausted) {
             build_error_ = Status(failed.code, last_error_);
             pipeline_changed();

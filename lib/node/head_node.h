@@ -87,6 +87,8 @@ private:
     Access access_of(PeerLinkId link) const;
     void refresh_access(std::int64_t now_us);
     void report_unknown_keys();
+    void lose_node(NodeId node, const Status& reason);
+    NodeId culprit_of(NodeId node, const StageFailed& failed);
     Status admit(const std::vector<Member>& nodes);
     void refuse(PeerLinkId link, const Status& reason);
     void dismiss(PeerLinkId link, const Refuse& words);

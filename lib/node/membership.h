@@ -33,6 +33,7 @@ struct Member {
     NodeDevice device;
     std::int64_t interrupted_us = 0;           ///< since when; 0: connected
     std::optional<StageLinkReport> next_link;  ///< as it reported last
+    std::string unreachable;  ///< address of the next stage that it could not reach; empty: none
 
     bool on_head() const { return process == kHeadNode; }
     /// Nothing was heard of it lately, or its connection was reset and did not come back yet.

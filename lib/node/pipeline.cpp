@@ -8,6 +8,7 @@
 
 #include "base/canary.h"
 #include "base/error.h"
+#include "base/peer_limits.h"
 #include "kv/capacity.h"
 #include "wire/protocol.h"
 
@@ -22,7 +23,8 @@ Pipeline::Pipeline(PipelineId id, const HeadConfig& config, Parts parts,
       clock_(parts.clock),
       log_(log),
       router_(ports, parts.clock, log),
-      core_(config.engine, std::move(parts.scheduler), router_, parts.events, log) {
+      core_(config.engine, std::move(parts.scheduler), router_, parts.events, log),
+      watch_({config.node_lost_after_us, config.reconnect_within_us}) {
     for (std::uint32_t i = 0; i < parts.executors.size(); ++i) {
         own_.push_back({NodeId(kHeadNode.value + i),
                         std::make_unique<StageSession>(*parts.executors[i], *this)});
@@ -96,7 +98,8 @@ Status Pipeline::build(PartitionReport plan) {
     build_.begin(epoch(), this->ring(), max_kv_blocks());
     stages_.clear();
     for (const StagePlan& stage : partition_.plan.stages) {
-        stages_.push_back({NodeState::loading, stage.weight_bytes, 0, 0, std::nullopt});
+        stages_.push_back(
+            {NodeState::loading, stage.weight_bytes, 0, 0, std::nullopt, clock_.now_us()});
     }
     for (const LeftOut& left : partition_.plan.left_out) {
         const Member* member = membership_.find(left.node);
@@ -142,6 +145,7 @@ void Pipeline::fail_stage(std::uint32_t stage, const Status& reason) {
 
 void Pipeline::on_progress(const LoadProgress& progress) {
     StageStatus& status = stages_[progress.stage_index];
+    status.asked_us = clock_.now_us();
     status.loaded_bytes = static_cast<std::int64_t>(progress.done_bytes);
     status.weight_bytes = static_cast<std::int64_t>(progress.total_bytes);
     ports_.pipeline_changed();
@@ -158,6 +162,7 @@ bool Pipeline::checks_tensors() const {
 }
 
 void Pipeline::on_loaded(const StageLoaded& loaded) {
+    stages_[loaded.stage_index].asked_us.reset();
     if (config_.tensors == nullptr || canary(Canary::tensors_unchecked)) {
         accept_loaded(loaded);
         return;
@@ -215,6 +220,7 @@ void Pipeline::accept_loaded(const StageLoaded& loaded) {
 void Pipeline::start_stages() {
     // An own stage that cannot start ends the epoch, and there is nothing left to start.
     for (std::uint32_t i = 0; i < ring().size(); ++i) {
+        stages_[i].asked_us = clock_.now_us();
         const StageStart start{epoch(), i, build_.kv_blocks()};
         if (StageSession* session = router_.own(i)) {
             const Status started = session->start(start);
@@ -233,6 +239,7 @@ void Pipeline::on_ready(const StageReady& ready) {
     }
     StageStatus& status = stages_[ready.stage_index];
     status.state = NodeState::ready;
+    status.asked_us.reset();
     status.kv_blocks = static_cast<std::int64_t>(build_.kv_blocks());
     ports_.pipeline_changed();
     if (*all) serve();
@@ -305,6 +312,49 @@ void Pipeline::refresh_links() {
     if (state_ == EngineState::ready) core_.set_links(links());
 }
 
+void Pipeline::check_progress() {
+    const PipelineEpoch checked = epoch();
+    if (state_ == EngineState::ready) check_parts();
+    for (std::uint32_t i = 0; active() && epoch() == checked && i < stages_.size(); ++i) {
+        if (!check_loading(i)) return;
+    }
+}
+
+/// Returns false when the stage, which has loaded nothing for too long, has failed.
+bool Pipeline::check_loading(std::uint32_t stage) {
+    const auto asked_us = stages_[stage].asked_us;
+    if (!asked_us || clock_.now_us() - *asked_us <= limits::kLoadStalledUs) return true;
+    const StageStatus& status = stages_[stage];
+    fail_stage(stage, make_error(StatusCode::internal,
+                                 "it has loaded {} of {} bytes and made no progress for {} s",
+                                 status.loaded_bytes, status.weight_bytes,
+                                 limits::kLoadStalledUs / 1'000'000));
+    return false;
+}
+
+void Pipeline::check_parts() {
+    for (std::size_t i = 0; i < ring().size(); ++i) {
+        if (const StageSession* session = router_.own(i)) {
+            watch_.note(session->activity(clock_.now_us()));
+        }
+    }
+    if (canary(Canary::stuck_unnoticed)) return;
+    const auto overdue = watch_.check(core_.parts_under_way(), clock_.now_us());
+    if (!overdue) return;
+    fail_stage(static_cast<std::uint32_t>(overdue->stage),
+               Status(StatusCode::internal, overdue->reason));
+}
+
+void Pipeline::note_activities(NodeId process, std::span<const StageActivity> activities) {
+    for (const StageActivity& activity : activities) {
+        if (state_ != EngineState::ready || !router_.is_current(activity.epoch) ||
+            !owns(process, activity.stage_index)) {
+            continue;
+        }
+        watch_.note(activity);
+    }
+}
+
 void Pipeline::serve() {
     kv_blocks_ = static_cast<std::int64_t>(build_.kv_blocks());
     std::vector<StageView> views;
@@ -312,6 +362,7 @@ void Pipeline::serve() {
     state_ = EngineState::ready;
     log_(LogLevel::info, "epoch {}: {} stages serve with {} KV blocks", epoch().epoch.value,
          views.size(), kv_blocks_);
+    watch_.begin(ring().size(), ring().shape().lm_head_stage());
     core_.begin_epoch(epoch(), std::move(views), kv_blocks_, ring().shape().feeds_back());
     core_.set_links(links());
     ports_.pipeline_serves();
@@ -319,6 +370,7 @@ void Pipeline::serve() {
 
 void Pipeline::end(const Status& reason) {
     if (!active()) return;
+    tell_end();
     router_.close();
     build_.reset();
     stages_.clear();
@@ -326,6 +378,18 @@ void Pipeline::end(const Status& reason) {
     kv_blocks_ = 0;
     core_.end_epoch(reason, clock_.now_us());
     ports_.pipeline_ended(reason);
+}
+
+/// Tells the workers of the ring that the epoch is over. What is lost need not be told.
+void Pipeline::tell_end() {
+    std::vector<NodeId> nodes;
+    for (const RingStage& stage : ring().stages()) nodes.push_back(stage.node);
+    for (NodeId process : membership_.processes(nodes)) {
+        const Member* member = membership_.find(process);
+        if (member == nullptr || member->on_head()) continue;
+        if (member->protocol_minor < kMinorOfEndEpoch) continue;
+        ports_.send(process, Lane::control, epoch(), Message(EndEpoch{epoch()}));
+    }
 }
 
 void Pipeline::pump() {

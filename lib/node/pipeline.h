@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include <molink/cluster.h>
@@ -13,6 +14,7 @@
 #include "node/head_config.h"
 #include "node/membership.h"
 #include "node/part_router.h"
+#include "node/part_watch.h"
 #include "node/pipeline_ports.h"
 #include "pipeline/pipeline_build.h"
 #include "pipeline/stage_session.h"
@@ -63,6 +65,8 @@ public:
     void pump();
     /// Brings what the scheduler knows of the links up to date.
     void refresh_links();
+    /// Fails a stage that stands still, while it loads or serves.
+    void check_progress();
     void step() { core_.step(clock_.now_us()); }
 
     /// The epoch that a message of a stage belongs to; nothing for any other message.
@@ -71,6 +75,8 @@ public:
     void handle(NodeId process, Message message);
     /// The node that a report is about; nothing when it is not of the current epoch.
     std::optional<NodeId> node_of(const StageLinkReport& report) const;
+    /// Keeps what a process says that its stages do.
+    void note_activities(NodeId process, std::span<const StageActivity> activities);
 
     // StagePorts, for the head's own stages
     void stage_progress(const LoadProgress& progress) override;
@@ -95,6 +101,8 @@ private:
         std::int64_t loaded_bytes = 0;
         std::int64_t kv_blocks = 0;
         std::optional<StageLoaded> unchecked;  ///< until its tensors are judged
+        /// Since when it loads, or starts, without progress; none while nothing is asked of it.
+        std::optional<std::int64_t> asked_us;
     };
 
     Result<Ring> make_ring(const PartitionPlan& plan) const;
@@ -111,7 +119,10 @@ private:
     void judge_loaded();
     void accept_loaded(const StageLoaded& loaded);
     void fail_stage(std::uint32_t stage, const Status& reason);
+    bool check_loading(std::uint32_t stage);
+    void check_parts();
     void start_stages();
+    void tell_end();
     void serve();
     StageView stage_view(std::size_t stage) const;
     std::int32_t compute_domain(std::size_t stage) const;
@@ -135,6 +146,7 @@ private:
     EngineState state_ = EngineState::waiting;
     std::vector<StageStatus> stages_;
     std::int64_t kv_blocks_ = 0;
+    PartWatch watch_;
     std::uint32_t last_epoch_ = 0;
 };
 

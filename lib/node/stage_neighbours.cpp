@@ -46,7 +46,7 @@ Status StageNeighbours::send_next(Lane lane, const Message& message) {
 Status StageNeighbours::check_next(std::int64_t now_us, std::int64_t patience_us) const {
     if (next_away_us_ == 0 || now_us - next_away_us_ <= patience_us) return {};
     const double patience_s = static_cast<double>(patience_us) / 1e6;
-    if (!next_up_ && next_) {
+    if (never_reached_next()) {
         return make_error(StatusCode::unavailable,
                           "the next stage at {} could not be reached within {:.1f} s",
                           next_address_, patience_s);

@@ -35,6 +35,8 @@ public:
     /// Queues a message for the next stage; it is dropped when that is lost. Errors: those of
     /// ChannelHub::send.
     Status send_next(Lane lane, const Message& message);
+    /// The next stage was dialled and has not answered yet.
+    bool never_reached_next() const { return next_ && !next_up_; }
     /// Errors: unavailable when the next stage has been away, or could not be reached, for longer
     /// than `patience_us`.
     Status check_next(std::int64_t now_us, std::int64_t patience_us) const;

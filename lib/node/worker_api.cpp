@@ -65,6 +65,7 @@ Status WorkerImpl::build(const WorkerOptions& options) {
     WorkerConfig config;
     MOLINK_ASSIGN_OR_RETURN(config.identity, make_identity(options, name, true));
     config.join_within_us = options.join_within_us;
+    config.give_up_after_us = options.give_up_after_us;
     config.head_lost_after_us = options.node_lost_after_us;
     config.reconnect_within_us = options.reconnect_within_us;
     MOLINK_ASSIGN_OR_RETURN(parts_, open_node_parts(options));

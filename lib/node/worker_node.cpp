@@ -1,6 +1,7 @@
 // The worker's state machine: joining, its peers, its stages. It never decides about the cluster:
-// when the head is lost or closes, its work is over. Parts are only accepted from the head and from
-// the stage before. Relies on WorkerStage for everything that concerns one device.
+// when the head is gone, its stages wait for the next one, with their layers. Parts are only
+// accepted from the head and from the stage before. Relies on WorkerStage for everything that
+// concerns one device.
 #include "node/worker_node.h"
 
 #include <algorithm>
@@ -54,6 +55,18 @@ std::string doubt_of(const WorkerConfig& config) {
                        config.join.pass ? ", and the join token is used or expired" : "");
 }
 
+/// Returns whether a refusal for this reason would be repeated: the node, its files or its options
+/// must change first.
+bool is_lasting(StatusCode code) {
+    switch (code) {
+        case StatusCode::unavailable:
+        case StatusCode::resource_exhausted:
+        case StatusCode::deadline_exceeded:
+        case StatusCode::cancelled: return false;
+        default: return true;
+    }
+}
+
 void give(WorkerStage& stage, Work work) {
     if (auto* input = std::get_if<StageInput>(&work)) {
         stage.submit(std::move(*input));
@@ -70,7 +83,8 @@ WorkerNode::WorkerNode(WorkerConfig config, const Clock& clock,
       clock_(clock),
       log_(log),
       head_(config_.join.address,
-            {config_.join_within_us, config_.head_lost_after_us, config_.reconnect_within_us},
+            {config_.join_within_us, config_.give_up_after_us, config_.head_lost_after_us,
+             config_.reconnect_within_us},
             doubt_of(config_)),
       enrolling_(config_.join.pass && !config_.introduced),
       prober_(log) {
@@ -123,6 +137,17 @@ void WorkerNode::end(Status outcome) {
     outcome_ = std::move(outcome);
 }
 
+/// The head is gone, or does not want this node now. Its stages keep their layers unless the head
+/// has closed the cluster.
+void WorkerNode::leave_head(const Status& reason) {
+    log_(LogLevel::warning, "{}", reason.message());
+    hub_->close(head_.link());
+    head_.leave(reason, clock_.now_us());
+    for (const auto& stage : stages_) stage->leave(reason.code() == StatusCode::cancelled);
+    epoch_ = {};
+    peers_.clear();
+}
+
 void WorkerNode::tick() {
     if (over()) return;
     const std::int64_t now = clock_.now_us();
@@ -138,7 +163,8 @@ void WorkerNode::tick() {
 void WorkerNode::beat(std::int64_t now_us) {
     ++heartbeat_;
     if (head_.welcomed()) {
-        send_head(Lane::control, epoch_, Message(Heartbeat{heartbeat_, link_reports()}));
+        send_head(Lane::control, epoch_,
+                  Message(Heartbeat{heartbeat_, link_reports(), activities()}));
     }
     check_liveness(now_us);
 }
@@ -156,15 +182,25 @@ std::vector<StageLinkReport> WorkerNode::link_reports() const {
     return reports;
 }
 
+std::vector<StageActivity> WorkerNode::activities() const {
+    std::vector<StageActivity> activities;
+    for (const auto& stage : stages_) {
+        if (const auto activity = stage->activity()) activities.push_back(*activity);
+    }
+    return activities;
+}
+
 void WorkerNode::report_probes(std::int64_t now_us) {
     for (const LinkProbe& probe : prober_.pump(now_us)) send_head(Lane::control, epoch_, probe);
 }
 
 void WorkerNode::check_liveness(std::int64_t now_us) {
     const Status head = head_.check(now_us);
-    if (!head.ok()) {
-        end(head);
-        return;
+    if (!head.ok()) leave_head(head);
+    if (head_.exhausted(now_us)) {
+        const Status absence = head_.absence(now_us);
+        const bool closed = absence.code() == StatusCode::cancelled;
+        end(closed ? Status() : Status(StatusCode::unavailable, absence.message()));
     }
     if (!head_.welcomed()) return;
     const std::int64_t patience = config_.reconnect_within_us + limits::kNeighbourGraceUs;
@@ -244,16 +280,17 @@ void WorkerNode::on_link_lost(PeerLinkId link, const Status& reason) {
         return;
     }
     const Status lost = reason.with_context(fmt::format("link to the head at {}", head_.address()));
-    end(lost.ok() ? Status(StatusCode::unavailable, "the head was lost") : lost);
+    leave_head(lost.ok() ? Status(StatusCode::unavailable, "the head was lost") : lost);
 }
 
 void WorkerNode::on_message(PeerLinkId link, Lane, PipelineEpoch, Bytes bytes) {
     if (over()) return;
     auto message = decode_message(bytes);
     if (link == head_.link()) {
+        if (head_.postponed()) return;
         head_.on_heard(clock_.now_us());
         if (!message) {
-            end(message.error().with_context("read a message from the head"));
+            leave_head(message.error().with_context("read a message from the head"));
             return;
         }
         handle_head(std::move(*message));
@@ -278,12 +315,12 @@ void WorkerNode::handle_head(Message message) {
         if (found != stages_.end()) {
             give(**found, std::move(*work));
         } else if (!is_stale(epoch)) {
-            end(make_error(StatusCode::data_loss,
-                           "the head sent work of epoch {} for a stage that is not here",
-                           epoch.epoch.value));
+            leave_head(make_error(StatusCode::data_loss,
+                                  "the head sent work of epoch {} for a stage that is not here",
+                                  epoch.epoch.value));
         }
     } else if (const auto* welcome = std::get_if<Welcome>(&message)) {
-        head_.on_welcome(*welcome);
+        head_.on_welcome(*welcome, clock_.now_us());
         for (std::uint32_t i = 0; i < stages_.size(); ++i) {
             log_(LogLevel::info, "joined the head '{}' as node {} on {}", head_.name(),
                  head_.node().value + i, stages_[i]->device());
@@ -297,30 +334,31 @@ void WorkerNode::handle_head(Message message) {
         prober_.dial(head_.node(), target, clock_.now_us());
     } else if (const auto* start = std::get_if<StageStart>(&message)) {
         on_start(*start);
+    } else if (const auto* over = std::get_if<EndEpoch>(&message)) {
+        on_end_epoch(*over);
     } else if (const auto* refuse = std::get_if<Refuse>(&message)) {
         on_refuse(*refuse);
     } else if (std::holds_alternative<Enrolled>(message) && enrolling_) {
         if (config_.on_enrolled) config_.on_enrolled();
         stop_enrolling();
     } else if (!std::holds_alternative<Heartbeat>(message)) {
-        end(make_error(StatusCode::data_loss, "the head sent a {} message, which only workers send",
-                       message_name(message)));
+        leave_head(make_error(StatusCode::data_loss,
+                              "the head sent a {} message, which only workers send",
+                              message_name(message)));
     }
 }
 
 void WorkerNode::on_refuse(const Refuse& refuse) {
     farewell_ = refuse.reason;
-    if (refuse.code == StatusCode::cancelled) {
-        end(Status());  // the cluster is closed
-        return;
+    const bool lasting = is_lasting(refuse.code);
+    std::string_view how = lasting ? "refused by the head: " : "turned away by the head for now: ";
+    if (head_.welcomed()) how = "dismissed by the head: ";
+    const Status reason(refuse.code, std::string(how) + refuse.reason);
+    if (lasting) {
+        end(reason);
+    } else {
+        leave_head(reason);
     }
-    if (refuse.code == StatusCode::unavailable && !head_.welcomed()) {
-        log_(LogLevel::warning, "turned away by the head for now: {}", refuse.reason);
-        head_.postpone(clock_.now_us());
-        return;
-    }
-    const char* how = head_.welcomed() ? "dismissed by the head: " : "refused by the head: ";
-    end(Status(refuse.code, how + refuse.reason));
 }
 
 void WorkerNode::handle_peer(PeerLinkId link, Message message) {
@@ -366,12 +404,13 @@ void WorkerNode::on_assign(const Assign& assign) {
     const std::uint32_t node = assign.stage().node.value;
     const std::uint32_t first = head_.node().value;
     if (!head_.welcomed() || node < first || node - first >= stages_.size()) {
-        end(make_error(StatusCode::data_loss,
-                       "the head assigned the stage of node {} to a worker with nodes {}-{}", node,
-                       first, first + stages_.size() - 1));
+        leave_head(make_error(StatusCode::data_loss,
+                              "the head assigned the stage of node {} to a worker with nodes {}-{}",
+                              node, first, first + stages_.size() - 1));
         return;
     }
     epoch_ = assign.epoch;
+    epoch_over_ = false;
     peers_.clear();
     for (const RingStage& stage : assign.ring.stages()) {
         if (stage.key) peers_[stage.node] = *stage.key;
@@ -385,10 +424,21 @@ void WorkerNode::on_start(const StageStart& start) {
     if (stage != nullptr) {
         stage->start(start);
     } else if (!is_stale(start.epoch)) {
-        end(make_error(StatusCode::data_loss,
+        leave_head(
+            make_error(StatusCode::data_loss,
                        "the head started stage {} of epoch {}, which it assigned to nobody here",
                        start.stage_index, start.epoch.epoch.value));
     }
+}
+
+/// The stages wait for the next epoch. Nobody may dial them until then.
+void WorkerNode::on_end_epoch(const EndEpoch& over) {
+    for (const auto& stage : stages_) {
+        if (stage->has_stage() && stage->epoch() == over.epoch) stage->leave(false);
+    }
+    if (over.epoch != epoch_) return;
+    epoch_over_ = true;
+    peers_.clear();
 }
 
 WorkerStage* WorkerNode::find_stage(PipelineEpoch epoch, std::size_t index) {
@@ -400,8 +450,10 @@ WorkerStage* WorkerNode::find_stage(PipelineEpoch epoch, std::size_t index) {
     return nullptr;
 }
 
-/// Returns whether a later epoch of the same pipeline has begun here.
+/// Returns whether an epoch is over: the head has ended it, or a later one of the same pipeline has
+/// begun here.
 bool WorkerNode::is_stale(PipelineEpoch epoch) const {
+    if (epoch_over_ && epoch == epoch_) return true;
     return epoch.pipeline == epoch_.pipeline && epoch.epoch < epoch_.epoch;
 }
 
@@ -437,6 +489,7 @@ WorkerView WorkerNode::view() const {
     for (const auto& stage : stages_) view.stages.push_back(stage->view());
     view.epoch = epoch_.epoch.value;
     view.farewell = farewell_;
+    if (!head_.welcomed()) view.absence = head_.absence(clock_.now_us()).message();
     const std::string& name = config_.identity.name;
     if (head_.up()) {
         view.links.push_back(make_link_metrics(name, "head", hub_->stats(head_.link())));

@@ -30,13 +30,15 @@ struct WorkerConfig {
     PeerIdentity self;        ///< the node's own key
     /// Called once the head has accepted the node's key, on the node's loop.
     std::function<void()> on_enrolled;
-    std::int64_t join_within_us = 0;
+    std::int64_t join_within_us = 0;  ///< see WorkerOptions, as the next one
+    std::int64_t give_up_after_us = 0;
     std::int64_t head_lost_after_us = 0;
     std::int64_t reconnect_within_us = 0;
 };
 
-/// A worker as a state machine without I/O. It joins the head, gives messages to the stages that
-/// they are for, and ends when the head says so or is lost. Thread: the node's loop.
+/// A worker as a state machine without I/O. It joins the head and gives messages to the stages that
+/// they are for. When the head is gone it joins again, until its patience ends or the head refuses
+/// it for a reason that lasts. Thread: the node's loop.
 class WorkerNode final : public HubSink, public WorkerStagePorts {
 public:
     /// `clock` and `executors` (one for each device of the identity) must outlive it. Call attach()
@@ -76,14 +78,17 @@ public:
 
 private:
     void end(Status outcome);
+    void leave_head(const Status& reason);
     void handle_head(Message message);
     void report_probes(std::int64_t now_us);
     void beat(std::int64_t now_us);
     std::vector<StageLinkReport> link_reports() const;
+    std::vector<StageActivity> activities() const;
     void handle_peer(PeerLinkId link, Message message);
     void refuse_peer(PeerLinkId link);
     void on_assign(const Assign& assign);
     void on_start(const StageStart& start);
+    void on_end_epoch(const EndEpoch& over);
     void on_refuse(const Refuse& refuse);
     Status dial_head();
     void redial_head(std::int64_t now_us);
@@ -107,7 +112,8 @@ private:
 
     std::map<NodeId, PublicKey> peers_;  // that may dial this node, as the head says
 
-    PipelineEpoch epoch_;  // of the latest assignment; 0: none yet
+    PipelineEpoch epoch_;      // of the latest assignment; 0: none yet
+    bool epoch_over_ = false;  // the head has ended it
     std::uint64_t heartbeat_ = 0;
     std::int64_t next_heartbeat_us_ = 0;
     std::string farewell_;

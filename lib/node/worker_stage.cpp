@@ -19,13 +19,26 @@ WorkerStage::WorkerStage(std::string device, StageExecutor& executor, WorkerStag
       neighbours_(log),
       session_(executor, *this) {}
 
-void WorkerStage::assign(const Assign& assign) {
-    epoch_ = assign.epoch;
+void WorkerStage::begin(PipelineEpoch epoch, NodeState state) {
+    epoch_ = epoch;
     neighbours_.begin(epoch_);
     pages_ready_ = false;
     progress_ = {};
     kv_blocks_ = 0;
-    state_ = NodeState::loading;
+    state_ = state;
+}
+
+void WorkerStage::leave(bool unload) {
+    begin({}, NodeState::joined);
+    if (unload) {
+        session_.unload();
+    } else {
+        session_.leave();
+    }
+}
+
+void WorkerStage::assign(const Assign& assign) {
+    begin(assign.epoch, NodeState::loading);
     const LayerRange layers = assign.stage().layers;
     log_(LogLevel::info, "epoch {}: stage {} of {} on {}, layers {}-{}", epoch_.epoch.value,
          assign.stage_index + 1, assign.ring.size(), device_, layers.begin, layers.end - 1);
@@ -63,7 +76,7 @@ void WorkerStage::pump() {
 
 void WorkerStage::check_next(std::int64_t patience_us) {
     const Status next = neighbours_.check_next(clock_.now_us(), patience_us);
-    if (!next.ok()) fail(next.code(), next.message());
+    if (!next.ok()) fail(next.code(), next.message(), neighbours_.never_reached_next());
 }
 
 bool WorkerStage::expects(const PeerHello& hello, const PeerIdentity& peer) const {
@@ -87,11 +100,17 @@ bool WorkerStage::next_is_here() const {
     return next != nullptr && next->address == ring().stage(index()).address;
 }
 
-void WorkerStage::fail(StatusCode code, const std::string& reason) {
+std::optional<StageActivity> WorkerStage::activity() const {
+    if (!session_.ready()) return {};
+    return session_.activity(clock_.now_us());
+}
+
+void WorkerStage::fail(StatusCode code, const std::string& reason, bool next_unreachable) {
     log_(LogLevel::error, "the stage on {} failed: {}", device_, reason);
     neighbours_.drop();
     state_ = NodeState::joined;
-    const StageFailed failed{epoch_, session_.assignment().stage_index, code, reason};
+    const StageFailed failed{epoch_, session_.assignment().stage_index, code, reason,
+                             next_unreachable};
     ports_.send_head(Lane::control, epoch_, Message(failed));
 }
 

@@ -39,6 +39,9 @@ public:
     void attach(ChannelHub& hub) { neighbours_.attach(hub); }
     const std::string& device() const { return device_; }
 
+    /// The head is gone: ends the epoch. The device keeps its layers, for the case that the next
+    /// head assigns the same ones; with `unload` it frees them.
+    void leave(bool unload);
     /// Begins an epoch with this assignment.
     void assign(const Assign& assign);
     void start(const StageStart& start);
@@ -64,6 +67,8 @@ public:
     StageNeighbours& neighbours() { return neighbours_; }
     const StageNeighbours& neighbours() const { return neighbours_; }
     NodeState state() const { return state_; }
+    /// What the stage does; nothing unless it serves.
+    std::optional<StageActivity> activity() const;
     WorkerStageView view() const;
 
     // StagePorts
@@ -77,10 +82,11 @@ public:
     void stage_feedback(TokenFeedback tokens) override;
 
 private:
+    void begin(PipelineEpoch epoch, NodeState state);
     bool next_is_here() const;
     template <typename Item>
     void send_next(Lane lane, Item item);
-    void fail(StatusCode code, const std::string& reason);
+    void fail(StatusCode code, const std::string& reason, bool next_unreachable = false);
     void report_ready();
 
     std::string device_;

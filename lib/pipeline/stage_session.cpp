@@ -22,10 +22,16 @@ std::size_t stage_of(const StageInput& input, const RingShape& ring) {
     return is_returned(input) ? ring.lm_head_stage() : 0;
 }
 
-void StageSession::assign(const Assign& assign) {
+void StageSession::begin(const Assign& assign, State state) {
     assign_ = assign;
     gate_.reset();
-    state_ = State::loading;
+    state_ = state;
+    received_ = sent_ = 0;
+    held_us_.clear();
+}
+
+void StageSession::assign(const Assign& assign) {
+    begin(assign, State::loading);
     StageConfig config;
     config.epoch = assign.epoch;
     config.ring = assign.ring.shape();
@@ -40,6 +46,15 @@ void StageSession::assign(const Assign& assign) {
     config.memory_bytes = assign.memory_bytes;
     config.max_kv_blocks = assign.max_kv_blocks;
     executor_.load(config);
+}
+
+void StageSession::leave() {
+    begin({}, State::idle);
+}
+
+void StageSession::unload() {
+    leave();
+    executor_.unload();
 }
 
 Status StageSession::start(const StageStart& start) {
@@ -68,12 +83,26 @@ Status StageSession::submit(StageInput input, std::int64_t now_us) {
                           key.id.value, key.epoch.epoch.value, assign_.epoch.epoch.value);
     }
     MOLINK_RETURN_IF_ERROR(check_input(input));
+    if (!is_returned(input)) ++received_;
     if (auto* plan = std::get_if<PartPlan>(&input); plan != nullptr && gated()) {
         MOLINK_ASSIGN_OR_RETURN(const bool complete, gate_.pass(*plan));
         if (!complete) return {};
     }
-    executor_.submit(std::move(input), now_us);
+    run(std::move(input), now_us);
     return {};
+}
+
+void StageSession::run(StageInput input, std::int64_t now_us) {
+    held_us_.emplace(key_of(input).id, now_us);
+    executor_.submit(std::move(input), now_us);
+}
+
+StageActivity StageSession::activity(std::int64_t now_us) const {
+    StageActivity activity{assign_.epoch, assign_.stage_index, received_, sent_, 0};
+    for (const auto& [part, since_us] : held_us_) {
+        activity.held_us = std::max(activity.held_us, now_us - since_us);
+    }
+    return activity;
 }
 
 /// The first stage receives plans, and the others receive forwarded parts.
@@ -112,7 +141,7 @@ Status StageSession::deliver_feedback(const TokenFeedback& tokens, std::int64_t 
             tokens.key.id.value, tokens.key.epoch.epoch.value, assign_.stage_index,
             assign_.epoch.epoch.value);
     }
-    for (PartPlan& plan : gate_.deliver(tokens)) executor_.submit(std::move(plan), now_us);
+    for (PartPlan& plan : gate_.deliver(tokens)) run(std::move(plan), now_us);
     return {};
 }
 
@@ -148,6 +177,8 @@ void StageSession::handle(StageEvent event, std::int64_t now_us) {
 }
 
 void StageSession::finish(StageOutput output, std::int64_t now_us) {
+    held_us_.erase(key_of(output).id);
+    if (!std::holds_alternative<RetiredPart>(output)) ++sent_;
     const std::vector<RowFault>& faults = faults_of(output);
     if (!faults.empty() && assign_.protocol_minor < kMinorOfRowFaults) {
         fail_for(faults.front());

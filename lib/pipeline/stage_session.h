@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 
 #include "pipeline/feedback_gate.h"
 #include "stage/stage_executor.h"
@@ -40,6 +41,11 @@ public:
 
     /// Begins a new epoch: drops the old stage and loads the new one.
     void assign(const Assign& assign);
+    /// The head of this epoch is gone. The executor keeps its layers, and what it still computes is
+    /// dropped.
+    void leave();
+    /// Does what leave() does, and frees the layers.
+    void unload();
     /// Allocates pages. Errors: failed_precondition for another epoch or before it is loaded.
     Status start(const StageStart& start);
     /// Runs a part of this epoch; parts of older epochs are dropped. Errors: failed_precondition
@@ -48,6 +54,8 @@ public:
     /// Handles tokens from the last stage. Runs the parts that have become complete. Errors:
     /// failed_precondition unless this is the first stage of a ring that feeds tokens back.
     Status deliver_feedback(const TokenFeedback& tokens, std::int64_t now_us);
+    /// What the stage does in this epoch. Only when ready().
+    StageActivity activity(std::int64_t now_us) const;
     /// Passes on the results of the executor. Returns the number of events.
     std::size_t pump(std::int64_t now_us);
 
@@ -60,6 +68,8 @@ private:
 
     const RingShape& ring() const { return assign_.ring.shape(); }
     bool is_stale(PipelineEpoch epoch) const;
+    void begin(const Assign& assign, State state);
+    void run(StageInput input, std::int64_t now_us);
     void handle(StageEvent event, std::int64_t now_us);
     void finish(StageOutput output, std::int64_t now_us);
     void fail_for(const RowFault& fault);
@@ -75,6 +85,11 @@ private:
     Assign assign_;
     FeedbackGate gate_;
     State state_ = State::idle;
+
+    // Of this epoch:
+    std::uint64_t received_ = 0;              // parts from the stage before, or from the head
+    std::uint64_t sent_ = 0;                  // parts to the next stage
+    std::map<PartId, std::int64_t> held_us_;  // parts at the executor, and since when
 };
 
 }  // namespace molink

@@ -220,7 +220,9 @@ Status check_fault(const SimScenario& scenario, const SimFault& fault,
             sim_fault_name(fault.kind), fault.node, fault.other);
     }
     const bool of_worker = fault.kind == SimFaultKind::crash ||
-                           fault.kind == SimFaultKind::vanish || fault.kind == SimFaultKind::damage;
+                           fault.kind == SimFaultKind::vanish ||
+                           fault.kind == SimFaultKind::damage || fault.kind == SimFaultKind::hang ||
+                           fault.kind == SimFaultKind::swallow;
     if (of_worker && fault.node == scenario.nodes.front().name) {
         return invalid_argument("scenario: a {0} of the head '{1}'; only workers can {0}",
                                 sim_fault_name(fault.kind), fault.node);

@@ -95,10 +95,13 @@ std::string SimCluster::Host<Node>::violation() const {
     return {};
 }
 
+/// A device that the latest plan leaves out keeps what it had until it is told otherwise.
 template <typename Node>
-std::size_t SimCluster::Host<Node>::known_sequences() const {
+std::size_t SimCluster::Host<Node>::known_sequences(PipelineEpoch epoch) const {
     std::size_t most = 0;
-    for (const auto& stage : stages) most = std::max(most, stage->known_sequences());
+    for (const auto& stage : stages) {
+        if (stage->epoch() == epoch) most = std::max(most, stage->known_sequences());
+    }
     return most;
 }
 
@@ -275,7 +278,7 @@ void SimCluster::start_worker(const std::string& name, const std::string& key_of
         config.join.key = sim_key(head);
         config.join.pass = pass;
     }
-    config.join_within_us = kNever / 2;
+    config.join_within_us = config.give_up_after_us = kWaitForever;
     config.head_lost_after_us = scenario_.node_lost_after_us;
     config.reconnect_within_us = scenario_.reconnect_within_us;
     host.node = std::make_unique<WorkerNode>(config, clock, host.executors(), Log());
@@ -319,6 +322,18 @@ void SimCluster::set_slowness(const std::string& name, double factor) {
     }
 }
 
+void SimCluster::set_hanging(const std::string& name, bool hanging) {
+    if (!has_worker(name)) return;
+    Host<WorkerNode>& host = workers_[name];
+    for (const auto& stage : host.stages) stage->set_hanging(hanging);
+    host.transport->wake();  // it may have to do at once what waited
+}
+
+void SimCluster::set_swallowing(const std::string& name, bool swallowing) {
+    if (!has_worker(name)) return;
+    for (const auto& stage : workers_[name].stages) stage->set_swallowing(swallowing);
+}
+
 void SimCluster::set_damaged(const std::string& name, bool damaged) {
     if (damaged) {
         damaged_.insert(name);
@@ -350,12 +365,9 @@ std::string SimCluster::violation() const {
 }
 
 std::size_t SimCluster::known_sequences() const {
-    std::size_t most = head_.known_sequences();
-    const std::uint32_t epoch = head_.node->view().epoch;
-    for (const auto& [name, host] : workers_) {
-        // A node that the latest plan leaves out keeps what it had until it is told otherwise.
-        if (host.node->view().epoch == epoch) most = std::max(most, host.known_sequences());
-    }
+    const PipelineEpoch epoch = head_.node->pipeline().epoch();
+    std::size_t most = head_.known_sequences(epoch);
+    for (const auto& [name, host] : workers_) most = std::max(most, host.known_sequences(epoch));
     return most;
 }
 

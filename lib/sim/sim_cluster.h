@@ -77,6 +77,9 @@ public:
     void freeze(const std::string& name, std::int64_t until_us);
     /// Makes the stage of a node take `factor` times its service times.
     void set_slowness(const std::string& name, double factor);
+    /// Keep the stages of a worker from computing, or let them drop what arrives; see SimStage.
+    void set_hanging(const std::string& name, bool hanging);
+    void set_swallowing(const std::string& name, bool swallowing);
     /// Damages the files of a worker or restores them. It matters to stages that are loaded later,
     /// also when the worker has restarted.
     void set_damaged(const std::string& name, bool damaged);
@@ -104,7 +107,7 @@ private:
         void step(std::int64_t now_us);
         std::vector<StageExecutor*> executors() const;
         std::string violation() const;
-        std::size_t known_sequences() const;
+        std::size_t known_sequences(PipelineEpoch epoch) const;
     };
 
     const SimNode& node_of(const std::string& name) const;

@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "base/limits.h"
+#include "base/peer_limits.h"
 
 namespace molink::sim {
 namespace {
@@ -17,9 +18,15 @@ constexpr std::int64_t kMarginUs = 2'500'000;
 
 /// How head and workers report a lost node; one of these is part of the text. Any other error,
 /// above all a message that does not fit, is a defect, whatever fault occurred near it.
-constexpr std::string_view kLossReasons[] = {
-    "did not come back",    "no sign of life",          "restarted", "closed the link", "it left",
-    "could not be reached", "has loaded another tensor"};
+constexpr std::string_view kLossReasons[] = {"did not come back",
+                                             "no sign of life",
+                                             "restarted",
+                                             "closed the link",
+                                             "it left",
+                                             "could not be reached",
+                                             "has loaded another tensor",
+                                             "has not finished a part",
+                                             "has not come back"};
 
 bool touches(const SimFault& fault, const std::string& node) {
     return fault.node == node || (!fault.other.empty() && fault.other == node);
@@ -28,8 +35,8 @@ bool touches(const SimFault& fault, const std::string& node) {
 }  // namespace
 
 static std::string_view fault_name(std::size_t index) {
-    constexpr std::string_view kNames[] = {"crash", "vanish", "freeze",   "slow",
-                                           "stall", "cut",    "disorder", "damage"};
+    constexpr std::string_view kNames[] = {"crash", "vanish",   "freeze", "slow", "stall",
+                                           "cut",   "disorder", "damage", "hang", "swallow"};
     static_assert(std::size(kNames) == kSimFaultKinds);
     return index < std::size(kNames) ? kNames[index] : "unknown";
 }
@@ -39,7 +46,8 @@ FaultLog::FaultLog(const SimScenario& scenario) : scenario_(scenario) {
                                    limits::kNeighbourGraceUs + 2 * kMarginUs;
     for (const SimFault& fault : scenario.faults) {
         if (!severe(fault) && !overlapped(fault)) continue;
-        const std::int64_t until = fault.at_us + fault.duration_us + aftermath;
+        std::int64_t until = fault.at_us + fault.duration_us + aftermath;
+        if (fault.kind == SimFaultKind::swallow) until += limits::kLongestPartPatienceUs;
         const bool everyone =
             fault.kind == SimFaultKind::freeze && fault.node == scenario.nodes.front().name;
         for (const SimNode& node : scenario.nodes) {
@@ -54,8 +62,10 @@ bool FaultLog::severe(const SimFault& fault) const {
     switch (fault.kind) {
         case SimFaultKind::crash:
         case SimFaultKind::vanish:
-        case SimFaultKind::damage: return true;
+        case SimFaultKind::damage:
+        case SimFaultKind::swallow: return true;
         case SimFaultKind::freeze:
+        case SimFaultKind::hang:
         case SimFaultKind::stall:
             return fault.duration_us + kMarginUs >= scenario_.node_lost_after_us;
         case SimFaultKind::cut:

@@ -39,15 +39,21 @@ void SimStage::push(std::int64_t at_us, StageEvent event) {
     events_.emplace_back(at_us, std::move(event));
 }
 
-void SimStage::load(const StageConfig& config) {
-    config_ = config;
+void SimStage::unload() {
     if (violation_.empty() && runner_) violation_ = runner_->violation();
-    const FoldShape shape{options_.block_tokens, options_.hidden, options_.study != nullptr,
-                          options_.overflows, damaged_};
-    runner_ = std::make_unique<FoldRunner>(shape, config);
+    runner_.reset();
+    config_ = {};
     parts_.clear();
     events_.clear();
     rest_us_ = 0;
+}
+
+void SimStage::load(const StageConfig& config) {
+    unload();
+    config_ = config;
+    const FoldShape shape{options_.block_tokens, options_.hidden, options_.study != nullptr,
+                          options_.overflows, damaged_};
+    runner_ = std::make_unique<FoldRunner>(shape, config);
     const std::int64_t now = clock_.now_us();
     busy_until_us_ = now + options_.load_us;
     StageEvent progress;
@@ -82,6 +88,7 @@ void SimStage::start(std::uint64_t kv_blocks) {
 
 void SimStage::submit(StageInput input, std::int64_t arrival_us) {
     if (key_of(input).epoch != config_.epoch && !canary(Canary::stale_epoch)) return;
+    if (swallowing_) return;
     parts_.push(std::move(input), arrival_us);
     begin_next();
 }
@@ -99,6 +106,7 @@ std::int64_t SimStage::service_us(const StageInput& input) const {
 }
 
 void SimStage::begin_next() {
+    if (hanging_) return;
     while (rest_us_ > 0 || !parts_.empty()) {
         const std::int64_t now = clock_.now_us();
         if (busy_until_us_ > now) return;
@@ -152,6 +160,7 @@ StageEvent SimStage::finish() {
 }
 
 bool SimStage::poll(StageEvent& event) {
+    if (hanging_) return false;
     begin_next();
     if (events_.empty() || events_.front().first > clock_.now_us()) return false;
     event = std::move(events_.front().second);
@@ -161,6 +170,7 @@ bool SimStage::poll(StageEvent& event) {
 }
 
 std::int64_t SimStage::next_event_us() const {
+    if (hanging_) return std::numeric_limits<std::int64_t>::max();
     const bool waits = rest_us_ > 0 || !parts_.empty();
     std::int64_t next = waits ? busy_until_us_ : std::numeric_limits<std::int64_t>::max();
     if (!events_.empty()) next = std::min(next, events_.front().first);

@@ -53,6 +53,7 @@ public:
     void load(const StageConfig& config) override;
     void start(std::uint64_t kv_blocks) override;
     void submit(StageInput input, std::int64_t arrival_us) override;
+    void unload() override;
     bool poll(StageEvent& event) override;
 
     /// Returns when to call poll() next, or the largest time when nothing is under way.
@@ -62,12 +63,18 @@ public:
     /// Lets the stage load damaged files from the next load() on: it computes something else, and
     /// says which tensors it has loaded, as a real stage does.
     void set_damaged(bool damaged) { damaged_ = damaged; }
+    /// Keeps the stage from computing, or lets it go on.
+    void set_hanging(bool hanging) { hanging_ = hanging; }
+    /// Drops parts that arrive, or takes them again.
+    void set_swallowing(bool swallowing) { swallowing_ = swallowing; }
     /// Fails the stage with `status` at the next part.
     void fail_next(Status status) { failure_ = std::move(status); }
     /// Returns a text about the first page that was read and held a wrong value, or an empty one.
     const std::string& violation() const {
         return violation_.empty() && runner_ ? runner_->violation() : violation_;
     }
+    /// Of the latest load().
+    PipelineEpoch epoch() const { return config_.epoch; }
     std::size_t known_sequences() const { return runner_ ? runner_->known_sequences() : 0; }
     std::uint64_t kv_blocks_offered() const { return options_.kv_blocks; }
     void offer_kv_blocks(std::uint64_t count) { options_.kv_blocks = count; }
@@ -92,6 +99,8 @@ private:
     std::int64_t busy_until_us_ = 0;
     double slowness_ = 1;
     bool damaged_ = false;
+    bool hanging_ = false;
+    bool swallowing_ = false;
     Status failure_;
     std::string violation_;  // the first of earlier epochs
 };

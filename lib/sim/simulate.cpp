@@ -238,12 +238,16 @@ void World::begin(const SimFault& fault) {
             cluster_.network.disorder(fault.node, fault.other, until);
             return;
         case SimFaultKind::damage: cluster_.set_damaged(fault.node, true); return;
+        case SimFaultKind::hang: cluster_.set_hanging(fault.node, true); return;
+        case SimFaultKind::swallow: cluster_.set_swallowing(fault.node, true); return;
     }
 }
 
 void World::end(const SimFault& fault) {
     if (fault.kind == SimFaultKind::slow) cluster_.set_slowness(fault.node, 1);
     if (fault.kind == SimFaultKind::damage) cluster_.set_damaged(fault.node, false);
+    if (fault.kind == SimFaultKind::hang) cluster_.set_hanging(fault.node, false);
+    if (fault.kind == SimFaultKind::swallow) cluster_.set_swallowing(fault.node, false);
     const bool gone = fault.kind == SimFaultKind::crash || fault.kind == SimFaultKind::vanish;
     if (gone && !cluster_.has_worker(fault.node)) cluster_.start_worker(fault.node);
 }

@@ -109,7 +109,9 @@ SimFault draw_fault(Draw& draw, const SimScenario& scenario) {
         case SimFaultKind::freeze:
             fault.duration_us = draw.between(10'000, draw.chance(0.3) ? 18'000'000 : 3'000'000);
             break;
-        case SimFaultKind::damage: break;  // see add_damage()
+        case SimFaultKind::damage:
+        case SimFaultKind::hang:
+        case SimFaultKind::swallow: break;  // added below
         case SimFaultKind::stall:
         case SimFaultKind::cut:
         case SimFaultKind::disorder:
@@ -163,6 +165,21 @@ void add_damage(Draw& draw, SimScenario& scenario) {
     scenario.safety_us = std::max(scenario.safety_us, fault.at_us + fault.duration_us);
 }
 
+/// Lets the stages of a worker stand still for a while, or lose what they get, while the worker
+/// itself is alive.
+void add_idle_stage(Draw& draw, SimScenario& scenario) {
+    const std::int64_t worker = draw.between(1, std::ssize(scenario.nodes) - 1);
+    SimFault fault;
+    fault.kind = draw.one_of({SimFaultKind::hang, SimFaultKind::swallow});
+    fault.at_us = draw.between(0, scenario.workload.spread_us + 4'000'000);
+    fault.node = scenario.nodes[static_cast<std::size_t>(worker)].name;
+    fault.duration_us = fault.kind == SimFaultKind::swallow
+                            ? draw.between(1'000, 1'000'000)
+                            : draw.between(10'000, draw.chance(0.5) ? 200'000'000 : 3'500'000);
+    scenario.faults.push_back(fault);
+    scenario.safety_us = std::max(scenario.safety_us, fault.at_us + fault.duration_us);
+}
+
 /// Some machines have several devices, the head's among them.
 void add_devices(Draw& draw, SimScenario& scenario) {
     for (SimNode& node : scenario.nodes) {
@@ -208,6 +225,7 @@ SimScenario swarm_scenario(std::uint64_t seed) {
     scenario.overflows = draw.one_of({0.0, 0.0, 0.0003, 0.003});
     scenario.keys = draw.chance(0.3);
     if (draw.chance(0.1)) add_damage(draw, scenario);
+    if (draw.chance(0.15)) add_idle_stage(draw, scenario);
     return scenario;
 }
 

@@ -31,6 +31,16 @@ StageRunner::StageRunner(Backend& backend, std::unique_ptr<Model> model, const M
       cache_(cache) {}
 
 StageRunner::~StageRunner() {
+    wait();
+}
+
+std::unique_ptr<Model> StageRunner::take_model() {
+    wait();
+    return std::move(model_);
+}
+
+/// Waits until the device does nothing more.
+void StageRunner::wait() {
     // Errors can be ignored here: a stream that failed does nothing more.
     static_cast<void>(compute_->wait(compute_->record()));
     static_cast<void>(copies_out_->wait(copies_out_->record()));

@@ -42,9 +42,13 @@ public:
     /// part can run after an error.
     Result<StageOutput> finish();
 
+    /// Waits for the parts under way and gives the layers away. Nothing else can follow.
+    std::unique_ptr<Model> take_model();
+
     std::uint64_t weight_bytes() const { return model_->weight_bytes(); }
 
 private:
+    void wait();
     ModelBounds bounds() const;
     std::size_t layer_count() const { return static_cast<std::size_t>(config_.layers.size()); }
     Status allocate_pages(std::uint64_t kv_blocks);

@@ -24,8 +24,11 @@ public:
         std::uint64_t kv_block_capacity = 0;
         std::vector<LoadedTensor> tensors;  ///< with their hashes; empty without weights
     };
-    /// Drops the epoch before and loads the layers. Errors: of the files, or resource_exhausted.
+    /// Drops the epoch before and loads the layers, unless the epoch before had the same ones.
+    /// Errors: of the files, or resource_exhausted.
     virtual Result<Loaded> load(const StageConfig& config, const Progress& progress) = 0;
+    /// Frees layers and pages. Only load() may follow.
+    virtual void unload() = 0;
     /// Allocates the KV pages. Call it only after load(). Errors: resource_exhausted.
     virtual Status start(std::uint64_t kv_blocks) = 0;
     /// Returns the number of parts that may be under way, begun but not finished; at least 1. With

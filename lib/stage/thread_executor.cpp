@@ -46,12 +46,17 @@ public:
     void load(const StageConfig& config) override {
         {
             const std::lock_guard lock(mutex_);
+            drop_epoch(config.epoch);
             load_ = config;
-            wanted_epoch_ = config.epoch;
-            start_.reset();
-            parts_.clear();
-            events_.clear();
-            ++wanted_load_;
+        }
+        signal_.notify_one();
+    }
+
+    void unload() override {
+        {
+            const std::lock_guard lock(mutex_);
+            drop_epoch({});
+            unload_ = true;
         }
         signal_.notify_one();
     }
@@ -83,6 +88,16 @@ public:
 
 private:
     void run();
+    /// Makes the present epoch void. Under mutex_.
+    void drop_epoch(PipelineEpoch wanted) {
+        wanted_epoch_ = wanted;
+        load_.reset();
+        unload_ = false;
+        start_.reset();
+        parts_.clear();
+        events_.clear();
+        ++wanted_load_;
+    }
     /// Runs `work`. The stage fails when memory or threads are short.
     template <typename Work>
     void guarded(const char* what, const Work& work);
@@ -106,6 +121,7 @@ private:
     std::mutex mutex_;
     std::condition_variable signal_;
     std::optional<StageConfig> load_;            // under mutex_
+    bool unload_ = false;                        // under mutex_
     std::optional<std::uint64_t> start_;         // under mutex_
     PartQueue parts_;                            // under mutex_
     std::deque<StageEvent> events_;              // under mutex_
@@ -163,7 +179,7 @@ void ThreadExecutor::run() {
     std::unique_lock lock(mutex_);
     while (true) {
         signal_.wait(lock, [&] {
-            return stopping_ || load_ || start_ || !parts_.empty() || !begun_.empty();
+            return stopping_ || load_ || unload_ || start_ || !parts_.empty() || !begun_.empty();
         });
         if (stopping_) return;
         if (load_) {
@@ -171,6 +187,12 @@ void ThreadExecutor::run() {
             load_number_ = wanted_load_.load();
             lock.unlock();
             guarded("load the layers", [&] { do_load(config); });
+        } else if (std::exchange(unload_, false)) {
+            load_number_ = wanted_load_.load();
+            lock.unlock();
+            loaded_ = ready_ = false;
+            begun_.clear();
+            work_->unload();
         } else if (start_) {
             const std::uint64_t blocks = *std::exchange(start_, std::nullopt);
             lock.unlock();

@@ -25,6 +25,8 @@ public:
         return Loaded{weights, capacity, {}};
     }
 
+    void unload() override { runner_.reset(); }
+
     Status start(std::uint64_t kv_blocks) override {
         runner_->start(kv_blocks);
         return {};

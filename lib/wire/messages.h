@@ -164,7 +164,15 @@ struct StageFailed {
     std::uint32_t stage_index = 0;
     StatusCode code = StatusCode::internal;
     std::string reason;
+    bool next_unreachable = false;  ///< because it could never reach the stage after it
     friend bool operator==(const StageFailed&, const StageFailed&) = default;
+};
+
+/// Head to worker: the epoch is over, and its stages end. The worker closes its links to other
+/// stages. It keeps the layers, which the next epoch may need. Not for nodes before protocol 3.1.
+struct EndEpoch {
+    PipelineEpoch epoch;
+    friend bool operator==(const EndEpoch&, const EndEpoch&) = default;
 };
 
 /// Counters of a peer link. Lists are [kLaneCount] or empty.
@@ -191,11 +199,24 @@ struct StageLinkReport {
     friend bool operator==(const StageLinkReport&, const StageLinkReport&) = default;
 };
 
+/// What a stage does in an epoch: counts of parts from its start.
+struct StageActivity {
+    PipelineEpoch epoch;
+    std::uint32_t stage_index = 0;
+    std::uint64_t received = 0;  ///< parts that the stage was given to compute
+    std::uint64_t sent = 0;      ///< parts that it has sent to the next stage or to the LM head
+    /// How long the stage has held the oldest part that it is to compute; 0: it holds none.
+    std::int64_t held_us = 0;
+    friend bool operator==(const StageActivity&, const StageActivity&) = default;
+};
+
 /// Both directions, once a second: the sender is alive.
 struct Heartbeat {
     std::uint64_t sequence = 0;
     /// From a worker: one of each stage that sends to another process.
     std::vector<StageLinkReport> next_links;
+    /// From a worker: one of each stage that serves. Empty from nodes before protocol 3.1.
+    std::vector<StageActivity> stages;
     friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 
@@ -233,10 +254,10 @@ struct LinkProbe {
 
 // ---- All of them -------------------------------------------------------------------------------
 
-using Message =
-    std::variant<Hello, Welcome, Refuse, Assign, LoadProgress, StageLoaded, StageStart, StageReady,
-                 PeerHello, StageFailed, Heartbeat, ProbeLink, ProbeHello, LinkProbe, PartPlan,
-                 ForwardedPart, ReturnedPart, RetiredPart, TokenFeedback, Enrol, Enrolled>;
+using Message = std::variant<Hello, Welcome, Refuse, Assign, LoadProgress, StageLoaded, StageStart,
+                             StageReady, PeerHello, StageFailed, Heartbeat, ProbeLink, ProbeHello,
+                             LinkProbe, PartPlan, ForwardedPart, ReturnedPart, RetiredPart,
+                             TokenFeedback, Enrol, Enrolled, EndEpoch>;
 
 /// Returns the name of the alternative, for errors. Static storage.
 std::string_view message_name(const Message& message);

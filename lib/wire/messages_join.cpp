@@ -369,7 +369,8 @@ flatbuffers::Offset<wire::StageFailed> write(Builder& builder, const StageFailed
     const auto epoch = write_epoch(builder, message.epoch);
     const auto reason = write_reason(builder, message.reason);
     return wire::CreateStageFailed(builder, epoch, stage_number(message.stage_index),
-                                   static_cast<std::int32_t>(message.code), reason);
+                                   static_cast<std::int32_t>(message.code), reason,
+                                   message.next_unreachable);
 }
 
 void read(WireReader& reader, const wire::StageFailed& from, StageFailed& to) {
@@ -377,6 +378,15 @@ void read(WireReader& reader, const wire::StageFailed& from, StageFailed& to) {
     to.stage_index = read_stage(reader, from.stage_index());
     to.code = reader.error_code("code", from.code());
     to.reason = reader.text("reason", from.reason());
+    to.next_unreachable = from.next_unreachable();
+}
+
+flatbuffers::Offset<wire::EndEpoch> write(Builder& builder, const EndEpoch& message) {
+    return wire::CreateEndEpoch(builder, write_epoch(builder, message.epoch));
+}
+
+void read(WireReader&, const wire::EndEpoch& from, EndEpoch& to) {
+    to.epoch = read_epoch(from.epoch());
 }
 
 namespace {
@@ -420,6 +430,32 @@ LinkReport read_report(WireReader& reader, const wire::LinkReport& from) {
     return to;
 }
 
+template <typename Table>
+using TableList = flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<Table>>>;
+
+TableList<wire::StageActivity> write_stages(Builder& builder, const Heartbeat& message) {
+    std::vector<flatbuffers::Offset<wire::StageActivity>> stages;
+    for (const StageActivity& stage : message.stages) {
+        const auto epoch = write_epoch(builder, stage.epoch);
+        stages.push_back(wire::CreateStageActivity(builder, epoch, stage_number(stage.stage_index),
+                                                   stage.received, stage.sent, stage.held_us));
+    }
+    return stages.empty() ? 0 : builder.CreateVector(stages);
+}
+
+void read_stages(WireReader& reader, const wire::Heartbeat& from, Heartbeat& to) {
+    const auto* list = from.stages();
+    const std::size_t count = reader.length("stages", list, limits::kMaxNodeDevices, kTableBytes);
+    for (std::size_t i = 0; i < count && reader.ok(); ++i) {
+        const wire::StageActivity& stage = *list->Get(static_cast<flatbuffers::uoffset_t>(i));
+        reader.enter("stages", i);
+        to.stages.push_back({read_epoch(stage.epoch()), read_stage(reader, stage.stage_index()),
+                             stage.received(), stage.sent(),
+                             reader.integer("held_us", stage.held_us(), 0, limits::kLongestUs)});
+        reader.leave();
+    }
+}
+
 }  // namespace
 
 flatbuffers::Offset<wire::Heartbeat> write(Builder& builder, const Heartbeat& message) {
@@ -430,9 +466,10 @@ flatbuffers::Offset<wire::Heartbeat> write(Builder& builder, const Heartbeat& me
         next_links.push_back(
             wire::CreateStageLinkReport(builder, epoch, stage_number(report.stage_index), link));
     }
-    flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<wire::StageLinkReport>>> list;
+    TableList<wire::StageLinkReport> list;
     if (!next_links.empty()) list = builder.CreateVector(next_links);
-    return wire::CreateHeartbeat(builder, message.sequence, list);
+    const auto stages = write_stages(builder, message);
+    return wire::CreateHeartbeat(builder, message.sequence, list, stages);
 }
 
 void read(WireReader& reader, const wire::Heartbeat& from, Heartbeat& to) {
@@ -452,6 +489,7 @@ void read(WireReader& reader, const wire::Heartbeat& from, Heartbeat& to) {
         }
         reader.leave();
     }
+    read_stages(reader, from, to);
 }
 
 flatbuffers::Offset<wire::ProbeLink> write(Builder& builder, const ProbeLink& message) {

@@ -17,14 +17,15 @@
 
 // The alternatives of molink::Message in their order, which is that of the schema's union. Each has
 // functions write() and read() in messages_join.cpp or messages_work.cpp.
-#define MOLINK_WIRE_MESSAGES(X)                                                            \
-    X(Hello)                                                                               \
-    X(Welcome)                                                                             \
-    X(Refuse)                                                                              \
-    X(Assign)                                                                              \
-    X(LoadProgress) X(StageLoaded) X(StageStart) X(StageReady) X(PeerHello) X(StageFailed) \
-        X(Heartbeat) X(ProbeLink) X(ProbeHello) X(LinkProbe) X(PartPlan) X(ForwardedPart)  \
-            X(ReturnedPart) X(RetiredPart) X(TokenFeedback) X(Enrol) X(Enrolled)
+#define MOLINK_WIRE_MESSAGES(X)                                                              \
+    X(Hello)                                                                                 \
+    X(Welcome)                                                                               \
+    X(Refuse)                                                                                \
+    X(Assign)                                                                                \
+    X(LoadProgress)                                                                          \
+    X(StageLoaded) X(StageStart) X(StageReady) X(PeerHello) X(StageFailed) X(Heartbeat)      \
+        X(ProbeLink) X(ProbeHello) X(LinkProbe) X(PartPlan) X(ForwardedPart) X(ReturnedPart) \
+            X(RetiredPart) X(TokenFeedback) X(Enrol) X(Enrolled) X(EndEpoch)
 
 namespace molink::wire {
 struct PipelineEpoch;

@@ -18,7 +18,7 @@ int abi_header_alone(void) {
     const molink_stage_info stage = MOLINK_STAGE_INFO_INIT;
     const molink_link_info link = MOLINK_LINK_INFO_INIT;
     const molink_worker_info view = MOLINK_WORKER_INFO_INIT;
-    return engine.local_stage == 1 && worker.join_within_us == 60000000 && request.n == 1 &&
+    return engine.local_stage == 1 && worker.give_up_after_us == -1 && request.n == 1 &&
            model.layers == 0 && cluster.state == 0 && node.id == 0 && metrics.running == 0 &&
            histogram.count == 0 && stage.parts == 0 && link.lane_count == 0 && view.epoch == 0;
 }

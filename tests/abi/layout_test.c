@@ -246,7 +246,7 @@ static void check_link_info(void) {
 }
 
 static void check_worker_options(void) {
-    SIZE(molink_worker_options, 176);
+    SIZE(molink_worker_options, 184);
     OFFSET(molink_worker_options, struct_size, 0);
     OFFSET(molink_worker_options, model_dir, 8);
     OFFSET(molink_worker_options, join, 16);
@@ -273,6 +273,7 @@ static void check_worker_options(void) {
     OFFSET(molink_worker_options, key_file, 152);
     OFFSET(molink_worker_options, head_key, 160);
     OFFSET(molink_worker_options, token, 168);
+    OFFSET(molink_worker_options, give_up_after_us, 176);
 }
 
 static void check_worker_info(void) {

@@ -108,6 +108,7 @@ static molink_worker* join(const char* model, const molink_engine* engine, const
     options.model_dir = model;
     options.join = molink_engine_address(engine);
     options.name = name;
+    options.give_up_after_us = 0;
     options.threads = 1;
     options.memory_bytes = (int64_t)64 << 20;
     CHECK_OK(molink_worker_create(&options, &worker));
@@ -192,6 +193,7 @@ static void with_keys(const char* model, const output* expected) {
     worker_options.memory_bytes = (int64_t)64 << 20;
     worker_options.key_file = "capi_worker.key";
     worker_options.token = token;
+    worker_options.give_up_after_us = 0;
     CHECK_OK(molink_worker_create(&worker_options, &worker));
     CHECK_OK(molink_engine_wait_ready(engine, 60000000));
     generate_with_hashes(engine, &found);

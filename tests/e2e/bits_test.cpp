@@ -117,6 +117,7 @@ Output run(const std::string& model, const Setup& setup) {
         WorkerOptions worker;
         fill(worker, setup, model, network, "worker" + std::to_string(i));
         worker.join = "inproc://head";
+        worker.give_up_after_us = 0;
         auto opened = Worker::open(std::move(worker));
         REQUIRE(opened.has_value());
         workers.push_back(std::move(*opened));

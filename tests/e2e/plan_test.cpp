@@ -260,10 +260,10 @@ TEST_CASE("real workers are measured, used for a plan and dismissed") {
         return more;
     };
     Process plan(kBin + "/molink-plan", with({"--listen", address, "--nodes", "3"}));
-    Process first(kBin + "/molink-worker",
-                  with({"--join", address, "--name", "first", "--layers", "2-3"}));
-    Process second(kBin + "/molink-worker",
-                   with({"--join", address, "--name", "second", "--layers", "4-5"}));
+    Process first(kBin + "/molink-worker", with({"--join", address, "--name", "first", "--layers",
+                                                 "2-3", "--give-up-after", "0"}));
+    Process second(kBin + "/molink-worker", with({"--join", address, "--name", "second", "--layers",
+                                                  "4-5", "--give-up-after", "0"}));
     const int status = plan.wait(kLimitS);
     INFO(plan.errors());
     REQUIRE(status == 0);

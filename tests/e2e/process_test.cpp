@@ -43,8 +43,9 @@ struct Scene {
                                          common + Flags{"--listen", address} + more);
     }
     std::unique_ptr<Process> worker(const Flags& more = {}) const {
-        return std::make_unique<Process>(kBin + "/molink-worker",
-                                         common + Flags{"--join", address} + more);
+        return std::make_unique<Process>(
+            kBin + "/molink-worker",
+            common + Flags{"--join", address, "--give-up-after", "0"} + more);
     }
 };
 
@@ -174,7 +175,7 @@ TEST_CASE("a worker ends when its head is killed") {
     auto worker = scene.worker();
     REQUIRE(head->read_until("once upon a time", kLimitS));
     head->signal(SIGKILL);
-    REQUIRE(says(failure_of(*worker, 1), "was lost"));
+    REQUIRE(says(failure_of(*worker, 4), "was lost"));
 }
 
 TEST_CASE("the head waits for a frozen worker") {
@@ -219,7 +220,7 @@ TEST_CASE("a worker with another model, type or too little memory is told why") 
     std::vector<std::string> told;
     const auto refused = [&](const Flags& flags, const std::string& words) {
         Process worker(kBin + "/molink-worker", flags + Flags{"--join", scene.address});
-        REQUIRE(says(failure_of(worker, 1), words));
+        REQUIRE(says(failure_of(worker, 3), words));
         told.push_back(words);
     };
     refused(other.common, "a model with hash");
@@ -240,7 +241,7 @@ TEST_CASE("a worker without the head's KV type is refused, and both processes na
     auto head = scene.head(kJob + Flags{"--stages", "2", "--kv", "f16"});
     const std::string words = "has a KV cache of f32; the head has f16";
     auto plain = scene.worker();
-    REQUIRE(says(failure_of(*plain, 1), words));
+    REQUIRE(says(failure_of(*plain, 3), words));
     auto told = scene.worker({"--kv", "f16"});
     result_of(*head);
     REQUIRE(says(head->errors(), "peer refused: node"));
@@ -262,7 +263,7 @@ TEST_CASE("wrong addresses are refused with a reason") {
         kBin + "/molink-worker",
         scene.common + Flags{"--join-within", "1", "--join",
                              "tcp://127.0.0.1:" + std::to_string(molink::test::free_port())});
-    REQUIRE(says(failure_of(nobody, 1), "no head answered at tcp://127.0.0.1"));
+    REQUIRE(says(failure_of(nobody, 4), "no head answered at tcp://127.0.0.1"));
     Process missing(kBin + "/molink-generate",
                     scene.common + kJob + Flags{"--stages", "2", "--wait", "1"});
     REQUIRE(says(failure_of(missing, 3), "1 of 2 nodes are here; missing 1"));

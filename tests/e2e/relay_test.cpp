@@ -38,6 +38,7 @@ struct RelayedCluster {
             WorkerOptions worker;
             set(worker);
             worker.join = engine->address();
+            worker.give_up_after_us = 0;
             auto joined = Worker::open(std::move(worker));
             REQUIRE(joined.has_value());
             workers.push_back(std::move(*joined));

@@ -51,6 +51,7 @@ public:
             WorkerOptions worker;
             set(worker);
             worker.join = engine->address();
+            worker.give_up_after_us = 0;
             if (keyed_) {
                 const PublicKey head = read_key_file((dir_ / "head.key").string())->public_key;
                 const auto token = add_join_token(access, head, engine->address(), 600, false);

@@ -180,7 +180,8 @@ std::vector<WireSample> wire_samples_3_0() {
 }
 
 /// Changes the samples of 3.0 to those of 3.1: nodes have keys, rows that are not numbers end their
-/// sequence, rows of f16 may be bf16, and rows of int8 have exact values.
+/// sequence, rows of f16 may be bf16, rows of int8 have exact values, and workers say what their
+/// stages do.
 std::vector<WireSample> wire_samples_3_1() {
     std::vector<WireSample> samples = wire_samples_3_0();
     const std::vector<RowFault> faults{{SequenceId(12), 1, 2, RowFaultKind::range},
@@ -203,10 +204,15 @@ std::vector<WireSample> wire_samples_3_1() {
             returned->faults = faults;
         } else if (auto* retired = std::get_if<RetiredPart>(&sample.message)) {
             retired->faults = faults;
+        } else if (auto* failed = std::get_if<StageFailed>(&sample.message)) {
+            failed->next_unreachable = true;
+        } else if (auto* heartbeat = std::get_if<Heartbeat>(&sample.message)) {
+            heartbeat->stages = {{kKey.epoch, 1, 1ull << 40, 77, 2'500'000}, {kKey.epoch, 2}};
         }
     }
     samples.push_back({"enrol", Enrol{key(7), "desk"}});
     samples.push_back({"enrolled", Enrolled{}});
+    samples.push_back({"end_epoch", EndEpoch{kKey.epoch}});
     return samples;
 }
 

@@ -65,40 +65,51 @@ PartitionModel fold_partition_model() {
 
 ClusterFixture::ClusterFixture(std::int32_t stages, bool local_stage, LmHead lm_head,
                                bool direct_feedback, std::size_t head_devices, TensorCheck* tensors)
-    : head_stages(make_fold_stages(clock, head_devices)) {
+    : head_stages(make_fold_stages(clock, head_devices)), stages_(stages) {
     clock.now = 1'000'000;
-    HeadConfig config;
-    config.identity = fold_identity("head", head_devices);
-    config.partition_model = fold_partition_model();
-    config.partition_model.tied_embeddings = lm_head == LmHead::first;
-    config.lm_head = lm_head;
-    config.local_stage = local_stage;
-    config.direct_feedback = direct_feedback;
-    config.probe_links = false;  // a tick of the clock would look like a slow network
-    config.engine.max_running = 4;
-    config.engine.max_waiting = 64;
-    config.engine.max_step_tokens = 32;
-    config.engine.max_slice_tokens = 16;
-    config.engine.block_tokens = kBlockTokens;
-    config.engine.vocabulary = kFoldVocabulary;
-    config.max_context = 256;
-    config.node_lost_after_us = 15'000'000;
-    config.reconnect_within_us = 3'000'000;
-    config.tensors = tensors != nullptr ? tensors : &tensors_;
-    HeadPolicies policies{make_seed_cluster(stages), make_cost_partitioner(), nullptr};
-    head = std::make_unique<HeadNode>(config, std::move(policies), *this, clock,
+    config_.identity = fold_identity("head", head_devices);
+    config_.partition_model = fold_partition_model();
+    config_.partition_model.tied_embeddings = lm_head == LmHead::first;
+    config_.lm_head = lm_head;
+    config_.local_stage = local_stage;
+    config_.direct_feedback = direct_feedback;
+    config_.probe_links = false;  // a tick of the clock would look like a slow network
+    config_.engine.max_running = 4;
+    config_.engine.max_waiting = 64;
+    config_.engine.max_step_tokens = 32;
+    config_.engine.max_slice_tokens = 16;
+    config_.engine.block_tokens = kBlockTokens;
+    config_.engine.vocabulary = kFoldVocabulary;
+    config_.max_context = 256;
+    config_.node_lost_after_us = 15'000'000;
+    config_.reconnect_within_us = 3'000'000;
+    config_.tensors = tensors != nullptr ? tensors : &tensors_;
+    start_head();
+}
+
+void ClusterFixture::start_head() {
+    HeadPolicies policies{make_seed_cluster(stages_), make_cost_partitioner(), nullptr};
+    head = std::make_unique<HeadNode>(config_, std::move(policies), *this, clock,
                                       executors_of(head_stages), Log());
     transport = network->make_transport();
     if (!transport->listen("inproc://head")) {
         throw std::runtime_error("the head cannot listen at inproc://head");
     }
-    hub = make_hub(*transport, clock, *head, 1);
+    hub = make_hub(*transport, clock, *head, next_seed_++);
     head->attach(*hub);
+}
+
+void ClusterFixture::restart_head() {
+    hub.reset();
+    transport.reset();
+    head.reset();
+    head_stages = make_fold_stages(clock, head_stages.size());
+    start_head();
 }
 
 ClusterFixture::~ClusterFixture() = default;
 
-FoldWorker& ClusterFixture::add_worker(NodeIdentity identity) {
+FoldWorker& ClusterFixture::add_worker(NodeIdentity identity, std::string advertise) {
     auto worker = std::make_unique<FoldWorker>();
     worker->stages = make_fold_stages(clock, identity.devices.size());
     worker->name = identity.name;
@@ -110,12 +121,14 @@ FoldWorker& ClusterFixture::add_worker(NodeIdentity identity) {
     WorkerConfig config;
     config.identity = std::move(identity);
     config.join = "inproc://head";
-    config.join_within_us = 10'000'000;
+    config.join_within_us = join_within_us;
+    config.give_up_after_us = give_up_after_us;
     config.head_lost_after_us = 15'000'000;
     config.reconnect_within_us = 3'000'000;
     worker->node = std::make_unique<WorkerNode>(config, clock, executors_of(worker->stages), Log());
     worker->hub = make_hub(*worker->transport, clock, *worker->node, next_seed_++);
-    if (!worker->node->attach(*worker->hub, address).ok()) {
+    if (advertise.empty()) advertise = address;
+    if (!worker->node->attach(*worker->hub, advertise).ok()) {
         throw std::runtime_error("the worker at " + address + " cannot dial the head");
     }
     workers.push_back(std::move(worker));

@@ -42,8 +42,11 @@ public:
                    TensorCheck* tensors = nullptr);
     ~ClusterFixture() override;
 
-    FoldWorker& add_worker(NodeIdentity identity);
+    /// `advertise`: what other workers dial; empty: the address at which it listens.
+    FoldWorker& add_worker(NodeIdentity identity, std::string advertise = {});
     FoldWorker& add_worker(const std::string& name) { return add_worker(fold_identity(name)); }
+    /// Ends the head as a crash would, and starts another one at the same address.
+    void restart_head();
     /// Destroys a worker without telling the head, as a crash would.
     void kill(const std::string& name);
 
@@ -65,6 +68,9 @@ public:
     bool all_ended() const;
 
     sim::SimClock clock;
+    /// Of workers that are added from now on: they end with the head.
+    std::int64_t join_within_us = 10'000'000;
+    std::int64_t give_up_after_us = 0;
     std::shared_ptr<InprocHub> network = make_inproc_hub();
     std::vector<std::unique_ptr<sim::SimStage>> head_stages;
     std::unique_ptr<Transport> transport;
@@ -73,9 +79,13 @@ public:
     std::vector<std::unique_ptr<FoldWorker>> workers;
 
 private:
+    void start_head();
+
+    HeadConfig config_;
+    std::int32_t stages_;
     sim::SimTensorCheck tensors_;
     std::uint64_t next_request_ = 1;
-    std::uint64_t next_seed_ = 2;  // of link tokens, different for every node
+    std::uint64_t next_seed_ = 1;  // of link tokens, different for every node
 };
 
 }  // namespace molink::test

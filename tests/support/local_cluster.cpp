@@ -32,6 +32,7 @@ LocalCluster::LocalCluster(const LocalClusterOptions& options) {
         WorkerOptions worker;
         fill(worker, "worker" + std::to_string(i));
         worker.join = "inproc://head";
+        worker.give_up_after_us = 0;
         auto opened = Worker::open(std::move(worker));
         if (!opened) throw std::runtime_error(opened.error().to_string());
         workers_.push_back(std::move(*opened));

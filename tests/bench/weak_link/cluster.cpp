@@ -136,9 +136,10 @@ BenchCluster::BenchCluster(const Cell& cell, const std::string& model,
     for (std::int32_t i = 1; i <= workers; ++i) {
         const int port = test::free_port();
         std::vector<std::string> flags = worker_flags(cell, model);
-        flags.insert(flags.end(), {"--join", join, "--listen", address_of(port), "--advertise",
-                                   address_of(relay_port(cell.link, port)), "--name",
-                                   fmt::format("worker-{}", i)});
+        flags.insert(
+            flags.end(),
+            {"--join", join, "--give-up-after", "0", "--listen", address_of(port), "--advertise",
+             address_of(relay_port(cell.link, port)), "--name", fmt::format("worker-{}", i)});
         workers_.push_back(std::make_unique<test::Process>(programs + "/molink-worker", flags));
     }
     const Status ready = engine_->wait_ready(60'000'000);

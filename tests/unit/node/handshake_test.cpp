@@ -43,7 +43,7 @@ TEST_CASE("a process must offer a device, and may fix layers for one only") {
     NodeIdentity small = worker;
     small.devices[1].memory_bytes = 900;
     const Status refused = check_hello(make_hello(small, "inproc://w"), head, model);
-    REQUIRE(refused.code() == StatusCode::resource_exhausted);
+    REQUIRE(refused.code() == StatusCode::failed_precondition);
     REQUIRE(refused.message().find("node 'w/1'") == 0);
     worker.devices.clear();
     REQUIRE(check_hello(make_hello(worker, "inproc://w"), head, model).message() ==

@@ -23,6 +23,7 @@ public:
     }
     void start(std::uint64_t) override { push(StageEventKind::ready); }
     void submit(StageInput input, std::int64_t) override { inputs.push_back(std::move(input)); }
+    void unload() override { inputs.clear(); }
     bool poll(StageEvent& event) override {
         if (events.empty()) return false;
         event = std::move(events.front());

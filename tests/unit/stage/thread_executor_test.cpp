@@ -46,6 +46,10 @@ public:
         under_way_.clear();
         return Loaded{1, 1};
     }
+    void unload() override {
+        under_way_.clear();
+        notes_.add("unload");
+    }
     Status start(std::uint64_t) override { return {}; }
     std::int32_t parts_at_once() const override { return parts_; }
     Status begin(StageInput input) override {

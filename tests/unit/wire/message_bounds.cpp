@@ -93,7 +93,10 @@ bool valid(const StageFailed& m) {
     return m.stage_index <= 255 && valid(m.code) && valid(m.reason);
 }
 bool valid(const Heartbeat& m) {
-    return m.next_links.size() <= 16 &&
+    const bool stages = std::all_of(m.stages.begin(), m.stages.end(), [](const auto& stage) {
+        return stage.stage_index <= 255 && stage.held_us >= 0;
+    });
+    return stages && m.stages.size() <= 16 && m.next_links.size() <= 16 &&
            std::all_of(m.next_links.begin(), m.next_links.end(), [](const auto& report) {
                return report.stage_index <= 255 &&
                       report.link.lane_sent_bytes.size() <= kLaneCount &&
@@ -107,6 +110,9 @@ bool valid(const Enrol& m) {
     return valid(m.node_name);
 }
 bool valid(const Enrolled&) {
+    return true;
+}
+bool valid(const EndEpoch&) {
     return true;
 }
 bool valid(const ProbeHello&) {

@@ -333,11 +333,13 @@ LinkReport random_report(Random& random) {
 }
 
 Heartbeat random_heartbeat(Random& random) {
-    Heartbeat heartbeat{random.next(), {}};
+    Heartbeat heartbeat{random.next(), {}, {}};
     const std::uint64_t reports = random.below(4);
     for (std::uint64_t i = 0; i < reports; ++i) {
         heartbeat.next_links.push_back(
             {random_epoch(random), random_stage(random), random_report(random)});
+        heartbeat.stages.push_back({random_epoch(random), random_stage(random), random.next(),
+                                    random.next(), random_int(random, 0, 1 << 30)});
     }
     return heartbeat;
 }
@@ -390,7 +392,7 @@ constexpr Message (*kMakers[])(Random&) = {
     },
     [](Random& random) -> Message {
         return StageFailed{random_epoch(random), random_stage(random), random_code(random),
-                           random_text(random)};
+                           random_text(random), random.below(2) == 1};
     },
     [](Random& random) -> Message { return random_heartbeat(random); },
     [](Random& random) -> Message {
@@ -408,6 +410,7 @@ constexpr Message (*kMakers[])(Random&) = {
         return Enrol{*random_node_key(random, true), random_text(random)};
     },
     [](Random&) -> Message { return Enrolled{}; },
+    [](Random& random) -> Message { return EndEpoch{random_epoch(random)}; },
 };
 static_assert(std::size(kMakers) == kMessageKinds);
 
