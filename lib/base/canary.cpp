@@ -9,7 +9,7 @@
 namespace molink {
 
 Canary canary_by_name(std::string_view name) {
-    constexpr std::array<std::pair<std::string_view, Canary>, 23> kNames{{
+    constexpr std::array<std::pair<std::string_view, Canary>, 24> kNames{{
         {"block_reused_early", Canary::block_reused_early},
         {"prefix_unpublished", Canary::prefix_unpublished},
         {"stale_epoch", Canary::stale_epoch},
@@ -32,6 +32,7 @@ Canary canary_by_name(std::string_view name) {
         {"fault_not_fed_back", Canary::fault_not_fed_back},
         {"faulty_published", Canary::faulty_published},
         {"stuck_unnoticed", Canary::stuck_unnoticed},
+        {"late_is_stuck", Canary::late_is_stuck},
         {"tensors_unchecked", Canary::tensors_unchecked},
     }};
     for (const auto& [known, which] : kNames) {

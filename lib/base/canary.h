@@ -30,7 +30,8 @@ enum class Canary {
     fault_ignored,          ///< a token is sampled from logits that are not numbers
     fault_not_fed_back,     ///< parts wait for the token of a sequence that ends at a fault
     faulty_published,       ///< rows that are not numbers enter the prefix cache
-    stuck_unnoticed,        ///< a stage that computes nothing keeps its place
+    stuck_unnoticed,        ///< a stage that computes nothing, or loses parts, keeps its place
+    late_is_stuck,          ///< a stage that is late is lost
     tensors_unchecked,      ///< what a stage has loaded is not compared with the head's files
 };
 

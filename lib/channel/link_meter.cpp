@@ -27,12 +27,12 @@ constexpr std::int64_t kSpreadUs = 10'000;
 constexpr std::int64_t kGapUs = 200'000;
 /// Bounds of a rate in bytes per us. A peer whose counters give rates beyond them is faulty or
 /// hostile. The bounds keep rates and times within the range of their types.
-constexpr double kSlowest = 1e-6;
-constexpr double kFastest = 1e6;
+constexpr double kSlowestRate = 1e-6;
+constexpr double kFastestRate = 1e6;
 
 double rate_of(std::int64_t bytes, std::int64_t span_us) {
-    return std::clamp(static_cast<double>(bytes) / static_cast<double>(span_us), kSlowest,
-                      kFastest);
+    return std::clamp(static_cast<double>(bytes) / static_cast<double>(span_us), kSlowestRate,
+                      kFastestRate);
 }
 
 }  // namespace
@@ -226,7 +226,7 @@ double LinkMeter::pace(std::int64_t now_us) const {
 
 std::int64_t LinkMeter::next_send_us(std::int64_t now_us, std::size_t bytes) {
     if (!paced_) return free_us_ = now_us;
-    const double cost = static_cast<double>(bytes) / std::max(pace(now_us), kSlowest);
+    const double cost = static_cast<double>(bytes) / std::max(pace(now_us), kSlowestRate);
     free_us_ = std::max(free_us_, now_us - kCatchUpUs) + static_cast<std::int64_t>(cost);
     return free_us_;
 }

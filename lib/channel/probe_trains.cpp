@@ -20,15 +20,15 @@ constexpr std::int64_t kCloseUs = 5'000;
 constexpr std::size_t kManyTrains = 6;
 
 /// Faster links need no pace. Their queues are gone within a millisecond.
-constexpr double kFastest = 60e6;
+constexpr double kUnpacedRate = 60e6;
 constexpr double kAgree = 1.3;
-/// A train on a fast link may take this time in addition to its bytes at kFastest: two threads must
+/// A train on a fast link may take this time in addition to its bytes at kUnpacedRate: two threads must
 /// wake, and poll() has a granularity of a millisecond. No link of up to 250 Mbit/s counts as fast.
 constexpr std::int64_t kWokenUs = 1'000;
 
 /// Returns whether a rate needs no pace. 0 means that all frames arrived together.
 bool is_fast(double rate) {
-    return rate <= 0 || rate > kFastest;
+    return rate <= 0 || rate > kUnpacedRate;
 }
 
 }  // namespace
@@ -73,7 +73,7 @@ void ProbeTrains::note_train(const Ack& ack, std::int64_t us, std::int64_t now_u
     ++count_;
     const auto round_trip_us = std::max<std::int64_t>(now_us - sent_us_ - ack.hold_us, 1);
     const std::int64_t fast_us =
-        static_cast<std::int64_t>(train_bytes() * 1e6 / kFastest) + kWokenUs;
+        static_cast<std::int64_t>(train_bytes() * 1e6 / kUnpacedRate) + kWokenUs;
     least_us_ = std::min(least_us_, round_trip_us);
     const auto bytes =
         static_cast<double>(last_ - std::min(from_, last_)) * static_cast<double>(frame_bytes_);
@@ -90,7 +90,7 @@ ProbeTrains::Verdict ProbeTrains::judge() const {
     std::array<double, 3> sorted = rates_;
     std::sort(sorted.begin(), sorted.end());
     verdict.rate = sorted[1];
-    verdict.agreed = sorted[0] > 0 && sorted[2] <= kAgree * sorted[0] && sorted[1] <= kFastest;
+    verdict.agreed = sorted[0] > 0 && sorted[2] <= kAgree * sorted[0] && sorted[1] <= kUnpacedRate;
     verdict.fast = std::count_if(sorted.begin(), sorted.end(), is_fast) > 1;
     return verdict;
 }
@@ -119,7 +119,7 @@ std::optional<double> ProbeTrains::rate(std::int64_t least_rtt_us) const {
     const double at_least = train_bytes() * 1e6 / took;
     const double told = us_ > 0 ? bytes_ * 1e6 / us_ : 0;
     const double rate = std::max(told, at_least);
-    return rate > kFastest ? 0 : rate;
+    return rate > kUnpacedRate ? 0 : rate;
 }
 
 }  // namespace molink

@@ -7,14 +7,11 @@
 #include <utility>
 
 #include "base/canary.h"
+#include "base/seconds.h"
 #include "engine/histogram.h"
 
 namespace molink {
 namespace {
-
-double seconds(std::int64_t us) {
-    return static_cast<double>(us) * 1e-6;
-}
 
 /// Counts the characters of UTF-8.
 std::int32_t count_characters(std::string_view text) {

@@ -10,15 +10,9 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/peer_limits.h"
+#include "base/seconds.h"
 
 namespace molink {
-namespace {
-
-double seconds(std::int64_t us) {
-    return static_cast<double>(us) / 1e6;
-}
-
-}  // namespace
 
 void HeadLink::begin(PeerLinkId link, std::int64_t now_us) {
     link_ = link;

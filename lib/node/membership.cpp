@@ -9,15 +9,9 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/seconds.h"
 
 namespace molink {
-namespace {
-
-double seconds(std::int64_t us) {
-    return static_cast<double>(us) / 1e6;
-}
-
-}  // namespace
 
 Member Membership::make_member(NodeId process, std::size_t device, const std::string& name,
                                std::span<const NodeDevice> devices) {

@@ -7,18 +7,13 @@
 
 #include <algorithm>
 
+#include "base/canary.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/peer_limits.h"
+#include "base/seconds.h"
 
 namespace molink {
-namespace {
-
-double seconds(std::int64_t us) {
-    return static_cast<double>(us) / 1e6;
-}
-
-}  // namespace
 
 void PartWatch::begin(std::size_t stages, std::size_t lm_head_stage) {
     stages_.assign(stages, std::nullopt);
@@ -44,7 +39,9 @@ std::optional<PartWatch::Overdue> PartWatch::stuck_stage(const PartsUnderWay& pa
         if (!stages_[i]) continue;
         const std::int64_t parts_us = std::min(limits::kPartPatience * parts.stages[i].total_us,
                                                limits::kLongestPartPatienceUs);
-        if (stages_[i]->held_us <= patience_.node_lost_after_us + parts_us) continue;
+        const std::int64_t limit_us =
+            canary(Canary::late_is_stuck) ? parts_us : patience_.node_lost_after_us + parts_us;
+        if (stages_[i]->held_us <= limit_us) continue;
         return Overdue{i, fmt::format("it has not finished a part that it got {:.1f} s ago",
                                       seconds(stages_[i]->held_us))};
     }

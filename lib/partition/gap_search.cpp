@@ -9,12 +9,6 @@
 #include <algorithm>
 
 namespace molink {
-namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-}  // namespace
-
 GapSearch::GapSearch(const SplitProblem& problem)
     : problem_(problem),
       latency_(problem.input.objective == PartitionObjective::latency),

@@ -16,7 +16,6 @@ namespace {
 using NodeOrder = std::vector<std::size_t>;
 
 constexpr std::size_t kLongestPiece = 3;
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int kStarts = 4;
 
 class LocalSearch {

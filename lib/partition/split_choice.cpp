@@ -11,7 +11,6 @@
 namespace molink {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kKeepShare = 0.1;
 
 double stage_cost(const SplitProblem& problem, std::size_t node, LayerRange layers) {

@@ -15,8 +15,6 @@
 namespace molink {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
 using Row = std::vector<double>;  // [layers + 1]
 
 /// Places a stage of `node` behind `arrival` [layers + 1]: lowers out[end] to the best value with a

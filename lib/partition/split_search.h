@@ -11,6 +11,9 @@
 
 namespace molink {
 
+/// The value of what is not permitted, and a limit that permits everything.
+inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
 /// The values of stages in a pass.
 class StageValues {
 public:

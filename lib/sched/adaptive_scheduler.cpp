@@ -35,8 +35,6 @@ constexpr double kAging = 0.1;
 constexpr std::size_t kPromptLookahead = 64;
 /// For comparing sums of the same terms in different orders.
 constexpr double kRounding = 1 - 1e-9;
-/// Rows by which the time of one is told.
-constexpr double kTypicalSlice = 64;
 /// A slice may hold up a stage for this many times the fixed cost of a part. Smaller slices would
 /// cost a busy stage more than a thirtieth of its time, and small decode parts may waste a
 /// fiftieth. Together they stay within the 5 % that adaptive may be behind another policy.

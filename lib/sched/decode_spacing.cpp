@@ -14,8 +14,6 @@ namespace {
 /// other policy; slices of prompts and uneven parts cost some of the other 5 %. Gaps between tokens
 /// are in inverse proportion to this.
 constexpr double kWaste = 0.02;
-/// Rows of the slice by which the stage is found that prompts wait for.
-constexpr double kTypicalSlice = 64;
 
 }  // namespace
 

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <ctime>
 #include <utility>
 
@@ -36,11 +35,6 @@ Result<AccessList> read_list(const std::string& path) {
     auto list = AccessList::parse(file.lines);
     if (!list) return list.error().with_context("read the access file " + path);
     return list;
-}
-
-Status cannot_write(const std::string& path, int error) {
-    return make_error(StatusCode::unavailable, "write the access file {}: {}", path,
-                      std::strerror(error));
 }
 
 /// Holds the lock of an access file while it exists.
@@ -80,7 +74,7 @@ Status replace_file(const std::string& path, const std::string& text) {
     ::unlink(draft.c_str());  // of an edit that was cut off; the lock is held
     const int file =
         ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (file < 0) return cannot_write(draft, errno);
+    if (file < 0) return cannot_write("access file", draft, errno);
     int error = copy_owner(file, path);
     if (error == 0 && ::write(file, text.data(), text.size()) != std::ssize(text)) {
         error = errno == 0 ? ENOSPC : errno;
@@ -89,7 +83,7 @@ Status replace_file(const std::string& path, const std::string& text) {
     if (::close(file) != 0 && error == 0) error = errno;
     if (error == 0 && ::rename(draft.c_str(), path.c_str()) != 0) error = errno;
     if (error != 0) ::unlink(draft.c_str());
-    return error == 0 ? Status() : cannot_write(path, error);
+    return error == 0 ? Status() : cannot_write("access file", path, error);
 }
 
 /// Returns whether a line is about `key`.
@@ -105,7 +99,7 @@ Status edit_access_file(const std::string& path,
                         const std::function<Result<AccessEdit>(const AccessList&)>& decide,
                         bool wait) {
     const EditLock lock(path, wait);
-    if (!lock.held()) return cannot_write(path + ".lock", errno);
+    if (!lock.held()) return cannot_write("access file", path + ".lock", errno);
     std::string text;
     AccessList list;
     auto read = read_list(path);

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <set>
 
 #include "base/error.h"
@@ -71,18 +70,13 @@ Result<KeyFile> read_file(const std::string& path) {
     return file;
 }
 
-Status cannot_write(const std::string& path, int error) {
-    return make_error(StatusCode::unavailable, "write the key file {}: {}", path,
-                      std::strerror(error));
-}
-
 /// Writes to an open file and closes it.
 Status write_and_close(int file, const std::string& path, std::string_view text) {
     const ssize_t written = ::write(file, text.data(), text.size());
     int error = written < 0 ? errno : 0;
     if (error == 0 && written != std::ssize(text)) error = ENOSPC;
     if (::close(file) != 0 && error == 0) error = errno;
-    return error == 0 ? Status() : cannot_write(path, error);
+    return error == 0 ? Status() : cannot_write("key file", path, error);
 }
 
 }  // namespace
@@ -116,7 +110,7 @@ Status write_key_file(const std::string& path, const KeyPair& pair) {
         return make_error(StatusCode::failed_precondition,
                           "write the key file {}: it exists and is not replaced", path);
     }
-    if (file < 0) return cannot_write(path, errno);
+    if (file < 0) return cannot_write("key file", path, errno);
     const Status written = write_and_close(file, path, text);
     if (!written.ok()) ::unlink(path.c_str());
     return written;
@@ -134,7 +128,7 @@ Result<bool> knows_head(const std::string& path, const PublicKey& head) {
 
 Status remember_head(const std::string& path, const PublicKey& head) {
     const int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-    if (file < 0) return cannot_write(path, errno);
+    if (file < 0) return cannot_write("key file", path, errno);
     return write_and_close(file, path, fmt::format("\n{} {}\n", kHead, key_text(head)));
 }
 

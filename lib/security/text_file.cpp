@@ -113,4 +113,9 @@ Result<TextFile> read_text_file(std::string_view what, const std::string& path) 
     return file;
 }
 
+Status cannot_write(std::string_view what, const std::string& path, int error) {
+    return make_error(StatusCode::unavailable, "write the {} {}: {}", what, path,
+                      std::strerror(error));
+}
+
 }  // namespace molink

@@ -30,4 +30,7 @@ Result<std::string> read_whole_file(std::string_view what, const std::string& pa
 /// read), data_loss (not text), resource_exhausted (more than limits::kMaxKeyFileBytes).
 Result<TextFile> read_text_file(std::string_view what, const std::string& path);
 
+/// The error of writing such a file, from `errno`.
+Status cannot_write(std::string_view what, const std::string& path, int error);
+
 }  // namespace molink

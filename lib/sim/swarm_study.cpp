@@ -15,7 +15,7 @@ namespace {
 
 using sim::Draw;
 
-constexpr std::uint64_t kSwarm = 0x7374756479;
+constexpr std::uint64_t kStudySwarm = 0x7374756479;
 constexpr double kGib = 1024.0 * 1024 * 1024;
 /// Rows of a part that the estimate of a cluster's rate assumes.
 constexpr std::int32_t kTypicalBatch = 8;
@@ -23,7 +23,7 @@ constexpr std::int32_t kTypicalSlice = 256;
 /// Least number of requests for each that runs at once, unless all run at once.
 constexpr std::int32_t kWaves = 6;
 
-struct Shape {
+struct RequestShape {
     double prompt = 0;  // mean tokens
     double output = 0;
 };
@@ -71,7 +71,7 @@ DeviceProfile draw_device(Draw& draw, bool gpu, const StageCost& cost) {
     return *device_profile(draw.one_of({"rtx-3090", "rtx-4090", "rtx-2080-ti", "a100"}));
 }
 
-LinkModel draw_link(Draw& draw) {
+LinkModel draw_study_link(Draw& draw) {
     LinkModel link;
     link.bytes_per_s = draw.one_of({10.0, 30.0, 100.0, 1000.0, 1000.0, 10'000.0}) * 125'000;
     link.delay_us = draw.one_of<std::int64_t>({50, 200, 1'000, 5'000, 15'000, 30'000, 50'000});
@@ -128,12 +128,12 @@ void draw_hosts(Draw& draw, StudyCluster& cluster) {
 }
 
 void draw_links(Draw& draw, StudyCluster& cluster) {
-    cluster.link = draw_link(draw);
+    cluster.link = draw_study_link(draw);
     const double others = draw.one_of({0.0, 0.0, 0.2});
     for (const StudyNode& from : cluster.nodes) {
         for (const StudyNode& to : cluster.nodes) {
             if (from.name == to.name || !draw.chance(others)) continue;
-            cluster.links.push_back({from.name, to.name, draw_link(draw)});
+            cluster.links.push_back({from.name, to.name, draw_study_link(draw)});
         }
     }
 }
@@ -164,7 +164,7 @@ TokenQuantiles draw_lengths(Draw& draw, double mean) {
 
 /// Estimates the requests per second that the nodes could serve if the layers were split in the
 /// best way and the links were the only other limit.
-double most_per_s(const StudyCase& study, const Shape& shape) {
+double most_per_s(const StudyCase& study, const RequestShape& shape) {
     const ModelSpec& spec = *study.options.spec;
     const StageCost cost = stage_cost(spec, weight_bytes(study));
     const StudyCluster& cluster = study.cluster;
@@ -184,7 +184,7 @@ double most_per_s(const StudyCase& study, const Shape& shape) {
 
 void draw_workload(Draw& draw, StudyCase& study) {
     StudyWorkload& workload = study.workload;
-    const Shape shape{spread(draw, 8, 1200), spread(draw, 4, 200)};
+    const RequestShape shape{spread(draw, 8, 1200), spread(draw, 4, 200)};
     workload.prompt = draw_lengths(draw, shape.prompt);
     workload.output = draw_lengths(draw, shape.output);
     const double requests = std::min(4000 / shape.output, 30'000 / shape.prompt);
@@ -211,7 +211,7 @@ void draw_workload(Draw& draw, StudyCase& study) {
 }  // namespace
 
 StudyCase swarm_study(std::uint64_t seed) {
-    Draw draw(seed ^ kSwarm);
+    Draw draw(seed ^ kStudySwarm);
     StudyCase study;
     const bool gpu = draw.chance(0.5);
     do {

@@ -16,7 +16,7 @@
 namespace molink {
 namespace {
 
-constexpr int kEvents = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED;
+constexpr int kDialledEvents = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED;
 
 void set_bytes(zmq::socket_t& socket, int option, const std::array<std::uint8_t, 32>& bytes) {
     if (zmq_setsockopt(socket.handle(), option, bytes.data(), bytes.size()) != 0) {
@@ -103,7 +103,7 @@ void ZmqDialled::open() {
         set_bytes(socket, ZMQ_CURVE_SECRETKEY, own.secret_key.bytes);
     }
     zmq::socket_t monitor = make_zmq_monitor(
-        context_, socket, fmt::format("inproc://dialled-{}-{}", id_.value, sockets_++), kEvents);
+        context_, socket, fmt::format("inproc://dialled-{}-{}", id_.value, sockets_++), kDialledEvents);
     socket.connect(target_.address);
     stop_zmq_monitor(socket_);
     monitor_ = std::move(monitor);

@@ -28,7 +28,7 @@
 namespace molink {
 namespace {
 
-constexpr int kEvents = ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED;
+constexpr int kDoorEvents = ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED;
 constexpr const char* kZapAddress = "inproc://zeromq.zap.01";
 constexpr std::int64_t kLookEveryUs = 100'000;
 constexpr std::string_view kZapVersion = "1.0";
@@ -96,7 +96,7 @@ zmq::socket_t ZmqDoor::prepare(zmq::socket_t& router) {
         }
     }
     return make_zmq_monitor(context_, router, fmt::format("inproc://door-{}", prepared_++),
-                            kEvents);
+                            kDoorEvents);
 }
 
 void ZmqDoor::add_poll_items(std::vector<zmq::pollitem_t>& items) {
