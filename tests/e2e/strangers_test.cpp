@@ -1,24 +1,19 @@
 // A keyed cluster among strangers: what they read on the wire, and what they can do to 16 streams
 // by connecting, saying nothing, saying nonsense, and knocking with keys that nobody knows.
-#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <mutex>
 #include <thread>
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <molink/worker.h>
 
-#include "base/random.h"
 #include "sim/fold.h"
 #include "support/catch.h"
 #include "support/local_cluster.h"
 #include "support/process.h"
 #include "support/relay.h"
+#include "support/strangers.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
@@ -83,6 +78,8 @@ public:
     }
     /// Ports at which the nodes listen themselves.
     const std::vector<int>& ports() const { return ports_; }
+
+    PublicKey head_key() const { return read_key_file((dir_ / "head.key").string())->public_key; }
 
     /// Takes the permission of a worker's key away.
     void revoke(int worker) const {
@@ -156,64 +153,6 @@ void check_streams(Engine& engine, std::int32_t streams) {
     REQUIRE(engine.cluster().epoch == 1);
 }
 
-int connect_to(int port) {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(static_cast<std::uint16_t>(port));
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (fd >= 0 && ::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0) return fd;
-    if (fd >= 0) ::close(fd);
-    return -1;
-}
-
-/// Connects again and again until `over`: some say nothing and stay, some say nonsense.
-void disturb(const std::vector<int>& ports, const std::atomic<bool>& over, std::uint64_t seed) {
-    Random random(seed);
-    std::vector<int> held;
-    for (int i = 0; i < 10'000 && !over; ++i) {
-        const int fd = connect_to(ports[random.below(ports.size())]);
-        if (fd < 0) continue;
-        std::string bytes(random.below(300), '\0');
-        for (char& byte : bytes) byte = static_cast<char>(random.next());
-        if (random.below(2) == 0 && bytes.size() > 12) {  // as ZeroMQ begins
-            bytes.replace(0, 12, std::string("\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01", 12));
-        }
-        if (!bytes.empty()) (void)::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-        held.push_back(fd);
-        if (held.size() > 200) {
-            ::close(held.front());
-            held.erase(held.begin());
-        }
-    }
-    for (int fd : held) ::close(fd);
-}
-
-/// A sink that must never hear of a connection.
-struct Unheard final : TransportSink {
-    bool permits(const PublicKey&) override { return false; }
-    void on_connected(ConnectionId, const PeerIdentity&) override { ++connected; }
-    void on_disconnected(ConnectionId) override {}
-    void on_frame(ConnectionId, std::span<const std::byte>) override { ++connected; }
-    int connected = 0;
-};
-
-/// Knocks with keys that nobody knows until `over`. Returns how often somebody answered.
-int knock(const std::vector<int>& ports, const PublicKey& head, const std::atomic<bool>& over) {
-    Unheard sink;
-    for (int i = 0; i < 200 && !over; ++i) {
-        ZmqTransportOptions options;
-        options.keys = make_key_pair();
-        options.reconnect_us = 10'000;
-        auto transport = make_zmq_transport(options).value();
-        for (int port : ports) {
-            (void)transport->connect({"tcp://127.0.0.1:" + std::to_string(port), head});
-        }
-        for (int turn = 0; turn < 20 && !over; ++turn) transport->poll(5'000, sink);
-    }
-    return sink.connected;
-}
-
 }  // namespace
 
 TEST_CASE("traffic shows tokens without keys and none with them") {
@@ -258,16 +197,19 @@ TEST_CASE("a revoked key ends the streams over its node with an error that says 
 
 TEST_CASE("strangers disturb no stream of a keyed cluster and get no answer") {
     WatchedCluster cluster(true);
+    const Strangers strangers{cluster.ports()};
     std::atomic<bool> over{false};
     std::atomic<int> answered{0};
-    std::vector<std::thread> strangers;
+    std::atomic<int> connections{0};
+    std::vector<std::thread> threads;
     for (std::uint64_t i = 0; i < 2; ++i) {
-        strangers.emplace_back([&, i] { disturb(cluster.ports(), over, i); });
+        threads.emplace_back([&, i] { connections += strangers.connect(10'000, 200, i, over); });
     }
-    strangers.emplace_back(
-        [&] { answered = knock(cluster.ports(), make_key_pair().public_key, over); });
+    // Of three nodes one has this key; the others are asked for one that they do not hold.
+    threads.emplace_back([&] { answered = strangers.knock(10'000, cluster.head_key(), over); });
     for (int round = 0; round < 3; ++round) check_streams(*cluster.engine, 16);
     over = true;
-    for (std::thread& stranger : strangers) stranger.join();
+    for (std::thread& thread : threads) thread.join();
     CHECK(answered == 0);
+    CHECK(connections > 100);
 }

@@ -84,9 +84,9 @@ bool read_workload(Reader reader, Workload& workload) {
 }  // namespace
 
 std::string Cell::group() const {
-    return fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", system.name, system.nodes, system.wire,
+    return fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}{}", system.name, system.nodes, system.wire,
                        system.local_stage, system.direct_feedback, link.name, workload.name,
-                       scheduler, transmit, step_tokens);
+                       scheduler, transmit, step_tokens, keys ? "|keys" : "");
 }
 
 std::string Cell::key() const {

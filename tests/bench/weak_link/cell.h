@@ -45,6 +45,7 @@ struct Cell {
     Workload workload;
     std::string scheduler;
     std::string transmit;
+    bool keys = false;             ///< nodes have keys, and their links are encrypted
     std::int32_t step_tokens = 0;  ///< 0: the scheduler's own
     std::int32_t round = 0;
 

@@ -119,6 +119,13 @@ int BenchCluster::relay_port(const LinkShape& link, int target) {
     return number;
 }
 
+PublicKey BenchCluster::make_key(const std::string& name) const {
+    const KeyPair pair = make_key_pair();
+    const Status written = write_key_file(path_of(name), pair);
+    if (!written.ok()) throw std::runtime_error(written.message());
+    return pair.public_key;
+}
+
 BenchCluster::BenchCluster(const Cell& cell, const std::string& model,
                            const std::string& programs) {
     EngineOptions options = head_options(cell, model);
@@ -129,10 +136,21 @@ BenchCluster::BenchCluster(const Cell& cell, const std::string& model,
     options.listen = address_of(head);
     options.advertise = address_of(relay_port(of_head, head));
     const std::string join = options.advertise;
+    std::string head_key;
+    const std::int32_t workers = cell.system.nodes - (cell.system.local_stage ? 1 : 0);
+    if (cell.keys) {
+        head_key = key_text(make_key("head"));
+        options.security.key_file = path_of("head");
+        options.security.allow_file = path_of("allow");
+        for (std::int32_t i = 1; i <= workers; ++i) {
+            const std::string name = fmt::format("worker-{}", i);
+            const Status allowed = allow_key(path_of("allow"), make_key(name), name);
+            if (!allowed.ok()) throw std::runtime_error(allowed.message());
+        }
+    }
     auto engine = Engine::open(std::move(options));
     if (!engine) throw std::runtime_error(engine.error().message());
     engine_ = std::move(*engine);
-    const std::int32_t workers = cell.system.nodes - (cell.system.local_stage ? 1 : 0);
     for (std::int32_t i = 1; i <= workers; ++i) {
         const int port = test::free_port();
         std::vector<std::string> flags = worker_flags(cell, model);
@@ -140,6 +158,10 @@ BenchCluster::BenchCluster(const Cell& cell, const std::string& model,
             flags.end(),
             {"--join", join, "--give-up-after", "0", "--listen", address_of(port), "--advertise",
              address_of(relay_port(cell.link, port)), "--name", fmt::format("worker-{}", i)});
+        if (cell.keys) {
+            flags.insert(flags.end(),
+                         {"--key", path_of(fmt::format("worker-{}", i)), "--head-key", head_key});
+        }
         workers_.push_back(std::make_unique<test::Process>(programs + "/molink-worker", flags));
     }
     const Status ready = engine_->wait_ready(60'000'000);

@@ -10,6 +10,7 @@
 #include "cell.h"
 #include "support/process.h"
 #include "support/relay.h"
+#include "support/temp_dir.h"
 
 namespace molink::bench {
 
@@ -39,7 +40,10 @@ private:
         std::array<double, 2> bytes_per_s{};
     };
     int relay_port(const LinkShape& link, int target);
+    std::string path_of(const std::string& name) const { return (keys_ / name).string(); }
+    PublicKey make_key(const std::string& name) const;
 
+    TempDir keys_;
     test::Relay relay_;
     std::vector<Port> ports_;
     std::unique_ptr<Engine> engine_;

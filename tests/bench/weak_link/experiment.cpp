@@ -147,6 +147,7 @@ Json cell_json(const Cell& cell) {
             {"workload", cell.workload.name},
             {"scheduler", cell.scheduler},
             {"transmit", cell.transmit},
+            {"keys", cell.keys},
             {"step_tokens", cell.step_tokens},
             {"round", cell.round}};
 }

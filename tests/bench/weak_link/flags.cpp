@@ -59,11 +59,17 @@ void add_cells(const Flags& flags, const Cell& like, std::vector<Cell>& cells) {
             budgets = like.workload.mixed() ? flags.step_tokens : std::vector<std::int32_t>{2048};
         }
         for (std::int32_t tokens : budgets) {
-            Cell cell = like;
-            cell.scheduler = pair.scheduler;
-            cell.transmit = pair.transmit;
-            cell.step_tokens = tokens;
-            cells.push_back(std::move(cell));
+            for (const std::string& keys : flags.keys) {
+                if (keys != "on" && keys != "off") {
+                    throw std::runtime_error("--keys: '" + keys + "' is not on or off");
+                }
+                Cell cell = like;
+                cell.scheduler = pair.scheduler;
+                cell.transmit = pair.transmit;
+                cell.step_tokens = tokens;
+                cell.keys = keys == "on";
+                cells.push_back(std::move(cell));
+            }
         }
     }
 }
@@ -119,6 +125,7 @@ int parse_flags(int argc, char** argv, Flags& flags) {
          "of the bottleneck (default: all)");
     list("--schedulers", flags.schedulers, "names of schedulers");
     list("--transmit", flags.transmits, "names of transmit policies");
+    list("--keys", flags.keys, "off, on: whether nodes have keys and links are encrypted");
     list("--pairs", flags.pairs, "SCHEDULER+TRANSMIT, instead of all combinations");
     list("--step-tokens", flags.step_tokens, "rows of a micro-batch in mixed loads");
     app.add_option("--wire", flags.wire, "f32, f16, bf16 or int8 (default: the system's)");

@@ -13,6 +13,7 @@ struct Flags {
     std::vector<std::string> workloads;
     std::vector<std::string> schedulers{"single", "depth", "molink-paper", "adaptive"};
     std::vector<std::string> transmits{"fifo", "strict", "fair"};
+    std::vector<std::string> keys{"off"};
     std::vector<std::string> pairs;  ///< "adaptive+fair"; not empty: replaces all combinations
     std::vector<std::int32_t> step_tokens{2048};
     std::string wire;

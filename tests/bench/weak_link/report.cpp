@@ -48,8 +48,9 @@ std::string limit_of(double limit, double share) {
 
 std::string policy_of(const Json& row) {
     const int step = row.at("step_tokens").get<int>();
-    return fmt::format("{}+{}{}", text_of(row, "scheduler"), text_of(row, "transmit"),
-                       step > 0 ? fmt::format("/{}", step) : "");
+    return fmt::format("{}+{}{}{}", text_of(row, "scheduler"), text_of(row, "transmit"),
+                       step > 0 ? fmt::format("/{}", step) : "",
+                       row.value("keys", false) ? " keys" : "");
 }
 
 std::string system_of(const Json& row) {
