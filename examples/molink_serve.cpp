@@ -75,7 +75,7 @@ int serve(const ServeFlags& flags) {
     catch_interrupts();
     server.start(**engine);
     say(fmt::format("molink-serve: model '{}' at {}://{}/v1, workers join at {}\n", model_name,
-                    scheme, url_host(*address), (*engine)->address()));
+                    scheme, tcp_address_text(*address), (*engine)->address()));
     if (!warning.empty()) say(fmt::format("molink-serve: {}\n", warning));
     serve_until_interrupted(flags, **engine, shown);
     end_after(static_cast<int>(flags.drain_s) + kLastResortS);

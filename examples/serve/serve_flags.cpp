@@ -59,7 +59,9 @@ Result<AccessRules> make_access(const ServeFlags& flags) {
 
 void add_serve_flags(CLI::App& app, ServeFlags& flags) {
     add_head_flags(app, flags.head);
-    app.add_option("--http", flags.http, "serve at HOST:PORT or [IPV6]:PORT; port 0: any free port")
+    app.add_option(
+           "--http", flags.http,
+           "serve at HOST:PORT or [IPV6]:PORT; port 0: any free port; host *: all interfaces")
         ->capture_default_str();
     app.add_option("--served-model-name", flags.model_name,
                    "name of the model in requests (default: the name of its folder)");
@@ -94,8 +96,8 @@ void add_serve_flags(CLI::App& app, ServeFlags& flags) {
 Result<ServerOptions> make_server_options(const ServeFlags& flags) {
     ServerOptions options;
     if (auto status = check_numbers(flags); !status.ok()) return status;
-    auto address = parse_http_address(flags.http);
-    if (!address) return address.error().with_context("--http");
+    auto address = parse_tcp_address("--http", flags.http, AddressUse::listen);
+    if (!address) return address.error();
     options.address = *address;
     auto access = make_access(flags);
     if (!access) return access.error();

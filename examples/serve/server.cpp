@@ -197,7 +197,7 @@ Server::~Server() {
     stop(0);
 }
 
-Result<HttpAddress> Server::bind() {
+Result<TcpAddress> Server::bind() {
     return impl_->http.bind(impl_->options.address);
 }
 

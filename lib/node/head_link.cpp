@@ -51,7 +51,8 @@ Status HeadLink::check(std::int64_t now_us) const {
     if (!welcomed_) {
         if (now_us - began_us_ <= patience_.join_within_us) return {};
         return make_error(StatusCode::unavailable, "no head answered at {} within {:.0f} s{}",
-                          address_, seconds(patience_.join_within_us), doubt_);
+                          address_, seconds(patience_.join_within_us),
+                          unresolved_.empty() ? doubt_ : ": " + unresolved_);
     }
     if (interrupted_us_ != 0 && now_us - interrupted_us_ > patience_.reconnect_within_us) {
         return make_error(

@@ -34,6 +34,17 @@ TEST_CASE("a head must welcome the node in time") {
     REQUIRE(late.message() == "no head answered at tcp://head:1 within 10 s");
 }
 
+TEST_CASE("a head whose name cannot be resolved is told as such, unless it can be by then") {
+    HeadLink head("tcp://head:1", {10 * kSecond, 15 * kSecond, 3 * kSecond}, "; or so");
+    head.begin(PeerLinkId(4), 0);
+    head.on_resolved(Status(StatusCode::not_found, "nobody knows 'head'"));
+    REQUIRE(head.check(11 * kSecond).message() ==
+            "no head answered at tcp://head:1 within 10 s: nobody knows 'head'");
+    head.on_resolved(Status());
+    REQUIRE(head.check(11 * kSecond).message() ==
+            "no head answered at tcp://head:1 within 10 s; or so");
+}
+
 TEST_CASE("a welcomed node waits for a silent head until its limit") {
     HeadLink head = welcomed();
     REQUIRE(head.node() == NodeId(3));
