@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "common/flag_sources.h"
 #include "http/tls_files.h"
 
 namespace molink::examples {
@@ -91,6 +92,9 @@ void add_serve_flags(CLI::App& app, ServeFlags& flags) {
                    "maximum number of connections; beyond it the one that has waited longest for "
                    "its client is closed")
         ->capture_default_str();
+    FlagSources sources;
+    sources.key_files = {"api-key"};
+    add_flag_sources(app, sources);
 }
 
 Result<ServerOptions> make_server_options(const ServeFlags& flags) {
