@@ -15,6 +15,7 @@
 #include <molink/random_model.h>
 
 #include "common/console.h"
+#include "common/flag_sources.h"
 #include "common/head_flags.h"
 
 namespace molink::examples {
@@ -273,7 +274,8 @@ int run(int argc, char** argv) {
         "             --prompt 'In the beginning'");
     GenerateFlags flags;
     add_flags(app, flags);
-    CLI11_PARSE(app, argc, argv);
+    add_flag_sources(app);
+    if (const auto status = parse_flags(app, argc, argv)) return *status;
     if (!flags.make_random.empty()) return make_random(flags);
     return generate(flags);
 }

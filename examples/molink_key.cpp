@@ -8,6 +8,9 @@
 #include <CLI/CLI.hpp>
 
 #include <molink/security.h>
+#include <molink/version.h>
+
+#include "common/flag_sources.h"
 
 namespace molink::examples {
 namespace {
@@ -95,7 +98,8 @@ int run(int argc, char** argv) {
     CLI::App* revoke = app.add_subcommand("revoke", "remove a key; its node loses its link");
     revoke->add_option("--allow", flags.allow, "access file of the head")->required();
     revoke->add_option("KEY", flags.public_key, "public key of the worker")->required();
-    CLI11_PARSE(app, argc, argv);
+    app.set_version_flag("--version", version_text());
+    if (const auto status = parse_flags(app, argc, argv)) return *status;
     if (*make) return make_new(flags);
     if (*print) return show(flags);
     if (*token) return make_token(flags);

@@ -8,6 +8,7 @@
 #include <molink/engine.h>
 
 #include "common/console.h"
+#include "common/flag_sources.h"
 #include "common/head_flags.h"
 #include "plan/cluster_file.h"
 #include "plan/plan_table.h"
@@ -110,11 +111,8 @@ int run(int argc, char** argv) {
         "          molink-plan --model DIR --listen tcp://127.0.0.1:7100 --nodes 3");
     PlanFlags flags;
     add_flags(app, flags);
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : 2;
-    }
+    add_flag_sources(app);
+    if (const auto status = parse_flags(app, argc, argv)) return *status;
     auto options = make_options(flags);
     if (!options) return fail(options.error());
     ConsoleLog log("molink-plan");

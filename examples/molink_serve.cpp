@@ -14,6 +14,7 @@
 #include <molink/engine.h>
 
 #include "common/console.h"
+#include "common/flag_sources.h"
 #include "serve/serve_flags.h"
 #include "serve/server.h"
 
@@ -75,7 +76,7 @@ int serve(const ServeFlags& flags) {
     catch_interrupts();
     server.start(**engine);
     say(fmt::format("molink-serve: model '{}' at {}://{}/v1, workers join at {}\n", model_name,
-                    scheme, url_host(*address), (*engine)->address()));
+                    scheme, tcp_address_text(*address), (*engine)->address()));
     if (!warning.empty()) say(fmt::format("molink-serve: {}\n", warning));
     serve_until_interrupted(flags, **engine, shown);
     end_after(static_cast<int>(flags.drain_s) + kLastResortS);
@@ -92,7 +93,7 @@ int run(int argc, char** argv) {
         "             --http 127.0.0.1:8080");
     ServeFlags flags;
     add_serve_flags(app, flags);
-    CLI11_PARSE(app, argc, argv);
+    if (const auto status = parse_flags(app, argc, argv)) return *status;
     std::signal(SIGPIPE, SIG_IGN);
     return serve(flags);
 }

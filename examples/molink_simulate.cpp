@@ -16,6 +16,7 @@
 
 #include <molink/sim.h>
 
+#include "common/flag_sources.h"
 #include "simulate/compare_command.h"
 #include "simulate/study_command.h"
 
@@ -193,11 +194,9 @@ int run(int argc, char** argv) {
 #ifdef MOLINK_CANARY
     app.add_option("--canary", flags.canary, "Switch on this planted bug");
 #endif
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : 2;
-    }
+    // Without variables: what is printed must be enough to repeat a run.
+    add_flag_sources(app, {false, {}, {}});
+    if (const auto status = parse_flags(app, argc, argv)) return *status;
 #ifdef MOLINK_CANARY
     if (!flags.canary.empty()) {
         const Canary which = canary_by_name(flags.canary);

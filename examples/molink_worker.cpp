@@ -11,7 +11,9 @@
 #include <molink/worker.h>
 
 #include "common/console.h"
+#include "common/flag_sources.h"
 #include "common/node_flags.h"
+#include "worker/worker_health.h"
 
 namespace molink::examples {
 namespace {
@@ -25,8 +27,19 @@ int fail(const Status& status, int code) {
     return code;
 }
 
+/// Answers at --health, if it is given. Errors: those of WorkerHealth::start.
+Status start_health(const std::string& text, WorkerHealth& health) {
+    if (text.empty()) return {};
+    const auto address = parse_tcp_address("--health", text, AddressUse::listen);
+    if (!address) return address.error();
+    const auto bound = health.start(*address);
+    if (!bound) return bound.error();
+    say(fmt::format("molink-worker: health at http://{}\n", tcp_address_text(*bound)));
+    return {};
+}
+
 /// Shows the worker's state until it ends. `links` receives its last counters.
-Status follow(Worker& worker, std::vector<LinkMetrics>& links) {
+Status follow(Worker& worker, WorkerHealth& health, std::vector<LinkMetrics>& links) {
     std::uint32_t epoch = 0;
     bool waits = false;  // for a head; said already
     while (!interrupted()) {
@@ -40,6 +53,7 @@ Status follow(Worker& worker, std::vector<LinkMetrics>& links) {
             return over;
         }
         const WorkerView view = worker.view();
+        health.publish(view);
         links = view.links;
         if (view.welcomed) {
             waits = false;
@@ -95,7 +109,11 @@ int run(int argc, char** argv) {
     app.add_option("--give-up-after", give_up_after_s,
                    "seconds to wait for a head when one has gone; 0: end with it; no limit without "
                    "it");
-    CLI11_PARSE(app, argc, argv);
+    std::string health_address;
+    app.add_option("--health", health_address,
+                   "answer /livez, /readyz and /health at HOST:PORT (default: nowhere)");
+    add_flag_sources(app, {true, {"token"}, {}});
+    if (const auto status = parse_flags(app, argc, argv)) return *status;
     const Status applied = apply_node_flags(flags, options);
     if (!applied.ok()) return fail(applied, 2);
     for (const auto& [flag, seconds, us] :
@@ -107,6 +125,9 @@ int run(int argc, char** argv) {
     ConsoleLog log("molink-worker");
     options.log = &log;
     options.log_level = flags.verbose ? LogLevel::info : LogLevel::warning;
+    WorkerHealth health;
+    const Status answers = start_health(health_address, health);
+    if (!answers.ok()) return fail(answers, 2);
     auto worker = Worker::open(std::move(options));
     if (!worker) {
         return fail(worker.error(), worker.error().code() == StatusCode::invalid_argument ? 2 : 1);
@@ -115,7 +136,7 @@ int run(int argc, char** argv) {
     catch_interrupts();
     ignore_hangups();
     std::vector<LinkMetrics> links;
-    const Status over = follow(**worker, links);
+    const Status over = follow(**worker, health, links);
     print_links(links);
     if (over.ok()) return 0;
     return fail(over, over.code() == StatusCode::unavailable ? kGaveUp : kRefused);

@@ -34,12 +34,12 @@ Result<LayerRange> parse_layers(const std::string& text) {
 }  // namespace
 
 void add_node_flags(CLI::App& app, NodeFlags& flags) {
-    app.set_version_flag("--version", "molink " MOLINK_VERSION);
     app.add_option("--model", flags.model,
                    "folder of the model in Hugging Face format; each node has its own copy");
     app.add_option("--name", flags.name, "name of this node in tables and logs");
     app.add_option("--listen", flags.listen,
-                   "address at which this node listens; * as the port: any free port")
+                   "address at which this node listens: tcp://HOST:PORT, ipc://PATH; the host may "
+                   "be a name, an interface, *, or [IPV6]; port *: any free port")
         ->capture_default_str();
     app.add_option("--advertise", flags.advertise,
                    "address that others connect to, for example a relay (default: --listen)");
@@ -62,12 +62,13 @@ void add_node_flags(CLI::App& app, NodeFlags& flags) {
         ->capture_default_str();
     app.add_option("--profile", flags.profile, "service times of --backend timed (JSON)");
     app.add_option("--threads", flags.threads,
-                   "number of compute threads of each device; 0: one per core")
+                   "number of compute threads of each device; 0: one per core, within the CPU "
+                   "quota of the control group")
         ->capture_default_str();
     app.add_option(
         "--memory-gib", flags.memory_gib,
-        "memory of each device for weights and KV cache (default: 0.8 of the available memory, "
-        "divided among the devices that share it)");
+        "memory of each device for weights and KV cache (default: 0.8 of what the machine or its "
+        "control group has left, divided among the devices that share it)");
     app.add_option("--key", flags.key,
                    "key pair of this node, a file that `molink-key new` wrote; traffic between "
                    "nodes is then encrypted");

@@ -79,6 +79,7 @@ struct HttpServer::Impl {
     Impl(const HttpLimits& limits, HttpHandler& handler, std::shared_ptr<asio::ssl::context> with)
         : tls(std::move(with)), shared(limits, handler) {}
 
+    error_code bind(const tcp::endpoint& endpoint);
     void accept();
     void accept_later();
     void on_accepted(tcp::socket socket);
@@ -97,6 +98,17 @@ struct HttpServer::Impl {
     std::vector<std::thread> threads;
     bool stopped = false;
 };
+
+error_code HttpServer::Impl::bind(const tcp::endpoint& endpoint) {
+    error_code error;
+    acceptor.open(endpoint.protocol(), error);
+    if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error) acceptor.bind(endpoint, error);
+    if (!error) acceptor.listen(tcp::acceptor::max_listen_connections, error);
+    error_code ignored;
+    if (error) acceptor.close(ignored);
+    return error;
+}
 
 void HttpServer::Impl::accept() {
     acceptor.async_accept(asio::make_strand(io),
@@ -182,9 +194,10 @@ HttpServer::~HttpServer() {
     stop(0);
 }
 
-Result<HttpAddress> HttpServer::bind(const HttpAddress& address) {
+Result<TcpAddress> HttpServer::bind(const TcpAddress& address) {
     const auto failed = [&](StatusCode code, const std::string& what) {
-        return Status(code, fmt::format("listen for HTTP at {}: {}", url_host(address), what));
+        return Status(code,
+                      fmt::format("listen for HTTP at {}: {}", tcp_address_text(address), what));
     };
     impl_->most_connections = std::min(impl_->shared.limits.connections, connections_permitted());
     if (impl_->most_connections < kFewestConnections) {
@@ -193,22 +206,16 @@ Result<HttpAddress> HttpServer::bind(const HttpAddress& address) {
                                   "{} are needed; raise it (ulimit -n)",
                                   impl_->most_connections, kFewestConnections));
     }
+    const auto hosts = resolve_host(address.host, AddressUse::listen);
+    if (!hosts) return failed(hosts.error().code(), hosts.error().message());
     error_code error;
-    tcp::resolver resolver(impl_->io);
-    const auto found =
-        resolver.resolve(address.host, std::to_string(address.port), tcp::resolver::passive, error);
-    if (error) return failed(StatusCode::unavailable, "the host is unknown: " + error.message());
-    const tcp::endpoint endpoint = found.begin()->endpoint();
-    tcp::acceptor& acceptor = impl_->acceptor;
-    acceptor.open(endpoint.protocol(), error);
-    if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-    if (!error) acceptor.bind(endpoint, error);
-    if (!error) acceptor.listen(tcp::acceptor::max_listen_connections, error);
-    if (error == asio::error::address_in_use) {
-        return failed(StatusCode::unavailable, "another program uses this port");
+    for (const std::string& host : *hosts) {
+        error = impl_->bind(tcp::endpoint(asio::ip::make_address(host), address.port));
+        if (!error) return TcpAddress{address.host, impl_->acceptor.local_endpoint().port()};
     }
-    if (error) return failed(StatusCode::unavailable, error.message());
-    return HttpAddress{address.host, acceptor.local_endpoint().port()};
+    return failed(StatusCode::unavailable, error == asio::error::address_in_use
+                                               ? "another program uses this port"
+                                               : error.message());
 }
 
 void HttpServer::start() {

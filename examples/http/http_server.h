@@ -5,9 +5,9 @@
 
 #include <boost/asio/ssl/context.hpp>
 
+#include <molink/address.h>
 #include <molink/status.h>
 
-#include "http/http_address.h"
 #include "http/http_handler.h"
 #include "http/http_limits.h"
 
@@ -26,9 +26,10 @@ public:
     HttpServer& operator=(const HttpServer&) = delete;
 
     /// Binds the address and returns it with the real port. Clients wait until start(). Errors:
-    /// unavailable (the port is in use, the host is unknown or not of this machine),
-    /// resource_exhausted (file descriptors).
-    Result<HttpAddress> bind(const HttpAddress& address);
+    /// unavailable (the port is in use, the host is not of this machine), those of resolve_host,
+    /// resource_exhausted (file descriptors). Of a name with several addresses the first that can
+    /// be bound is used.
+    Result<TcpAddress> bind(const TcpAddress& address);
     void start();
     /// Accepts no more connections, lets answers that are complete reach their clients for at most
     /// grace_ms, and closes the rest.

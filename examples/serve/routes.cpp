@@ -1,6 +1,10 @@
 // The paths of the server and their methods.
 #include "serve/routes.h"
 
+#include <fmt/format.h>
+
+#include "serve/api_error.h"
+
 namespace molink::examples {
 namespace {
 
@@ -33,6 +37,28 @@ bool permits(Route route, std::string_view method) {
     if (method == "OPTIONS") return route != Route::none;
     if (route == Route::completions) return method == "POST";
     return route != Route::any && (method == "GET" || method == "HEAD");
+}
+
+std::optional<HttpReply> refuse_route(const HttpRequest& head, Route route) {
+    ApiError error;
+    if (route == Route::none) {
+        error.status = 404;
+        error.message = fmt::format("there is nothing at {}", head.path);
+        return error_reply(error);
+    }
+    if (permits(route, head.method)) return std::nullopt;
+    error.status = 405;
+    error.message = fmt::format("{} does not accept {}", head.path, head.method);
+    HttpReply reply = error_reply(error);
+    reply.fields.push_back({"Allow", methods_of(route)});
+    return reply;
+}
+
+HttpReply options_reply(Route route) {
+    HttpReply reply;
+    reply.status = 204;
+    reply.fields.push_back({"Allow", methods_of(route)});
+    return reply;
 }
 
 const char* route_name(Route route) {

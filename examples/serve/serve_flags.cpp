@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "common/flag_sources.h"
 #include "http/tls_files.h"
 
 namespace molink::examples {
@@ -59,7 +60,9 @@ Result<AccessRules> make_access(const ServeFlags& flags) {
 
 void add_serve_flags(CLI::App& app, ServeFlags& flags) {
     add_head_flags(app, flags.head);
-    app.add_option("--http", flags.http, "serve at HOST:PORT or [IPV6]:PORT; port 0: any free port")
+    app.add_option(
+           "--http", flags.http,
+           "serve at HOST:PORT or [IPV6]:PORT; port 0: any free port; host *: all interfaces")
         ->capture_default_str();
     app.add_option("--served-model-name", flags.model_name,
                    "name of the model in requests (default: the name of its folder)");
@@ -89,13 +92,16 @@ void add_serve_flags(CLI::App& app, ServeFlags& flags) {
                    "maximum number of connections; beyond it the one that has waited longest for "
                    "its client is closed")
         ->capture_default_str();
+    FlagSources sources;
+    sources.key_files = {"api-key"};
+    add_flag_sources(app, sources);
 }
 
 Result<ServerOptions> make_server_options(const ServeFlags& flags) {
     ServerOptions options;
     if (auto status = check_numbers(flags); !status.ok()) return status;
-    auto address = parse_http_address(flags.http);
-    if (!address) return address.error().with_context("--http");
+    auto address = parse_tcp_address("--http", flags.http, AddressUse::listen);
+    if (!address) return address.error();
     options.address = *address;
     auto access = make_access(flags);
     if (!access) return access.error();

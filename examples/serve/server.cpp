@@ -13,6 +13,7 @@
 
 #include "http/http_server.h"
 #include "serve/completion_service.h"
+#include "serve/health_pages.h"
 #include "serve/prometheus.h"
 #include "serve/status_pages.h"
 
@@ -87,17 +88,6 @@ Server::Impl::Impl(ServerOptions with)
 // ---- Before the body ---------------------------------------------------------------------------
 
 std::optional<ApiError> Server::Impl::check_request(const HttpRequest& head, Route route) const {
-    ApiError error;
-    if (route == Route::none) {
-        error.status = 404;
-        error.message = fmt::format("there is nothing at {}", head.path);
-        return error;
-    }
-    if (!permits(route, head.method)) {
-        error.status = 405;
-        error.message = fmt::format("{} does not accept {}", head.path, head.method);
-        return error;
-    }
     if (auto refused = check_access(options.access, head, route)) return refused;
     if (route != Route::completions || head.method != "POST") return std::nullopt;
     if (draining) return unavailable("the server is shutting down");
@@ -106,11 +96,9 @@ std::optional<ApiError> Server::Impl::check_request(const HttpRequest& head, Rou
 
 std::optional<HttpReply> Server::Impl::check(const HttpRequest& head) {
     const Route route = route_of(head.path);
+    if (auto refused = refuse_route(head, route)) return refused;
     const auto error = check_request(head, route);
-    if (!error) return std::nullopt;
-    HttpReply reply = error_reply(*error);
-    if (error->status == 405) reply.fields.push_back({"Allow", methods_of(route)});
-    return reply;
+    return error ? std::optional<HttpReply>(error_reply(*error)) : std::nullopt;
 }
 
 HttpReply Server::Impl::refuse(const HttpRequest&, const HttpFault& fault) {
@@ -138,12 +126,8 @@ HttpReply Server::Impl::metrics_page() {
 }
 
 HttpReply Server::Impl::page(const HttpRequest& request, Route route) {
-    HttpReply reply;
     switch (route) {
-        case Route::live:
-            reply.type = "application/json";
-            reply.body = R"({"status":"alive"})";
-            return reply;
+        case Route::live: return live_reply();
         case Route::ready:
         case Route::health:
             return health_page(engine->cluster(), sees_status(options.access, request), draining);
@@ -164,10 +148,7 @@ HttpReply Server::Impl::page(const HttpRequest& request, Route route) {
 void Server::Impl::handle(std::shared_ptr<HttpExchange> exchange) {
     const Route route = route_of(exchange->request().path);
     if (exchange->request().method == "OPTIONS") {
-        HttpReply reply;
-        reply.status = 204;
-        reply.fields.push_back({"Allow", methods_of(route)});
-        return exchange->reply(std::move(reply));
+        return exchange->reply(options_reply(route));
     }
     if (route == Route::completions) return completions.handle(*engine, std::move(exchange));
     if (route == Route::metrics) return queue_metrics(std::move(exchange));
@@ -197,7 +178,7 @@ Server::~Server() {
     stop(0);
 }
 
-Result<HttpAddress> Server::bind() {
+Result<TcpAddress> Server::bind() {
     return impl_->http.bind(impl_->options.address);
 }
 

@@ -6,17 +6,17 @@
 
 #include <boost/asio/ssl/context.hpp>
 
+#include <molink/address.h>
 #include <molink/engine.h>
 #include <molink/status.h>
 
-#include "http/http_address.h"
 #include "http/http_limits.h"
 #include "serve/access.h"
 
 namespace molink::examples {
 
 struct ServerOptions {
-    HttpAddress address{"127.0.0.1", 8080};
+    TcpAddress address{"127.0.0.1", 8080};
     std::string model_name;
     AccessRules access;
     std::shared_ptr<boost::asio::ssl::context> tls;  ///< null: plain HTTP
@@ -36,7 +36,7 @@ public:
     ~Server();
 
     /// Binds the address and returns it with the real port. Errors: those of HttpServer::bind.
-    Result<HttpAddress> bind();
+    Result<TcpAddress> bind();
     /// Serves. `engine` must outlive the server.
     void start(Engine& engine);
     /// Refuses new completions from now on. Returns when none is under way any more, or after

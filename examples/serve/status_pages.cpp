@@ -1,19 +1,12 @@
 // The pages that show the state of the engine, as JSON. Pure functions of copies.
 #include "serve/status_pages.h"
 
-#include <nlohmann/json.hpp>
+#include "serve/health_pages.h"
 
 namespace molink::examples {
 namespace {
 
 using Json = nlohmann::json;
-
-HttpReply json_reply(const Json& json) {
-    HttpReply reply;
-    reply.type = "application/json";
-    reply.body = json.dump(-1, ' ', false, Json::error_handler_t::replace);
-    return reply;
-}
 
 Json node_json(const NodeInfo& node) {
     return {{"id", node.id.value},
@@ -45,17 +38,12 @@ const char* state_name(EngineState state) {
 
 HttpReply health_page(const ClusterView& view, bool details, bool draining) {
     const bool ready = view.state == EngineState::ready && !draining;
-    Json body{{"status", draining ? "draining" : state_name(view.state)}};
+    Json more = Json::object();
     if (!ready && details) {
-        body["missing"] = view.missing;
-        if (!view.last_error.empty()) body["last_error"] = view.last_error;
+        more["missing"] = view.missing;
+        if (!view.last_error.empty()) more["last_error"] = view.last_error;
     }
-    HttpReply reply = json_reply(body);
-    if (!ready) {
-        reply.status = 503;
-        reply.fields.push_back({"Retry-After", "1"});
-    }
-    return reply;
+    return health_reply(draining ? "draining" : state_name(view.state), ready, more);
 }
 
 HttpReply cluster_page(const ClusterView& view, const std::string& model,

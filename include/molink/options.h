@@ -52,11 +52,11 @@ struct NodeOptions {
     DataType kv_type = DataType::f32;
     /// Positions of one KV block. Limits: a multiple of 16, 16 .. 256. All nodes must agree.
     std::int32_t block_tokens = 16;
-    /// Compute threads of each device; 0: one for each core that the process may use. Limits:
-    /// 0 .. 256.
+    /// Compute threads of each device; 0: one for each core that the process may use, and no more
+    /// than its control group's quota has whole CPUs. Limits: 0 .. 256.
     std::int32_t threads = 0;
-    /// Memory of each device for weights, workspace and KV; 0: 0.8 of the available memory, divided
-    /// among the nodes that share it.
+    /// Memory of each device for weights, workspace and KV; 0: 0.8 of what the machine or its
+    /// control group has left, divided among the nodes that share it.
     std::int64_t memory_bytes = 0;
     /// Layers that this node must hold; not set: the partitioner decides. Only with one device.
     std::optional<LayerRange> layers;

@@ -74,7 +74,7 @@ MOLINK_EXPORT Status allow_key(const std::string& access_file, const PublicKey& 
 MOLINK_EXPORT Status revoke_key(const std::string& access_file, const PublicKey& key);
 /// Makes a token and permits its pass for `valid_s` seconds from now, for one use or, when
 /// `reusable`, for many. Errors also: invalid_argument when valid_s is not 1 s to 10 years, or
-/// `address` is empty or longer than 4096 bytes.
+/// `address` is none that can be dialled, or longer than 4096 bytes.
 MOLINK_EXPORT Result<JoinToken> add_join_token(const std::string& access_file,
                                                const PublicKey& head_key,
                                                const std::string& address, std::int64_t valid_s,

@@ -35,6 +35,10 @@ public:
     /// The connection is down. The transport retries a connection that it made until close(). An
     /// accepted connection has ended.
     virtual void on_disconnected(ConnectionId connection) = 0;
+    /// The host name of a connection that this node makes was resolved, or could not be: then
+    /// `outcome` says why, and the transport tries again until close(). Called again whenever it
+    /// was tried.
+    virtual void on_resolved(ConnectionId connection, const Status& outcome);
     /// A frame arrived. `bytes` is valid only during the call. Frames of a connection arrive in
     /// order.
     virtual void on_frame(ConnectionId connection, std::span<const std::byte> bytes) = 0;
@@ -73,9 +77,11 @@ public:
     virtual std::string_view name() const = 0;
     /// Accepts connections at `address`. "tcp://127.0.0.1:*" lets the system choose the port.
     /// Returns the address that others on this host can connect to.
-    /// Errors: invalid_argument (malformed address), unavailable (address in use).
+    /// Errors: invalid_argument (malformed address), unavailable (address in use, or a host name
+    /// that cannot be resolved now), not_found (a host name that nobody knows).
     virtual Result<std::string> listen(const std::string& address) = 0;
-    /// Begins to connect and retries until it succeeds; on_connected() follows. Errors:
+    /// Begins to connect and retries until it succeeds; on_connected() follows. A host name is
+    /// resolved without blocking, each time again, and all its addresses are tried. Errors:
     /// invalid_argument (malformed address, or a key on a transport without keys).
     virtual Result<ConnectionId> connect(const DialTarget& target) = 0;
     /// Queues one frame without blocking. `frame` is moved from only if the outcome is `accepted`.

@@ -76,8 +76,9 @@ struct BackendTraits {
     std::int32_t parts_ahead = 0;
     /// Whether DeviceBuffer::prefault() has an effect.
     bool prefaults = false;
-    /// Share of the machine's compute that the device uses while it computes. Devices of one memory
-    /// domain whose shares add up to at most 1 do not slow each other.
+    /// Share of the machine's compute that the device uses while it computes. Devices that compute
+    /// with the same cores (DeviceMemory::domain), whose shares add up to at most 1, do not slow
+    /// each other.
     double compute_share = 1;
 
     /// Returns the bytes of activations [rows, width] between ops.
@@ -95,7 +96,9 @@ constexpr ElementType element_type(DataType type) {
 
 /// The memory of a device.
 struct DeviceMemory {
-    std::string domain;            ///< equal for devices that share one memory
+    /// Equal for devices that share one memory. It begins with host_id() if that is memory of the
+    /// host; then the device computes with cores of the host.
+    std::string domain;
     std::int64_t total_bytes = 0;  ///< that this process can use at most
     std::int64_t free_bytes = 0;   ///< that it may still use
 };

@@ -68,12 +68,14 @@ private:
     struct Peer {
         PeerIdentity identity;
         bool trusted = false;
+        std::string unresolved;  // why its host name cannot be resolved
     };
 
     bool permits(const PublicKey& key) override { return sink_.permits(key); }
     void on_connected(ConnectionId connection, const PeerIdentity& peer) override;
     void on_disconnected(ConnectionId connection) override;
     void on_frame(ConnectionId connection, std::span<const std::byte> bytes) override;
+    void on_resolved(ConnectionId connection, const Status& outcome) override;
 
     PeerLinkId add_link(std::uint64_t token, bool dialed, const PeerIdentity& identity);
     std::uint64_t draw_token();
@@ -120,7 +122,7 @@ LinkChannel* Hub::find(PeerLinkId link) {
 
 PeerLinkId Hub::add_link(std::uint64_t token, bool dialed, const PeerIdentity& identity) {
     const PeerLinkId link(next_link_++);
-    peers_[link] = {identity, dialed};
+    peers_[link] = {identity, dialed, {}};
     auto channel =
         std::make_unique<LinkChannel>(token, dialed, options_.channel, options_.policy());
     by_token_[token] = link;
@@ -237,6 +239,16 @@ void Hub::on_disconnected(ConnectionId connection) {
     const bool was_whole = channel->attached();
     channel->detach(carried.track);
     if (was_whole) sink_.on_link_interrupted(carried.link);
+}
+
+void Hub::on_resolved(ConnectionId connection, const Status& outcome) {
+    const auto found = carried_.find(connection);
+    if (found == carried_.end()) return;
+    const PeerLinkId link = found->second.link;
+    std::string& told = peers_.at(link).unresolved;
+    if (std::exchange(told, outcome.message()) != outcome.message()) {
+        sink_.on_resolved(link, outcome);
+    }
 }
 
 void Hub::on_frame(ConnectionId connection, std::span<const std::byte> bytes) {
@@ -514,6 +526,8 @@ std::size_t Hub::poll(std::int64_t timeout_us) {
 }
 
 }  // namespace
+
+void HubSink::on_resolved(PeerLinkId, const Status&) {}
 
 std::unique_ptr<ChannelHub> make_channel_hub(Transport& transport, const Clock& clock,
                                              HubSink& sink, const HubOptions& options) {

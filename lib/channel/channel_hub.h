@@ -29,6 +29,9 @@ public:
     /// The peer link has ended: the peer closed it, no longer knows it (restarted), refused the
     /// protocol version or sent invalid frames. Not called after close() of this hub.
     virtual void on_link_lost(PeerLinkId link, const Status& reason) = 0;
+    /// The host name of a link that this node dials was resolved after it could not be (ok), or
+    /// cannot be, and why. Called when that changes.
+    virtual void on_resolved(PeerLinkId link, const Status& outcome);
     /// A complete message arrived. Each message arrives once and in order within its lane.
     virtual void on_message(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) = 0;
 };

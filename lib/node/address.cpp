@@ -5,19 +5,11 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/node_address.h"
 #include "node/node_security.h"
 
 namespace molink {
 namespace {
-
-/// Host part of tcp://host:port; empty for other schemes.
-std::string_view tcp_host(std::string_view address) {
-    constexpr std::string_view kScheme = "tcp://";
-    if (!address.starts_with(kScheme)) return {};
-    address.remove_prefix(kScheme.size());
-    const std::size_t colon = address.rfind(':');
-    return colon == std::string_view::npos ? address : address.substr(0, colon);
-}
 
 template <typename T>
 Status check_range(std::string_view option, T value, T low, T high) {
@@ -27,31 +19,9 @@ Status check_range(std::string_view option, T value, T low, T high) {
 
 }  // namespace
 
-bool is_local_address(std::string_view address) {
-    if (address.starts_with("ipc://") || address.starts_with("inproc://")) return true;
-    const std::string_view host = tcp_host(address);
-    if (host == "localhost" || host == "[::1]") return true;
-    if (!host.starts_with("127.")) return false;
-    return host.find_first_not_of("0123456789.") == std::string_view::npos;
-}
-
-bool is_wildcard_address(std::string_view address) {
-    const std::string_view host = tcp_host(address);
-    return host == "0.0.0.0" || host == "[::]" || host == "*";
-}
-
-Status check_form(std::string_view option, std::string_view address) {
-    for (std::string_view scheme : {"tcp://", "ipc://", "inproc://"}) {
-        if (address.starts_with(scheme) && address.size() > scheme.size()) return {};
-    }
-    return invalid_argument(
-        "{} is '{}'; an address looks like tcp://127.0.0.1:7100, ipc:///path or inproc://name",
-        option, address);
-}
-
-Status check_address(std::string_view option, const std::string& address,
+Status check_address(std::string_view option, const std::string& address, AddressUse use,
                      const NodeOptions& options) {
-    MOLINK_RETURN_IF_ERROR(check_form(option, address));
+    MOLINK_RETURN_IF_ERROR(check_node_address(option, address, use));
     if (options.insecure || has_keys(options.security) || is_local_address(address)) return {};
     return invalid_argument(
         "{} {} can be reached from other machines, and this node has no keys; give it a key file, "
@@ -61,13 +31,10 @@ Status check_address(std::string_view option, const std::string& address,
 
 Status check_node_options(const NodeOptions& options) {
     if (options.model_dir.empty()) return invalid_argument("model_dir is empty");
-    MOLINK_RETURN_IF_ERROR(check_address("listen", options.listen, options));
+    MOLINK_RETURN_IF_ERROR(check_address("listen", options.listen, AddressUse::listen, options));
     if (!options.advertise.empty()) {
-        MOLINK_RETURN_IF_ERROR(check_address("advertise", options.advertise, options));
-        if (is_wildcard_address(options.advertise)) {
-            return invalid_argument("advertise is {}; no node can dial this address",
-                                    options.advertise);
-        }
+        MOLINK_RETURN_IF_ERROR(
+            check_address("advertise", options.advertise, AddressUse::dial, options));
     } else if (is_wildcard_address(options.listen)) {
         return invalid_argument("listen is {}; set advertise to the address that other nodes dial",
                                 options.listen);
@@ -153,10 +120,7 @@ Status check_worker_options(const WorkerOptions& options) {
         if (join.empty()) join = token.address;
     }
     if (join.empty()) return invalid_argument("join is empty; give the head's address");
-    if (is_wildcard_address(join)) {
-        return invalid_argument("join is {}; no node can dial this address", join);
-    }
-    MOLINK_RETURN_IF_ERROR(check_address("join", join, options));
+    MOLINK_RETURN_IF_ERROR(check_address("join", join, AddressUse::dial, options));
     constexpr std::int64_t kDayUs = 86'400'000'000;
     MOLINK_RETURN_IF_ERROR(
         check_range<std::int64_t>("join_within_us", options.join_within_us, kWaitForever, kDayUs));

@@ -2,8 +2,8 @@
 // refusal names the one that differs and both values. Kept free of I/O so that each refusal can be
 // tested.
 #include "base/error.h"
+#include "base/node_address.h"
 #include "kv/capacity.h"
-#include "node/address.h"
 #include "node/node_identity.h"
 #include "wire/protocol.h"
 
@@ -96,12 +96,8 @@ Status check_hello(const Hello& hello, const NodeIdentity& head, const Partition
         return differs("KV blocks of", node, fmt::format("{} tokens", hello.block_tokens),
                        fmt::format("{} tokens", head.block_tokens));
     }
-    MOLINK_RETURN_IF_ERROR(
-        check_form("advertise", hello.advertise).with_context(fmt::format("node '{}'", node)));
-    if (hello.advertise.empty() || is_wildcard_address(hello.advertise)) {
-        return invalid_argument("node '{}' advertises '{}', which no node can dial", node,
-                                hello.advertise);
-    }
+    MOLINK_RETURN_IF_ERROR(check_node_address("advertise", hello.advertise, AddressUse::dial)
+                               .with_context(fmt::format("node '{}'", node)));
     if (hello.layers && (hello.layers->begin < 0 || hello.layers->empty() ||
                          hello.layers->end > head.spec.layers)) {
         return invalid_argument("node '{}' asks for layers {}-{}; the model has layers 0-{}", node,

@@ -76,9 +76,13 @@ bool HeadLink::exhausted(std::int64_t now_us) const {
 }
 
 Status HeadLink::absence(std::int64_t now_us) const {
-    if (!gone_.ok()) return gone_;
+    if (!gone_.ok()) {
+        if (unresolved_.empty()) return gone_;
+        return Status(gone_.code(), gone_.message() + "; " + unresolved_);
+    }
     return make_error(StatusCode::unavailable, "no head answered at {} within {:.0f} s{}", address_,
-                      seconds(now_us - absent_us_), doubt_);
+                      seconds(now_us - absent_us_),
+                      unresolved_.empty() ? doubt_ : ": " + unresolved_);
 }
 
 }  // namespace molink

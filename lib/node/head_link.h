@@ -48,6 +48,8 @@ public:
     void on_resumed(std::int64_t now_us);
     void on_heard(std::int64_t now_us) { heard_us_ = now_us; }
     void on_welcome(const Welcome& welcome, std::int64_t now_us);
+    /// See HubSink::on_resolved().
+    void on_resolved(const Status& outcome) { unresolved_ = outcome.message(); }
 
     /// Something can be sent.
     bool up() const { return up_; }
@@ -67,6 +69,7 @@ private:
     std::string address_;
     Patience patience_;
     std::string doubt_;
+    std::string unresolved_;  // why the head's name cannot be resolved
     PeerLinkId link_;
     bool up_ = false;
     bool welcomed_ = false;

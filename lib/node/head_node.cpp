@@ -134,6 +134,11 @@ void HeadNode::on_link_resumed(PeerLinkId link) {
     pipeline_changed();
 }
 
+/// The head dials only to measure links, and plans without those that it cannot reach.
+void HeadNode::on_resolved(PeerLinkId, const Status& outcome) {
+    if (!outcome.ok()) log_(LogLevel::warning, "{}", outcome.message());
+}
+
 void HeadNode::on_link_lost(PeerLinkId link, const Status& reason) {
     membership_.forget_link(link);
     if (prober_.owns(link)) prober_.on_link_lost(link);

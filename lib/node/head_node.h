@@ -65,6 +65,7 @@ public:
     void on_link_interrupted(PeerLinkId link) override;
     void on_link_resumed(PeerLinkId link) override;
     void on_link_lost(PeerLinkId link, const Status& reason) override;
+    void on_resolved(PeerLinkId link, const Status& outcome) override;
     void on_message(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
     // PipelinePorts
     void send(NodeId node, Lane lane, PipelineEpoch epoch, const Message& message) override;

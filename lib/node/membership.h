@@ -36,6 +36,13 @@ struct Member {
     std::string unreachable;  ///< address of the next stage that it could not reach; empty: none
 
     bool on_head() const { return process == kHeadNode; }
+    /// Equal for nodes that compute with the same cores: those of a machine, whichever control
+    /// group its memory belongs to (DeviceMemory::domain).
+    const std::string& cores_domain() const {
+        const std::string& host = info.host_id;
+        const bool of_host = !host.empty() && device.memory_domain.starts_with(host);
+        return of_host ? host : device.memory_domain;
+    }
     /// Nothing was heard of it lately, or its connection was reset and did not come back yet.
     bool silent(std::int64_t now_us) const {
         return interrupted_us != 0 || now_us - info.last_heard_us > limits::kStalledAfterUs;

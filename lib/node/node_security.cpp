@@ -84,12 +84,19 @@ Result<std::optional<KeyPair>> open_node_keys(const SecurityOptions& options) {
     MOLINK_ASSIGN_OR_RETURN(const std::string path, key_file_of(options));
     auto pair = read_key_file(path);
     if (!pair && pair.error().code() == StatusCode::not_found && !options.token.empty()) {
-        const KeyPair made = make_key_pair();
-        MOLINK_RETURN_IF_ERROR(write_key_file(path, made));
-        return std::optional<KeyPair>(made);
+        const Status written = write_key_file(path, make_key_pair());
+        // Another worker may have made it in the meantime; lock_node_keys() says so.
+        if (!written.ok() && written.code() != StatusCode::failed_precondition) return written;
+        pair = read_key_file(path);
     }
     if (!pair) return pair.error();
     return std::optional<KeyPair>(*pair);
+}
+
+Result<KeyLock> lock_node_keys(const SecurityOptions& options) {
+    if (!has_keys(options)) return KeyLock();
+    MOLINK_ASSIGN_OR_RETURN(const std::string path, key_file_of(options));
+    return KeyLock::take(path);
 }
 
 Result<std::shared_ptr<AccessControl>> open_head_access(const SecurityOptions& options) {

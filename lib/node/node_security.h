@@ -10,6 +10,7 @@
 #include <molink/transport.h>
 
 #include "security/access.h"
+#include "security/key_lock.h"
 
 namespace molink {
 
@@ -19,6 +20,10 @@ bool has_keys(const SecurityOptions& options);
 /// Reads the key pair of a node; none without keys. A worker that has a token and no key file yet
 /// makes one. Errors: those of read_key_file and write_key_file.
 Result<std::optional<KeyPair>> open_node_keys(const SecurityOptions& options);
+
+/// Keeps other workers from using the key file of this one, which exists; holds nothing without
+/// keys. Errors: those of KeyLock::take.
+Result<KeyLock> lock_node_keys(const SecurityOptions& options);
 
 /// Who may join a head; null without keys. Errors: those of AccessFile::open.
 Result<std::shared_ptr<AccessControl>> open_head_access(const SecurityOptions& options);

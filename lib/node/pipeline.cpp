@@ -277,10 +277,10 @@ StageView Pipeline::stage_view(std::size_t stage) const {
     return view;
 }
 
-/// Returns the first stage whose device shares its memory, and so its cores, with that of `stage`.
+/// Returns the first stage whose device shares its cores with that of `stage`.
 std::int32_t Pipeline::compute_domain(std::size_t stage) const {
     const auto domain = [&](std::size_t i) -> const std::string& {
-        return membership_.find(ring().stage(i).node)->device.memory_domain;
+        return membership_.find(ring().stage(i).node)->cores_domain();
     };
     std::size_t first = 0;
     while (domain(first) != domain(stage)) ++first;

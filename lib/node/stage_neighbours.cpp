@@ -25,6 +25,7 @@ Status StageNeighbours::dial_next(const DialTarget& target, const PeerHello& hel
                                   std::int64_t now_us) {
     next_away_us_ = now_us;
     next_address_ = target.address;
+    unresolved_.clear();
     hello_ = hello;
     MOLINK_ASSIGN_OR_RETURN(next_, hub_->dial(target));
     return {};
@@ -48,8 +49,8 @@ Status StageNeighbours::check_next(std::int64_t now_us, std::int64_t patience_us
     const double patience_s = static_cast<double>(patience_us) / 1e6;
     if (never_reached_next()) {
         return make_error(StatusCode::unavailable,
-                          "the next stage at {} could not be reached within {:.1f} s",
-                          next_address_, patience_s);
+                          "the next stage at {} could not be reached within {:.1f} s{}{}",
+                          next_address_, patience_s, unresolved_.empty() ? "" : ": ", unresolved_);
     }
     return make_error(StatusCode::unavailable,
                       "the link to the next stage at {} was lost and did not come back within "
@@ -79,6 +80,10 @@ void StageNeighbours::on_interrupted(PeerLinkId link, std::int64_t now_us) {
 
 void StageNeighbours::on_resumed(PeerLinkId link) {
     if (is_next(link)) next_away_us_ = 0;
+}
+
+void StageNeighbours::on_resolved(PeerLinkId link, const Status& outcome) {
+    if (is_next(link)) unresolved_ = outcome.message();
 }
 
 void StageNeighbours::on_lost(PeerLinkId link, const Status& reason, std::int64_t now_us) {

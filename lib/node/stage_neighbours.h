@@ -48,6 +48,8 @@ public:
     void on_up(PeerLinkId link);
     void on_interrupted(PeerLinkId link, std::int64_t now_us);
     void on_resumed(PeerLinkId link);
+    /// See HubSink::on_resolved().
+    void on_resolved(PeerLinkId link, const Status& outcome);
     void on_lost(PeerLinkId link, const Status& reason, std::int64_t now_us);
 
 private:
@@ -55,6 +57,7 @@ private:
     ChannelHub* hub_ = nullptr;
     PipelineEpoch epoch_;
     std::string next_address_;
+    std::string unresolved_;  // why the host of that address cannot be resolved
     PeerHello hello_;
     std::optional<PeerLinkId> next_;  // none also while it is lost
     bool next_up_ = false;

@@ -38,6 +38,7 @@ private:
     void tick();
 
     NodeParts parts_;
+    KeyLock key_lock_;
     StageExecutors executors_;
     std::unique_ptr<WorkerNode> node_;
     std::unique_ptr<ChannelHub> hub_;
@@ -69,6 +70,7 @@ Status WorkerImpl::build(const WorkerOptions& options) {
     config.head_lost_after_us = options.node_lost_after_us;
     config.reconnect_within_us = options.reconnect_within_us;
     MOLINK_ASSIGN_OR_RETURN(parts_, open_node_parts(options));
+    MOLINK_ASSIGN_OR_RETURN(key_lock_, lock_node_keys(options.security));
     MOLINK_ASSIGN_OR_RETURN(HeadAccess head, open_head_target(options, parts_.keys));
     config.join = std::move(head.target);
     config.introduced = head.introduced;
@@ -125,6 +127,7 @@ void WorkerImpl::close() {
     }
     changed_.notify_all();
     executors_.clear();
+    key_lock_ = KeyLock();
 }
 
 }  // namespace

@@ -268,6 +268,12 @@ void WorkerNode::on_link_resumed(PeerLinkId link) {
     log_(LogLevel::info, "the link to {} is resumed", head ? "the head" : "a stage");
 }
 
+void WorkerNode::on_resolved(PeerLinkId link, const Status& outcome) {
+    if (link == head_.link()) head_.on_resolved(outcome);
+    for (const auto& stage : stages_) stage->neighbours().on_resolved(link, outcome);
+    if (!outcome.ok()) log_(LogLevel::warning, "{}", outcome.message());
+}
+
 void WorkerNode::on_link_lost(PeerLinkId link, const Status& reason) {
     if (prober_.owns(link)) prober_.on_link_lost(link);
     strangers_.forget(link);

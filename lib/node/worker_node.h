@@ -71,6 +71,7 @@ public:
     void on_link_interrupted(PeerLinkId link) override;
     void on_link_resumed(PeerLinkId link) override;
     void on_link_lost(PeerLinkId link, const Status& reason) override;
+    void on_resolved(PeerLinkId link, const Status& outcome) override;
     void on_message(PeerLinkId link, Lane lane, PipelineEpoch epoch, Bytes message) override;
     // WorkerStagePorts
     void send_head(Lane lane, PipelineEpoch epoch, const Message& message) override;

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/node_address.h"
 #include "security/keys.h"
 
 namespace molink {
@@ -212,6 +213,7 @@ Result<JoinToken> add_join_token(const std::string& access_file, const PublicKey
         return invalid_argument("the token's address has {} bytes; 1 to {} are permitted",
                                 address.size(), limits::kMaxWireStringBytes);
     }
+    MOLINK_RETURN_IF_ERROR(check_node_address("the token's address", address, AddressUse::dial));
     const JoinToken token{address, head_key, make_key_pair()};
     const AccessList::Token permission{unix_seconds() + valid_s, reusable};
     MOLINK_RETURN_IF_ERROR(

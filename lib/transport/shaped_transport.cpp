@@ -101,6 +101,10 @@ private:
         outer_->on_disconnected(connection);
     }
 
+    void on_resolved(ConnectionId connection, const Status& outcome) override {
+        outer_->on_resolved(connection, outcome);
+    }
+
     void on_frame(ConnectionId connection, std::span<const std::byte> bytes) override {
         outer_->on_frame(connection, bytes);
     }

@@ -1,7 +1,8 @@
 // The dialling side of ZeroMQ. ZeroMQ repeats attempts to connect by itself, but it would also
 // connect again with the same routing id after a cut. The peer ignores an id that it believes to be
 // in use, so every connection gets a socket, and an id, of its own. IMMEDIATE reports a missing
-// peer instead of queueing, and LINGER 0 prevents a blocking destructor.
+// peer instead of queueing, and LINGER 0 prevents a blocking destructor. ZeroMQ gets no host names:
+// resolve_host.cpp says why.
 #include "transport/zmq_dialled.h"
 
 #include <algorithm>
@@ -11,12 +12,15 @@
 
 #include <fmt/format.h>
 
+#include "base/node_address.h"
 #include "security/keys.h"
 
 namespace molink {
 namespace {
 
 constexpr int kDialledEvents = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED;
+/// Time for an address of a name to answer. After it the next one is tried.
+constexpr int kNextAddressMs = 3000;
 
 void set_bytes(zmq::socket_t& socket, int option, const std::array<std::uint8_t, 32>& bytes) {
     if (zmq_setsockopt(socket.handle(), option, bytes.data(), bytes.size()) != 0) {
@@ -78,22 +82,40 @@ std::optional<MonitorEvent> read_zmq_monitor(zmq::socket_t& monitor) {
     return std::nullopt;
 }
 
-ZmqDialled::ZmqDialled(zmq::context_t& context, const ZmqTransportOptions& options, ConnectionId id,
-                       DialTarget target)
+ZmqDialled::ZmqDialled(zmq::context_t& context, const ZmqTransportOptions& options,
+                       NameLookup& names, ConnectionId id, DialTarget target)
     : context_(context),
       options_(options),
+      names_(names),
       id_(id),
       target_(std::move(target)),
+      named_(tcp_part(target_.address, AddressUse::dial)),
       pause_us_(options.reconnect_us) {
-    open();
+    if (named_ && is_ip_address(named_->host)) named_.reset();
+    dial();
 }
 
-void ZmqDialled::open() {
+/// Dials the target, or the next address of its host; resolves the host when all were tried.
+void ZmqDialled::dial() {
+    redial_us_.reset();
+    if (!named_) {
+        open(target_.address);
+    } else if (untried_.empty()) {
+        names_.begin(id_, named_->host);
+    } else {
+        const std::string host = untried_.back();
+        untried_.pop_back();
+        open(node_address_text({host, named_->port}));
+    }
+}
+
+void ZmqDialled::open(const std::string& address) {
     zmq::socket_t socket = make_zmq_socket(context_, zmq::socket_type::dealer, options_);
     socket.set(zmq::sockopt::immediate, true);
-    socket.set(zmq::sockopt::ipv6, true);  // host names may have addresses of both kinds
+    socket.set(zmq::sockopt::ipv6, address.find('[') != std::string::npos);
     socket.set(zmq::sockopt::reconnect_ivl, static_cast<int>(options_.reconnect_us / 1000));
     socket.set(zmq::sockopt::reconnect_ivl_max, static_cast<int>(options_.reconnect_max_us / 1000));
+    if (named_) socket.set(zmq::sockopt::connect_timeout, kNextAddressMs);
     const auto routing_id = random_routing_id();
     socket.set(zmq::sockopt::routing_id, zmq::buffer(routing_id));
     if (target_.key) {
@@ -103,12 +125,29 @@ void ZmqDialled::open() {
         set_bytes(socket, ZMQ_CURVE_SECRETKEY, own.secret_key.bytes);
     }
     zmq::socket_t monitor = make_zmq_monitor(
-        context_, socket, fmt::format("inproc://dialled-{}-{}", id_.value, sockets_++), kDialledEvents);
-    socket.connect(target_.address);
+        context_, socket, fmt::format("inproc://dialled-{}-{}", id_.value, sockets_++),
+        named_ ? kDialledEvents | ZMQ_EVENT_CONNECT_RETRIED : kDialledEvents);
+    socket.connect(address);
     stop_zmq_monitor(socket_);
     monitor_ = std::move(monitor);
     socket_ = std::move(socket);
-    redial_us_.reset();
+    dialled_ = address;
+}
+
+/// Gives the present attempt up. The next address of a name is dialled at once. After the last one,
+/// and after a cut, there is a pause.
+void ZmqDialled::leave(std::int64_t now_us) {
+    // Or it would connect with the same id again. It may have given up by itself.
+    zmq_disconnect(socket_.handle(), dialled_.c_str());
+    if (up_) untried_.clear();
+    redial_us_ = now_us;
+    if (untried_.empty()) pause();
+}
+
+/// Dials `pause_us_` later.
+void ZmqDialled::pause() {
+    *redial_us_ += pause_us_;
+    pause_us_ = std::min(2 * pause_us_, options_.reconnect_max_us);
 }
 
 void ZmqDialled::read_monitor(std::int64_t now_us, const std::function<bool(bool up)>& changed) {
@@ -117,23 +156,28 @@ void ZmqDialled::read_monitor(std::int64_t now_us, const std::function<bool(bool
         if (up) {
             pause_us_ = options_.reconnect_us;
         } else {
-            // Or it would connect with the same id again. It may have given up by itself.
-            zmq_disconnect(socket_.handle(), target_.address.c_str());
-            redial_us_ = now_us + pause_us_;
-            pause_us_ = std::min(2 * pause_us_, options_.reconnect_max_us);
+            leave(now_us);
         }
         if (std::exchange(up_, up) != up && !changed(up)) return;
         if (!up) return;  // what the former socket does from here on does not matter
     }
 }
 
+void ZmqDialled::on_resolved(const NameLookup::Addresses& found, std::int64_t now_us) {
+    redial_us_ = now_us;
+    if (found) {
+        untried_.assign(found->rbegin(), found->rend());
+    } else {
+        pause();
+    }
+}
+
 void ZmqDialled::redial(std::int64_t now_us) {
     if (!redial_us_ || now_us < *redial_us_) return;
-    redial_us_ = now_us + pause_us_;  // again, if there are too few descriptors for a socket now
     try {
-        open();
+        dial();
     } catch (const zmq::error_t&) {
-        return;
+        redial_us_ = now_us + pause_us_;  // there are too few descriptors for a socket now
     }
 }
 

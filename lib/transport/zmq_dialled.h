@@ -4,10 +4,14 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <zmq.hpp>
 
+#include <molink/address.h>
 #include <molink/transport.h>
+
+#include "transport/name_lookup.h"
 
 namespace molink {
 
@@ -31,17 +35,19 @@ std::optional<MonitorEvent> read_zmq_monitor(zmq::socket_t& monitor);
 
 /// A dialled connection: a DEALER with a routing id that nobody can guess, and its monitor. After a
 /// cut it becomes a new socket with another id, because the peer may not know yet that the former
-/// one is gone. Members throw zmq::error_t. Thread: the node's loop.
+/// one is gone. A host name is resolved before each round over its addresses; until then there is
+/// no socket. Members throw zmq::error_t. Thread: the node's loop.
 class ZmqDialled {
 public:
-    /// `context` and `options` must outlive it.
-    ZmqDialled(zmq::context_t& context, const ZmqTransportOptions& options, ConnectionId id,
-               DialTarget target);
+    /// `context`, `options` and `names` must outlive it.
+    ZmqDialled(zmq::context_t& context, const ZmqTransportOptions& options, NameLookup& names,
+               ConnectionId id, DialTarget target);
 
     ~ZmqDialled() { stop_zmq_monitor(socket_); }
     ZmqDialled(const ZmqDialled&) = delete;
     ZmqDialled& operator=(const ZmqDialled&) = delete;
 
+    bool has_socket() const { return static_cast<bool>(socket_); }
     zmq::socket_t& socket() { return socket_; }
     zmq::socket_t& monitor() { return monitor_; }
     const DialTarget& target() const { return target_; }
@@ -49,18 +55,27 @@ public:
     /// Reads the monitor's events. Calls `changed` with up() when that changes; the call may
     /// destroy this object and then returns false.
     void read_monitor(std::int64_t now_us, const std::function<bool(bool up)>& changed);
+    /// What `names` found for the host of the target. The first address is dialled by redial().
+    void on_resolved(const NameLookup::Addresses& found, std::int64_t now_us);
     /// Dials again if it is time.
     void redial(std::int64_t now_us);
     /// When redial() is due; none: not at all.
     std::optional<std::int64_t> redial_us() const { return redial_us_; }
 
 private:
-    void open();
+    void open(const std::string& address);
+    void dial();
+    void leave(std::int64_t now_us);
+    void pause();
 
     zmq::context_t& context_;
     const ZmqTransportOptions& options_;
+    NameLookup& names_;
     ConnectionId id_;
     DialTarget target_;
+    std::optional<TcpAddress> named_;   // of the target, if its host is a name
+    std::vector<std::string> untried_;  // IP addresses of the name, the next one last
+    std::string dialled_;               // the address that the socket dials
     zmq::socket_t socket_;
     zmq::socket_t monitor_;
     std::uint64_t sockets_ = 0;  // made so far

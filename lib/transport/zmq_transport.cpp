@@ -23,6 +23,8 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/node_address.h"
+#include "transport/name_lookup.h"
 #include "transport/zmq_dialled.h"
 #include "transport/zmq_door.h"
 
@@ -68,6 +70,7 @@ public:
 
     ~ZmqTransport() override {
         dialled_.clear();
+        names_.reset();  // it wakes this transport
         stop_zmq_monitor(router_);
         door_.reset();
         router_.close();
@@ -94,11 +97,13 @@ public:
     }
 
 private:
+    Result<std::string> bind(const std::string& address);
     std::size_t poll_sockets(std::int64_t timeout_us, TransportSink& sink);
     long poll_timeout_ms(std::int64_t timeout_us) const;
     std::size_t receive_accepted(TransportSink& sink);
     std::size_t receive_dialled(ConnectionId connection, TransportSink& sink);
     std::size_t read_monitor(ConnectionId connection, TransportSink& sink);
+    std::size_t take_names(std::int64_t now_us, TransportSink& sink);
     SendOutcome send_accepted(const std::string& peer, ConnectionId connection, Frame&& frame);
     ConnectionId accepted_connection(const std::string& peer, zmq::message_t& message,
                                      TransportSink& sink);
@@ -109,6 +114,9 @@ private:
     zmq::context_t context_{1};
     zmq::socket_t router_;
     std::unique_ptr<ZmqDoor> door_;  // since the first listen()
+    std::unique_ptr<NameLookup> names_ = std::make_unique<NameLookup>(
+        [this] { wake(); },
+        [](const std::string& host) { return resolve_host(host, AddressUse::dial); });
     std::map<ConnectionId, ZmqDialled> dialled_;
     std::map<std::string, ConnectionId> by_routing_id_;
     std::map<ConnectionId, Accepted> accepted_;
@@ -116,10 +124,25 @@ private:
     std::uint64_t next_connection_ = 1;
 };
 
+/// Host names are resolved here: the caller has no loop yet that they could stop.
 Result<std::string> ZmqTransport::listen(const std::string& address) {
+    MOLINK_RETURN_IF_ERROR(check_node_address("listen", address, AddressUse::listen));
     if (ipc_in_use(address)) {
         return make_error(StatusCode::unavailable, "listen at {}: the address is in use", address);
     }
+    const auto tcp = tcp_part(address, AddressUse::listen);
+    if (!tcp) return bind(address);
+    const auto hosts = resolve_host(tcp->host, AddressUse::listen);
+    if (!hosts) return hosts.error().with_context("listen at " + address);
+    Result<std::string> bound = bind(node_address_text({hosts->front(), tcp->port}));
+    for (std::size_t i = 1; i < hosts->size() && !bound; ++i) {
+        bound = bind(node_address_text({(*hosts)[i], tcp->port}));
+    }
+    return bound;
+}
+
+/// Listens at an address without a host name.
+Result<std::string> ZmqTransport::bind(const std::string& address) {
     try {
         zmq::socket_t router = make_zmq_socket(context_, zmq::socket_type::router, options_);
         router.set(zmq::sockopt::router_mandatory, true);
@@ -153,9 +176,10 @@ Result<ConnectionId> ZmqTransport::connect(const DialTarget& target) {
                                 target.key ? "with" : "without",
                                 options_.keys ? "a key pair" : "no key pair");
     }
+    MOLINK_RETURN_IF_ERROR(check_node_address("dial", target.address, AddressUse::dial));
     try {
         const ConnectionId connection(next_connection_++);
-        dialled_.try_emplace(connection, context_, options_, connection, target);
+        dialled_.try_emplace(connection, context_, options_, *names_, connection, target);
         return connection;
     } catch (const zmq::error_t& error) {
         if (error.num() == EMFILE || error.num() == ENFILE || error.num() == ENOMEM) {
@@ -230,6 +254,7 @@ std::size_t ZmqTransport::poll_sockets(std::int64_t timeout_us, TransportSink& s
     std::vector<ConnectionId> order;
     items.push_back({nullptr, wake_fd_, ZMQ_POLLIN, 0});
     for (auto& [connection, dialled] : dialled_) {
+        if (!dialled.has_socket()) continue;  // its host is being resolved
         items.push_back({dialled.monitor().handle(), 0, ZMQ_POLLIN, 0});
         items.push_back({dialled.socket().handle(), 0, ZMQ_POLLIN, 0});
         order.push_back(connection);
@@ -259,7 +284,20 @@ std::size_t ZmqTransport::poll_sockets(std::int64_t timeout_us, TransportSink& s
         if (told) events += read_monitor(order[i], sink);
         if (data) events += receive_dialled(order[i], sink);
     }
+    events += take_names(now_us, sink);
     for (auto& [connection, dialled] : dialled_) dialled.redial(now_us);
+    return events;
+}
+
+std::size_t ZmqTransport::take_names(std::int64_t now_us, TransportSink& sink) {
+    std::size_t events = 0;
+    for (const NameLookup::Answer& answer : names_->take()) {
+        const auto found = dialled_.find(answer.connection);  // it may be closed
+        if (found == dialled_.end()) continue;
+        ++events;
+        found->second.on_resolved(answer.addresses, now_us);
+        sink.on_resolved(answer.connection, answer.addresses.status());
+    }
     return events;
 }
 
@@ -341,6 +379,7 @@ std::size_t ZmqTransport::read_monitor(ConnectionId connection, TransportSink& s
 
 Transport::~Transport() = default;
 TransportSink::~TransportSink() = default;
+void TransportSink::on_resolved(ConnectionId, const Status&) {}
 
 Result<std::unique_ptr<Transport>> make_zmq_transport(const ZmqTransportOptions& options) {
     const int wake_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include <molink/version.h>
+
 namespace molink {
 
 /// Nodes with equal major versions are compatible. Minor versions only append optional fields.
@@ -21,6 +23,6 @@ inline constexpr std::uint16_t kMinorOfRowFaults = 1;
 inline constexpr std::uint16_t kMinorOfEndEpoch = 1;
 
 /// Name of this release in handshakes and logs.
-inline constexpr const char* kReleaseName = "molink 0.1.0";
+inline constexpr const char* kReleaseName = "molink " MOLINK_VERSION;
 
 }  // namespace molink

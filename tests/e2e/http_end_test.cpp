@@ -47,10 +47,11 @@ TEST_CASE("wrong flags are named, and an open address needs a key or a word") {
         std::vector<std::string> flags;
         const char* words;
     } cases[] = {
-        {{"--http", "127.0.0.1:65536"}, "port above 65535"},
-        {{"--http", "127.0.0.1"}, "has no port"},
-        {{"--http", "::1:80"}, "without brackets"},
-        {{"--http", "no-such-host.invalid:0", "--insecure"}, "the host is unknown"},
+        {{"--http", "127.0.0.1:65536"}, "--http is '127.0.0.1:65536': the port is 65536"},
+        {{"--http", "127.0.0.1"}, "there is no port"},
+        {{"--http", "::1:80"}, "needs brackets"},
+        {{"--http", "no-such-host.invalid:0", "--insecure"},
+         "the host name 'no-such-host.invalid' cannot be resolved"},
         {{"--http", "0.0.0.0:0"}, "needs --api-key, or --insecure"},
         {{"--api-key", "short"}, "has 5 characters"},
         {{"--api-key", "/no/such/file"}, "there is no file"},

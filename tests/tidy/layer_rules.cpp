@@ -39,8 +39,8 @@ const std::vector<Place>& places() {
 /// Returns whether `target` is a header of the C or C++ library or of the system.
 bool is_system_header(const std::string& target) {
     static const std::regex system(
-        R"(^(sys/|linux/|netinet/|arpa/|[a-z]*intrin\.h$|(dlfcn|errno|fcntl|netdb|poll|pthread)"
-        R"(|sched|signal|stdbool|stddef|stdint|stdio|stdlib|string|unistd)\.h$))");
+        R"(^(sys/|linux/|netinet/|arpa/|[a-z]*intrin\.h$|(dlfcn|errno|fcntl|ifaddrs|netdb|poll)"
+        R"(|pthread|sched|signal|stdbool|stddef|stdint|stdio|stdlib|string|unistd)\.h$))");
     const bool is_standard = target.find_first_of("./") == std::string::npos;
     return is_standard || std::regex_search(target, system);
 }

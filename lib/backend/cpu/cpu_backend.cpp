@@ -12,11 +12,13 @@
 #include "backend/cpu/host_memory.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/kv_layout.h"
+#include "base/cgroup.h"
 #include "base/error.h"
 
 namespace molink {
 namespace {
 
+/// The affinity has the cores that a cpuset leaves.
 int usable_cores() {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
@@ -50,7 +52,8 @@ Result<std::unique_ptr<Backend>> CpuBackend::make(const BackendOptions& options)
                           "backend 'cpu': this processor has no fused multiply-add (AVX2, NEON or "
                           "newer is needed)");
     }
-    const int threads = options.threads > 0 ? options.threads : usable_cores();
+    const int threads =
+        options.threads > 0 ? options.threads : default_threads(usable_cores(), cgroup_limits());
     return std::unique_ptr<Backend>(new CpuBackend(threads));
 }
 

@@ -1,14 +1,13 @@
-// Reads the size of the memory from the system. Containers see the whole machine in /proc/meminfo,
-// so the limit of the control group is read as well. If the system reports nothing, 1 GiB is
-// assumed, which nearly every machine has.
+// The size of the memory. Containers see the whole machine in /proc/meminfo, so the limits of
+// control groups are read as well. If the system reports nothing, 1 GiB is assumed, which nearly
+// every machine has.
 #include "backend/cpu/host_memory.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <fstream>
-#include <optional>
+#include <iterator>
 #include <sstream>
-#include <string>
 
 #include "base/host_id.h"
 
@@ -17,34 +16,37 @@ namespace {
 
 constexpr std::int64_t kUnknownBytes = std::int64_t{1} << 30;
 
-std::optional<std::int64_t> read_number(const char* path) {
-    std::ifstream file(path);
-    std::int64_t value = 0;
-    if (file >> value) return value;
-    return std::nullopt;
+/// Returns a field of /proc/meminfo in bytes.
+std::int64_t field_bytes(const std::string& meminfo, const std::string& name) {
+    std::istringstream lines(meminfo);
+    for (std::string line; std::getline(lines, line);) {
+        std::istringstream fields(line);
+        std::string key;
+        std::int64_t kib = 0;
+        if (fields >> key >> kib && key == name) return kib * 1024;
+    }
+    return kUnknownBytes;
 }
 
 }  // namespace
 
+DeviceMemory host_memory(const std::string& meminfo, const std::optional<CgroupMemory>& group,
+                         const std::string& host) {
+    DeviceMemory memory{host, field_bytes(meminfo, "MemTotal:"),
+                        field_bytes(meminfo, "MemAvailable:")};
+    if (!group) return memory;
+    // By limits, not by what is left of them: the domain of a process must not depend on when it
+    // was started.
+    if (group->limit_bytes < memory.total_bytes) memory.domain += "/" + group->group;
+    memory.total_bytes = std::min(memory.total_bytes, group->limit_bytes);
+    memory.free_bytes = std::min(memory.free_bytes, group->left_bytes);
+    return memory;
+}
+
 DeviceMemory host_memory() {
-    std::optional<std::int64_t> total;
-    std::optional<std::int64_t> available;
-    std::ifstream info("/proc/meminfo");
-    for (std::string line; std::getline(info, line);) {
-        std::istringstream fields(line);
-        std::string key;
-        std::int64_t kib = 0;
-        if (!(fields >> key >> kib)) continue;
-        if (key == "MemTotal:") total = kib * 1024;
-        if (key == "MemAvailable:") available = kib * 1024;
-    }
-    if (const auto limit = read_number("/sys/fs/cgroup/memory.max")) {
-        const std::int64_t used = read_number("/sys/fs/cgroup/memory.current").value_or(0);
-        const std::int64_t left = std::max<std::int64_t>(*limit - used, 0);
-        total = std::min(total.value_or(*limit), *limit);
-        available = std::min(available.value_or(left), left);
-    }
-    return {host_id(), total.value_or(kUnknownBytes), available.value_or(kUnknownBytes)};
+    std::ifstream file("/proc/meminfo");
+    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    return host_memory(text, cgroup_limits().memory, host_id());
 }
 
 }  // namespace molink

@@ -2,6 +2,7 @@
 #include "support/catch.h"
 #include "support/cluster_fixture.h"
 
+#include "base/node_address.h"
 #include "node/address.h"
 
 using namespace molink;
@@ -89,13 +90,35 @@ TEST_CASE("addresses that are not local need keys or insecure") {
                              "tcp://127.0.0.1.example:5", "tcp://localhost.example:5"}) {
         INFO(open);
         REQUIRE_FALSE(is_local_address(open));
-        REQUIRE_FALSE(check_address("listen", open, plain).ok());
-        REQUIRE(check_address("listen", open, insecure).ok());
-        REQUIRE(check_address("listen", open, keyed).ok());
+        REQUIRE_FALSE(check_address("listen", open, AddressUse::listen, plain).ok());
+        REQUIRE(check_address("listen", open, AddressUse::listen, insecure).ok());
+        REQUIRE(check_address("listen", open, AddressUse::listen, keyed).ok());
     }
-    for (const char* bad : {"", "127.0.0.1:5", "tcp://", "http://127.0.0.1:5"}) {
-        REQUIRE_FALSE(check_address("listen", bad, insecure).ok());
-    }
+    REQUIRE_FALSE(check_address("listen", "127.0.0.1:5", AddressUse::listen, insecure).ok());
+}
+
+TEST_CASE("ports and hosts that make no sense are refused for each address of a node") {
+    WorkerOptions options;
+    options.model_dir = "m";
+    options.insecure = true;
+    options.join = "tcp://127.0.0.1:7100";
+    REQUIRE(check_worker_options(options).ok());
+    const auto refuses = [&](std::string WorkerOptions::*option, const char* value,
+                             const std::string& words) {
+        WorkerOptions changed = options;
+        changed.*option = value;
+        const Status status = check_worker_options(changed);
+        INFO(status.to_string());
+        REQUIRE(status.code() == StatusCode::invalid_argument);
+        REQUIRE(status.message().find(words) != std::string::npos);
+    };
+    refuses(&WorkerOptions::listen, "tcp://127.0.0.1:72636", "listen is '127.0.0.1:72636'");
+    refuses(&WorkerOptions::join, "tcp://127.0.0.1:65536", "the port is 65536; 1 to 65535");
+    refuses(&WorkerOptions::join, "tcp://127.0.0.1:0", "join is '127.0.0.1:0': the port is 0");
+    refuses(&WorkerOptions::join, "tcp://*:7100", "cannot be dialled");
+    refuses(&WorkerOptions::advertise, "tcp://127.0.0.1:*", "advertise is '127.0.0.1:*'");
+    refuses(&WorkerOptions::advertise, "tcp://[::]:7100", "advertise is '[::]:7100'");
+    refuses(&WorkerOptions::listen, "tcp://[::]:7100", "set advertise");
 }
 
 TEST_CASE("an option outside its range is refused with its name and the range") {

@@ -48,6 +48,20 @@ TEST_CASE("without limits a node waits for ever") {
     REQUIRE_FALSE(head.exhausted(1'000'000 * kSecond));
 }
 
+TEST_CASE("a head whose name cannot be resolved is told as such, unless it can be by then") {
+    HeadLink head("tcp://head:1", {10 * kSecond, 0, 15 * kSecond, 3 * kSecond}, "; or so");
+    head.begin(PeerLinkId(4), 0);
+    head.on_resolved(Status(StatusCode::not_found, "nobody knows 'head'"));
+    REQUIRE(head.absence(10 * kSecond).message() ==
+            "no head answered at tcp://head:1 within 10 s: nobody knows 'head'");
+    head.on_resolved(Status());
+    REQUIRE(head.absence(10 * kSecond).message() ==
+            "no head answered at tcp://head:1 within 10 s; or so");
+    head.leave(kGone, 11 * kSecond);
+    head.on_resolved(Status(StatusCode::not_found, "nobody knows 'head'"));
+    REQUIRE(head.absence(12 * kSecond).message() == "it is gone; nobody knows 'head'");
+}
+
 TEST_CASE("a welcomed node waits for a silent head until its limit") {
     HeadLink head = welcomed();
     REQUIRE(head.node() == NodeId(3));

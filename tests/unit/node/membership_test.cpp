@@ -43,6 +43,19 @@ struct Scene {
 
 }  // namespace
 
+TEST_CASE("groups of one machine divide its cores, whoever has the memory") {
+    const auto domain = [](const std::string& host, const std::string& memory) {
+        Member member;
+        member.info.host_id = host;
+        member.device.memory_domain = memory;
+        return member.cores_domain();
+    };
+    REQUIRE(domain("5f1c", "5f1c") == "5f1c");
+    REQUIRE(domain("5f1c", "5f1c/7154") == "5f1c");
+    REQUIRE(domain("5f1c", "gpu-2") == "gpu-2");
+    REQUIRE(domain("", "5f1c") == "5f1c");
+}
+
 TEST_CASE("a link belongs to a stranger or a member, or is dismissed") {
     Scene scene;
     Membership& membership = scene.membership;

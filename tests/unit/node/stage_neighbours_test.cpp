@@ -58,6 +58,12 @@ TEST_CASE("a next stage that cannot be reached in time is named") {
     REQUIRE_FALSE(scene.neighbours.next_ready());
     REQUIRE(scene.complaint(5).empty());
     REQUIRE(scene.complaint(6) == "the next stage at tcp://next could not be reached within 4.0 s");
+    scene.neighbours.on_resolved(scene.next, Status(StatusCode::not_found, "no 'next'"));
+    REQUIRE(scene.complaint(6) ==
+            "the next stage at tcp://next could not be reached within 4.0 s: no 'next'");
+    scene.neighbours.on_resolved(PeerLinkId(8), Status(StatusCode::not_found, "another"));
+    scene.neighbours.on_resolved(scene.next, Status());
+    REQUIRE(scene.complaint(6) == "the next stage at tcp://next could not be reached within 4.0 s");
     scene.neighbours.on_up(scene.next);
     REQUIRE(scene.complaint(60).empty());
     REQUIRE(scene.hub.sent == std::vector<PeerLinkId>{scene.next});  // the introduction

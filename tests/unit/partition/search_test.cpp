@@ -19,7 +19,6 @@ using test::PlanWorth;
 namespace {
 
 constexpr double kTolerance = 1.02;
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 template <typename Key>
 double least(const std::vector<PlanWorth>& plans, const Key& key) {

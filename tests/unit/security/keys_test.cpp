@@ -4,6 +4,7 @@
 #include <molink/security.h>
 
 #include "security/key_file.h"
+#include "security/key_lock.h"
 #include "support/catch.h"
 #include "support/temp_dir.h"
 
@@ -50,6 +51,24 @@ TEST_CASE("a key file is for its owner alone and is never replaced") {
     CHECK(read_key_file(path).error().code() == StatusCode::failed_precondition);
     CHECK(read_key_file(path + "x").error().code() == StatusCode::not_found);
     CHECK(read_key_file(dir.path().string()).error().code() == StatusCode::unavailable);
+}
+
+TEST_CASE("one worker uses a key file at a time") {
+    const TempDir dir;
+    const std::string path = (dir.path() / "node.key").string();
+    CHECK(KeyLock::take(path).error().code() == StatusCode::unavailable);
+    REQUIRE(write_key_file(path, make_key_pair()).ok());
+    {
+        auto first = KeyLock::take(path);
+        REQUIRE(first.has_value());
+        const KeyLock moved = std::move(*first);
+        const Status second = KeyLock::take(path).status();
+        CHECK(second.code() == StatusCode::failed_precondition);
+        CHECK(second.message().starts_with("the key file " + path + " is used by another worker"));
+        CHECK(second.message().find("--key FILE") != std::string::npos);
+        CHECK(read_key_file(path).has_value());  // reading takes no lock
+    }
+    CHECK(KeyLock::take(path).has_value());
 }
 
 TEST_CASE("a damaged key file is refused with the line") {

@@ -37,6 +37,9 @@ struct Peer final : TransportSink {
         frames[connection].emplace_back(bytes.begin(), bytes.end());
         if (echo) transport->send(connection, Frame(bytes.begin(), bytes.end()));
     }
+    void on_resolved(ConnectionId connection, const Status& outcome) override {
+        resolved[connection] = outcome;
+    }
     std::unique_ptr<Transport> transport;
     std::vector<ConnectionId> up;
     std::vector<ConnectionId> down;
@@ -45,6 +48,7 @@ struct Peer final : TransportSink {
     std::set<PublicKey> permitted;
     std::vector<PublicKey> asked;
     std::map<ConnectionId, PeerIdentity> identities;
+    std::map<ConnectionId, Status> resolved;
 };
 
 /// Polls all peers until done() holds. Returns false if it does not within 10,000 rounds.

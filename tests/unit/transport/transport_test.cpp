@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include "base/random.h"
 #include "support/temp_dir.h"
 #include "unit/transport/transport_contract.h"
@@ -56,6 +58,70 @@ TEST_CASE("the in-process transport keeps the contract", "[transport]") {
 
 TEST_CASE("ZeroMQ over TCP keeps the contract", "[transport]") {
     check_transport_contract({zmq, "tcp://127.0.0.1:*", free_address()});
+}
+
+TEST_CASE("ZeroMQ at a host name and at an interface keeps the contract", "[transport]") {
+    const std::string port = std::to_string(port_of(free_address()));
+    check_transport_contract({zmq, "tcp://localhost:*", "tcp://localhost:" + port});
+    Peer server(zmq());
+    REQUIRE(server.transport->listen("tcp://lo:*").value().starts_with("tcp://127.0.0.1:"));
+}
+
+TEST_CASE("ZeroMQ over IPv6 keeps the contract", "[transport]") {
+    const auto probe = zmq();
+    const auto six = probe->listen("tcp://[::1]:*");
+    if (!six) {
+        WARN("this machine has no IPv6: " + six.status().message());
+        return;
+    }
+    REQUIRE(six->starts_with("tcp://[::1]:"));
+    check_transport_contract(
+        {zmq, "tcp://[::1]:*", "tcp://[::1]:" + std::to_string(port_of(free_address()))});
+    // All addresses of both kinds.
+    Peer server(zmq());
+    server.echo = true;
+    const int port = port_of(server.transport->listen("tcp://[::]:*").value());
+    for (const char* host : {"127.0.0.1", "[::1]", "localhost"}) {
+        INFO(host);
+        Peer client(zmq());
+        const std::string to = fmt::format("tcp://{}:{}", host, port);
+        const ConnectionId id = client.transport->connect(to).value();
+        REQUIRE(poll_until({&server, &client}, [&] { return !client.up.empty(); }));
+        REQUIRE(client.transport->send(id, Frame(9)) == SendOutcome::accepted);
+        REQUIRE(poll_until({&server, &client}, [&] { return !client.frames[id].empty(); }));
+    }
+}
+
+TEST_CASE("a host name that nobody knows is told, and does not stop the others", "[transport]") {
+    const std::string unknown = std::string(64, 'x') + ".invalid";  // no label may be so long
+    const std::string words = "the host name '" + unknown + "' cannot be resolved";
+    const auto listened = zmq()->listen("tcp://" + unknown + ":*");
+    REQUIRE(listened.status().message().find(words) != std::string::npos);
+    Peer server(zmq());
+    Peer client(zmq());
+    const std::string address = server.transport->listen("tcp://127.0.0.1:*").value();
+    const ConnectionId lost = client.transport->connect("tcp://" + unknown + ":1").value();
+    const ConnectionId good = client.transport->connect(address).value();
+    REQUIRE(poll_until({&server, &client},
+                       [&] { return !client.up.empty() && client.resolved.contains(lost); }));
+    REQUIRE(client.up.front() == good);
+    REQUIRE(client.resolved[lost].message().find(words) != std::string::npos);
+    REQUIRE(client.transport->send(lost, Frame(9)) == SendOutcome::closed);
+    client.resolved.clear();  // it is tried again
+    REQUIRE(poll_until({&server, &client}, [&] { return client.resolved.contains(lost); }));
+    client.transport->close(lost);
+    client.resolved.clear();
+    client.transport->poll(0, client);
+    REQUIRE(client.resolved.empty());
+}
+
+TEST_CASE("a port above 65535 is refused, not cut off", "[transport]") {
+    const auto transport = zmq();
+    for (const char* address : {"tcp://127.0.0.1:65536", "tcp://localhost:72636"}) {
+        INFO(address);
+        CHECK(transport->listen(address).error().code() == StatusCode::invalid_argument);
+        CHECK(transport->connect(address).error().code() == StatusCode::invalid_argument);
+    }
 }
 
 TEST_CASE("ZeroMQ over local sockets keeps the contract", "[transport]") {
