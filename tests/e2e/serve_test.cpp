@@ -163,7 +163,9 @@ TEST_CASE("errors have OpenAI's shape and status") {
 
 TEST_CASE("the server reports missing nodes") {
     const Served served(2, {}, false);
-    REQUIRE(served.get("/health").body.find("1 of 3 nodes are here") != std::string::npos);
+    REQUIRE(served.until([&] {  // the head's loop has counted them
+        return served.get("/health").body.find("1 of 3 nodes are here") != std::string::npos;
+    }));
     const HttpAnswer refused = served.complete(completion_body(""));
     REQUIRE(refused.status == 503);
     REQUIRE(refused.body.find("missing 2") != std::string::npos);
