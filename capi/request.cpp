@@ -59,7 +59,7 @@ molink_error* molink_engine_submit(molink_engine* engine, const molink_request* 
                                    molink_event_fn callback, void* user_data,
                                    molink_finalizer finalizer, uint64_t* out_request) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_engine_submit", engine);
+        MOLINK_CAPI_USABLE("molink_engine_submit", engine);
         MOLINK_CAPI_NOT_NULL("molink_engine_submit", callback);
         const Subscriber subscriber{callback, user_data, finalizer, &engine->callbacks};
         return submit(
@@ -72,8 +72,8 @@ molink_error* molink_engine_submit_to_queue(molink_engine* engine, const molink_
                                             molink_queue* queue, void* user_data,
                                             uint64_t* out_request) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_engine_submit_to_queue", engine);
-        MOLINK_CAPI_NOT_NULL("molink_engine_submit_to_queue", queue);
+        MOLINK_CAPI_USABLE("molink_engine_submit_to_queue", engine);
+        MOLINK_CAPI_USABLE("molink_engine_submit_to_queue", queue);
         return submit(
             *engine, request,
             [events = queue->events, user_data](const RequestEvent& event) {
@@ -85,7 +85,7 @@ molink_error* molink_engine_submit_to_queue(molink_engine* engine, const molink_
 
 molink_error* molink_engine_cancel(molink_engine* engine, uint64_t request) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_engine_cancel", engine);
+        MOLINK_CAPI_USABLE("molink_engine_cancel", engine);
         engine->engine->cancel(molink::RequestId(request));
         return {};
     });

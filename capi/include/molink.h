@@ -30,6 +30,10 @@
  * 11. Times are in microseconds. A time-out of 0 does not wait. MOLINK_WAIT_FOREVER waits without
  *     limit. Any other negative time-out is refused with MOLINK_INVALID_ARGUMENT.
  * 12. There is no global state; any number of engines and workers may live in one process.
+ * 13. After fork() only the parent can use the engines, workers and queues that it made. In the
+ *     child their functions return MOLINK_FAILED_PRECONDITION, and destroying them has no effect:
+ *     their memory stays, and no finalizer is called. A child that is forked inside a callback must
+ *     call exec() or _exit() before it returns from it.
  * Until the first stable release, every function may still change.
  */
 #ifndef MOLINK_H

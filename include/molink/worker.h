@@ -38,7 +38,9 @@ struct WorkerView {
 
 /// A process that joins a head. Each of its devices is a node that can hold a range of layers and
 /// compute them.
-/// Thread-safe. The destructor does what close() does.
+/// Thread-safe. The destructor does what close() does. In a child of fork() wait() returns
+/// failed_precondition, view() is empty with the state `lost`, and the other calls and the
+/// destructor do nothing.
 class MOLINK_EXPORT Worker {
 public:
     virtual ~Worker();

@@ -23,13 +23,11 @@
 #include "node/node_loop.h"
 #include "node/node_parts.h"
 #include "node/node_security.h"
+#include "node/open_nodes.h"
 #include "tensor/activation_codec.h"
 #include "tokenizer/tokenizer.h"
 
 namespace molink {
-
-Engine::~Engine() = default;
-
 namespace {
 
 constexpr const char* kNoTokenizer =
@@ -424,7 +422,7 @@ Result<PartitionInput> describe_partition(const EngineOptions& options) {
     return make_partition_input(options, identity);
 }
 
-Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
+Result<std::unique_ptr<Engine>> open_engine(EngineOptions options) {
     return EngineImpl::open(std::move(options));
 }
 

@@ -15,12 +15,10 @@
 #include "node/node_loop.h"
 #include "node/node_parts.h"
 #include "node/node_security.h"
+#include "node/open_nodes.h"
 #include "node/worker_node.h"
 
 namespace molink {
-
-Worker::~Worker() = default;
-
 namespace {
 
 class WorkerImpl final : public Worker {
@@ -128,7 +126,7 @@ void WorkerImpl::close() {
 
 }  // namespace
 
-Result<std::unique_ptr<Worker>> Worker::open(WorkerOptions options) {
+Result<std::unique_ptr<Worker>> open_worker(WorkerOptions options) {
     return WorkerImpl::open(options);
 }
 
