@@ -113,6 +113,9 @@ TEST_CASE("a child of fork() can use neither engine nor worker, and the parent s
 }
 
 TEST_CASE("a child of fork() opens and uses an engine of its own") {
+#ifdef __SANITIZE_THREAD__
+    return;  // the thread sanitizer permits no threads in a child of a process with threads
+#endif
     const ForkedNodes nodes;
     const std::string problem = run_forked([&]() -> std::string {
         EngineOptions options;
