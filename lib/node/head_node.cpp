@@ -369,11 +369,11 @@ void HeadNode::try_build() {
     const auto idle = std::find_if(pipelines_.begin(), pipelines_.end(),
                                    [](const auto& pipeline) { return !pipeline->active(); });
     if (idle == pipelines_.end()) return;
-    const std::vector<NodeId> order = planner_.select(node_infos());
-    if (survey_links(order)) return;
+    const auto order = planner_.select(node_infos());
+    if (order && survey_links(*order)) return;
     rebuild_ = false;
-    if (order.empty()) return;
-    auto plan = planner_.plan(order, membership_);
+    if (order && order->empty()) return;
+    auto plan = order ? planner_.plan(*order, membership_) : Result<PartitionReport>(order.error());
     if (!plan) {
         (*idle)->show({});
         fail_build(plan.error());
