@@ -356,16 +356,17 @@ void EngineImpl::cancel(RequestId request, const Status& reason) {
 /// The loop has ended, on its own thread. Nothing of the head is asked any more.
 void EngineImpl::fail(const Status& reason) {
     parts_.log(LogLevel::error, "the engine ends: {}", reason.message());
-    delivery_->end_all(reason);
     {
         const std::lock_guard lock(mutex_);
-        if (closed_) return;
-        failure_ = build_error_ = reason;
-        published_.state = EngineState::closed;
-        published_.missing = published_.last_error = reason.message();
-        partition_ = {};
+        if (!closed_) {
+            failure_ = build_error_ = reason;
+            published_.state = EngineState::closed;
+            published_.missing = published_.last_error = reason.message();
+            partition_ = {};
+        }
     }
     changed_.notify_all();
+    delivery_->end_all(reason);  // last, so that whoever hears of it sees the engine's state
 }
 
 Result<std::vector<Token>> EngineImpl::tokenize(std::string_view text, bool add_special) const {

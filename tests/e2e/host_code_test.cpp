@@ -35,6 +35,13 @@ struct TinyModelDir {
         fill(options);
         return options;
     }
+    /// A token takes 30 ms, so that a request of some hundred cannot end before something happens.
+    EngineOptions slow() const {
+        EngineOptions options = alone();
+        options.backend = "timed";
+        options.timed.decode_layer_us = 5000;
+        return options;
+    }
 };
 
 GenerateRequest request_of(std::int32_t tokens) {
@@ -304,7 +311,7 @@ TEST_CASE("transmit policies that throw cost their plans, and nothing else") {
 
 TEST_CASE("a callback that throws ends its own request as cancelled, and no other") {
     const TinyModelDir model;
-    auto engine = Engine::open(model.alone());
+    auto engine = Engine::open(model.slow());
     REQUIRE(engine.has_value());
     REQUIRE((*engine)->wait_ready(kLimitUs).ok());
     Requests requests(**engine);
@@ -312,10 +319,10 @@ TEST_CASE("a callback that throws ends its own request as cancelled, and no othe
     const RequestId id = requests.submit(request_of(400), [&](const RequestEvent& event) {
         if (event.finish_reason == FinishReason::none && thrown++ == 0) fall_over();
     });
-    const RequestId other = requests.submit(request_of(60));
+    const RequestId other = requests.submit(request_of(10));
     const Completion kept = requests.wait(other).front();
     CHECK(kept.reason == FinishReason::length);
-    CHECK(kept.tokens.size() == 60);
+    CHECK(kept.tokens.size() == 10);
     const Completion ended = requests.wait(id).front();
     INFO(ended.status.to_string());
     CHECK(ended.reason == FinishReason::cancelled);
@@ -326,7 +333,7 @@ TEST_CASE("a callback that throws ends its own request as cancelled, and no othe
 TEST_CASE("an exception on the loop ends the engine with a status, and never the process") {
     const TinyModelDir model;
     std::atomic<bool> throws{false};
-    EngineOptions options = model.alone();
+    EngineOptions options = model.slow();
     options.transport = throwing_transport(throws);
     auto opened = Engine::open(std::move(options));
     REQUIRE(opened.has_value());
