@@ -37,7 +37,7 @@ extern "C" {
 
 molink_error* molink_engine_cluster(const molink_engine* engine, molink_cluster** out_cluster) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_engine_cluster", engine);
+        MOLINK_CAPI_USABLE("molink_engine_cluster", engine);
         MOLINK_CAPI_NOT_NULL("molink_engine_cluster", out_cluster);
         *out_cluster = new molink_cluster{engine->engine->cluster()};
         return {};

@@ -162,14 +162,14 @@ molink_error* molink_engine_create(const molink_engine_options* options,
 
 molink_error* molink_engine_wait_ready(molink_engine* engine, int64_t timeout_us) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_engine_wait_ready", engine);
+        MOLINK_CAPI_USABLE("molink_engine_wait_ready", engine);
         return wait_ready(*engine, timeout_us);
     });
 }
 
 molink_error* molink_engine_close(molink_engine* engine) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_engine_close", engine);
+        MOLINK_CAPI_USABLE("molink_engine_close", engine);
         if (engine->callbacks.inside()) return inside_callback("molink_engine_close");
         return engine->close_nodes();
     });
@@ -177,7 +177,7 @@ molink_error* molink_engine_close(molink_engine* engine) {
 
 molink_error* molink_engine_destroy(molink_engine* engine) {
     return guarded([&]() -> Status {
-        if (engine == nullptr) return {};
+        if (engine == nullptr || !engine->owner.check().ok()) return {};
         if (engine->callbacks.inside()) return inside_callback("molink_engine_destroy");
         if (auto status = engine->close_nodes(); !status.ok()) return status;
         const molink_engine_options options = engine->options;
@@ -189,12 +189,13 @@ molink_error* molink_engine_destroy(molink_engine* engine) {
 }
 
 const char* molink_engine_address(const molink_engine* engine) {
-    return engine == nullptr ? "" : engine->address.c_str();
+    const bool usable = engine != nullptr && engine->owner.check().ok();
+    return usable ? engine->address.c_str() : "";
 }
 
 molink_error* molink_engine_model(const molink_engine* engine, molink_model_info* out_info) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_engine_model", engine);
+        MOLINK_CAPI_USABLE("molink_engine_model", engine);
         const molink::ModelSpec& spec = engine->engine->model();
         molink_model_info info = MOLINK_MODEL_INFO_INIT;
         info.architecture = spec.architecture.c_str();
@@ -212,7 +213,7 @@ molink_error* molink_engine_tokenize(const molink_engine* engine, const char* te
                                      int32_t add_special, int32_t* tokens, size_t capacity,
                                      size_t* out_count) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_engine_tokenize", engine);
+        MOLINK_CAPI_USABLE("molink_engine_tokenize", engine);
         MOLINK_CAPI_NOT_NULL("molink_engine_tokenize", out_count);
         if (size > 0) MOLINK_CAPI_NOT_NULL("molink_engine_tokenize", text);
         if (capacity > 0) MOLINK_CAPI_NOT_NULL("molink_engine_tokenize", tokens);
@@ -229,7 +230,7 @@ molink_error* molink_engine_detokenize(const molink_engine* engine, const int32_
                                        size_t count, char* text, size_t capacity,
                                        size_t* out_size) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_engine_detokenize", engine);
+        MOLINK_CAPI_USABLE("molink_engine_detokenize", engine);
         MOLINK_CAPI_NOT_NULL("molink_engine_detokenize", out_size);
         if (count > 0) MOLINK_CAPI_NOT_NULL("molink_engine_detokenize", tokens);
         if (capacity > 0) MOLINK_CAPI_NOT_NULL("molink_engine_detokenize", text);

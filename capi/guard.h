@@ -47,6 +47,15 @@ inline Status null_argument(const char* function, const char* argument) {
 
 }  // namespace molink::capi
 
+/// Returns an error from a guarded body when the handle is NULL, or was made by the parent of this
+/// process: its locks may then be held for ever. Nothing else of the handle may be used before.
+#define MOLINK_CAPI_USABLE(function, handle)                                    \
+    do {                                                                        \
+        MOLINK_CAPI_NOT_NULL(function, handle);                                 \
+        const ::molink::Status molink_usable_ = (handle)->owner.check();        \
+        if (!molink_usable_.ok()) return molink_usable_.with_context(function); \
+    } while (false)
+
 /// Returns an error from a guarded body when an argument is NULL.
 #define MOLINK_CAPI_NOT_NULL(function, argument)                                              \
     do {                                                                                      \

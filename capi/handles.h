@@ -7,14 +7,16 @@
 
 #include <molink.h>
 #include <molink/engine.h>
+#include <molink/owner_process.h>
 #include <molink/transport.h>
 #include <molink/worker.h>
 
 #include "callbacks.h"
 
 /// The types behind the opaque handles. Members are in the order of their lifetimes: the nodes
-/// write to the log until they are destroyed.
+/// write to the log until they are destroyed. Only the process of `owner` may use a handle.
 struct molink_engine {
+    const molink::OwnerProcess owner{"the engine"};
     molink_engine_options options{};  ///< its strings are valid only during molink_engine_create()
     molink::capi::CallbackThreads callbacks;
     std::unique_ptr<molink::capi::LogCallback> log;
@@ -38,6 +40,7 @@ struct molink_engine {
 };
 
 struct molink_worker {
+    const molink::OwnerProcess owner{"the worker"};
     molink::capi::CallbackThreads callbacks;
     std::unique_ptr<molink::capi::LogCallback> log;
     molink_finalizer log_finalizer = nullptr;

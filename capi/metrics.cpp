@@ -74,7 +74,7 @@ extern "C" {
 
 molink_error* molink_engine_metrics(const molink_engine* engine, molink_metrics** out_metrics) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_engine_metrics", engine);
+        MOLINK_CAPI_USABLE("molink_engine_metrics", engine);
         MOLINK_CAPI_NOT_NULL("molink_engine_metrics", out_metrics);
         *out_metrics = new molink_metrics{engine->engine->metrics()};
         return {};
@@ -83,7 +83,7 @@ molink_error* molink_engine_metrics(const molink_engine* engine, molink_metrics*
 
 molink_error* molink_worker_metrics(const molink_worker* worker, molink_metrics** out_metrics) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_worker_metrics", worker);
+        MOLINK_CAPI_USABLE("molink_worker_metrics", worker);
         MOLINK_CAPI_NOT_NULL("molink_worker_metrics", out_metrics);
         auto metrics = std::make_unique<molink_metrics>();
         metrics->snapshot.links = worker->worker->view().links;

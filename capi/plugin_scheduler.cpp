@@ -16,27 +16,23 @@ PluginScheduler::PluginScheduler(const molink_scheduler_vtable& table, void* use
 PluginScheduler::~PluginScheduler() {
     if (!owned_ || table_.destroy == nullptr) return;
     const CallbackThreads::Scope scope(threads_);
-    table_.destroy(user_data_);
+    try {
+        table_.destroy(user_data_);
+    } catch (...) {
+        return;  // a plug-in in C++ broke its contract and threw; there is nobody to tell
+    }
 }
 
 void PluginScheduler::plan(const SchedulerView& view, StepPlan& plan) {
     const CallbackThreads::Scope scope(threads_);
-    try {
-        table_.plan(user_data_, reinterpret_cast<const molink_view*>(&view),
-                    reinterpret_cast<molink_plan*>(&plan));
-    } catch (...) {
-        plan = {};  // a plug-in in C++ broke its contract and threw; the built-in policy plans
-    }
+    table_.plan(user_data_, reinterpret_cast<const molink_view*>(&view),
+                reinterpret_cast<molink_plan*>(&plan));
 }
 
 void PluginScheduler::observe(const PartReport& report) {
     if (table_.observe == nullptr) return;
     const CallbackThreads::Scope scope(threads_);
-    try {
-        table_.observe(user_data_, reinterpret_cast<const molink_report*>(&report));
-    } catch (...) {
-        return;  // see above
-    }
+    table_.observe(user_data_, reinterpret_cast<const molink_report*>(&report));
 }
 
 Result<std::unique_ptr<PluginScheduler>> make_plugin_scheduler(const molink_scheduler_vtable* table,

@@ -13,6 +13,8 @@
 namespace molink::capi {
 
 /// A Scheduler that calls a table of C functions. It calls the table's destroy only after own().
+/// What plan and observe throw, against their contract, goes to the engine, which refuses the plan
+/// and logs it as that of any scheduler.
 class PluginScheduler final : public Scheduler {
 public:
     PluginScheduler(const molink_scheduler_vtable& table, void* user_data,

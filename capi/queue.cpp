@@ -65,7 +65,7 @@ molink_error* molink_queue_create(molink_queue** out_queue) {
 molink_error* molink_queue_next(molink_queue* queue, int64_t timeout_us,
                                 const molink_event** out_event) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_queue_next", queue);
+        MOLINK_CAPI_USABLE("molink_queue_next", queue);
         MOLINK_CAPI_NOT_NULL("molink_queue_next", out_event);
         if (auto status = molink::check_timeout(timeout_us); !status.ok()) return status;
         *out_event = queue->events->next(timeout_us).release();
@@ -78,7 +78,7 @@ void molink_event_release(const molink_event* event) {
 }
 
 void molink_queue_destroy(molink_queue* queue) {
-    if (queue == nullptr) return;
+    if (queue == nullptr || !queue->owner.check().ok()) return;
     queue->events->close();
     delete queue;
 }

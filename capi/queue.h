@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include <molink.h>
+#include <molink/owner_process.h>
 
 #include "event.h"
 
@@ -31,5 +32,6 @@ private:
 }  // namespace molink::capi
 
 struct molink_queue {
+    const molink::OwnerProcess owner{"the queue"};
     std::shared_ptr<molink::capi::EventQueue> events;
 };

@@ -1,6 +1,7 @@
 // Submits and cancels requests. The engine sends exactly one last event for an accepted request and
-// none for a refused one. The finalizer is called after that last event. Exceptions that a callback
-// throws against its contract are dropped here.
+// none for a refused one. The finalizer is called after that last event. What a callback throws
+// against its contract goes to the engine, which cancels the request.
+#include <exception>
 #include <utility>
 
 #include "event.h"
@@ -18,21 +19,22 @@ struct Subscriber {
     molink_finalizer finalizer = nullptr;
     CallbackThreads* threads = nullptr;  ///< belongs to the engine, which outlives its callbacks
 
-    void deliver(const RequestEvent& event) const noexcept {
-        try {
-            const CallbackThreads::Scope scope(*threads);
+    void deliver(const RequestEvent& event) const {
+        std::exception_ptr thrown;  // by a callback in C++, which breaks its contract
+        const auto run = [&](const auto& call) {
+            try {
+                const CallbackThreads::Scope scope(*threads);
+                call();
+            } catch (...) {
+                thrown = std::current_exception();
+            }
+        };
+        run([&] {
             const Event owned(event, user_data);
             callback(user_data, &owned);
-        } catch (...) {
-            // A callback in C++ broke its contract and threw. Its request continues.
-        }
-        if (!event.last || finalizer == nullptr) return;
-        try {
-            const CallbackThreads::Scope scope(*threads);
-            finalizer(user_data);
-        } catch (...) {
-            // See above.
-        }
+        });
+        if (event.last && finalizer != nullptr) run([&] { finalizer(user_data); });
+        if (thrown) std::rethrow_exception(thrown);
     }
 };
 
@@ -59,7 +61,7 @@ molink_error* molink_engine_submit(molink_engine* engine, const molink_request* 
                                    molink_event_fn callback, void* user_data,
                                    molink_finalizer finalizer, uint64_t* out_request) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_engine_submit", engine);
+        MOLINK_CAPI_USABLE("molink_engine_submit", engine);
         MOLINK_CAPI_NOT_NULL("molink_engine_submit", callback);
         const Subscriber subscriber{callback, user_data, finalizer, &engine->callbacks};
         return submit(
@@ -72,8 +74,8 @@ molink_error* molink_engine_submit_to_queue(molink_engine* engine, const molink_
                                             molink_queue* queue, void* user_data,
                                             uint64_t* out_request) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_engine_submit_to_queue", engine);
-        MOLINK_CAPI_NOT_NULL("molink_engine_submit_to_queue", queue);
+        MOLINK_CAPI_USABLE("molink_engine_submit_to_queue", engine);
+        MOLINK_CAPI_USABLE("molink_engine_submit_to_queue", queue);
         return submit(
             *engine, request,
             [events = queue->events, user_data](const RequestEvent& event) {
@@ -85,7 +87,7 @@ molink_error* molink_engine_submit_to_queue(molink_engine* engine, const molink_
 
 molink_error* molink_engine_cancel(molink_engine* engine, uint64_t request) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_engine_cancel", engine);
+        MOLINK_CAPI_USABLE("molink_engine_cancel", engine);
         engine->engine->cancel(molink::RequestId(request));
         return {};
     });

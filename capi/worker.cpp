@@ -54,14 +54,14 @@ molink_error* molink_worker_create(const molink_worker_options* options,
 
 molink_error* molink_worker_wait(molink_worker* worker, int64_t timeout_us) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_worker_wait", worker);
+        MOLINK_CAPI_USABLE("molink_worker_wait", worker);
         return worker->worker->wait(timeout_us);
     });
 }
 
 molink_error* molink_worker_get(const molink_worker* worker, molink_worker_info* out_info) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_worker_get", worker);
+        MOLINK_CAPI_USABLE("molink_worker_get", worker);
         const molink::WorkerView view = worker->worker->view();
         molink_worker_info info = MOLINK_WORKER_INFO_INIT;
         info.address = worker->address.c_str();
@@ -82,14 +82,14 @@ molink_error* molink_worker_get(const molink_worker* worker, molink_worker_info*
 
 molink_error* molink_worker_close(molink_worker* worker) {
     return guarded([&]() -> Status {
-        MOLINK_CAPI_NOT_NULL("molink_worker_close", worker);
+        MOLINK_CAPI_USABLE("molink_worker_close", worker);
         return close_worker("molink_worker_close", *worker);
     });
 }
 
 molink_error* molink_worker_destroy(molink_worker* worker) {
     return guarded([&]() -> Status {
-        if (worker == nullptr) return {};
+        if (worker == nullptr || !worker->owner.check().ok()) return {};
         if (auto status = close_worker("molink_worker_destroy", *worker); !status.ok()) {
             return status;
         }

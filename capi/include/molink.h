@@ -30,6 +30,10 @@
  * 11. Times are in microseconds. A time-out of 0 does not wait. MOLINK_WAIT_FOREVER waits without
  *     limit. Any other negative time-out is refused with MOLINK_INVALID_ARGUMENT.
  * 12. There is no global state; any number of engines and workers may live in one process.
+ * 13. After fork() only the parent can use the engines, workers and queues that it made. In the
+ *     child their functions return MOLINK_FAILED_PRECONDITION, and destroying them has no effect:
+ *     their memory stays, and no finalizer is called. A child that is forked inside a callback must
+ *     call exec() or _exit() before it returns from it.
  * Until the first stable release, every function may still change.
  */
 #ifndef MOLINK_H
@@ -490,8 +494,8 @@ typedef struct molink_worker_info {
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_create(const molink_worker_options* options,
                                                                molink_worker** out_worker);
 /** Waits until molink_worker_close() is called, or the worker has ended by itself: when it has had
- *  no head for longer than its options permit, or a head refuses it for a reason that lasts. Returns
- *  NULL when it was closed, or gave up after a head that closed the cluster. Errors:
+ *  no head for longer than its options permit, or a head refuses it for a reason that lasts.
+ *  Returns NULL when it was closed, or gave up after a head that closed the cluster. Errors:
  *  DEADLINE_EXCEEDED (it still runs), UNAVAILABLE (gave up), or the head's refusal. */
 MOLINK_CAPI MOLINK_MUST_USE molink_error* molink_worker_wait(molink_worker* worker,
                                                              int64_t timeout_us);

@@ -13,6 +13,10 @@
  *     only source of randomness. A plug-in reads no clock and calls no function of molink.h.
  *  5. The engine checks every plan. It logs and counts a wrong one, and the built-in policy plans
  *     that step.
+ *  6. While plan or observe runs, the engine does nothing else, and gives no sign of life to its
+ *     workers. A call that does not return cannot be ended: it blocks the engine, and closing it
+ *     too. A call of more than a second is logged with the plug-in's name, while it lasts and when
+ *     it has returned.
  */
 #ifndef MOLINK_PLUGIN_H
 #define MOLINK_PLUGIN_H

@@ -47,8 +47,9 @@ struct NodeInfo {
 
 /// Decides which nodes belong to a cluster, when the cluster is complete, and the order of its
 /// nodes. It does not decide when a silent node is lost: NodeOptions::node_lost_after_us does. An
-/// implementation is a pure policy: it sends nothing, reads no clock and is deterministic. Thread:
-/// the head's loop.
+/// implementation is a pure policy: it sends nothing, reads no clock and is deterministic. What
+/// admit() throws refuses the node; what select() or fixed_order() throws is an error of the engine
+/// until the members change. Thread: the head's loop.
 class MOLINK_EXPORT Cluster {
 public:
     virtual ~Cluster();
@@ -57,8 +58,9 @@ public:
     /// Returns ok when `node` may join `members`, which include the head's own stage. An error is
     /// sent to the node.
     virtual Status admit(const NodeInfo& node, std::span<const NodeInfo> members) = 0;
-    /// Returns the nodes that form the pipeline, in order, or none while some are missing. The
-    /// head's own stage, if there is one, must come first.
+    /// Returns the nodes that form the pipeline, in order, each once, or none while some are
+    /// missing. The head's own stage, if there is one, must come first. Nodes that were left out
+    /// until they join again are not among `members`.
     virtual std::vector<NodeId> select(std::span<const NodeInfo> members) = 0;
     /// Returns true when stages must follow the order of select(). Otherwise the partitioner may
     /// change the order.

@@ -45,6 +45,11 @@ MOLINK_EXPORT Result<PartitionInput> describe_partition(const EngineOptions& opt
 ///
 /// Thread-safe. Calls put work into a queue and return, unless they say that they wait. Callbacks
 /// run on one delivery thread. The destructor does what close() does.
+///
+/// Only the process that opened it can use it. In a child of fork() every call returns
+/// failed_precondition, or an empty value if it returns no Status (the state is `closed`), and the
+/// destructor does nothing. The parent's engine does not notice. A child that is forked inside a
+/// callback must not return from it.
 class MOLINK_EXPORT Engine {
 public:
     virtual ~Engine();

@@ -73,8 +73,11 @@ struct NodeOptions {
     /// Receives log lines; nullptr: no log. It must outlive the node.
     LogSink* log = nullptr;
     /// Makes the node's transport; empty: ZeroMQ. With `security` it must prove the same key pair.
+    /// open() refuses a node whose factory returns nothing or throws, as for `transmit`. What the
+    /// transport itself throws ends the node with an error.
     std::function<Result<std::unique_ptr<Transport>>()> transport;
-    /// Makes the transmit policy of each link; empty: make_fair_transmit_policy.
+    /// Makes the transmit policy of each link; empty: make_fair_transmit_policy. open() calls it
+    /// once. If it fails later, that link gets the default.
     std::function<std::unique_ptr<TransmitPolicy>()> transmit;
     /// Source of time; nullptr: steady_clock(). It must outlive the node.
     const Clock* clock = nullptr;

@@ -195,7 +195,8 @@ struct PartitionReport {
 /// at this number.
 MOLINK_EXPORT std::int32_t planned_rows(const PartitionInput& input);
 
-/// Splits the layers over nodes. Pure policy. Deterministic. Thread: the head's loop.
+/// Splits the layers over nodes. Pure policy. Deterministic. An exception counts as an error.
+/// Thread: the head's loop.
 class MOLINK_EXPORT Partitioner {
 public:
     virtual ~Partitioner();

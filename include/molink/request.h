@@ -136,7 +136,8 @@ struct RequestEvent {
 };
 
 /// Receives the events of one request in order. It runs on the engine's delivery thread with no
-/// lock held. It may call submit() and cancel(). It must not destroy the engine.
+/// lock held. It may call submit() and cancel(). It must not destroy the engine. If it throws, its
+/// request is cancelled with what it threw; the events that follow reach it all the same.
 using RequestCallback = std::function<void(const RequestEvent&)>;
 
 }  // namespace molink

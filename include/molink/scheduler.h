@@ -148,8 +148,13 @@ struct PartReport {
 };
 
 /// Chooses what runs next. An implementation is a pure policy: it owns no blocks, sends nothing and
-/// reads no clock. The engine checks every plan before it acts on it. A wrong plan is logged, and
-/// the built-in policy plans that step; it never corrupts a cache.
+/// reads no clock. The engine checks every plan before it acts on it. A wrong plan or an exception
+/// is logged, and the built-in policy plans that step; it never corrupts a cache.
+///
+/// While a scheduler is called, the engine does nothing else: it sends no sign of life either, and
+/// after node_lost_after_us workers give it up. A call that does not return cannot be ended; it
+/// blocks the engine, close() included. A call of more than a second is logged with the scheduler's
+/// name, while it lasts and when it has returned.
 ///
 /// Thread: one engine loop; calls never overlap. Deterministic: equal calls give equal plans, and
 /// view.step_seed is the only source of randomness.

@@ -39,7 +39,7 @@ struct TransmitPlan {
 
 /// Chooses what a link sends next. An implementation is a pure policy: it sends nothing and reads
 /// no clock. It is called when the link is free. The channel checks every plan and replaces a wrong
-/// one by the oldest message of the most urgent lane.
+/// one, and an exception, by the oldest message of the most urgent lane.
 ///
 /// Thread: the node's loop; calls on one object never overlap. One object serves one link.
 class MOLINK_EXPORT TransmitPolicy {

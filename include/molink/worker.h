@@ -38,9 +38,11 @@ struct WorkerView {
 };
 
 /// A process that joins a head. Each of its devices is a node that can hold a range of layers and
-/// compute them. It outlives heads: when one has gone or turns it away, it dials again, and it keeps
-/// its layers, so that a head that returns and assigns the same ones need not wait for them.
-/// Thread-safe. The destructor does what close() does.
+/// compute them. It outlives heads: when one has gone or turns it away, it dials again, and it
+/// keeps its layers, so that a head that returns and assigns the same ones need not wait for them.
+/// Thread-safe. The destructor does what close() does. In a child of fork() wait() returns
+/// failed_precondition, view() is empty with the state `lost`, and the other calls and the
+/// destructor do nothing.
 class MOLINK_EXPORT Worker {
 public:
     virtual ~Worker();

@@ -10,6 +10,7 @@
 
 #include "backend/cpu/cpu_backend.h"
 #include "base/error.h"
+#include "base/foreign.h"
 #include "base/split.h"
 
 namespace molink {
@@ -119,7 +120,13 @@ Result<std::unique_ptr<Backend>> make_backend(std::string_view name,
     MOLINK_ASSIGN_OR_RETURN(const BackendEntry entry, Registry::instance().find(name));
     BackendOptions chosen = options;
     MOLINK_ASSIGN_OR_RETURN(chosen.device, find_device(entry, options.device));
-    return entry.make(chosen);
+    const std::string what = fmt::format("backend '{}'", name);
+    auto made = call_foreign(what, [&] { return entry.make(chosen); });
+    if (made && *made == nullptr) {
+        return make_error(StatusCode::internal, "{} made nothing of its device '{}'", what,
+                          chosen.device);
+    }
+    return made;
 }
 
 Result<std::unique_ptr<Backend>> open_device(std::string_view text, int threads) {

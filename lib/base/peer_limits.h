@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-// Bounds and tunables of joining, of peers that have not proved who they are, and of stages that
-// stand still, with their reasons.
+// Bounds and tunables of joining, of peers that have not proved who they are, of what nodes report,
+// and of stages that stand still, with their reasons.
 namespace molink::limits {
 
 /// Bytes that such a peer may send on one connection: handshake, hello and probe trains.
@@ -25,5 +25,12 @@ inline constexpr std::int64_t kLongestPartPatienceUs = 600'000'000;
 /// A stage that loads must show progress within this time. Reading one tensor over a slow network
 /// takes a minute.
 inline constexpr std::int64_t kLoadStalledUs = 300'000'000;
+
+/// Times of a profile, us. Devices measure at least 1 us over at most kMaxLayers layers, so a layer
+/// that takes less was not measured; 0 would let the partitioner give the node everything. A row
+/// that takes a minute in one layer is no use to anybody, and sums over kMaxLayers and
+/// kMaxStepTokens rows stay below kLongestUs.
+inline constexpr double kLeastLayerUs = 1.0 / 1024;
+inline constexpr double kMaxProfileUs = 60e6;
 
 }  // namespace molink::limits

@@ -22,8 +22,9 @@ constexpr std::size_t kManyTrains = 6;
 /// Faster links need no pace. Their queues are gone within a millisecond.
 constexpr double kUnpacedRate = 60e6;
 constexpr double kAgree = 1.3;
-/// A train on a fast link may take this time in addition to its bytes at kUnpacedRate: two threads must
-/// wake, and poll() has a granularity of a millisecond. No link of up to 250 Mbit/s counts as fast.
+/// A train on a fast link may take this time in addition to its bytes at kUnpacedRate: two threads
+/// must wake, and poll() has a granularity of a millisecond. No link of up to 250 Mbit/s counts as
+/// fast.
 constexpr std::int64_t kWokenUs = 1'000;
 
 /// Returns whether a rate needs no pace. 0 means that all frames arrived together.

@@ -35,7 +35,7 @@ EngineCore::EngineCore(EngineCoreOptions options, std::unique_ptr<Scheduler> sch
       log_(log),
       requests_(options_.eos_tokens, options_.tokenizer, events),
       ledger_(options_.block_tokens, options_.prefix_cache),
-      planner_(std::move(scheduler), log) {
+      planner_(std::move(scheduler), log, options_.watch) {
     counters_.decode_part_rows = counters_.prefill_part_rows = make_rows_histogram();
 }
 

@@ -43,6 +43,7 @@ struct EngineCoreOptions {
     std::size_t max_in_flight_bytes = ~std::size_t{0};  ///< backlog above which nothing is launched
     std::vector<Token> eos_tokens;
     const Tokenizer* tokenizer = nullptr;  ///< null: events carry tokens without text
+    PlanWatch* watch = nullptr;            ///< times the scheduler's calls; null: nobody does
 };
 
 /// The engine of one pipeline, without I/O. It leads sequences through the classes that own their

@@ -3,10 +3,12 @@
 // plan waits for that, never for long. What policies say is checked before anything is built on it.
 #include "node/cluster_planner.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
 #include "base/error.h"
+#include "base/foreign.h"
 
 namespace molink {
 namespace {
@@ -23,18 +25,34 @@ std::vector<NodeId> with_head(const std::vector<NodeId>& order) {
 
 ClusterPlanner::ClusterPlanner(const HeadConfig& config, std::unique_ptr<Cluster> cluster,
                                std::unique_ptr<Partitioner> partitioner)
-    : config_(config), cluster_(std::move(cluster)), partitioner_(std::move(partitioner)) {}
+    : config_(config),
+      cluster_(std::move(cluster)),
+      cluster_name_(fmt::format("cluster policy '{}'", foreign_name(*cluster_))),
+      partitioner_(std::move(partitioner)),
+      partitioner_name_(fmt::format("partitioner '{}'", foreign_name(*partitioner_))) {}
 
 Status ClusterPlanner::admit(const NodeInfo& node, const std::vector<NodeInfo>& members) {
-    return cluster_->admit(node, members);
+    return call_foreign(cluster_name_, [&] { return cluster_->admit(node, members); });
 }
 
-std::vector<NodeId> ClusterPlanner::select(const std::vector<NodeInfo>& members) {
-    return cluster_->select(members);
+Result<std::vector<NodeId>> ClusterPlanner::select(const std::vector<NodeInfo>& members) {
+    auto order = call_foreign(
+        cluster_name_, [&]() -> Result<std::vector<NodeId>> { return cluster_->select(members); });
+    if (!order) return order;
+    for (auto node = order->begin(); node != order->end(); ++node) {
+        const bool member = std::any_of(members.begin(), members.end(),
+                                        [&](const NodeInfo& info) { return info.id == *node; });
+        if (member && std::find(order->begin(), node, *node) == node) continue;
+        return make_error(StatusCode::internal, "{} selected node {}, which is {}", cluster_name_,
+                          node->value, member ? "there twice" : "unknown");
+    }
+    return order;
 }
 
 std::string ClusterPlanner::missing(const std::vector<NodeInfo>& members) const {
-    return cluster_->missing(members);
+    const auto text = call_foreign(
+        cluster_name_, [&]() -> Result<std::string> { return cluster_->missing(members); });
+    return text ? *text : text.error().message();
 }
 
 LinkSurvey::Turn ClusterPlanner::survey(const std::vector<NodeId>& order,
@@ -71,14 +89,15 @@ Result<PartitionInput> ClusterPlanner::input(const std::vector<NodeId>& order,
     input.workload = config_.workload;
     input.objective = config_.objective;
     input.lm_head = config_.lm_head;
-    input.fixed_order = cluster_->fixed_order();
+    MOLINK_ASSIGN_OR_RETURN(input.fixed_order, call_foreign(cluster_name_, [&]() -> Result<bool> {
+                                return cluster_->fixed_order();
+                            }));
     input.pin_first = order.front() == kHeadNode;
     for (NodeId id : order) {
         const Member* member = membership.find(id);
         if (member == nullptr) {
-            return make_error(StatusCode::internal,
-                              "cluster policy '{}' selected node {}, which is unknown",
-                              cluster_->name(), id.value);
+            return make_error(StatusCode::internal, "{} selected node {}, which is unknown",
+                              cluster_name_, id.value);
         }
         PartitionNode node;
         node.id = id;
@@ -99,7 +118,9 @@ Result<PartitionInput> ClusterPlanner::input(const std::vector<NodeId>& order,
 Result<PartitionReport> ClusterPlanner::plan(const std::vector<NodeId>& order,
                                              const Membership& membership) const {
     MOLINK_ASSIGN_OR_RETURN(PartitionInput asked, input(order, membership));
-    MOLINK_ASSIGN_OR_RETURN(PartitionPlan plan, partitioner_->partition(asked));
+    MOLINK_ASSIGN_OR_RETURN(PartitionPlan plan, call_foreign(partitioner_name_, [&] {
+                                return partitioner_->partition(asked);
+                            }));
     MOLINK_RETURN_IF_ERROR(complete_partition(asked, plan));
     MOLINK_RETURN_IF_ERROR(check_partition(asked, plan));
     return PartitionReport{std::move(asked), std::move(plan)};

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <molink/cluster.h>
@@ -14,17 +15,19 @@
 namespace molink {
 
 /// Plans pipelines: which nodes, measured over which links, with which layers. Runs the cluster and
-/// the partition policy and checks what they say. Sends nothing. Thread: the head's loop.
+/// the partition policy and checks what they say; what they throw becomes an error that names them.
+/// Sends nothing. Thread: the head's loop.
 class ClusterPlanner {
 public:
-    /// `config` must outlive it.
+    /// `config` must outlive it. Neither policy is null.
     ClusterPlanner(const HeadConfig& config, std::unique_ptr<Cluster> cluster,
                    std::unique_ptr<Partitioner> partitioner);
 
     /// May the node join? Errors are for it to read.
     Status admit(const NodeInfo& node, const std::vector<NodeInfo>& members);
-    /// The nodes of the next pipeline; empty while some are missing.
-    std::vector<NodeId> select(const std::vector<NodeInfo>& members);
+    /// The nodes of the next pipeline; empty while some are missing. Errors: internal when the
+    /// policy throws, or selects a node twice or one that is not a member.
+    Result<std::vector<NodeId>> select(const std::vector<NodeInfo>& members);
     /// What is missing, for people; empty when nothing is.
     std::string missing(const std::vector<NodeInfo>& members) const;
 
@@ -55,7 +58,9 @@ private:
 
     const HeadConfig& config_;
     std::unique_ptr<Cluster> cluster_;
+    std::string cluster_name_;  // "cluster policy 'seed'"
     std::unique_ptr<Partitioner> partitioner_;
+    std::string partitioner_name_;  // "partitioner 'cost'"
     LinkSurvey survey_;
 };
 

@@ -5,12 +5,14 @@
 
 #include <condition_variable>
 #include <deque>
-#include <exception>
 #include <mutex>
 #include <unordered_map>
 #include <utility>
 
+#include "base/foreign.h"
+#include "base/policy_limits.h"
 #include "base/thread_start.h"
+#include "base/timeout.h"
 
 namespace molink {
 
@@ -25,25 +27,16 @@ struct Delivery::State {
     std::unordered_map<RequestId, Waiting> callbacks;
     std::size_t completions = 0;  // of all requests whose last event was not delivered yet
     bool stopping = false;
+    OnThrown on_thrown;  // under mutex; empty after stop()
+    std::shared_ptr<PlanWatch> watch;
     Log log;
-
-    void call(const RequestCallback& callback, const RequestEvent& event) const;
 };
 
-/// A callback belongs to the host. What it throws must not end the thread that all requests share.
-void Delivery::State::call(const RequestCallback& callback, const RequestEvent& event) const {
-    try {
-        callback(event);
-    } catch (const std::exception& error) {
-        log(LogLevel::error, "the callback of request {} threw: {}", event.request.value,
-            error.what());
-    } catch (...) {
-        log(LogLevel::error, "the callback of request {} threw", event.request.value);
-    }
-}
-
-Delivery::Delivery(Log log) : state_(std::make_shared<State>()) {
+Delivery::Delivery(Log log, OnThrown on_thrown, std::shared_ptr<PlanWatch> watch)
+    : state_(std::make_shared<State>()) {
     state_->log = log;
+    state_->watch = std::move(watch);
+    state_->on_thrown = std::move(on_thrown);
     thread_ = std::thread([state = state_] { run(state); });
 }
 
@@ -55,6 +48,7 @@ void Delivery::stop() {
     {
         const std::lock_guard lock(state_->mutex);
         state_->stopping = true;
+        state_->on_thrown = nullptr;
     }
     state_->signal.notify_all();
     if (!thread_.joinable()) return;
@@ -95,11 +89,31 @@ void Delivery::on_request_event(RequestEvent event) {
     state_->signal.notify_one();
 }
 
+void Delivery::end_all(const Status& reason) {
+    {
+        const std::lock_guard lock(state_->mutex);
+        for (const auto& [request, waiting] : state_->callbacks) {
+            RequestEvent event;
+            event.request = request;
+            event.finish_reason = FinishReason::error;
+            event.last = true;
+            event.status = reason;
+            state_->events.push_back(std::move(event));
+        }
+    }
+    state_->signal.notify_one();
+}
+
 void Delivery::run(const std::shared_ptr<State>& state) {
     begin_thread("molink-delivery");
     std::unique_lock lock(state->mutex);
     while (true) {
-        state->signal.wait(lock, [&] { return state->stopping || !state->events.empty(); });
+        const auto busy = [&] { return state->stopping || !state->events.empty(); };
+        while (!wait_until(state->signal, lock, limits::kSlowPlanUs, busy)) {
+            lock.unlock();
+            state->watch->look();
+            lock.lock();
+        }
         if (state->events.empty()) return;
         const RequestEvent event = std::move(state->events.front());
         state->events.pop_front();
@@ -111,9 +125,17 @@ void Delivery::run(const std::shared_ptr<State>& state) {
             state->callbacks.erase(found);
         }
         lock.unlock();
-        state->call(*callback, event);
+        // A callback belongs to the host. What it throws must not end the thread that all requests
+        // share.
+        const Status called = call_foreign(
+            fmt::format("the callback of request {}", event.request.value), [&]() -> Status {
+                (*callback)(event);
+                return {};
+            });
         callback.reset();
+        if (!called.ok()) state->log(LogLevel::error, "{}", called.message());
         lock.lock();
+        if (!called.ok() && state->on_thrown) state->on_thrown(event.request, called);
     }
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/foreign.h"
 #include "base/random.h"
 #include "base/resources.h"
 #include "base/timeout.h"
@@ -23,13 +24,11 @@
 #include "node/node_loop.h"
 #include "node/node_parts.h"
 #include "node/node_security.h"
+#include "node/open_nodes.h"
 #include "tensor/activation_codec.h"
 #include "tokenizer/tokenizer.h"
 
 namespace molink {
-
-Engine::~Engine() = default;
-
 namespace {
 
 constexpr const char* kNoTokenizer =
@@ -62,6 +61,8 @@ private:
     void publish();
     bool serves_or_has_plan() const;  // under mutex_
     void shut_down();
+    void cancel(RequestId request, const Status& reason);
+    void fail(const Status& reason);
     Result<AdmittedRequest> admit(GenerateRequest request) const;
     Result<std::vector<Token>> prompt_of(GenerateRequest& request) const;
     Status check_room(std::int32_t prompt, std::int32_t max_tokens) const;
@@ -74,6 +75,7 @@ private:
     std::unique_ptr<Tokenizer> tokenizer_;
     std::unique_ptr<TensorCheck> tensors_;
     StageExecutors executors_;
+    std::shared_ptr<PlanWatch> watch_;
     std::unique_ptr<Delivery> delivery_;
     std::unique_ptr<HeadNode> head_;
     std::unique_ptr<ChannelHub> hub_;
@@ -85,6 +87,7 @@ private:
     std::condition_variable changed_;
     ClusterView published_;                              // under mutex_
     Status build_error_;                                 // under mutex_
+    Status failure_;                                     // under mutex_; of the loop
     PartitionReport partition_;                          // under mutex_
     std::int64_t kv_blocks_ = 0;                         // under mutex_
     std::uint64_t published_count_ = ~std::uint64_t{0};  // loop thread
@@ -94,7 +97,7 @@ private:
 Result<std::unique_ptr<Engine>> EngineImpl::open(EngineOptions options) {
     MOLINK_RETURN_IF_ERROR(check_engine_options(options));
     const std::string what = "open an engine for " + options.model_dir;
-    return report_shortage(what, [&]() -> Result<std::unique_ptr<Engine>> {
+    return call_foreign(what, [&]() -> Result<std::unique_ptr<Engine>> {
         MOLINK_RETURN_IF_ERROR(check_resources(what, kNodeResources));
         auto engine = std::make_unique<EngineImpl>();
         MOLINK_RETURN_IF_ERROR(engine->build(std::move(options)));
@@ -129,13 +132,19 @@ Status EngineImpl::build(EngineOptions options) {
     policies.partitioner =
         options.partitioner ? std::move(options.partitioner) : make_cost_partitioner();
     policies.scheduler = std::move(options.scheduler);
-    delivery_ = std::make_unique<Delivery>(parts_.log);
+    watch_ = std::make_shared<PlanWatch>(*parts_.clock, parts_.log);
+    delivery_ = std::make_unique<Delivery>(
+        parts_.log,
+        [this](RequestId request, const Status& thrown) {
+            cancel(request, Status(StatusCode::cancelled, thrown.message()));
+        },
+        watch_);
     HeadConfig config = make_head_config(options, std::move(identity), asked);
     MOLINK_ASSIGN_OR_RETURN(config.access, open_head_access(options.security));
     config.self = self_identity(parts_);
     head_ = std::make_unique<HeadNode>(std::move(config), std::move(policies), *delivery_,
                                        *parts_.clock, pointers(executors_), parts_.log);
-    hub_ = make_node_hub(parts_, options, *head_);
+    hub_ = make_node_hub(parts_, *head_);
     head_->attach(*hub_);
     loop_ = std::make_unique<NodeLoop>(
         *hub_, *parts_.clock,
@@ -143,7 +152,7 @@ Status EngineImpl::build(EngineOptions options) {
             head_->tick();
             publish();
         },
-        [this] { return head_->next_timer_us(); });
+        [this] { return head_->next_timer_us(); }, [this](const Status& reason) { fail(reason); });
     loop_->start();
     return {};
 }
@@ -153,7 +162,7 @@ void EngineImpl::make_tensor_check(const NodeIdentity& identity) {
     check.model = identity.model;
     check.model_hash = identity.model_hash;
     check.log = parts_.log;
-    check.notify = [transport = parts_.transport.get()] { transport->wake(); };
+    check.notify = make_waker(parts_);
     tensors_ = make_folder_check(std::move(check));
 }
 
@@ -191,6 +200,7 @@ EngineCoreOptions EngineImpl::make_core_options(const EngineOptions& options,
     core.max_in_flight_bytes = static_cast<std::size_t>(options.max_in_flight_bytes);
     core.eos_tokens = spec.eos_tokens;
     core.tokenizer = tokenizer_.get();
+    core.watch = watch_.get();
     return core;
 }
 
@@ -245,6 +255,7 @@ Result<std::vector<Token>> EngineImpl::prompt_of(GenerateRequest& request) const
 Status EngineImpl::check_room(std::int32_t prompt, std::int32_t max_tokens) const {
     const std::lock_guard lock(mutex_);
     if (closed_) return Status(StatusCode::failed_precondition, "the engine is closed");
+    if (!failure_.ok()) return failure_;
     if (published_.state != EngineState::ready) {
         std::string text = "the pipeline does not serve: " + published_.missing;
         if (!published_.last_error.empty()) text += "; " + published_.last_error;
@@ -333,11 +344,29 @@ Result<RequestId> EngineImpl::submit(GenerateRequest request, RequestCallback ca
 }
 
 void EngineImpl::cancel(RequestId request) {
-    loop_->post([this, request] {
-        head_->pipeline().core().cancel(
-            request, Status(StatusCode::cancelled, "the caller cancelled the request"),
-            parts_.clock->now_us());
+    cancel(request, Status(StatusCode::cancelled, "the caller cancelled the request"));
+}
+
+void EngineImpl::cancel(RequestId request, const Status& reason) {
+    loop_->post([this, request, reason] {
+        head_->pipeline().core().cancel(request, reason, parts_.clock->now_us());
     });
+}
+
+/// The loop has ended, on its own thread. Nothing of the head is asked any more.
+void EngineImpl::fail(const Status& reason) {
+    parts_.log(LogLevel::error, "the engine ends: {}", reason.message());
+    {
+        const std::lock_guard lock(mutex_);
+        if (!closed_) {
+            failure_ = build_error_ = reason;
+            published_.state = EngineState::closed;
+            published_.missing = published_.last_error = reason.message();
+            partition_ = {};
+        }
+    }
+    changed_.notify_all();
+    delivery_->end_all(reason);  // last, so that whoever hears of it sees the engine's state
 }
 
 Result<std::vector<Token>> EngineImpl::tokenize(std::string_view text, bool add_special) const {
@@ -424,7 +453,7 @@ Result<PartitionInput> describe_partition(const EngineOptions& options) {
     return make_partition_input(options, identity);
 }
 
-Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
+Result<std::unique_ptr<Engine>> open_engine(EngineOptions options) {
     return EngineImpl::open(std::move(options));
 }
 

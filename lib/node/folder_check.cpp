@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/foreign.h"
 #include "base/thread_start.h"
 #include "loader/tensor_manifest.h"
 #include "node/tensor_check.h"
@@ -210,9 +211,10 @@ void FolderCheck::read_next(std::unique_lock<std::mutex>& lock) {
         return !stopping_;
     };
     const WeightSource& source = *options_.model->weights;
-    const auto tensor = source.find(ref);
-    const auto hash =
-        tensor ? hash_tensor(source, *tensor, go_on) : Result<TensorHash>(tensor.error());
+    const auto hash = call_foreign("read " + name, [&]() -> Result<TensorHash> {
+        MOLINK_ASSIGN_OR_RETURN(const auto tensor, source.find(ref));
+        return hash_tensor(source, tensor, go_on);
+    });
     lock.lock();
     reading_ = false;
     KnownTensor& known = known_[name];

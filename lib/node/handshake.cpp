@@ -1,8 +1,11 @@
 // Who may join: every property that must be equal on all nodes, checked one by one so that a
 // refusal names the one that differs and both values. Kept free of I/O so that each refusal can be
 // tested.
+#include <cmath>
+
 #include "base/error.h"
 #include "base/node_address.h"
+#include "base/peer_limits.h"
 #include "kv/capacity.h"
 #include "node/node_identity.h"
 #include "wire/protocol.h"
@@ -25,6 +28,15 @@ Status check_memory(const NodeDevice& device, const PartitionModel& model) {
     return Status(StatusCode::failed_precondition, fits.message());  // it lasts
 }
 
+Status check_time(const NodeDevice& device, std::string_view what, double time_us,
+                  double least_us) {
+    if (std::isfinite(time_us) && time_us >= least_us && time_us <= limits::kMaxProfileUs) {
+        return {};
+    }
+    return invalid_argument("device '{}' takes {} us for {}; {} to {} are possible", device.name,
+                            time_us, what, least_us, limits::kMaxProfileUs);
+}
+
 Status check_devices(const Hello& hello, const PartitionModel& model) {
     if (hello.devices.empty()) {
         return invalid_argument("node '{}' offers no device", hello.node_name);
@@ -34,9 +46,10 @@ Status check_devices(const Hello& hello, const PartitionModel& model) {
                                 hello.node_name, hello.devices.size());
     }
     for (std::size_t i = 0; i < hello.devices.size(); ++i) {
-        MOLINK_RETURN_IF_ERROR(check_memory(hello.devices[i], model)
-                                   .with_context(fmt::format(
-                                       "node '{}'", node_name(hello.node_name, hello.devices, i))));
+        const std::string node =
+            fmt::format("node '{}'", node_name(hello.node_name, hello.devices, i));
+        MOLINK_RETURN_IF_ERROR(check_memory(hello.devices[i], model).with_context(node));
+        MOLINK_RETURN_IF_ERROR(check_profile(hello.devices[i]).with_context(node));
     }
     return {};
 }
@@ -59,6 +72,17 @@ Hello make_hello(const NodeIdentity& identity, const std::string& advertise) {
     hello.layers = identity.layers;
     hello.devices = identity.devices;
     return hello;
+}
+
+Status check_profile(const NodeDevice& device) {
+    const NodeProfile& profile = device.profile;
+    MOLINK_RETURN_IF_ERROR(check_time(device, "a decoded row in a layer", profile.decode_layer_us,
+                                      limits::kLeastLayerUs));
+    MOLINK_RETURN_IF_ERROR(
+        check_time(device, "a further decoded row in a layer", profile.decode_row_layer_us, 0));
+    MOLINK_RETURN_IF_ERROR(
+        check_time(device, "a row of a prompt in a layer", profile.prefill_row_layer_us, 0));
+    return check_time(device, "a row in the LM head", profile.lm_head_row_us, 0);
 }
 
 Status check_hello(const Hello& hello, const NodeIdentity& head, const PartitionModel& model) {

@@ -297,12 +297,13 @@ void HeadNode::on_enrol(PeerLinkId link, const Enrol& enrol) {
 /// Asks the cluster policy about each node of a process. One that may join is enough: the policy
 /// does not select the others, which are then left out.
 Status HeadNode::admit(const std::vector<Member>& nodes) {
-    const std::vector<NodeInfo> members = node_infos();
-    if (members.size() + nodes.size() > limits::kMaxNodes) {
+    const std::size_t joined = membership_.members().size();
+    if (joined + nodes.size() > limits::kMaxNodes) {
         return make_error(StatusCode::resource_exhausted,
-                          "{} nodes have already joined; at most {} are permitted", members.size(),
+                          "{} nodes have already joined; at most {} are permitted", joined,
                           limits::kMaxNodes);
     }
+    const std::vector<NodeInfo> members = fit_nodes();
     Status refusal;
     for (const Member& member : nodes) {
         const Status admitted = planner_.admit(member.info, members);
@@ -379,6 +380,13 @@ std::vector<NodeInfo> HeadNode::node_infos() const {
     return infos;
 }
 
+/// What the cluster policy decides about.
+std::vector<NodeInfo> HeadNode::fit_nodes() const {
+    std::vector<NodeInfo> infos = node_infos();
+    membership_.keep_fit(infos);
+    return infos;
+}
+
 // ---- Planning ----------------------------------------------------------------------------------
 
 void HeadNode::try_build() {
@@ -386,11 +394,11 @@ void HeadNode::try_build() {
     const auto idle = std::find_if(pipelines_.begin(), pipelines_.end(),
                                    [](const auto& pipeline) { return !pipeline->active(); });
     if (idle == pipelines_.end()) return;
-    const std::vector<NodeId> order = planner_.select(node_infos());
-    if (survey_links(order)) return;
+    const auto order = planner_.select(fit_nodes());
+    if (order && survey_links(*order)) return;
     rebuild_ = false;
-    if (order.empty()) return;
-    auto plan = planner_.plan(order, membership_);
+    if (order && order->empty()) return;
+    auto plan = order ? planner_.plan(*order, membership_) : Result<PartitionReport>(order.error());
     if (!plan) {
         (*idle)->show({});
         fail_build(plan.error());
@@ -519,6 +527,19 @@ void HeadNode::stage_failed(NodeId node, const StageFailed& failed) {
     find_pipeline(failed.epoch.pipeline)->end(build_error_);
 }
 
+void HeadNode::leave_out(NodeId node, const Status& reason) {
+    Member* member = membership_.find(node);
+    if (member == nullptr) return;
+    member->unfit = reason.message();
+    const std::string text = fmt::format("node '{}' is left out until it joins again: {}",
+                                         member->info.name, reason.message());
+    log_(LogLevel::error, "{}", text);
+    build_error_ = Status(reason.code(), text);
+    for (const auto& pipeline : pipelines_) {
+        if (pipeline->ring().find(node)) pipeline->end(Status(StatusCode::unavailable, text));
+    }
+}
+
 void HeadNode::pipeline_serves() {
     last_error_.clear();
     pipeline_changed();
@@ -552,7 +573,7 @@ ClusterView HeadNode::view() const {
     view.last_error = last_error_;
     view.nodes = node_infos();
     if (view.state == EngineState::waiting) {
-        view.missing = planner_.missing(view.nodes);
+        view.missing = planner_.missing(fit_nodes());
         if (view.missing.empty()) view.missing = build_error_.message();
         if (view.missing.empty() && planner_.surveying()) {
             view.missing = "the links between the nodes are being measured";

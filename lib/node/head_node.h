@@ -74,6 +74,7 @@ public:
     void begin_epoch(PipelineEpoch epoch) override;
     void lose_node(NodeId node, const std::string& reason) override;
     void stage_failed(NodeId node, const StageFailed& failed) override;
+    void leave_out(NodeId node, const Status& reason) override;
     void pipeline_serves() override;
     void pipeline_ended(const Status& reason) override;
     void pipeline_changed() override { ++change_count_; }
@@ -96,6 +97,7 @@ private:
     void lose_overdue(std::int64_t now_us);
     void beat(std::int64_t now_us);
     std::vector<NodeInfo> node_infos() const;
+    std::vector<NodeInfo> fit_nodes() const;
 
     // Planning
     void try_build();

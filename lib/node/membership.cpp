@@ -150,8 +150,16 @@ std::vector<NodeInfo> Membership::infos() const {
     for (const Member& member : members_) {
         infos.push_back(member.info);
         infos.back().memory_bytes = memory_share(member);
+        infos.back().left_out = member.unfit;
     }
     return infos;
+}
+
+void Membership::keep_fit(std::vector<NodeInfo>& infos) const {
+    std::erase_if(infos, [this](const NodeInfo& info) {
+        const Member* member = find(info.id);
+        return member != nullptr && !member->unfit.empty();
+    });
 }
 
 std::int64_t Membership::memory_share(const Member& member) const {

@@ -31,7 +31,8 @@ struct Member {
     PeerLinkId link;                                ///< of workers
     std::optional<PublicKey> key;                   ///< of its process; none without keys
     NodeDevice device;
-    std::int64_t interrupted_us = 0;           ///< since when; 0: connected
+    std::int64_t interrupted_us = 0;  ///< since when; 0: connected
+    std::string unfit;  ///< why no pipeline uses it until it joins again; empty: it may
     std::optional<StageLinkReport> next_link;  ///< as it reported last
     std::string unreachable;  ///< address of the next stage that it could not reach; empty: none
 
@@ -92,6 +93,8 @@ public:
                      const std::function<std::optional<NodeId>(const StageLinkReport&)>& node_of);
     /// Descriptions of all members, with their shares of memory and whether they are waited for.
     std::vector<NodeInfo> infos() const;
+    /// Removes the descriptions of members that no pipeline may use.
+    void keep_fit(std::vector<NodeInfo>& infos) const;
     /// Bytes that a member may use. Members of one memory domain share it evenly, except those for
     /// which an amount was set.
     std::int64_t memory_share(const Member& member) const;

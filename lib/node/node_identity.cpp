@@ -109,6 +109,7 @@ Result<NodeDevice> make_device(const NodeOptions& options, const std::string& na
     if (!probe) return device;
     if (is_timed(options)) {
         device.profile = timed_profile(options.timed);
+        MOLINK_RETURN_IF_ERROR(check_profile(device));
         return device;
     }
     const Clock& clock = options.clock != nullptr ? *options.clock : steady_clock();
@@ -116,6 +117,7 @@ Result<NodeDevice> make_device(const NodeOptions& options, const std::string& na
                                                        options.weights, clock));
     device.profile.threads = options.threads;
     device.profile.compute_share = backend->traits().compute_share;
+    MOLINK_RETURN_IF_ERROR(check_profile(device).with_context("this node was measured"));
     return device;
 }
 

@@ -88,9 +88,13 @@ Status check_vocabulary(const Tokenizer& tokenizer, const ModelSpec& spec, const
 /// Returns what a worker tells the head. `advertise`: the address that others dial.
 Hello make_hello(const NodeIdentity& identity, const std::string& advertise);
 
+/// Checks the measured times of a device. Errors: invalid_argument naming device, figure and bound.
+Status check_profile(const NodeDevice& device);
+
 /// Checks whether a node that says `hello` can work with a head of this identity. Errors, for the
 /// node: failed_precondition naming both values, for protocol, model, weights, KV type, block size;
-/// resource_exhausted when its memory cannot hold a single layer of `model`.
+/// resource_exhausted when its memory cannot hold a single layer of `model`; those of
+/// check_profile.
 Status check_hello(const Hello& hello, const NodeIdentity& head, const PartitionModel& model);
 
 }  // namespace molink

@@ -4,6 +4,8 @@
 #include "node/node_parts.h"
 
 #include "base/error.h"
+#include "base/foreign.h"
+#include "node/host_transmit.h"
 #include "node/node_identity.h"
 #include "node/node_security.h"
 #include "security/keys.h"
@@ -12,32 +14,56 @@
 #include "stage/timed_work.h"
 
 namespace molink {
+namespace {
+
+Result<std::unique_ptr<Transport>> make_node_transport(const NodeOptions& options,
+                                                       const NodeParts& parts) {
+    if (!options.transport) {
+        ZmqTransportOptions zmq;
+        zmq.keys = parts.keys;
+        return make_zmq_transport(zmq);
+    }
+    constexpr const char* kFactory = "the factory NodeOptions::transport";
+    auto transport = call_foreign(kFactory, options.transport);
+    if (transport && *transport == nullptr) {
+        return invalid_argument("{} returned nothing", kFactory);
+    }
+    return transport;
+}
+
+}  // namespace
 
 Result<NodeParts> open_node_parts(const NodeOptions& options) {
     NodeParts parts;
     parts.clock = options.clock != nullptr ? options.clock : &steady_clock();
     parts.log = Log(options.log, options.log_level);
     MOLINK_ASSIGN_OR_RETURN(parts.keys, open_node_keys(options.security));
-    ZmqTransportOptions zmq;
-    zmq.keys = parts.keys;
-    auto transport = options.transport ? options.transport() : make_zmq_transport(zmq);
-    if (!transport) return transport.error();
-    parts.transport = std::move(*transport);
+    MOLINK_ASSIGN_OR_RETURN(parts.transmit, check_transmit(options.transmit, parts.log));
+    MOLINK_ASSIGN_OR_RETURN(parts.transport, make_node_transport(options, parts));
     MOLINK_ASSIGN_OR_RETURN(parts.address, parts.transport->listen(options.listen));
     parts.advertise = options.advertise.empty() ? parts.address : options.advertise;
     return parts;
 }
 
-std::unique_ptr<ChannelHub> make_node_hub(const NodeParts& parts, const NodeOptions& options,
-                                          HubSink& sink) {
+std::unique_ptr<ChannelHub> make_node_hub(const NodeParts& parts, HubSink& sink) {
     HubOptions hub;
-    hub.policy = options.transmit;
+    hub.policy = parts.transmit;
     hub.draw_token = [] {
         std::uint64_t token = 0;
         random_bytes({reinterpret_cast<std::uint8_t*>(&token), sizeof token});
         return token;
     };
     return make_channel_hub(*parts.transport, *parts.clock, sink, hub);
+}
+
+std::function<void()> make_waker(const NodeParts& parts) {
+    return [transport = parts.transport.get()] {
+        const Status woken = call_foreign("wake the loop", [&]() -> Status {
+            transport->wake();
+            return {};
+        });
+        static_cast<void>(woken.ok());
+    };
 }
 
 void log_warnings(const NodeIdentity& identity, const Log& log) {
@@ -77,12 +103,10 @@ Result<std::unique_ptr<StageWork>> make_node_work(const NodeOptions& options,
 
 Result<StageExecutors> make_node_executors(const NodeOptions& options, const NodeIdentity& identity,
                                            const NodeParts& parts) {
-    Transport* transport = parts.transport.get();
     StageExecutors executors;
     for (const NodeDevice& device : identity.devices) {
         MOLINK_ASSIGN_OR_RETURN(auto work, make_node_work(options, identity, device.name));
-        executors.push_back(make_thread_executor(std::move(work), *parts.clock,
-                                                 [transport] { transport->wake(); }));
+        executors.push_back(make_thread_executor(std::move(work), *parts.clock, make_waker(parts)));
     }
     return executors;
 }

@@ -28,18 +28,22 @@ struct NodeParts {
     const Clock* clock = nullptr;
     Log log;
     std::optional<KeyPair> keys;
+    TransmitPolicyFactory transmit;  ///< checked; empty: the default
     std::unique_ptr<Transport> transport;
     std::string address;    ///< listening here, port filled in
     std::string advertise;  ///< what others dial
 };
 
 /// Reads the keys, makes the transport and listens. Errors: those of open_node_keys and of
-/// Transport::listen.
+/// Transport::listen; those of make_foreign, which name the factory of `options`.
 Result<NodeParts> open_node_parts(const NodeOptions& options);
 
 /// Makes the hub over these parts.
-std::unique_ptr<ChannelHub> make_node_hub(const NodeParts& parts, const NodeOptions& options,
-                                          HubSink& sink);
+std::unique_ptr<ChannelHub> make_node_hub(const NodeParts& parts, HubSink& sink);
+
+/// Returns a function that wakes the loop, for any thread. What the transport throws there is
+/// dropped: the loop looks by itself every now and then, and hears of the same trouble.
+std::function<void()> make_waker(const NodeParts& parts);
 
 /// Logs what the files of the model say twice with different values.
 void log_warnings(const NodeIdentity& identity, const Log& log);

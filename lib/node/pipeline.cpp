@@ -95,7 +95,8 @@ Status Pipeline::build(PartitionReport plan) {
     router_.open({id_, Epoch(++last_epoch_)}, std::move(ring), std::move(own));
     ports_.begin_epoch(epoch());
     state_ = EngineState::loading;
-    build_.begin(epoch(), this->ring(), max_kv_blocks());
+    const std::int64_t least = config_.partition_model.min_blocks;
+    build_.begin(epoch(), this->ring(), static_cast<std::uint64_t>(least), max_kv_blocks());
     stages_.clear();
     for (const StagePlan& stage : partition_.plan.stages) {
         stages_.push_back(
@@ -208,7 +209,13 @@ void Pipeline::judge_loaded() {
 void Pipeline::accept_loaded(const StageLoaded& loaded) {
     const auto all = build_.on_loaded(loaded);
     if (!all) {
-        fail_stage(loaded.stage_index, all.error());
+        const RingStage& stage = ring().stage(loaded.stage_index);
+        const bool small = all.error().code() == StatusCode::resource_exhausted;
+        if (small && !stage.on_head()) {
+            ports_.leave_out(stage.node, all.error());
+        } else {
+            fail_stage(loaded.stage_index, all.error());
+        }
         return;
     }
     StageStatus& status = stages_[loaded.stage_index];

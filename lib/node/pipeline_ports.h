@@ -30,6 +30,9 @@ public:
     virtual void lose_node(NodeId node, const std::string& reason) = 0;
     /// A stage cannot go on. May end the pipeline before it returns.
     virtual void stage_failed(NodeId node, const StageFailed& failed) = 0;
+    /// A node of a worker cannot do its part, but keeps to the protocol: no pipeline uses it until
+    /// it joins again. May end the pipeline before it returns.
+    virtual void leave_out(NodeId node, const Status& reason) = 0;
     virtual void pipeline_serves() = 0;
     virtual void pipeline_ended(const Status& reason) = 0;
     /// What is shown of the pipeline changed.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/foreign.h"
 #include "base/random.h"
 #include "base/resources.h"
 #include "base/timeout.h"
@@ -15,12 +16,11 @@
 #include "node/node_loop.h"
 #include "node/node_parts.h"
 #include "node/node_security.h"
+#include "node/open_nodes.h"
 #include "node/worker_node.h"
+#include "security/keys.h"
 
 namespace molink {
-
-Worker::~Worker() = default;
-
 namespace {
 
 class WorkerImpl final : public Worker {
@@ -36,6 +36,7 @@ public:
 private:
     Status build(const WorkerOptions& options);
     void tick();
+    void end(const Status& outcome);
 
     NodeParts parts_;
     KeyLock key_lock_;
@@ -53,7 +54,7 @@ private:
 Result<std::unique_ptr<Worker>> WorkerImpl::open(const WorkerOptions& options) {
     MOLINK_RETURN_IF_ERROR(check_worker_options(options));
     const std::string what = "open a worker for " + options.model_dir;
-    return report_shortage(what, [&]() -> Result<std::unique_ptr<Worker>> {
+    return call_foreign(what, [&]() -> Result<std::unique_ptr<Worker>> {
         MOLINK_RETURN_IF_ERROR(check_resources(what, kNodeResources));
         auto worker = std::make_unique<WorkerImpl>();
         MOLINK_RETURN_IF_ERROR(worker->build(options));
@@ -80,21 +81,28 @@ Status WorkerImpl::build(const WorkerOptions& options) {
     MOLINK_ASSIGN_OR_RETURN(executors_, make_node_executors(options, config.identity, parts_));
     node_ = std::make_unique<WorkerNode>(std::move(config), *parts_.clock, pointers(executors_),
                                          parts_.log);
-    hub_ = make_node_hub(parts_, options, *node_);
+    hub_ = make_node_hub(parts_, *node_);
     MOLINK_RETURN_IF_ERROR(node_->attach(*hub_, parts_.advertise));
     loop_ = std::make_unique<NodeLoop>(
-        *hub_, *parts_.clock, [this] { tick(); }, [this] { return node_->next_timer_us(); });
+        *hub_, *parts_.clock, [this] { tick(); }, [this] { return node_->next_timer_us(); },
+        [this](const Status& reason) {
+            parts_.log(LogLevel::error, "the worker ends: {}", reason.message());
+            end(reason);
+        });
     loop_->start();
     return {};
 }
 
 void WorkerImpl::tick() {
     node_->tick();
-    if (!node_->over()) return;
+    if (node_->over()) end(node_->outcome());
+}
+
+void WorkerImpl::end(const Status& outcome) {
     {
         const std::lock_guard lock(mutex_);
         if (outcome_) return;
-        outcome_ = node_->outcome();
+        outcome_ = outcome;
     }
     changed_.notify_all();
 }
@@ -132,7 +140,8 @@ void WorkerImpl::close() {
 
 }  // namespace
 
-Result<std::unique_ptr<Worker>> Worker::open(WorkerOptions options) {
+Result<std::unique_ptr<Worker>> open_worker(WorkerOptions options) {
+    const WipedAtEnd token(options.security.token);
     return WorkerImpl::open(options);
 }
 

@@ -9,10 +9,12 @@
 
 namespace molink {
 
-void PipelineBuild::begin(PipelineEpoch epoch, const Ring& ring, std::uint64_t max_kv_blocks) {
+void PipelineBuild::begin(PipelineEpoch epoch, const Ring& ring, std::uint64_t min_kv_blocks,
+                          std::uint64_t max_kv_blocks) {
     epoch_ = epoch;
     stages_.clear();
     for (const RingStage& stage : ring.stages()) stages_.push_back({stage.node, false, false});
+    min_kv_blocks_ = std::max<std::uint64_t>(min_kv_blocks, 1);
     kv_blocks_ = max_kv_blocks;
 }
 
@@ -27,10 +29,12 @@ Result<bool> PipelineBuild::on_loaded(const StageLoaded& loaded) {
                           "stage {} was reported as loaded twice, or nobody was asked to load it",
                           loaded.stage_index);
     }
-    if (loaded.kv_block_capacity == 0) {
+    if (loaded.kv_block_capacity < min_kv_blocks_) {
         return make_error(StatusCode::resource_exhausted,
-                          "node {} has no room for a single KV block beside its weights",
-                          stage->node.value);
+                          "stage {} says that it has room for {} KV block{} beside its weights; a "
+                          "pipeline needs at least {}",
+                          loaded.stage_index, loaded.kv_block_capacity,
+                          loaded.kv_block_capacity == 1 ? "" : "s", min_kv_blocks_);
     }
     stage->loaded = true;
     kv_blocks_ = std::min(kv_blocks_, loaded.kv_block_capacity);

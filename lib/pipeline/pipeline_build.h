@@ -16,13 +16,15 @@ namespace molink {
 /// loop.
 class PipelineBuild {
 public:
-    /// Begins to build the stages of `ring`. More than `max_kv_blocks` blocks are useless.
-    void begin(PipelineEpoch epoch, const Ring& ring, std::uint64_t max_kv_blocks);
+    /// Begins to build the stages of `ring`. A pipeline with fewer than `min_kv_blocks` blocks is
+    /// useless, and so are more than `max_kv_blocks`.
+    void begin(PipelineEpoch epoch, const Ring& ring, std::uint64_t min_kv_blocks,
+               std::uint64_t max_kv_blocks);
     void reset() { *this = PipelineBuild(); }
 
     /// A stage has loaded its weights. Returns true if all have; the caller then sends StageStart
     /// to all. Errors: data_loss for a message that does not match the state, resource_exhausted
-    /// for a stage without room for a KV block.
+    /// for a stage with room for fewer than min_kv_blocks.
     Result<bool> on_loaded(const StageLoaded& loaded);
     /// A stage is ready. Returns true if all are; the pipeline then serves requests. Errors:
     /// data_loss.
@@ -41,6 +43,7 @@ private:
 
     PipelineEpoch epoch_;
     std::vector<Stage> stages_;
+    std::uint64_t min_kv_blocks_ = 1;
     std::uint64_t kv_blocks_ = 0;
 };
 

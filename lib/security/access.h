@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,7 +54,7 @@ public:
 private:
     Status add_line(const TextLine& line);
 
-    std::map<PublicKey, std::string> keys_;  // names, for people
+    std::set<PublicKey> keys_;
     std::map<PublicKey, Token> tokens_;
 };
 

@@ -25,7 +25,13 @@ std::int64_t unix_seconds() {
     return static_cast<std::int64_t>(std::time(nullptr));
 }
 
-Result<AccessList> read_list(const std::string& path) {
+/// An access file: its content, and its text for edits.
+struct ReadAccess {
+    AccessList list;
+    std::string text;
+};
+
+Result<ReadAccess> read_access(const std::string& path) {
     MOLINK_ASSIGN_OR_RETURN(const TextFile file, read_text_file("access file", path));
     if ((file.mode & (S_IWGRP | S_IWOTH)) != 0) {
         return make_error(StatusCode::failed_precondition,
@@ -35,7 +41,7 @@ Result<AccessList> read_list(const std::string& path) {
     }
     auto list = AccessList::parse(file.lines);
     if (!list) return list.error().with_context("read the access file " + path);
-    return list;
+    return ReadAccess{std::move(*list), file.text};
 }
 
 /// Holds the lock of an access file while it exists.
@@ -101,18 +107,16 @@ Status edit_access_file(const std::string& path,
                         bool wait) {
     const EditLock lock(path, wait);
     if (!lock.held()) return cannot_write("access file", path + ".lock", errno);
-    std::string text;
-    AccessList list;
-    auto read = read_list(path);
+    ReadAccess found;
+    auto read = read_access(path);
     if (read) {
-        list = std::move(*read);
-        MOLINK_ASSIGN_OR_RETURN(text, read_whole_file("access file", path));
+        found = std::move(*read);
     } else if (read.error().code() != StatusCode::not_found) {
         return read.error();
     }
-    MOLINK_ASSIGN_OR_RETURN(const AccessEdit edit, decide(list));
+    MOLINK_ASSIGN_OR_RETURN(const AccessEdit edit, decide(found.list));
     std::string edited;
-    for (std::string_view rest = text; !rest.empty();) {
+    for (std::string_view rest = found.text; !rest.empty();) {
         const std::size_t end = std::min(rest.find('\n'), rest.size());
         const std::string_view line = rest.substr(0, end);
         if (!edit.removed || !names(line, *edit.removed)) edited.append(line) += '\n';
@@ -144,12 +148,12 @@ AccessFile::Version AccessFile::version() const {
 /// Reads the file. With `report` the next refresh() reports a change all the same.
 Status AccessFile::load(bool report) {
     const Version found = version();  // before reading: a change in between is seen later
-    auto list = read_list(path_);
+    auto read = read_access(path_);
     // What cannot be read now may be readable later, unchanged; what is wrong stays wrong.
-    if (!list && list.error().code() != StatusCode::data_loss) return list.error();
+    if (!read && read.error().code() != StatusCode::data_loss) return read.error();
     version_ = report ? Version() : found;
-    if (!list) return list.error();
-    list_ = std::move(*list);
+    if (!read) return read.error();
+    list_ = std::move(read->list);
     return {};
 }
 

@@ -1,6 +1,6 @@
 // The content of an access file: a line for each key that may join, and one for each token. Names
-// are for people and decide nothing. A token opens one thing, the introduction of another key, and
-// only until its time is over.
+// in it are for people: they decide nothing and are not kept. A token opens one thing, the
+// introduction of another key, and only until its time is over.
 #include <algorithm>
 #include <charconv>
 
@@ -62,7 +62,7 @@ Status AccessList::add_line(const TextLine& line) {
     }
     if (!token) {
         if (words.size() > 3) return malformed(line, "a name is one word");
-        keys_[*key] = words.size() == 3 ? words[2] : "";
+        keys_.insert(*key);
         return {};
     }
     Token made;

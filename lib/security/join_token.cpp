@@ -30,6 +30,8 @@ std::array<std::uint8_t, kChecksumBytes> checksum(std::span<const std::uint8_t> 
 
 std::string token_text(const JoinToken& token) {
     std::vector<std::uint8_t> bytes;
+    bytes.reserve(kFixedBytes + token.address.size());
+    const WipedAtEnd wiped(bytes);
     const auto append = [&](const auto& part) {
         bytes.insert(bytes.end(), part.begin(), part.end());
     };
@@ -52,6 +54,7 @@ Result<JoinToken> parse_token(std::string_view text) {
                                 kPrefix.size() + text.size());
     }
     std::vector<std::uint8_t> bytes(size);
+    const WipedAtEnd wiped(bytes);
     MOLINK_RETURN_IF_ERROR(parse_bytes("the join token", text, bytes));
     const std::span<const std::uint8_t> content(bytes.data(), size - kChecksumBytes);
     const auto sum = checksum(content);

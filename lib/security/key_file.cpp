@@ -101,10 +101,13 @@ Result<KeyFile> parse_key_file(std::span<const TextLine> lines) {
 }
 
 Status write_key_file(const std::string& path, const KeyPair& pair) {
-    const std::string text = fmt::format(
+    std::string secret = bytes_text(pair.secret_key.bytes);
+    const WipedAtEnd secret_wiped(secret);
+    std::string text = fmt::format(
         "# A key pair of molink. Keep it secret; give others only the public key.\n"
         "{} {}\n{} {}\n",
-        kPublic, key_text(pair.public_key), kSecret, bytes_text(pair.secret_key.bytes));
+        kPublic, key_text(pair.public_key), kSecret, secret);
+    const WipedAtEnd text_wiped(text);
     const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (file < 0 && errno == EEXIST) {
         return make_error(StatusCode::failed_precondition,

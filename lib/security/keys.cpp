@@ -21,8 +21,12 @@ void use_sodium() {
 
 }  // namespace
 
+void wipe(std::span<std::byte> secret) {
+    ::sodium_memzero(secret.data(), secret.size());
+}
+
 SecretKey::~SecretKey() {
-    ::sodium_memzero(bytes.data(), bytes.size());
+    wipe(std::as_writable_bytes(std::span(bytes)));
 }
 
 KeyPair make_key_pair() {

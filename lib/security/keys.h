@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -11,6 +12,26 @@ namespace molink {
 
 /// Returns whether the public key is the one that belongs to the secret key.
 bool belong_together(const KeyPair& pair);
+
+/// Overwrites a secret, which no compiler removes. What a string or vector has left behind by
+/// growing is not reached: reserve before a secret is written.
+void wipe(std::span<std::byte> secret);
+inline void wipe(std::string& secret) {
+    wipe(std::as_writable_bytes(std::span(secret)));
+}
+
+/// Overwrites a secret when the scope ends. `Secret` is a string or a vector, and must outlive it.
+template <typename Secret>
+class WipedAtEnd {
+public:
+    explicit WipedAtEnd(Secret& secret) : secret_(secret) {}
+    ~WipedAtEnd() { wipe(std::as_writable_bytes(std::span(secret_))); }
+    WipedAtEnd(const WipedAtEnd&) = delete;
+    WipedAtEnd& operator=(const WipedAtEnd&) = delete;
+
+private:
+    Secret& secret_;
+};
 
 /// Bytes as hexadecimal text.
 std::string bytes_text(std::span<const std::uint8_t> bytes);

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "security/keys.h"
 
 namespace molink {
 namespace {
@@ -23,22 +24,21 @@ bool is_space(char c) {
 
 /// Cuts one line. Errors: data_loss naming the line.
 Result<TextLine> parse_line(std::string_view text, std::size_t number) {
-    TextLine line{number, {}};
-    bool inside = false;
-    for (const char c : text.substr(0, text.find('#'))) {
-        if (is_space(c)) {
-            inside = false;
-            continue;
-        }
-        if (c < ' ' || c > '~') {
-            return make_error(StatusCode::data_loss, "line {} has the byte 0x{:02x}, not text",
-                              number, static_cast<unsigned>(static_cast<unsigned char>(c)));
-        }
-        if (!inside) line.words.emplace_back();
-        inside = true;
-        line.words.back() += c;
+    text = text.substr(0, text.find('#'));
+    const auto bad = std::find_if(text.begin(), text.end(),
+                                  [](char c) { return !is_space(c) && (c < ' ' || c > '~'); });
+    if (bad != text.end()) {
+        return make_error(StatusCode::data_loss, "line {} has the byte 0x{:02x}, not text", number,
+                          static_cast<unsigned>(static_cast<unsigned char>(*bad)));
     }
-    return line;
+    TextLine line{number, {}};
+    while (true) {
+        const auto begin = std::find_if_not(text.begin(), text.end(), is_space);
+        const auto end = std::find_if(begin, text.end(), is_space);
+        if (begin == end) return line;
+        line.words.emplace_back(begin, end);
+        text.remove_prefix(static_cast<std::size_t>(end - text.begin()));
+    }
 }
 
 /// Reads a file of at most limits::kMaxKeyFileBytes. Returns errno, 0 or EFBIG.
@@ -69,20 +69,24 @@ Result<std::vector<TextLine>> parse_lines(std::string_view text) {
     return lines;
 }
 
-namespace {
+TextFile::~TextFile() {
+    wipe(text);
+    for (TextLine& line : lines) {
+        for (std::string& word : line.words) wipe(word);
+    }
+}
 
-/// Reads a small file and the mode that it has.
-Result<std::string> read_file(std::string_view what, const std::string& path, unsigned& mode) {
+Result<TextFile> read_text_file(std::string_view what, const std::string& path) {
     const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0) {
         return make_error(errno == ENOENT ? StatusCode::not_found : StatusCode::unavailable,
                           "read the {} {}: {}", what, path, std::strerror(errno));
     }
-    std::string text;
+    TextFile file;
     struct stat info {};
     int error = ::fstat(descriptor, &info) != 0 ? errno : 0;
     const bool regular = S_ISREG(info.st_mode);
-    if (error == 0 && regular) error = read_all(descriptor, text);
+    if (error == 0 && regular) error = read_all(descriptor, file.text);
     ::close(descriptor);
     if (error == EFBIG) {
         return make_error(StatusCode::resource_exhausted,
@@ -93,21 +97,8 @@ Result<std::string> read_file(std::string_view what, const std::string& path, un
         return make_error(StatusCode::unavailable, "read the {} {}: {}", what, path,
                           error == 0 ? "it is not a regular file" : std::strerror(error));
     }
-    mode = info.st_mode;
-    return text;
-}
-
-}  // namespace
-
-Result<std::string> read_whole_file(std::string_view what, const std::string& path) {
-    unsigned mode = 0;
-    return read_file(what, path, mode);
-}
-
-Result<TextFile> read_text_file(std::string_view what, const std::string& path) {
-    TextFile file;
-    MOLINK_ASSIGN_OR_RETURN(const std::string text, read_file(what, path, file.mode));
-    auto lines = parse_lines(text);
+    file.mode = info.st_mode;
+    auto lines = parse_lines(file.text);
     if (!lines) return lines.error().with_context(fmt::format("read the {} {}", what, path));
     file.lines = std::move(*lines);
     return file;

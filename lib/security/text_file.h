@@ -15,16 +15,20 @@ struct TextLine {
     std::vector<std::string> words;
 };
 
+/// What was read of a file at once. It may hold secrets: the destructor overwrites it.
 struct TextFile {
-    std::vector<TextLine> lines;  ///< without empty ones
+    std::string text;             ///< as it is
+    std::vector<TextLine> lines;  ///< of the text, without empty ones
     unsigned mode = 0;            ///< of stat()
+
+    TextFile() = default;
+    TextFile(TextFile&&) = default;
+    TextFile& operator=(TextFile&&) = delete;
+    ~TextFile();
 };
 
 /// Cuts text into lines and words. Errors: data_loss for a byte that is not printable ASCII.
 Result<std::vector<TextLine>> parse_lines(std::string_view text);
-
-/// Reads a small file as it is. Errors: those of read_text_file, except data_loss.
-Result<std::string> read_whole_file(std::string_view what, const std::string& path);
 
 /// Reads a small file. `what` names its kind in errors. Errors: not_found, unavailable (cannot be
 /// read), data_loss (not text), resource_exhausted (more than limits::kMaxKeyFileBytes).

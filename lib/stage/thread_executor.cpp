@@ -16,7 +16,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/resources.h"
+#include "base/foreign.h"
 #include "base/thread_start.h"
 #include "stage/part_queue.h"
 #include "stage/stage_output.h"
@@ -98,7 +98,7 @@ private:
         events_.clear();
         ++wanted_load_;
     }
-    /// Runs `work`. The stage fails when memory or threads are short.
+    /// Runs `work`. The stage fails when memory or threads are short, or a backend throws.
     template <typename Work>
     void guarded(const char* what, const Work& work);
     void do_load(const StageConfig& config);
@@ -167,7 +167,7 @@ void ThreadExecutor::fail(const Status& status) {
 
 template <typename Work>
 void ThreadExecutor::guarded(const char* what, const Work& work) {
-    const Status status = report_shortage(what, [&]() -> Status {
+    const Status status = call_foreign(what, [&]() -> Status {
         work();
         return {};
     });

@@ -10,19 +10,14 @@
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
+using molink::test::Flags;
 using molink::test::Process;
+using molink::test::operator+;
 
 namespace {
 
 const std::string kBin = MOLINK_BIN_DIR;
 constexpr double kLimitS = 60;
-
-using Flags = std::vector<std::string>;
-
-Flags operator+(Flags a, const Flags& b) {
-    a.insert(a.end(), b.begin(), b.end());
-    return a;
-}
 
 /// Runs molink-key. Returns its output without the line end, or its errors if it must fail.
 std::string run_key(const Flags& flags, int expected = 0) {

@@ -11,14 +11,13 @@
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
+using molink::test::Flags;
 using molink::test::Process;
 
 namespace {
 
 const std::string kBin = MOLINK_BIN_DIR;
 constexpr double kLimitS = 60;
-
-using Flags = std::vector<std::string>;
 
 bool says(const std::string& text, const std::string& words) {
     INFO(text);

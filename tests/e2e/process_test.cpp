@@ -12,19 +12,14 @@
 #include "support/tiny_model.h"
 
 using molink::Random;
+using molink::test::Flags;
 using molink::test::Process;
+using molink::test::operator+;
 
 namespace {
 
 const std::string kBin = MOLINK_BIN_DIR;
 constexpr double kLimitS = 60;
-
-using Flags = std::vector<std::string>;
-
-Flags operator+(Flags a, const Flags& b) {
-    a.insert(a.end(), b.begin(), b.end());
-    return a;
-}
 
 /// A folder with a tiny model, and the flags of a head and its workers on a port of their own.
 struct Scene {

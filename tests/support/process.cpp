@@ -49,7 +49,12 @@ sockaddr_in loopback(int port) {
 
 }  // namespace
 
-Process::Process(const std::string& program, const std::vector<std::string>& arguments) {
+Flags operator+(Flags a, const Flags& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+}
+
+Process::Process(const std::string& program, const Flags& arguments) {
     int out[2];
     int error[2];
     make_pipe(out);

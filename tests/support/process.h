@@ -7,12 +7,18 @@
 
 namespace molink::test {
 
+/// Arguments of a program.
+using Flags = std::vector<std::string>;
+
+/// The flags of `a`, then those of `b`.
+Flags operator+(Flags a, const Flags& b);
+
 /// A child process whose output is captured. The destructor kills it. The methods wait for events
 /// with a deadline and never sleep.
 class Process {
 public:
     /// Starts `program` with `arguments`. Throws std::runtime_error.
-    Process(const std::string& program, const std::vector<std::string>& arguments);
+    Process(const std::string& program, const Flags& arguments);
     ~Process();
     Process(const Process&) = delete;
     Process& operator=(const Process&) = delete;

@@ -1,5 +1,6 @@
 // The registry of backends: devices opened by name, and errors for names that are unknown.
 #include <algorithm>
+#include <stdexcept>
 
 #include "backend/registry.h"
 #include "support/catch.h"
@@ -62,6 +63,28 @@ TEST_CASE("a registered backend is known by its name, and a name is registered o
     const auto device = open_device("absent", 1);
     REQUIRE(!device);
     REQUIRE(device.error().message() == "backend 'absent' has no device on this machine");
+}
+
+TEST_CASE("a backend that makes nothing or throws is refused by name") {
+    BackendEntry empty;
+    empty.name = "empty";
+    empty.devices = [] { return std::vector<std::string>{"0"}; };
+    empty.make = [](const BackendOptions&) -> Result<std::unique_ptr<Backend>> {
+        return std::unique_ptr<Backend>();
+    };
+    BackendEntry thrower = empty;
+    thrower.name = "thrower";
+    thrower.make = [](const BackendOptions&) -> Result<std::unique_ptr<Backend>> {
+        throw std::runtime_error("no driver");
+    };
+    static const Status registered = register_backend(empty);
+    static const Status also_registered = register_backend(thrower);
+    REQUIRE(registered.ok());
+    REQUIRE(also_registered.ok());
+    CHECK(open_device("empty", 1).status().to_string() ==
+          "internal: backend 'empty' made nothing of its device '0'");
+    CHECK(open_device("thrower", 1).status().to_string() ==
+          "internal: backend 'thrower': it threw no driver");
 }
 
 }  // namespace

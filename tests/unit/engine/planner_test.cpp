@@ -3,8 +3,11 @@
 #include "engine/planner.h"
 
 #include <array>
+#include <functional>
 #include <stdexcept>
+#include <vector>
 
+#include "base/policy_limits.h"
 #include "support/catch.h"
 
 using namespace molink;
@@ -133,4 +136,107 @@ TEST_CASE("a scheduler that throws has its plan refused and the built-in policy 
     REQUIRE(scene.metrics.plans_refused == 1);
     REQUIRE(scene.metrics.plans_by_fallback == 1);
     CHECK_NOTHROW(planner.observe(PartReport{}));
+}
+
+namespace {
+
+class TestClock final : public Clock {
+public:
+    std::int64_t now_us() const override { return now; }
+    std::int64_t now = 0;
+};
+
+class KeptLines final : public LogSink {
+public:
+    void write(LogLevel level, std::string_view line) override {
+        if (level == LogLevel::warning) lines.emplace_back(line);
+    }
+    std::vector<std::string> lines;
+};
+
+/// A scheduler whose calls take the time that the test gives. While it plans it calls `meanwhile`.
+class SlowScheduler final : public Scheduler {
+public:
+    explicit SlowScheduler(TestClock& clock) : clock_(clock) {}
+    std::string_view name() const override { return "slow"; }
+    void plan(const SchedulerView&, StepPlan&) override {
+        clock_.now += plan_us;
+        if (meanwhile) meanwhile();
+    }
+    void observe(const PartReport&) override { clock_.now += observe_us; }
+
+    std::int64_t plan_us = 0;
+    std::int64_t observe_us = 0;
+    std::function<void()> meanwhile;
+
+private:
+    TestClock& clock_;
+};
+
+struct SlowScene {
+    SlowScene() {
+        auto made = std::make_unique<SlowScheduler>(clock);
+        scheduler = made.get();
+        planner = std::make_unique<Planner>(std::move(made), Log(&log, LogLevel::info), &watch);
+    }
+    void plan() {
+        planner->next(
+            scene.view, [](SequenceId) { return nullptr; }, true);
+    }
+    TestClock clock;
+    KeptLines log;
+    Scene scene;
+    PlanWatch watch{clock, Log(&log, LogLevel::info)};
+    SlowScheduler* scheduler = nullptr;
+    std::unique_ptr<Planner> planner;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "a plan that takes more than a second is told with scheduler and time, but not too often") {
+    SlowScene slow;
+    slow.scheduler->plan_us = limits::kSlowPlanUs;
+    slow.plan();
+    CHECK(slow.log.lines.empty());
+    slow.scheduler->plan_us = 1'500'000;
+    slow.plan();
+    REQUIRE(slow.log.lines.size() == 1);
+    CHECK(slow.log.lines[0] ==
+          "scheduler 'slow' took 1.5 s to plan a step; the head did nothing else meanwhile");
+    slow.plan();
+    CHECK(slow.log.lines.size() == 1);
+    slow.clock.now += limits::kSlowPlanLogUs;
+    slow.plan();
+    CHECK(slow.log.lines.size() == 2);
+}
+
+TEST_CASE("a scheduler that takes long to observe a part is told") {
+    SlowScene slow;
+    slow.scheduler->observe_us = 2'000'000;
+    slow.planner->observe(PartReport{});
+    REQUIRE(slow.log.lines.size() == 1);
+    CHECK(slow.log.lines[0].find("scheduler 'slow' took 2.0 s to observe a part") == 0);
+}
+
+TEST_CASE("a scheduler that does not return is told while it plans") {
+    SlowScene slow;
+    slow.watch.look();
+    slow.scheduler->meanwhile = [&] {
+        slow.watch.look();
+        CHECK(slow.log.lines.empty());
+        slow.clock.now += 1'200'000;
+        slow.watch.look();
+        slow.watch.look();
+        slow.clock.now += limits::kSlowPlanLogUs;
+        slow.watch.look();
+    };
+    slow.plan();
+    REQUIRE(slow.log.lines.size() == 3);
+    CHECK(slow.log.lines[0].find(
+              "scheduler 'slow' was asked 1.2 s ago to plan a step and has not returned") == 0);
+    CHECK(slow.log.lines[1].find("was asked 6.2 s ago") != std::string::npos);
+    CHECK(slow.log.lines[2].find("took 6.2 s to plan a step") != std::string::npos);
+    slow.watch.look();
+    CHECK(slow.log.lines.size() == 3);
 }

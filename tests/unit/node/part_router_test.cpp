@@ -20,6 +20,7 @@ public:
     void begin_epoch(PipelineEpoch) override {}
     void lose_node(NodeId, const std::string&) override {}
     void stage_failed(NodeId, const StageFailed&) override {}
+    void leave_out(NodeId, const Status&) override {}
     void pipeline_serves() override {}
     void pipeline_ended(const Status&) override {}
     void pipeline_changed() override {}

@@ -16,7 +16,7 @@ PipelineBuild begin_three() {
         *Ring::make({{NodeId(1), "a", {0, 2}}, {NodeId(2), "b", {2, 4}}, {NodeId(3), "c", {4, 6}}},
                     false, false);
     PipelineBuild build;
-    build.begin(epoch_of(4), ring, 50);
+    build.begin(epoch_of(4), ring, 5, 50);
     return build;
 }
 
@@ -57,6 +57,16 @@ TEST_CASE("unexpected reports are errors") {
     REQUIRE_FALSE(build.on_ready({epoch_of(4), 0}).has_value());
     REQUIRE(build.on_loaded(loaded(0, 5)).has_value());
     REQUIRE_FALSE(build.on_loaded(loaded(0, 5)).has_value());
-    const auto empty = build.on_loaded(loaded(1, 0));
-    REQUIRE(empty.status().code() == StatusCode::resource_exhausted);
+}
+
+TEST_CASE("a stage with room for too few KV blocks is refused with both numbers") {
+    for (std::uint64_t blocks : {0, 1, 4}) {
+        PipelineBuild build = begin_three();
+        const Status few = build.on_loaded(loaded(1, blocks)).status();
+        INFO(few.to_string());
+        REQUIRE(few.code() == StatusCode::resource_exhausted);
+        REQUIRE(few.message().find(" " + std::to_string(blocks) + " KV block") !=
+                std::string::npos);
+        REQUIRE(few.message().find("needs at least 5") != std::string::npos);
+    }
 }

@@ -5,6 +5,7 @@
 
 #include "security/key_file.h"
 #include "security/key_lock.h"
+#include "security/keys.h"
 #include "support/catch.h"
 #include "support/temp_dir.h"
 
@@ -127,4 +128,27 @@ TEST_CASE("a join token is one word, and an incomplete copy is noticed") {
         changed[i] = changed[i] == '0' ? '1' : '0';
         REQUIRE_FALSE(parse_token(changed).has_value());
     }
+}
+
+TEST_CASE("a secret is overwritten at the end of its scope") {
+    std::string text = "a secret that is longer than a small string";
+    std::vector<std::uint8_t> bytes{1, 2, 3};
+    {
+        const WipedAtEnd text_wiped(text);
+        const WipedAtEnd bytes_wiped(bytes);
+        CHECK(text.front() == 'a');
+    }
+    CHECK(text == std::string(text.size(), '\0'));
+    CHECK(bytes == std::vector<std::uint8_t>(3, 0));
+}
+
+TEST_CASE("words of a line are cut at spaces, and a comment ends the line") {
+    const auto lines = parse_lines("  a\tbc  d # e\n\n# all\n x\r\n");
+    REQUIRE(lines.has_value());
+    REQUIRE(lines->size() == 2);
+    CHECK(lines->at(0).words == std::vector<std::string>{"a", "bc", "d"});
+    CHECK(lines->at(1).number == 4);
+    CHECK(lines->at(1).words == std::vector<std::string>{"x"});
+    CHECK(parse_lines("ok\nb\x01").error().message() == "line 2 has the byte 0x01, not text");
+    CHECK(parse_lines("ok # \x01").has_value());
 }
