@@ -6,16 +6,9 @@
 #include <utility>
 
 #include "base/policy_limits.h"
+#include "base/seconds.h"
 
 namespace molink {
-namespace {
-
-double seconds(std::int64_t us) {
-    return static_cast<double>(us) / 1e6;
-}
-
-}  // namespace
-
 void PlanWatch::begin(const std::string& name, const char* what) {
     const std::int64_t now = clock_.now_us();
     const std::lock_guard lock(mutex_);

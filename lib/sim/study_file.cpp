@@ -79,7 +79,7 @@ void read_layers(JsonReader& reader, std::optional<LayerRange>& layers) {
     if (!layers || layers->empty()) reader.fail("layers", "is not a range [begin, end) of layers");
 }
 
-void read_node(JsonReader& reader, StudyNode& node) {
+void read_study_node(JsonReader& reader, StudyNode& node) {
     reader.text("name", node.name);
     const Json* device = reader.get("device");
     if (device == nullptr) {
@@ -94,7 +94,7 @@ void read_node(JsonReader& reader, StudyNode& node) {
     read_layers(reader, node.layers);
 }
 
-void read_link(JsonReader& reader, LinkModel& link) {
+void read_study_link(JsonReader& reader, LinkModel& link) {
     double rate = link.bytes_per_s * 8e-6;
     double delay = static_cast<double>(link.delay_us) * 1e-3;
     double jitter = static_cast<double>(link.jitter_us) * 1e-3;
@@ -114,7 +114,7 @@ void read_links(JsonReader& reader, StudyCluster& cluster) {
         item.text("from", link.first.from);
         item.text("to", link.first.to);
         item.boolean("one_way", link.second);
-        read_link(item, link.first.model);
+        read_study_link(item, link.first.model);
     });
     for (auto& [link, one_way] : list) {
         cluster.links.push_back(link);
@@ -123,14 +123,14 @@ void read_links(JsonReader& reader, StudyCluster& cluster) {
 }
 
 void read_cluster(JsonReader& reader, StudyCluster& cluster) {
-    reader.list("nodes", cluster.nodes, read_node);
+    reader.list("nodes", cluster.nodes, read_study_node);
     reader.list("hosts", cluster.hosts, [](JsonReader& item, StudyHost& host) {
         item.text("name", host.name);
         read_count(item, "cores", limits::kMaxThreads, host.cores);
         read_number(item, "part_us", 0, 1e6, host.part_us);
         read_number(item, "contention", 1, 100, host.contention);
     });
-    reader.object("link", [&](JsonReader& link) { read_link(link, cluster.link); });
+    reader.object("link", [&](JsonReader& link) { read_study_link(link, cluster.link); });
     read_links(reader, cluster);
     reader.text("split", cluster.split);
     reader.text("membership", cluster.membership);
@@ -188,7 +188,7 @@ void read_arrivals(JsonReader& reader, StudyWorkload& workload) {
     }
 }
 
-void read_workload(JsonReader& reader, StudyWorkload& workload) {
+void read_study_workload(JsonReader& reader, StudyWorkload& workload) {
     if (reader.get("arrivals") == nullptr) {
         reader.fail(
             "arrivals",
@@ -225,7 +225,8 @@ Result<StudyCluster> parse_study_cluster(std::string_view json) {
 }
 
 Result<StudyWorkload> parse_study_workload(std::string_view json) {
-    MOLINK_ASSIGN_OR_RETURN(auto workload, parse<StudyWorkload>(json, "workload", read_workload));
+    MOLINK_ASSIGN_OR_RETURN(auto workload,
+                            parse<StudyWorkload>(json, "workload", read_study_workload));
     if (workload.trace_file.empty()) MOLINK_RETURN_IF_ERROR(sim::check_workload(workload));
     return workload;
 }
