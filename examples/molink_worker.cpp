@@ -1,7 +1,7 @@
 // molink-worker: joins a head, holds the layers that the head assigns and computes. When the head
 // goes it waits for the next one. Exit status: 0 after a signal, or after a head that closed the
-// cluster if --give-up-after permits no other; 1 it cannot start (model, memory, address, keys); 2
-// wrong flags; 3 a head refused it for a reason that lasts; 4 no head came in time.
+// cluster if --give-up-after permits no other; 1 it cannot start or go on (model, memory, address,
+// keys); 2 wrong flags; 3 a head refused it for a reason that lasts; 4 no head came in time.
 #include <cstdio>
 #include <tuple>
 #include <utility>
@@ -19,12 +19,19 @@ namespace molink::examples {
 namespace {
 
 constexpr std::int64_t kPollUs = 200'000;
+constexpr int kCannotRun = 1;
+constexpr int kWrongFlags = 2;
 constexpr int kRefused = 3;
 constexpr int kGaveUp = 4;
 
 int fail(const Status& status, int code) {
     say(fmt::format("molink-worker: {}\n", status.message()));
     return code;
+}
+
+/// Returns the exit status of a start that failed.
+int code_of(const Status& status) {
+    return status.code() == StatusCode::invalid_argument ? kWrongFlags : kCannotRun;
 }
 
 /// Answers at --health, if it is given. Errors: those of WorkerHealth::start.
@@ -127,11 +134,9 @@ int run(int argc, char** argv) {
     options.log_level = flags.verbose ? LogLevel::info : LogLevel::warning;
     WorkerHealth health;
     const Status answers = start_health(health_address, health);
-    if (!answers.ok()) return fail(answers, 2);
+    if (!answers.ok()) return fail(answers, code_of(answers));
     auto worker = Worker::open(std::move(options));
-    if (!worker) {
-        return fail(worker.error(), worker.error().code() == StatusCode::invalid_argument ? 2 : 1);
-    }
+    if (!worker) return fail(worker.error(), code_of(worker.error()));
     say(fmt::format("molink-worker: listens at {}\n", (*worker)->view().address));
     catch_interrupts();
     ignore_hangups();
@@ -139,7 +144,8 @@ int run(int argc, char** argv) {
     const Status over = follow(**worker, health, links);
     print_links(links);
     if (over.ok()) return 0;
-    return fail(over, over.code() == StatusCode::unavailable ? kGaveUp : kRefused);
+    if (over.code() == StatusCode::unavailable) return fail(over, kGaveUp);
+    return fail(over, (*worker)->view().farewell.empty() ? kCannotRun : kRefused);
 }
 
 }  // namespace

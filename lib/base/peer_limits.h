@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 // Bounds and tunables of joining, of peers that have not proved who they are, of what nodes report,
@@ -9,8 +10,9 @@ namespace molink::limits {
 /// Bytes that such a peer may send on one connection: handshake, hello and probe trains.
 inline constexpr std::uint64_t kMaxUntrustedBytes = 1u << 20;
 /// A worker with a join token that does not reach the head for this long tries its own key, and the
-/// token after that: it cannot know which of the two the head knows.
-inline constexpr std::int64_t kTryKeyUs = 3'000'000;
+/// token after that: it cannot know which of the two the head knows. Three addresses of the head's
+/// name can be tried in this time.
+inline constexpr std::int64_t kTryKeyUs = 10'000'000;
 
 /// Longest pause before a worker dials a head that turned it away or lost it. The first pause is
 /// kRejoinAfterUs, each further one twice as long.
@@ -32,5 +34,9 @@ inline constexpr std::int64_t kLoadStalledUs = 300'000'000;
 /// kMaxStepTokens rows stay below kLongestUs.
 inline constexpr double kLeastLayerUs = 1.0 / 1024;
 inline constexpr double kMaxProfileUs = 60e6;
+
+/// Host names that are resolved at the same time. The system's resolver may take half a minute for
+/// one that no server knows.
+inline constexpr std::size_t kMaxNameLookups = 8;
 
 }  // namespace molink::limits

@@ -168,10 +168,11 @@ PartsUnderWay EngineCore::parts_under_way() const {
     under_way.launched = next_part_ - first_part_;
     under_way.stages.resize(stages_.size());
     for (const auto& [id, part] : flight_) {
-        if (part.unknown_tokens == 0) {
-            under_way.oldest_us =
-                std::min(under_way.oldest_us.value_or(part.launched_us), part.launched_us);
-        }
+        const auto older = [&part](std::optional<std::int64_t>& oldest_us) {
+            oldest_us = std::min(oldest_us.value_or(part.launched_us), part.launched_us);
+        };
+        older(under_way.oldest_us);
+        if (part.unknown_tokens == 0) older(under_way.oldest_known_us);
         for (std::size_t i = 0; i < stages_.size(); ++i) {
             const StageView& stage = stages_[i];
             const ServiceTime& service =

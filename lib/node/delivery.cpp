@@ -73,12 +73,13 @@ bool Delivery::add(RequestId request, std::size_t completions, std::size_t limit
     return true;
 }
 
-void Delivery::remove(RequestId request) {
+bool Delivery::remove(RequestId request) {
     const std::lock_guard lock(state_->mutex);
     const auto found = state_->callbacks.find(request);
-    if (found == state_->callbacks.end()) return;
+    if (found == state_->callbacks.end()) return false;
     state_->completions -= found->second.completions;
     state_->callbacks.erase(found);
+    return true;
 }
 
 void Delivery::on_request_event(RequestEvent event) {

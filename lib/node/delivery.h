@@ -30,8 +30,8 @@ public:
     /// would then wait for their last event. Thread: any.
     bool add(RequestId request, std::size_t completions, std::size_t limit,
              RequestCallback callback);
-    /// Forgets a request that never got an event.
-    void remove(RequestId request);
+    /// Forgets a request that never got an event. Returns false when it has had its last one.
+    bool remove(RequestId request);
     /// Thread: any.
     void on_request_event(RequestEvent event) override;
     /// Ends every request with a last event that has this error. Thread: any.

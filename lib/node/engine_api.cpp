@@ -338,8 +338,9 @@ Result<RequestId> EngineImpl::submit(GenerateRequest request, RequestCallback ca
         delivery_->on_request_event(std::move(event));
     });
     if (posted) return id;
+    // The loop may have ended meanwhile and told the callback already.
+    if (!delivery_->remove(id)) return id;
     refused_.fetch_add(1);
-    delivery_->remove(id);
     return Status(StatusCode::failed_precondition, "the engine is closed");
 }
 

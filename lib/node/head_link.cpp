@@ -16,6 +16,8 @@ namespace molink {
 
 void HeadLink::begin(PeerLinkId link, std::int64_t now_us) {
     link_ = link;
+    up_ = false;
+    unresolved_.clear();
     redial_us_ = 0;
     dialled_us_ = now_us;
     interrupted_us_ = 0;

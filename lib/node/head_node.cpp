@@ -266,8 +266,10 @@ void HeadNode::on_hello(PeerLinkId link, const Hello& hello) {
 /// the address belongs to another process that is there.
 Status HeadNode::replace_former(const PeerIdentity& peer, const Hello& hello) {
     if (const Member* former = peer.key ? membership_.find_by_key(*peer.key) : nullptr) {
-        lose_node(former->process,
-                  "it was restarted: a process with its key joined from " + hello.advertise);
+        // If it is there after all, it has a copy of the key, and must not come back.
+        lose_node(former->process, Status(StatusCode::failed_precondition,
+                                          "it was restarted: a process with its key joined from " +
+                                              hello.advertise));
     }
     const Member* holder = membership_.find_by_address(hello.advertise);
     if (holder == nullptr) return {};
@@ -502,7 +504,7 @@ NodeId HeadNode::culprit_of(NodeId node, const StageFailed& failed) {
     return member->unreachable == next->address ? next->node : node;
 }
 
-void HeadNode::stage_failed(NodeId node, const StageFailed& failed) {
+void HeadNode::stage_failed(NodeId node, const StageFailed& failed, Failure failure) {
     const NodeId culprit = culprit_of(node, failed);
     if (culprit != node) {
         lose_node(culprit, fmt::format("node '{}' cannot work with it: {}",
@@ -511,9 +513,7 @@ void HeadNode::stage_failed(NodeId node, const StageFailed& failed) {
     }
     const Member* member = membership_.find(node);
     if (member != nullptr && !member->on_head()) {
-        // Damaged files and a device that stands still do not mend by joining again.
-        const bool lasting =
-            failed.code == StatusCode::data_loss || failed.code == StatusCode::internal;
+        const bool lasting = failure == Failure::lasting;
         lose_node(node, Status(lasting ? failed.code : StatusCode::unavailable,
                                "its stage failed: " + failed.reason));
         if (failed.code == StatusCode::resource_exhausted) {
@@ -551,7 +551,7 @@ void HeadNode::pipeline_ended(const Status& reason) {
     pipeline_changed();
 }
 
-// ---- What is shown -----------------------------------------------------------------------------
+// ---- The end -----------------------------------------------------------------------------------
 
 void HeadNode::farewell() {
     const Refuse words{StatusCode::cancelled,
@@ -564,49 +564,6 @@ bool HeadNode::flushed() const {
     const std::vector<NodeId> workers = membership_.workers();
     return std::all_of(workers.begin(), workers.end(),
                        [this](NodeId node) { return pending_bytes(node) == 0; });
-}
-
-ClusterView HeadNode::view() const {
-    ClusterView view;
-    view.state = pipeline().state();
-    view.epoch = pipeline().epoch().epoch.value;
-    view.last_error = last_error_;
-    view.nodes = node_infos();
-    if (view.state == EngineState::waiting) {
-        view.missing = planner_.missing(fit_nodes());
-        if (view.missing.empty()) view.missing = build_error_.message();
-        if (view.missing.empty() && planner_.surveying()) {
-            view.missing = "the links between the nodes are being measured";
-        }
-        if (view.missing.empty() && config_.plan_only) view.missing = "this head only plans";
-    } else if (view.state == EngineState::loading) {
-        view.missing = pipeline().checks_tensors()
-                           ? "nodes are loading; the head reads its own files to check them"
-                           : "nodes are loading";
-    }
-    for (const RingStage& stage : pipeline().ring().stages()) view.stages.push_back(stage.node);
-    return view;
-}
-
-std::vector<LinkMetrics> HeadNode::link_metrics() const {
-    std::vector<LinkMetrics> links;
-    for (NodeId worker : membership_.workers()) {
-        const Member& member = *membership_.find(worker);
-        links.push_back(make_link_metrics(config_.identity.name, member.process_name,
-                                          hub_->stats(member.link)));
-    }
-    const Ring& ring = pipeline().ring();
-    for (const Member& member : membership_.members()) {
-        const auto stage = ring.find(member.info.id);
-        if (!stage || !member.next_link || member.next_link->epoch != pipeline().epoch()) continue;
-        const RingStage* next = ring.next(*stage);
-        const bool to_head = next == nullptr || next->on_head();
-        links.push_back(make_link_metrics(
-            member.info.name,
-            to_head ? config_.identity.name : membership_.find(next->node)->info.name,
-            member.next_link->link));
-    }
-    return links;
 }
 
 }  // namespace molink

@@ -73,7 +73,7 @@ public:
     LinkModel link(NodeId from, NodeId to, PipelineEpoch epoch) const override;
     void begin_epoch(PipelineEpoch epoch) override;
     void lose_node(NodeId node, const std::string& reason) override;
-    void stage_failed(NodeId node, const StageFailed& failed) override;
+    void stage_failed(NodeId node, const StageFailed& failed, Failure failure) override;
     void leave_out(NodeId node, const Status& reason) override;
     void pipeline_serves() override;
     void pipeline_ended(const Status& reason) override;

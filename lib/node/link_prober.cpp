@@ -78,6 +78,11 @@ void LinkProber::on_link_up(PeerLinkId link) {
     send(link, ProbeHello{probe.self});
 }
 
+void LinkProber::drop() {
+    for (const auto& [link, probe] : probes_) hub_->close(link);
+    probes_.clear();
+}
+
 void LinkProber::on_link_lost(PeerLinkId link) {
     Probe& probe = probes_.at(link);
     probe.step = Step::over;

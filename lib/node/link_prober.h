@@ -33,6 +33,8 @@ public:
     bool owns(PeerLinkId link) const { return probes_.contains(link); }
     void on_link_up(PeerLinkId link);
     void on_link_lost(PeerLinkId link);
+    /// Closes all links that are being measured: the head that asked for them is gone.
+    void drop();
 
     /// Continues after acknowledgements and time-outs. Returns the results of links that this node
     /// dialled and that are done: the way back, if it was measured, then the way there.

@@ -23,10 +23,10 @@ Result<std::unique_ptr<Transport>> make_node_transport(const NodeOptions& option
         zmq.keys = parts.keys;
         return make_zmq_transport(zmq);
     }
-    constexpr const char* kFactory = "the factory NodeOptions::transport";
-    auto transport = call_foreign(kFactory, options.transport);
+    constexpr const char* kTransport = "the factory NodeOptions::transport";
+    auto transport = call_foreign(kTransport, options.transport);
     if (transport && *transport == nullptr) {
-        return invalid_argument("{} returned nothing", kFactory);
+        return invalid_argument("{} returned nothing", kTransport);
     }
     return transport;
 }

@@ -139,9 +139,9 @@ void Pipeline::describe(NodeInfo& node) const {
     node.kv_blocks = status.kv_blocks;
 }
 
-void Pipeline::fail_stage(std::uint32_t stage, const Status& reason) {
-    ports_.stage_failed(ring().stage(stage).node,
-                        {epoch(), stage, reason.code(), reason.message()});
+void Pipeline::fail_stage(std::uint32_t stage, const Status& reason, Failure failure) {
+    ports_.stage_failed(ring().stage(stage).node, {epoch(), stage, reason.code(), reason.message()},
+                        failure);
 }
 
 void Pipeline::on_progress(const LoadProgress& progress) {
@@ -188,10 +188,13 @@ bool Pipeline::judge_tensors(std::uint32_t stage) {
     switch (verdict.kind) {
         case TensorVerdict::Kind::waits: return false;
         case TensorVerdict::Kind::right: return true;
-        case TensorVerdict::Kind::wrong: fail_stage(stage, verdict.status); return false;
+        case TensorVerdict::Kind::wrong:
+            fail_stage(stage, verdict.status, Failure::lasting);
+            return false;
         case TensorVerdict::Kind::broken:
             ports_.stage_failed(kHeadNode,
-                                {epoch(), stage, verdict.status.code(), verdict.status.message()});
+                                {epoch(), stage, verdict.status.code(), verdict.status.message()},
+                                Failure::lasting);
             return false;
     }
     return false;
@@ -214,7 +217,7 @@ void Pipeline::accept_loaded(const StageLoaded& loaded) {
         if (small && !stage.on_head()) {
             ports_.leave_out(stage.node, all.error());
         } else {
-            fail_stage(loaded.stage_index, all.error());
+            fail_stage(loaded.stage_index, all.error(), Failure::passing);
         }
         return;
     }
@@ -241,7 +244,7 @@ void Pipeline::start_stages() {
 void Pipeline::on_ready(const StageReady& ready) {
     const auto all = build_.on_ready(ready);
     if (!all) {
-        fail_stage(ready.stage_index, all.error());
+        fail_stage(ready.stage_index, all.error(), Failure::passing);
         return;
     }
     StageStatus& status = stages_[ready.stage_index];
@@ -332,10 +335,12 @@ bool Pipeline::check_loading(std::uint32_t stage) {
     const auto asked_us = stages_[stage].asked_us;
     if (!asked_us || clock_.now_us() - *asked_us <= limits::kLoadStalledUs) return true;
     const StageStatus& status = stages_[stage];
-    fail_stage(stage, make_error(StatusCode::internal,
-                                 "it has loaded {} of {} bytes and made no progress for {} s",
-                                 status.loaded_bytes, status.weight_bytes,
-                                 limits::kLoadStalledUs / 1'000'000));
+    fail_stage(
+        stage,
+        make_error(StatusCode::internal,
+                   "it has loaded {} of {} bytes and made no progress for {} s",
+                   status.loaded_bytes, status.weight_bytes, limits::kLoadStalledUs / 1'000'000),
+        Failure::lasting);
     return false;
 }
 
@@ -348,8 +353,13 @@ void Pipeline::check_parts() {
     if (canary(Canary::stuck_unnoticed)) return;
     const auto overdue = watch_.check(core_.parts_under_way(), clock_.now_us());
     if (!overdue) return;
-    fail_stage(static_cast<std::uint32_t>(overdue->stage),
-               Status(StatusCode::internal, overdue->reason));
+    if (overdue->stage) {
+        fail_stage(static_cast<std::uint32_t>(*overdue->stage),
+                   Status(StatusCode::internal, overdue->reason), Failure::lasting);
+    } else {
+        log_(LogLevel::error, "epoch {}: {}", epoch().epoch.value, overdue->reason);
+        end(Status(StatusCode::unavailable, overdue->reason));
+    }
 }
 
 void Pipeline::note_activities(NodeId process, std::span<const StageActivity> activities) {
@@ -369,7 +379,7 @@ void Pipeline::serve() {
     state_ = EngineState::ready;
     log_(LogLevel::info, "epoch {}: {} stages serve with {} KV blocks", epoch().epoch.value,
          views.size(), kv_blocks_);
-    watch_.begin(ring().size(), ring().shape().lm_head_stage());
+    watch_.begin(ring().size());
     core_.begin_epoch(epoch(), std::move(views), kv_blocks_, ring().shape().feeds_back());
     core_.set_links(links());
     ports_.pipeline_serves();
@@ -471,8 +481,17 @@ void Pipeline::on_stage_message(NodeId process, const Message& message) {
         if (check(*ready)) on_ready(*ready);
     } else {
         const auto& failed = std::get<StageFailed>(message);
-        if (check(failed)) ports_.stage_failed(ring().stage(failed.stage_index).node, failed);
+        if (check(failed)) on_failed(failed);
     }
+}
+
+/// Files that are damaged stay so. Whatever else fails, a bad part from another stage among it, may
+/// pass.
+void Pipeline::on_failed(const StageFailed& failed) {
+    const bool loads = stages_[failed.stage_index].state == NodeState::loading;
+    const bool lasting = loads && failed.code == StatusCode::data_loss;
+    ports_.stage_failed(ring().stage(failed.stage_index).node, failed,
+                        lasting ? Failure::lasting : Failure::passing);
 }
 
 std::optional<NodeId> Pipeline::node_of(const StageLinkReport& report) const {

@@ -118,7 +118,8 @@ private:
     bool judge_tensors(std::uint32_t stage);
     void judge_loaded();
     void accept_loaded(const StageLoaded& loaded);
-    void fail_stage(std::uint32_t stage, const Status& reason);
+    void fail_stage(std::uint32_t stage, const Status& reason, Failure failure);
+    void on_failed(const StageFailed& failed);
     bool check_loading(std::uint32_t stage);
     void check_parts();
     void start_stages();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include <molink/link.h>
@@ -10,6 +11,9 @@
 #include "wire/messages.h"
 
 namespace molink {
+
+/// Whether a stage that failed would fail again after its node has joined again.
+enum class Failure : std::uint8_t { passing, lasting };
 
 /// What a pipeline needs of the head that owns it. Thread: the head's loop.
 class PipelinePorts {
@@ -29,7 +33,7 @@ public:
     /// The process of a node broke the protocol. May end the pipeline before it returns.
     virtual void lose_node(NodeId node, const std::string& reason) = 0;
     /// A stage cannot go on. May end the pipeline before it returns.
-    virtual void stage_failed(NodeId node, const StageFailed& failed) = 0;
+    virtual void stage_failed(NodeId node, const StageFailed& failed, Failure failure) = 0;
     /// A node of a worker cannot do its part, but keeps to the protocol: no pipeline uses it until
     /// it joins again. May end the pipeline before it returns.
     virtual void leave_out(NodeId node, const Status& reason) = 0;

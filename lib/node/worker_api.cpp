@@ -120,6 +120,7 @@ Status WorkerImpl::wait(std::int64_t timeout_us) {
 
 WorkerView WorkerImpl::view() const {
     WorkerView view;
+    view.state = NodeState::lost;  // unless the loop still runs
     loop_->call([&] { view = node_->view(); });
     return view;
 }

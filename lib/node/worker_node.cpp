@@ -119,7 +119,7 @@ void WorkerNode::redial_head(std::int64_t now_us) {
     if (!head_.redial_due(now_us)) return;
     hub_->close(head_.link());
     const Status dialled = dial_head();
-    if (!dialled.ok()) end(dialled);
+    if (!dialled.ok()) leave_head(dialled);  // descriptors or memory are short
 }
 
 /// A head that does not know the key that was shown ends the handshake without a word. It may know
@@ -144,6 +144,7 @@ void WorkerNode::leave_head(const Status& reason) {
     hub_->close(head_.link());
     head_.leave(reason, clock_.now_us());
     for (const auto& stage : stages_) stage->leave(reason.code() == StatusCode::cancelled);
+    prober_.drop();
     epoch_ = {};
     peers_.clear();
 }
@@ -228,6 +229,7 @@ void WorkerNode::on_link_up(PeerLinkId link, bool dialed) {
     } else if (prober_.owns(link)) {
         prober_.on_link_up(link);
     } else if (link == head_.link()) {
+        if (head_.postponed()) return;  // it is closed before the head is dialled again
         head_.on_up(clock_.now_us());
         if (enrolling_) {
             send_head(Lane::control, epoch_,
@@ -286,7 +288,11 @@ void WorkerNode::on_link_lost(PeerLinkId link, const Status& reason) {
         return;
     }
     const Status lost = reason.with_context(fmt::format("link to the head at {}", head_.address()));
-    leave_head(lost.ok() ? Status(StatusCode::unavailable, "the head was lost") : lost);
+    if (lost.code() == StatusCode::failed_precondition) {
+        end(lost);  // it has another version of the protocol
+    } else {
+        leave_head(lost.ok() ? Status(StatusCode::unavailable, "the head was lost") : lost);
+    }
 }
 
 void WorkerNode::on_message(PeerLinkId link, Lane, PipelineEpoch, Bytes bytes) {

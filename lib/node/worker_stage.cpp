@@ -56,7 +56,8 @@ void WorkerStage::start(const StageStart& start) {
     const PeerHello hello{epoch_, ring().stage(index()).node, session_.assignment().stage_index};
     const RingStage& next = *ring().next(index());
     const Status dialled = neighbours_.dial_next({next.address, next.key}, hello, clock_.now_us());
-    if (!dialled.ok()) fail(dialled.code(), dialled.message());
+    const bool unreachable = dialled.code() == StatusCode::invalid_argument;
+    if (!dialled.ok()) fail(dialled.code(), dialled.message(), unreachable);
 }
 
 void WorkerStage::submit(StageInput input) {

@@ -50,6 +50,7 @@ void StageSession::assign(const Assign& assign) {
 
 void StageSession::leave() {
     begin({}, State::idle);
+    executor_.drop();
 }
 
 void StageSession::unload() {

@@ -41,8 +41,7 @@ public:
 
     /// Begins a new epoch: drops the old stage and loads the new one.
     void assign(const Assign& assign);
-    /// The head of this epoch is gone. The executor keeps its layers, and what it still computes is
-    /// dropped.
+    /// The epoch is over. The executor keeps its layers.
     void leave();
     /// Does what leave() does, and frees the layers.
     void unload();

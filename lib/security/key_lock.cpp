@@ -23,7 +23,9 @@ KeyLock& KeyLock::operator=(KeyLock&& other) noexcept {
 }
 
 KeyLock::~KeyLock() {
-    if (file_ >= 0) ::close(file_);
+    if (file_ < 0) return;
+    (void)::flock(file_, LOCK_UN);  // a child of fork() may still have the file open
+    ::close(file_);
 }
 
 Result<KeyLock> KeyLock::take(const std::string& path) {

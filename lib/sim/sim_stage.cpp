@@ -39,13 +39,17 @@ void SimStage::push(std::int64_t at_us, StageEvent event) {
     events_.emplace_back(at_us, std::move(event));
 }
 
-void SimStage::unload() {
-    if (violation_.empty() && runner_) violation_ = runner_->violation();
-    runner_.reset();
-    config_ = {};
+void SimStage::drop() {
     parts_.clear();
     events_.clear();
     rest_us_ = 0;
+}
+
+void SimStage::unload() {
+    drop();
+    if (violation_.empty() && runner_) violation_ = runner_->violation();
+    runner_.reset();
+    config_ = {};
 }
 
 void SimStage::load(const StageConfig& config) {

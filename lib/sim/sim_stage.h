@@ -53,6 +53,7 @@ public:
     void load(const StageConfig& config) override;
     void start(std::uint64_t kv_blocks) override;
     void submit(StageInput input, std::int64_t arrival_us) override;
+    void drop() override;
     void unload() override;
     bool poll(StageEvent& event) override;
 

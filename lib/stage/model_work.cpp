@@ -51,13 +51,15 @@ public:
     Status start(std::uint64_t kv_blocks) override { return runner_->start(kv_blocks); }
     std::int32_t parts_at_once() const override { return 1 + backend_->traits().parts_ahead; }
     Status begin(StageInput input) override {
+        const bool sound = std::exchange(sound_, false);  // also if the backend throws
         const Status begun = runner_->begin(std::move(input));
-        sound_ = sound_ && begun.ok();
+        sound_ = sound && begun.ok();
         return begun;
     }
     Result<StageOutput> finish() override {
+        const bool sound = std::exchange(sound_, false);
         Result<StageOutput> output = runner_->finish();
-        sound_ = sound_ && output.has_value();
+        sound_ = sound && output.has_value();
         return output;
     }
 

@@ -80,6 +80,8 @@ public:
     /// Queues a part. Call it only after ready. `arrival_us` is the time when the part arrived, on
     /// the node's clock. -> result | failed
     virtual void submit(StageInput input, std::int64_t arrival_us) = 0;
+    /// Drops the epoch. Its layers and pages stay for the next load(). No event follows.
+    virtual void drop() = 0;
     /// Drops the epoch, and frees layers and pages. No event follows.
     virtual void unload() = 0;
     /// Moves the next event to `event`. Returns false when there is none.

@@ -52,6 +52,11 @@ public:
         signal_.notify_one();
     }
 
+    void drop() override {
+        const std::lock_guard lock(mutex_);
+        drop_epoch({});
+    }
+
     void unload() override {
         {
             const std::lock_guard lock(mutex_);

@@ -1,15 +1,16 @@
-// The thread exists while there are names to resolve. Nobody can interrupt the system's resolver,
-// and it may take half a minute, so the thread is not waited for: it shares its state with the
-// lookup, and what it finds after the end of the lookup is dropped.
+// A thread exists while there are names that no other thread resolves. Nobody can interrupt the
+// system's resolver, and it may take half a minute, so threads are not waited for: they share their
+// state with the lookup, and what they find after the end of the lookup is dropped.
 #include "transport/name_lookup.h"
 
-#include <algorithm>
-#include <deque>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
 
+#include "base/peer_limits.h"
 #include "base/resources.h"
 #include "base/thread_start.h"
 
@@ -18,24 +19,31 @@ namespace molink {
 struct NameLookup::State {
     /// A name, and the connections that wait for it.
     struct Wanted {
-        std::string host;
         std::vector<ConnectionId> connections;
+        bool begun = false;  // a thread resolves it
     };
 
     std::mutex mutex;
     std::function<void()> ready;  // under mutex; empty after the end of the lookup
     Resolve resolve;
-    std::deque<Wanted> wanted;    // under mutex; the first one is being resolved
-    std::vector<Answer> answers;  // under mutex
-    bool runs = false;            // under mutex
+    std::map<std::string, Wanted> wanted;  // under mutex; by host
+    std::vector<Answer> answers;           // under mutex
+    std::size_t threads = 0;               // under mutex
 
-    /// Answers the connections that wait for the first name.
-    void answer(const Addresses& addresses) {
-        for (ConnectionId connection : wanted.front().connections) {
+    /// Answers the connections that wait for a name.
+    void answer(const std::string& host, const Addresses& addresses) {
+        for (ConnectionId connection : wanted[host].connections) {
             answers.push_back({connection, addresses});
         }
-        wanted.pop_front();
+        wanted.erase(host);
         if (ready) ready();
+    }
+    /// Returns a name that no thread resolves, and marks it as begun.
+    std::optional<std::string> next() {
+        for (auto& [host, one] : wanted) {
+            if (!std::exchange(one.begun, true)) return host;
+        }
+        return std::nullopt;
     }
 };
 
@@ -48,40 +56,34 @@ NameLookup::NameLookup(std::function<void()> ready, Resolve resolve)
 NameLookup::~NameLookup() {
     const std::lock_guard lock(state_->mutex);
     state_->ready = nullptr;
-    // The thread ends after the name that it is at.
-    if (state_->wanted.size() > 1) state_->wanted.resize(1);
+    std::erase_if(state_->wanted, [](const auto& entry) { return !entry.second.begun; });
 }
 
 void NameLookup::begin(ConnectionId connection, const std::string& host) {
     const std::lock_guard lock(state_->mutex);
-    const auto same = std::find_if(state_->wanted.begin(), state_->wanted.end(),
-                                   [&](const State::Wanted& one) { return one.host == host; });
-    if (same != state_->wanted.end()) {
-        same->connections.push_back(connection);
-        return;
-    }
-    state_->wanted.push_back({host, {connection}});
-    if (state_->runs) return;
+    const auto [entry, is_new] = state_->wanted.try_emplace(host);
+    entry->second.connections.push_back(connection);
+    if (!is_new || state_->threads >= limits::kMaxNameLookups) return;
     try {
         std::thread([state = state_] { run(state); }).detach();
-        state_->runs = true;
+        ++state_->threads;
     } catch (const std::system_error& error) {
-        state_->answer(shortage_of("resolve the host name '" + host + "'", error));
+        if (state_->threads > 0) return;  // another one will resolve it
+        state_->answer(host, shortage_of("resolve the host name '" + host + "'", error));
     }
 }
 
 void NameLookup::run(const std::shared_ptr<State>& state) {
     begin_thread("molink-names");
     std::unique_lock lock(state->mutex);
-    while (!state->wanted.empty()) {
-        const std::string host = state->wanted.front().host;
+    while (const auto host = state->next()) {
         lock.unlock();
-        const Addresses addresses = report_shortage("resolve the host name '" + host + "'",
-                                                    [&] { return state->resolve(host); });
+        const Addresses addresses = report_shortage("resolve the host name '" + *host + "'",
+                                                    [&] { return state->resolve(*host); });
         lock.lock();
-        state->answer(addresses);
+        state->answer(*host, addresses);
     }
-    state->runs = false;
+    --state->threads;
 }
 
 std::vector<NameLookup::Answer> NameLookup::take() {

@@ -10,9 +10,10 @@
 
 namespace molink {
 
-/// Resolves the host names that connections wait for, on a thread of its own, so that a slow name
-/// server does not stop the node's loop. Names are resolved one after the other; those of several
-/// connections at once. Thread: the node's loop.
+/// Resolves the host names that connections wait for, on threads of its own, so that a slow name
+/// server stops neither the node's loop nor other names. Up to limits::kMaxNameLookups names are
+/// resolved at the same time. Connections that wait for the same name are answered at once. Thread:
+/// the node's loop.
 class NameLookup {
 public:
     using Addresses = Result<std::vector<std::string>>;
@@ -25,7 +26,7 @@ public:
     /// `ready` is called on another thread when there are answers. `resolve` may block; it is
     /// called on the other thread, perhaps after the end of this object.
     NameLookup(std::function<void()> ready, Resolve resolve);
-    /// Does not wait for a name that is being resolved.
+    /// Does not wait for names that are being resolved.
     ~NameLookup();
     NameLookup(const NameLookup&) = delete;
     NameLookup& operator=(const NameLookup&) = delete;

@@ -113,9 +113,9 @@ TEST_CASE("a used token, an expired one and a key that nobody allowed get no ans
     scene.expire_tokens();
     const std::string used = scene.token();
     auto head = scene.head(kJob + Flags{"--stages", "3", "--wait", "40"});
-    auto first = scene.worker({"--token", used, "--key", scene.file("first.key")});
-    REQUIRE(first->read_until("", 0.1));
     const Flags soon{"--join-within", "8"};
+    auto first = scene.worker(Flags{"--token", used, "--key", scene.file("first.key")} + soon);
+    REQUIRE(first->read_until("", 0.1));
     auto thief = scene.worker(Flags{"--token", used, "--key", scene.file("thief.key")} + soon);
     auto late = scene.worker(Flags{"--token", expired, "--key", scene.file("late.key")} + soon);
     run_key({"new", scene.file("stranger.key")});

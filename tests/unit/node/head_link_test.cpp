@@ -92,7 +92,9 @@ TEST_CASE("a postponed head is dialled again within the first deadline") {
     REQUIRE_FALSE(head.up());
     REQUIRE_FALSE(head.redial_due(3 * kSecond));
     REQUIRE(head.redial_due(4 * kSecond));
+    head.on_up(4 * kSecond);  // the link that is left behind
     head.begin(PeerLinkId(5), 4 * kSecond);
+    REQUIRE_FALSE(head.up());
     REQUIRE(head.link() == PeerLinkId(5));
     REQUIRE_FALSE(head.postponed());
     REQUIRE_FALSE(head.exhausted(11 * kSecond - 1));

@@ -197,6 +197,17 @@ TEST_CASE("a worker that is restarted on another address keeps its place by its 
     REQUIRE(scene.serve());
 }
 
+TEST_CASE("of two workers with one key the first one ends, and they do not take turns") {
+    KeyedScene scene(3);
+    REQUIRE(scene.serve());
+    scene.cluster.stop_worker("w2", false);
+    scene.cluster.start_worker("w2", "w1", std::nullopt);
+    REQUIRE(scene.run([&] { return scene.cluster.worker("w1").over(); }));
+    CHECK(scene.cluster.worker("w1").outcome().message().find("a process with its key joined") !=
+          std::string::npos);
+    CHECK(scene.is_member("w2"));
+}
+
 TEST_CASE("a member cannot take the address of another one that is there") {
     KeyedScene scene(3);
     REQUIRE(scene.serve());

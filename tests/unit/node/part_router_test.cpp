@@ -19,7 +19,7 @@ public:
     LinkModel link(NodeId, NodeId, PipelineEpoch) const override { return {}; }
     void begin_epoch(PipelineEpoch) override {}
     void lose_node(NodeId, const std::string&) override {}
-    void stage_failed(NodeId, const StageFailed&) override {}
+    void stage_failed(NodeId, const StageFailed&, Failure) override {}
     void leave_out(NodeId, const Status&) override {}
     void pipeline_serves() override {}
     void pipeline_ended(const Status&) override {}

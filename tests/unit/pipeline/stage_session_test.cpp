@@ -23,7 +23,8 @@ public:
     }
     void start(std::uint64_t) override { push(StageEventKind::ready); }
     void submit(StageInput input, std::int64_t) override { inputs.push_back(std::move(input)); }
-    void unload() override { inputs.clear(); }
+    void drop() override { inputs.clear(); }
+    void unload() override { drop(); }
     bool poll(StageEvent& event) override {
         if (events.empty()) return false;
         event = std::move(events.front());

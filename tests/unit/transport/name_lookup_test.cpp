@@ -1,10 +1,15 @@
-// Names are resolved on another thread, each once for all connections that wait for it.
+// Names are resolved on other threads, each once for all connections that wait for it.
 #include "transport/name_lookup.h"
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
+#include <future>
 #include <map>
 #include <mutex>
 
+#include "base/error.h"
+#include "base/peer_limits.h"
 #include "support/catch.h"
 
 using namespace molink;
@@ -75,11 +80,37 @@ TEST_CASE("the end of a lookup does not wait for the resolver") {
     {
         NameLookup names([&] { told = true; },
                          [resolver](const std::string& host) { return resolver->resolve(host); });
-        names.begin(ConnectionId(1), "slow");
-        names.begin(ConnectionId(2), "never asked");
-        resolver->wait([&] { return resolver->asked.size() == 1; });
+        for (std::uint64_t i = 0; i < limits::kMaxNameLookups; ++i) {
+            names.begin(ConnectionId(i), "slow-" + std::to_string(i));
+        }
+        names.begin(ConnectionId(100), "never asked");
+        resolver->wait([&] { return resolver->asked.size() == limits::kMaxNameLookups; });
     }
     resolver->release();
     REQUIRE_FALSE(told);
     REQUIRE(resolver->asked.count("never asked") == 0);
+}
+
+TEST_CASE("a slow name does not hold up another one") {
+    std::promise<void> quick_resolved;
+    std::promise<void> both_resolved;
+    std::atomic<int> ready{0};
+    auto waits = quick_resolved.get_future();
+    NameLookup names(
+        [&] {
+            if (++ready == 2) both_resolved.set_value();
+        },
+        [&](const std::string& host) -> NameLookup::Addresses {
+            if (host == "quick") {
+                quick_resolved.set_value();
+            } else if (waits.wait_for(std::chrono::seconds(60)) != std::future_status::ready) {
+                return make_error(StatusCode::unavailable, "nobody asked for the other name");
+            }
+            return std::vector<std::string>{"127.0.0.1"};
+        });
+    names.begin(ConnectionId(1), "slow");
+    names.begin(ConnectionId(2), "quick");
+    REQUIRE(both_resolved.get_future().wait_for(std::chrono::seconds(60)) ==
+            std::future_status::ready);
+    for (const auto& answer : names.take()) CHECK(answer.addresses.has_value());
 }
