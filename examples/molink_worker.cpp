@@ -64,7 +64,7 @@ Status follow(Worker& worker, WorkerHealth& health, std::vector<LinkMetrics>& li
         links = view.links;
         if (view.welcomed) {
             waits = false;
-        } else if (epoch != 0 && !std::exchange(waits, true)) {
+        } else if ((epoch != 0 || !view.farewell.empty()) && !std::exchange(waits, true)) {
             epoch = 0;
             say(fmt::format("molink-worker: waits for a head: {}\n", view.absence));
         }

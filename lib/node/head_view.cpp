@@ -1,5 +1,6 @@
-// What a head shows of its cluster: the nodes, what is missing, and the links. Everything is copied
-// from those that own it, and nothing is decided here.
+// What a head shows of its cluster: the state of its pipeline and its nodes, what is missing, and
+// the links between them. Everything is copied from those that own it, and nothing is decided
+// here.
 #include "node/head_node.h"
 #include "node/link_metrics.h"
 

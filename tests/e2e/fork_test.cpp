@@ -33,6 +33,7 @@ struct ForkedNodes {
         WorkerOptions options;
         fill(options);
         options.join = engine->address();
+        options.give_up_after_us = 0;
         auto joined = Worker::open(std::move(options));
         REQUIRE(joined.has_value());
         worker = std::move(*joined);

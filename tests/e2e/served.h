@@ -31,7 +31,8 @@ struct Served {
             processes.push_back(std::make_unique<Process>(
                 bin + "/molink-worker",
                 std::vector<std::string>{"--model", kServedModel, "--threads", "1", "--join", join,
-                                         "--name", "worker-" + std::to_string(i)}));
+                                         "--give-up-after", "0", "--name",
+                                         "worker-" + std::to_string(i)}));
         }
         if (!https) {
             REQUIRE(until([&] { return get("/health").status == (wait ? 200 : 503); }));
