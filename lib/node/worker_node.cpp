@@ -147,6 +147,15 @@ void WorkerNode::leave_head(const Status& reason) {
     prober_.drop();
     epoch_ = {};
     peers_.clear();
+    give_up_in_time(clock_.now_us());
+}
+
+/// Ends the worker when it has been without a head for longer than it may be.
+void WorkerNode::give_up_in_time(std::int64_t now_us) {
+    if (!head_.exhausted(now_us)) return;
+    const Status absence = head_.absence(now_us);
+    const bool closed = absence.code() == StatusCode::cancelled;
+    end(closed ? Status() : Status(StatusCode::unavailable, absence.message()));
 }
 
 void WorkerNode::tick() {
@@ -198,11 +207,7 @@ void WorkerNode::report_probes(std::int64_t now_us) {
 void WorkerNode::check_liveness(std::int64_t now_us) {
     const Status head = head_.check(now_us);
     if (!head.ok()) leave_head(head);
-    if (head_.exhausted(now_us)) {
-        const Status absence = head_.absence(now_us);
-        const bool closed = absence.code() == StatusCode::cancelled;
-        end(closed ? Status() : Status(StatusCode::unavailable, absence.message()));
-    }
+    give_up_in_time(now_us);
     if (!head_.welcomed()) return;
     const std::int64_t patience = config_.reconnect_within_us + limits::kNeighbourGraceUs;
     for (const auto& stage : stages_) stage->check_next(patience);

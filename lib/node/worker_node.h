@@ -80,6 +80,7 @@ public:
 private:
     void end(Status outcome);
     void leave_head(const Status& reason);
+    void give_up_in_time(std::int64_t now_us);
     void handle_head(Message message);
     void report_probes(std::int64_t now_us);
     void beat(std::int64_t now_us);

@@ -21,6 +21,9 @@ namespace {
 constexpr int kDialledEvents = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED;
 /// Time for an address of a name to answer. After it the next one is tried.
 constexpr int kNextAddressMs = 3000;
+/// Time for a handshake, after which the node connects again. A peer that refuses a key says
+/// nothing, and may know it a moment later; on a slow link a handshake takes two seconds.
+constexpr int kHandshakeMs = 5000;
 
 void set_bytes(zmq::socket_t& socket, int option, const std::array<std::uint8_t, 32>& bytes) {
     if (zmq_setsockopt(socket.handle(), option, bytes.data(), bytes.size()) != 0) {
@@ -115,6 +118,7 @@ void ZmqDialled::open(const std::string& address) {
     socket.set(zmq::sockopt::ipv6, address.find('[') != std::string::npos);
     socket.set(zmq::sockopt::reconnect_ivl, static_cast<int>(options_.reconnect_us / 1000));
     socket.set(zmq::sockopt::reconnect_ivl_max, static_cast<int>(options_.reconnect_max_us / 1000));
+    socket.set(zmq::sockopt::handshake_ivl, kHandshakeMs);
     if (named_) socket.set(zmq::sockopt::connect_timeout, kNextAddressMs);
     const auto routing_id = random_routing_id();
     socket.set(zmq::sockopt::routing_id, zmq::buffer(routing_id));

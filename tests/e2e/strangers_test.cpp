@@ -197,7 +197,7 @@ TEST_CASE("a revoked key ends the streams over its node with an error that says 
 
 TEST_CASE("strangers disturb no stream of a keyed cluster and get no answer") {
     WatchedCluster cluster(true);
-    const Strangers strangers{cluster.ports()};
+    const Strangers strangers{cluster.ports(), 300};
     std::atomic<bool> over{false};
     std::atomic<int> answered{0};
     std::atomic<int> connections{0};
