@@ -14,6 +14,7 @@
 #include "base/foreign.h"
 #include "base/random.h"
 #include "base/resources.h"
+#include "base/seconds.h"
 #include "base/timeout.h"
 #include "engine/request_check.h"
 #include "kv/capacity.h"
@@ -227,7 +228,7 @@ Status EngineImpl::wait_ready(std::int64_t timeout_us) {
     if (serves_or_has_plan()) return {};
     if (!build_error_.ok()) return build_error_;
     std::string text = fmt::format("the pipeline is not ready after {:.1f} s: {}",
-                                   static_cast<double>(timeout_us) / 1e6, published_.missing);
+                                   seconds(timeout_us), published_.missing);
     if (!published_.last_error.empty()) text += "; " + published_.last_error;
     return Status(StatusCode::deadline_exceeded, text);
 }

@@ -4,6 +4,7 @@
 #include "node/stage_neighbours.h"
 
 #include "base/error.h"
+#include "base/seconds.h"
 
 namespace molink {
 
@@ -46,7 +47,7 @@ Status StageNeighbours::send_next(Lane lane, const Message& message) {
 
 Status StageNeighbours::check_next(std::int64_t now_us, std::int64_t patience_us) const {
     if (next_away_us_ == 0 || now_us - next_away_us_ <= patience_us) return {};
-    const double patience_s = static_cast<double>(patience_us) / 1e6;
+    const double patience_s = seconds(patience_us);
     if (never_reached_next()) {
         return make_error(StatusCode::unavailable,
                           "the next stage at {} could not be reached within {:.1f} s{}{}",

@@ -11,6 +11,7 @@
 #include "base/foreign.h"
 #include "base/random.h"
 #include "base/resources.h"
+#include "base/seconds.h"
 #include "base/timeout.h"
 #include "node/address.h"
 #include "node/node_loop.h"
@@ -113,7 +114,7 @@ Status WorkerImpl::wait(std::int64_t timeout_us) {
     const auto over = [&] { return outcome_.has_value() || closed_; };
     if (!wait_until(changed_, lock, timeout_us, over)) {
         return make_error(StatusCode::deadline_exceeded, "the worker still runs after {:.1f} s",
-                          static_cast<double>(timeout_us) / 1e6);
+                          seconds(timeout_us));
     }
     return outcome_ ? *outcome_ : Status();
 }

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/seconds.h"
 #include "kv/capacity.h"
 #include "sim/drafting_scheduler.h"
 #include "sim/fold.h"
@@ -136,8 +137,7 @@ World::World(const SimScenario& scenario, const SimPolicies& policies)
 
 void World::fail(const std::string& what) {
     if (failure_.empty()) {
-        failure_ =
-            fmt::format("at {:.6f} s: {}", static_cast<double>(cluster_.clock.now) / 1e6, what);
+        failure_ = fmt::format("at {:.6f} s: {}", seconds(cluster_.clock.now), what);
     }
 }
 

@@ -12,19 +12,14 @@
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
+using molink::test::Flags;
 using molink::test::Process;
+using molink::test::operator+;
 
 namespace {
 
 const std::string kBin = MOLINK_BIN_DIR;
 constexpr double kLimitS = 60;
-
-using Flags = std::vector<std::string>;
-
-Flags operator+(Flags a, const Flags& b) {
-    a.insert(a.end(), b.begin(), b.end());
-    return a;
-}
 
 struct Scene {
     TempDir dir;

@@ -12,14 +12,13 @@
 #include "support/tiny_model.h"
 #include "wire/protocol.h"
 
+using molink::test::Flags;
 using molink::test::Process;
 
 namespace {
 
 const std::string kBin = MOLINK_BIN_DIR;
 constexpr double kLimitS = 60;
-
-using Flags = std::vector<std::string>;
 
 /// Sets a variable of this process, which children inherit, while it exists.
 class Variable {

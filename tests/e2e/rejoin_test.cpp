@@ -13,16 +13,12 @@
 
 namespace {
 
+using molink::test::Flags;
 using molink::test::Process;
-using Flags = std::vector<std::string>;
+using molink::test::operator+;
 
 const std::string kBin = MOLINK_BIN_DIR;
 constexpr double kLimitS = 60;
-
-Flags operator+(Flags a, const Flags& b) {
-    a.insert(a.end(), b.begin(), b.end());
-    return a;
-}
 
 /// A model for the head, a copy for the worker, and a port.
 struct Scene {
